@@ -1,0 +1,64 @@
+#include "base/text.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+static void text_room(struct text *t, size_t more)
+{
+	if (t->cap - t->n > more)
+		return;
+	size_t cap = t->cap ? t->cap : 64;
+	while (cap - t->n <= more)
+		cap *= 2;
+	t->p = own_grow(t->p, cap, 1);
+	t->cap = cap;
+}
+
+void text_put(struct text *t, const void *bytes, size_t n)
+{
+	text_room(t, n);
+	if (n)
+		memcpy(t->p + t->n, bytes, n);
+	t->n += n;
+	t->p[t->n] = '\0';
+}
+
+void text_add(struct text *t, const char *s)
+{
+	text_put(t, s, strlen(s));
+}
+
+void text_addc(struct text *t, char c)
+{
+	text_put(t, &c, 1);
+}
+
+void text_addf(struct text *t, const char *fmt, ...)
+{
+	va_list ap, again;
+	va_start(ap, fmt);
+	va_copy(again, ap);
+	int n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	if (n > 0) {
+		text_room(t, (size_t)n);
+		vsnprintf(t->p + t->n, (size_t)n + 1, fmt, again);
+		t->n += (size_t)n;
+	}
+	va_end(again);
+}
+
+char *text_take(struct text *t)
+{
+	text_room(t, 0);
+	t->p[t->n] = '\0';
+	char *p = t->p;
+	*t = (struct text)TEXT_INIT;
+	return p;
+}
+
+void text_fini(struct text *t)
+{
+	free(t->p);
+	*t = (struct text)TEXT_INIT;
+}

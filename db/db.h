@@ -1,0 +1,210 @@
+/* The door of db/: the results database (SQLite, WAL, STRICT tables; schema and layout in db/schema.c). SQL text lives in this
+ * folder only. One writer: the process that holds the state directory's lock, on one thread (the database lane). Any number of
+ * readers, each with its own struct db opened DB_READ.
+ * Every function that writes is one transaction, durable when it returns (synchronous=FULL). Strings are borrowed. Times are ms since
+ * 1970 UTC. Ids are rowids > 0. NULL strings become SQL NULL. */
+#pragma once
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct db;
+
+enum db_mode {
+	DB_READ,  /* read-only; ERR_ABSENT where there is no database; an older schema is ERR_INPUT saying what to run */
+	DB_WRITE, /* created where it is missing, migrated where it is older; a newer one is refused */
+};
+
+/* db_open(path, mode, e): path is the database file. NULL with e. */
+struct db *db_open(const char *path, enum db_mode mode, struct err *e) must_check;
+void db_close(struct db *d);
+
+/* ---- a run's life ---- */
+
+struct db_variant {
+	const char *name;
+	const char *layers; /* "node-22=<id> npm=<id>", for people */
+	const char *env;    /* "K=V\nK=V", for people */
+};
+
+struct db_job {
+	int64_t id; /* filled by db_run_begin */
+	const char *package; /* unique within the run's packages: the suite's id of it ("semver", "des.js+mocha5") */
+	const char *version;
+	const char *variant;
+};
+
+struct db_run {
+	const char *suite, *suite_path, *suite_sha256;
+	const char *ecosystem; /* NULL: none */
+	const char *goal;      /* name of the goal phase */
+	const char *compare_base, *compare_next; /* variant names, NULL with fewer than two variants */
+	const char *host;      /* this machine's name */
+	const char *version;   /* of assay */
+	const char *engine;    /* what the boxes could use, for people: "native, root, cgroup v1" */
+	int64_t pid, started_ms;
+	uint64_t jobs_at_once;
+};
+
+/* db_run_begin(d, run, variants, n, jobs, n, e): the run, its variants and its jobs (state "waiting"), all or nothing. Run id or -1. */
+int64_t db_run_begin(struct db *d, const struct db_run *run, const struct db_variant *variants,
+		     size_t n_variants, struct db_job *jobs, size_t n_jobs, struct err *e) must_check;
+/* db_run_end(d, run, state, e): state "done" | "interrupted" | "aborted". */
+int db_run_end(struct db *d, int64_t run, const char *state, int64_t ended_ms, struct err *e) must_check;
+/* db_runs_abandon(d, e): runs still "running" (their process is dead: the caller holds the lock) become "aborted", their unfinished
+ * jobs "abandoned". Number of runs, or -1. */
+int db_runs_abandon(struct db *d, struct err *e) must_check;
+
+int db_job_state(struct db *d, int64_t job, const char *state, struct err *e) must_check;
+/* The job's next attempt: id or -1. */
+int64_t db_attempt_begin(struct db *d, int64_t job, int64_t started_ms, struct err *e) must_check;
+
+struct db_phase {
+	int64_t run;
+	const char *package, *version;
+	const char *variant; /* NULL: shared by all variants (once-per: package) */
+	const char *name;
+	const char *network; /* "none" | "host" */
+	int64_t generation;  /* of the first store it saw, 0 for none */
+	const char *log;     /* path of its log below the state directory */
+	int64_t started_ms;
+};
+/* Phase id or -1. */
+int64_t db_phase_begin(struct db *d, const struct db_phase *p, struct err *e) must_check;
+
+struct db_facts {
+	const char *end;   /* "exited" "signalled" "limited" "cancelled" "failed" */
+	int64_t exit_code; /* -1: none */
+	int64_t signal;    /* 0: none */
+	bool core;
+	const char *limit; /* "none" or the limit's name */
+	int64_t limit_bound, limit_value;
+	int64_t setup_us, wall_us, cpu_user_us, cpu_system_us;
+	int64_t peak_memory, output_bytes, oom_kills, processes_refused;
+	const char *cgroup;
+	const char *error;                /* NULL: none */
+	int64_t log_bytes, log_stored;    /* uncompressed bytes kept; file size */
+	const char *log_sha256;           /* of the file */
+	int64_t store_bytes, store_files; /* what the phase brought into stores (published content), 0: nothing fetched */
+	int64_t upper_bytes;              /* what it left in its uppers, 0 unknown */
+	int64_t ended_ms;
+};
+int db_phase_end(struct db *d, int64_t phase, const struct db_facts *f, struct err *e) must_check;
+
+struct db_result {
+	const char *status, *phase, *reason;
+	int64_t exit_code, signal;
+	const char *limit;
+	int64_t evidence_offset, evidence_length; /* in the deciding phase's log, uncompressed; -1: none */
+	const char *evidence;                     /* the deciding line and a few around it, at most 4 KiB; NULL: none */
+	const char *rule;                         /* id of the log rule that refined it, NULL: none */
+	const int64_t *phases;                    /* ids, in the order they ran; shared ones too */
+	size_t n_phases;
+	int64_t ended_ms;
+};
+/* db_result(d, job, attempt, r, e): the attempt's result and phases; the job's state becomes "done". Exactly once per attempt. */
+int db_result(struct db *d, int64_t job, int64_t attempt, const struct db_result *r, struct err *e) must_check;
+
+/* ---- layers and stores ---- */
+
+struct db_layer {
+	char id[65];
+	char *name; /* NULL: unnamed (a store's) */
+	int64_t entries, bytes, made_ms;
+	char *source; /* what it was imported from, NULL */
+};
+
+/* db_layer_name(d, l, e): record layer l->id under l->name (replacing what the name meant before). */
+int db_layer_name(struct db *d, const struct db_layer *l, struct err *e) must_check;
+/* db_layer_find(d, name, out, e): by name or by an id prefix of at least 8 digits; 1 found, 0 absent, -1. Free out with db_layer_fini. */
+int db_layer_find(struct db *d, const char *name, struct db_layer *out, struct err *e) must_check;
+void db_layer_fini(struct db_layer *l);
+/* db_layer_list(d, out, n, e): the named ones by name. */
+int db_layer_list(struct db *d, struct db_layer **out, size_t *n, struct err *e) must_check;
+void db_layer_list_free(struct db_layer *l, size_t n);
+/* db_layer_unname(d, name, id, orphan, e): forget the name; id gets the layer's; *orphan says that no name and no generation names it
+ * any more, and then its row is gone. 1 done, 0 no such name, -1. */
+int db_layer_unname(struct db *d, const char *name, char id[65], bool *orphan, struct err *e) must_check;
+
+struct db_generation {
+	int64_t id; /* 0: the store is empty */
+	char (*layers)[65]; /* uppermost first */
+	size_t n_layers;
+};
+/* db_store_current(d, store, out, e): the store's current generation (an unknown store is an empty one). */
+int db_store_current(struct db *d, const char *store, struct db_generation *out, struct err *e) must_check;
+void db_generation_fini(struct db_generation *g);
+
+struct db_entry {
+	const char *path; /* bytes */
+	const char *change; /* "added" "replaced" "merged" go to `entry`; "conflict" "refused" "deleted" "dropped" to `harvest_note` */
+	char type;
+	unsigned mode;
+	int64_t mtime_ns; /* since 1970 */
+	int64_t size;
+	const char *sha256, *target, *reason; /* NULL or "": none */
+};
+
+struct db_publish {
+	const char *store;
+	int64_t phase;     /* who made it */
+	int64_t parent;    /* the generation it was harvested against; another one current: ERR_BUSY */
+	bool nothing;      /* only notes and counts: no layer, no generation */
+	const char *layer; /* id */
+	int64_t layer_entries, layer_bytes;
+	int64_t segment, frame_offset, frame_bytes;
+	const char *frame_sha256;
+	const struct db_entry *entries;
+	size_t n_entries;
+	int64_t added, replaced, merged, identical, dropped, conflicts, deleted, refused, bytes;
+	int64_t made_ms;
+};
+/* One transaction: segment length, frame, layer, generation (parent's layers below the new one), entries, notes, counts. The new
+ * generation's id (the parent's where nothing), or -1. */
+int64_t db_publish(struct db *d, const struct db_publish *p, struct err *e) must_check;
+
+/* db_store_flatten(d, store, parent, layer, …): a generation of one layer that shows what parent's layers show. Layers no generation
+ * needs after the older generations were forgotten stay until a collect. New generation's id, or -1. */
+int64_t db_store_flatten(struct db *d, const char *store, int64_t parent, const char *layer,
+			 int64_t entries, int64_t bytes, int64_t made_ms, struct err *e) must_check;
+
+/* What the cache may trust at start. */
+struct db_known {
+	struct {
+		uint32_t number;
+		uint64_t bytes;
+	} *segments; /* ascending */
+	size_t n_segments;
+	char (*layers)[65];
+	size_t n_layers;
+};
+int db_known(struct db *d, struct db_known *out, struct err *e) must_check;
+void db_known_fini(struct db_known *k);
+
+/* ---- asking ---- */
+
+enum db_type { DB_NULL, DB_INT, DB_REAL, DB_TEXT };
+struct db_cell {
+	enum db_type type;
+	int64_t i;
+	double r;
+	char *s; /* DB_TEXT: NUL-terminated, valid UTF-8 (other bytes were replaced); else NULL */
+};
+struct db_table {
+	char **columns;
+	size_t n_columns;
+	struct db_cell *cells; /* row by row */
+	size_t n_rows;
+};
+void db_table_free(struct db_table *t);
+
+/* db_query(d, sql, args, n_args, out, e): one read-only SELECT (or WITH, EXPLAIN, PRAGMA that only reads); anything that would write, a
+ * second statement, ATTACH: ERR_USAGE with the place. args are bound as text to ?1, ?2 …. At most 1,000,000 rows. */
+int db_query(struct db *d, const char *sql, const char *const *args, size_t n_args,
+	     struct db_table **out, struct err *e) must_check;
+/* db_named(d, name, args, n_args, out, e): a query of db/queries.c by its name ("run", "jobs-of-run", "pairs-of-run", …): the only way in
+ * which other folders ask for something fixed. ERR_USAGE with the known names where there is none. */
+int db_named(struct db *d, const char *name, const char *const *args, size_t n_args,
+	     struct db_table **out, struct err *e) must_check;
