@@ -1,0 +1,22 @@
+/* The commands, each in its cmd_NAME.c: argc, argv as main's with argv[0] = "assay NAME". They return the process's exit status and
+ * have told their own errors on stderr. */
+#pragma once
+
+enum {
+	EXIT_OK = 0,
+	EXIT_REGRESSED = 1, /* run, compare: something regressed */
+	EXIT_OURS = 2,      /* a void run, an interrupted one, or our own failure */
+	EXIT_USAGE = 3,     /* the command line or an input file */
+};
+
+int cmd_compare(int argc, char **argv);
+int cmd_layer(int argc, char **argv);
+int cmd_plan(int argc, char **argv);
+int cmd_query(int argc, char **argv);
+int cmd_report(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+
+struct err;
+/* command_fail(e): "assay: TEXT" on stderr; the exit status that fits e->kind (usage and input: 3, else 2). */
+int command_fail(const struct err *e);

@@ -1,0 +1,34 @@
+/* The state directory: one place for all that assay remembers, used by one writing process at a time.
+ *
+ *   assay.db (-wal -shm)  the results database
+ *   layers/ seg/ tmp/ trash/  the cache (cache/cache.h)
+ *   jobs/<run>/<unit>/    uppers and work directories of running jobs; gone with them
+ *   runs/<run>/           logs: PACKAGE[.VARIANT].PHASE.log.zst
+ *   reports/              what `assay report` wrote
+ *   lock                  flock(2)ed by the one writer, holds its pid
+ */
+#pragma once
+#include "base/err.h"
+#include "cache/cache.h"
+#include "db/db.h"
+
+/* state_path(opt, e): opt, else $ASSAY_STATE, else $XDG_STATE_HOME/assay, else $HOME/.local/state/assay; absolute. The caller frees it. NULL
+ * with e where none of them is set. */
+char *state_path(const char *opt, struct err *e) must_check;
+
+/* An open state directory, for writing. */
+struct state {
+	char *path;
+	int fd;      /* the directory */
+	int lock_fd; /* held until close or death */
+	struct db *db;
+	struct cache *cache;
+};
+
+/* state_open(opt, e): made where it is missing (mode 0700), locked, and everything that a killed predecessor left is swept: cgroups,
+ * jobs/, temporary files, unfinished runs. ERR_BUSY names the pid of the process that holds it. NULL with e. */
+struct state *state_open(const char *opt, struct err *e) must_check;
+void state_close(struct state *s);
+
+/* The name under which boxes of this state directory make their cgroups: "assay-" and 8 hex digits of the path's digest. */
+void state_box_name(const struct state *s, char name[24]);
