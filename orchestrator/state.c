@@ -1,0 +1,126 @@
+#include "orchestrator/state.h"
+
+#include "base/dir.h"
+#include "sandbox/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+
+/* The lock file holds its holder's pid, for the message only: what counts is the flock, which a death releases. */
+static int state_lock(struct state *s, struct err *e)
+{
+	char pid[32] = "";
+	s->lock_fd = dir_open_beneath(s->fd, "lock", O_RDWR | O_CREAT, 0600);
+	if (s->lock_fd < 0)
+		return err_sys(e, "open %s/lock", s->path);
+	if (flock(s->lock_fd, LOCK_EX | LOCK_NB)) {
+		if (errno != EWOULDBLOCK)
+			return err_sys(e, "lock %s", s->path);
+		ssize_t n = pread(s->lock_fd, pid, sizeof(pid) - 1, 0);
+		pid[n > 0 ? strspn(pid, "0123456789") : 0] = '\0';
+		return err_set(e, ERR_BUSY,
+			       "state directory %s is in use by process %s; wait for it, or give another with --state",
+			       s->path, *pid ? pid : "(unknown)");
+	}
+	int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+	if (ftruncate(s->lock_fd, 0) || pwrite(s->lock_fd, pid, (size_t)n, 0) != n)
+		return err_sys(e, "write %s/lock", s->path);
+	return 0;
+}
+
+void state_box_name(const struct state *s, char name[24])
+{
+	char id[CACHE_ID];
+	cache_digest(s->path, strlen(s->path), id);
+	id[8] = '\0';
+	snprintf(name, 24, "assay-%.8s", id);
+}
+
+/* What a predecessor that was killed left behind. The lock is held, so nobody living owns any of it. */
+static int state_sweep(struct state *s, struct err *e)
+{
+	char name[24];
+	state_box_name(s, name);
+	if (sandbox_sweep(name, e) || dir_remove(s->fd, "jobs", e))
+		return err_add(e, "sweep %s", s->path);
+	if (db_runs_abandon(s->db, e) < 0)
+		return err_add(e, "sweep %s", s->path);
+	auto_fd int jobs = dir_make(s->fd, "jobs", 0700, e);
+	auto_fd int runs = jobs < 0 ? -1 : dir_make(s->fd, "runs", 0700, e);
+	return runs < 0 ? -1 : 0;
+}
+
+static struct cache *state_cache(struct state *s, struct err *e)
+{
+	struct db_known known = {0};
+	struct cache_known for_cache = {0};
+	struct cache *c = NULL;
+	if (db_known(s->db, &known, e))
+		return NULL;
+	auto_free struct cache_known_segment *segments =
+		own_calloc(known.n_segments, sizeof(*segments));
+	auto_free const char **layers = own_calloc(known.n_layers, sizeof(*layers));
+	for (size_t i = 0; i < known.n_segments; i++)
+		segments[i] = (struct cache_known_segment){known.segments[i].number, known.segments[i].bytes};
+	for (size_t i = 0; i < known.n_layers; i++)
+		layers[i] = known.layers[i];
+	for_cache = (struct cache_known){segments, known.n_segments, layers, known.n_layers};
+	c = cache_open(s->fd, &for_cache, e);
+	db_known_fini(&known);
+	return c;
+}
+
+/* mkdir -p, the last component private to its owner. */
+static int state_make(const char *path, struct err *e)
+{
+	auto_free char *p = own_dup(path);
+	for (char *slash = strchr(p + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(p, 0755) && errno != EEXIST)
+			return err_sys(e, "make directory %s", p);
+		*slash = '/';
+	}
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return err_sys(e, "make state directory %s", path);
+	return 0;
+}
+
+struct state *state_open(const char *opt, struct err *e)
+{
+	struct state *s = own_calloc(1, sizeof(*s));
+	s->fd = s->lock_fd = -1;
+	s->path = state_path(opt, e);
+	if (!s->path || state_make(s->path, e))
+		goto failed;
+	s->fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->fd < 0) {
+		err_sys(e, "open state directory %s", s->path);
+		goto failed;
+	}
+	if (state_lock(s, e))
+		goto failed;
+	auto_free char *file = own_fmt("%s/assay.db", s->path);
+	s->db = db_open(file, DB_WRITE, e);
+	if (!s->db || state_sweep(s, e))
+		goto failed;
+	s->cache = state_cache(s, e);
+	if (s->cache)
+		return s;
+failed:
+	state_close(s);
+	return NULL;
+}
+
+void state_close(struct state *s)
+{
+	if (!s)
+		return;
+	cache_close(s->cache);
+	db_close(s->db);
+	own_close(&s->lock_fd);
+	own_close(&s->fd);
+	free(s->path);
+	free(s);
+}
