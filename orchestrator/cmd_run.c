@@ -1,0 +1,244 @@
+#include "orchestrator/commands.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "base/unit.h"
+#include "orchestrator/engine.h"
+#include "orchestrator/progress.h"
+
+#include <argp.h>
+#include <sched.h>
+#include <string.h>
+
+struct run_args {
+	const char *state, *suite, *helper;
+	const char **only;
+	size_t n_only;
+	uint64_t jobs;
+	bool verbose, json;
+};
+
+enum { RUN_STATE = 0x100, RUN_ONLY, RUN_JSON };
+
+static const struct argp_option run_options[] = {
+	{"state", RUN_STATE, "DIR", 0, "state directory (default: $ASSAY_STATE, else $XDG_STATE_HOME/assay)", 0},
+	{"jobs", 'j', "N", 0, "boxes at once (default: the processors there are)", 0},
+	{"only", RUN_ONLY, "PACKAGE", 0, "only these packages (ids or names); further arguments are packages too", 0},
+	{"json", RUN_JSON, NULL, 0, "print the comparison as JSON", 0},
+	{"verbose", 'v', NULL, 0, "tell every step on stderr", 0},
+	{0},
+};
+
+static void run_only(struct run_args *a, const char *package)
+{
+	a->only = own_grow(a->only, a->n_only + 1, sizeof(*a->only));
+	a->only[a->n_only++] = package;
+}
+
+static error_t run_parse(int key, char *arg, struct argp_state *st)
+{
+	struct run_args *a = st->input;
+	switch (key) {
+	case RUN_STATE:
+		a->state = arg;
+		return 0;
+	case 'j':
+		if (unit_parse_count(arg, &a->jobs) || !a->jobs || a->jobs > 512)
+			argp_error(st, "--jobs takes a number from 1 to 512, not '%s'", arg);
+		return 0;
+	case RUN_ONLY:
+		run_only(a, arg);
+		return 0;
+	case RUN_JSON:
+		a->json = true;
+		return 0;
+	case 'v':
+		a->verbose = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (!a->suite)
+			a->suite = arg;
+		else if (a->n_only)
+			run_only(a, arg);
+		else
+			argp_error(st, "one suite at a time; packages come after --only");
+		return 0;
+	case ARGP_KEY_END:
+		if (!a->suite)
+			argp_error(st, "which suite?");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp run_argp = {
+	run_options, run_parse, "SUITE",
+	"Run every package of SUITE under each of its variants, each phase in a sandbox of its own, and say what regressed.\v"
+	"Exit status: 0 nothing regressed, 1 something did, 2 our own failure, a void or an interrupted run, 3 usage.\n\n"
+	"Example:\n  assay run suites/demo.yaml --jobs 4\n  assay run suites/demo.yaml --only semver browserify-des",
+	NULL, NULL, NULL,
+};
+
+static int run_layer_known(void *ctx, const char *name, struct err *e)
+{
+	struct db_layer l = {0};
+	int found = db_layer_find(ctx, name, &l, e);
+	if (found > 0)
+		db_layer_fini(&l);
+	return found;
+}
+
+static char *run_lines(const struct suite_env *env, size_t n)
+{
+	auto_text struct text t = TEXT_INIT;
+	for (size_t i = 0; i < n; i++)
+		text_addf(&t, "%s%s=%s", i ? "\n" : "", env[i].name, env[i].value);
+	return text_take(&t);
+}
+
+static char *run_layers(struct db *d, const struct suite_variant *v)
+{
+	auto_text struct text t = TEXT_INIT;
+	for (size_t i = 0; i < v->n_layers; i++) {
+		struct db_layer l = {0};
+		struct err e;
+		text_addf(&t, "%s%s", i ? " " : "", v->layers[i]);
+		if (db_layer_find(d, v->layers[i], &l, &e) > 0) {
+			text_addf(&t, "=%.12s", l.id);
+			db_layer_fini(&l);
+		}
+	}
+	return text_take(&t);
+}
+
+/* The run's rows; ids gets one per unit of the plan. */
+static int64_t run_record(const struct plan *p, struct state *st, uint64_t at_once, int64_t *ids, struct err *e)
+{
+	const struct suite *s = p->suite;
+	char host[256] = "";
+	auto_free struct db_variant *variants = own_calloc(s->n_variants, sizeof(*variants));
+	auto_free struct db_job *jobs = own_calloc(p->n_jobs, sizeof(*jobs));
+	auto_free size_t *units = own_calloc(p->n_jobs, sizeof(*units));
+	size_t n = 0;
+	gethostname(host, sizeof(host) - 1);
+	for (size_t i = 0; i < s->n_variants; i++)
+		variants[i] = (struct db_variant){s->variants[i].name, run_layers(st->db, &s->variants[i]),
+						  run_lines(s->variants[i].env, s->variants[i].n_env)};
+	for (size_t i = 0; i < p->n_units; i++) {
+		const struct plan_unit *u = &p->units[i];
+		if (u->variant == PLAN_NONE)
+			continue;
+		jobs[n] = (struct db_job){0, s->packages[u->package].id, s->packages[u->package].version,
+					  s->variants[u->variant].name};
+		units[n++] = i;
+	}
+	const char *goal = NULL;
+	for (size_t i = 0; i < s->n_phases; i++)
+		if (s->phases[i].goal)
+			goal = s->phases[i].name;
+	struct db_run run = {
+		.suite = s->name,
+		.suite_path = s->path,
+		.suite_sha256 = s->sha256,
+		.ecosystem = s->ecosystem,
+		.goal = goal,
+		.compare_base = s->has_compare ? s->variants[s->compare[0]].name : NULL,
+		.compare_next = s->has_compare ? s->variants[s->compare[1]].name : NULL,
+		.host = host,
+		.version = ASSAY_VERSION,
+		.engine = geteuid() ? "native, ordinary user" : "native, root",
+		.pid = getpid(),
+		.started_ms = clock_real_ms(),
+		.jobs_at_once = at_once,
+	};
+	int64_t id = db_run_begin(st->db, &run, variants, s->n_variants, jobs, n, e);
+	for (size_t i = 0; i < n; i++)
+		ids[units[i]] = jobs[i].id;
+	for (size_t i = 0; i < s->n_variants; i++) {
+		free((void *)(uintptr_t)variants[i].layers);
+		free((void *)(uintptr_t)variants[i].env);
+	}
+	return id;
+}
+
+static uint64_t run_processors(void)
+{
+	cpu_set_t set;
+	int n = sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
+	return n > 0 ? (uint64_t)n : 1;
+}
+
+/* The comparison of what was just recorded, as the command of that name prints it. */
+static int run_compare(const struct run_args *a, const struct state *st, int64_t run)
+{
+	char id[24];
+	char *argv[6] = {(char[]){"assay compare"}, (char[]){"--state"}, st->path, id, NULL, NULL};
+	int n = 4;
+	snprintf(id, sizeof(id), "%lld", (long long)run);
+	if (a->json)
+		argv[n++] = (char[]){"--json"};
+	return cmd_compare(n, argv);
+}
+
+static int run_suite(const struct run_args *a, const struct suite *s, struct state *st, struct err *e)
+{
+	struct plan *plan = plan_make(s, a->only, a->n_only, run_layer_known, st->db, e);
+	if (!plan)
+		return -1;
+	struct engine_outcome outcome;
+	struct progress progress;
+	auto_free int64_t *ids = own_calloc(plan->n_units, sizeof(*ids));
+	uint64_t at_once = a->jobs ? a->jobs : run_processors();
+	int status = -1;
+	int64_t run = run_record(plan, st, at_once, ids, e);
+	if (run > 0) {
+		struct engine_conf conf = {
+			.plan = plan,
+			.state = st,
+			.run = run,
+			.jobs = ids,
+			.at_once = at_once,
+			.helper = a->helper,
+			.verbose = a->verbose,
+			.on_news = progress_news,
+			.on_tick = progress_tick,
+			.owner = &progress,
+		};
+		progress_init(&progress, run, s, plan->n_jobs);
+		int rc = engine_run(&conf, &outcome, e);
+		progress_fini(&progress);
+		struct err late;
+		const char *end = rc ? "aborted" : outcome.interrupted ? "interrupted" : "done";
+		if (db_run_end(st->db, run, end, clock_real_ms(), rc ? &late : e))
+			rc = -1;
+		if (!rc && outcome.interrupted) {
+			fprintf(stderr, "assay: run %lld was interrupted with %zu of %zu jobs done\n",
+				(long long)run, outcome.done, plan->n_jobs);
+			status = EXIT_OURS;
+		} else if (!rc) {
+			status = run_compare(a, st, run);
+		}
+	}
+	plan_free(plan);
+	return status;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	struct run_args a = {.helper = getenv("ASSAY_BOX")};
+	struct err e = ERR_INIT;
+	if (argp_parse(&run_argp, argc, argv, 0, NULL, &a))
+		return EXIT_USAGE;
+	int status = -1;
+	struct suite *s = suite_load(a.suite, &e);
+	struct state *st = s ? state_open(a.state, &e) : NULL;
+	if (st)
+		status = run_suite(&a, s, st, &e);
+	if (status < 0)
+		status = command_fail(&e);
+	state_close(st);
+	suite_free(s);
+	free(a.only);
+	return status;
+}

@@ -1,0 +1,79 @@
+#include "orchestrator/job.h"
+
+void job_init(struct job *j, struct engine *g, size_t unit)
+{
+	const struct plan_unit *u = &g->conf->plan->units[unit];
+	*j = (struct job){
+		.engine = g,
+		.unit = u,
+		.trunk = u->trunk == PLAN_NONE ? NULL : &g->jobs[u->trunk],
+		.number = unit,
+		.id = g->conf->jobs[unit],
+		.phase = u->first_phase,
+		.uppers = own_calloc(g->suite->n_phases, sizeof(*j->uppers)),
+		.phase_ids = own_calloc(g->suite->n_phases, sizeof(*j->phase_ids)),
+		.evidence = {.offset = -1},
+	};
+	j->dir = own_fmt("jobs/%lld/%zu", (long long)g->conf->run, unit);
+	if (j->trunk)
+		j->trunk->branches_left++;
+}
+
+void job_fini(struct job *j)
+{
+	for (size_t i = 0; j->uppers && i < j->engine->suite->n_phases; i++)
+		free(j->uppers[i]);
+	free(j->uppers);
+	free(j->phase_ids);
+	free(j->dir);
+	free(j->note);
+	free(j->evidence.text);
+}
+
+const char *job_state_name(enum job_state s)
+{
+	return job_steps[s].name;
+}
+
+void job_go(struct job *j, enum job_state to)
+{
+	const struct job_step *from = &job_steps[j->state];
+	if (!(from->may & 1u << to)) {
+		fprintf(stderr, "assay: job %zu may not go from %s to %s\n", j->number, from->name,
+			job_steps[to].name);
+		abort();
+	}
+	if (j->engine->conf->verbose)
+		fprintf(stderr, "assay: job %zu phase %s: %s -> %s\n", j->number, job_phase(j)->name,
+			from->name, job_steps[to].name);
+	j->state = to;
+	if (job_steps[to].start)
+		job_steps[to].start(j);
+}
+
+static void job_task_work(struct lane_task *t)
+{
+	struct job_task *jt = (struct job_task *)t;
+	jt->rc = jt->work(jt->job, &jt->err);
+}
+
+static void job_task_done(struct lane_task *t)
+{
+	struct job_task *jt = (struct job_task *)t;
+	struct job *j = jt->job;
+	if (jt->rc)
+		engine_fail(j->engine, &jt->err);
+	/* Whatever went wrong, what the state holds is given back in the same way. */
+	job_go(j, job_steps[j->state].finish(j));
+	engine_kick(j->engine);
+}
+
+void job_lane(struct job *j, struct lane *lane, int (*work)(struct job *, struct err *))
+{
+	j->task = (struct job_task){
+		.task = {.work = job_task_work, .done = job_task_done},
+		.job = j,
+		.work = work,
+	};
+	lane_push(lane, &j->task.task);
+}

@@ -1,0 +1,145 @@
+/* A unit of the plan, alive: the table of states it goes through (job.c) and what each of them needs. Loop thread; the parts named
+ * "lane" belong to the lane while a task is under way. Private to the engine (engine.c, job.c, job_steps.c). */
+#pragma once
+#include "orchestrator/boxing.h"
+#include "orchestrator/capture.h"
+#include "orchestrator/engine.h"
+#include "orchestrator/lane.h"
+
+enum job_state {
+	JOB_WAIT,    /* for its trunk, then for a slot */
+	JOB_BEGIN,   /* its directory and input exist, its attempt is recorded */
+	JOB_QUEUE,   /* for a slot, with a phase to run */
+	JOB_OPEN,    /* the phase is recorded, its directories and descriptors are there */
+	JOB_BOX,     /* the phase runs */
+	JOB_SHELVE,  /* its harvest waits for the store */
+	JOB_PUBLISH, /* the cache makes layer and frame */
+	JOB_RECORD,  /* the database makes them count */
+	JOB_CLOSE,   /* facts judged and recorded */
+	JOB_KEEP,    /* a trunk: its frozen uppers serve its branches */
+	JOB_RESULT,  /* the job's result is recorded */
+	JOB_CLEAN,   /* its directory is removed */
+	JOB_DONE,
+};
+#define JOB_STATES (JOB_DONE + 1)
+
+struct engine;
+
+struct job {
+	struct engine *engine;
+	const struct plan_unit *unit;
+	struct job *trunk;     /* of a branch, or NULL */
+	struct job *next;      /* in the one queue it waits in */
+	size_t branches_left;  /* of a trunk: that still need its uppers */
+	enum job_state state;
+	size_t number;         /* of the unit: names its directory */
+	char *dir;             /* jobs/<run>/<number> */
+	int64_t id, attempt;   /* branch: the database's */
+	size_t phase;          /* of the suite: the current one */
+	unsigned tries;        /* boxes started so far: names the phase's directory */
+	bool offline;          /* this try has no network although the phase may have one */
+	bool offline_tried;    /* the current phase had such a try */
+	char **uppers;         /* by phase of the suite: directory of its frozen uppers */
+	int64_t *phase_ids;    /* by phase of the suite: the try that counted, 0: did not run */
+	uint64_t wall_ms;
+	char *note;
+
+	/* the current try */
+	char *phase_dir, *log_rel, *label;
+	int64_t phase_id;
+	bool networked;
+	struct shelf *shelves; /* copies: the generations it was given */
+	struct plan_mounts mounts;
+	struct boxing boxing;
+	struct box *box;
+	struct capture *capture;
+	bool box_ended, log_ended;
+	struct box_facts facts;
+	struct capture_log log;
+	bool host_full;
+	size_t harvest_at; /* index into the phase's harvest list */
+	struct shelf_publish publish;
+	uint64_t store_bytes, store_files;
+	int64_t ended_ms;
+
+	/* the answer */
+	bool has_result;
+	struct result result;
+	struct evidence evidence;
+
+	/* lane */
+	struct job_task {
+		struct lane_task task; /* first */
+		struct job *job;
+		int (*work)(struct job *, struct err *);
+		int rc;
+		struct err err;
+	} task;
+};
+
+struct job_queue {
+	struct job *head, *tail;
+	size_t n;
+};
+
+struct engine {
+	const struct engine_conf *conf;
+	const struct suite *suite;
+	struct state *state;
+	uv_loop_t loop;
+	struct lane records, stores, logs, trash;
+	struct sandbox *sandbox;
+	struct shelf *shelves; /* by store of the suite */
+	struct job *jobs;      /* by unit of the plan */
+	size_t n_slots, used_slots;
+	size_t next_unit;            /* of the plan: the first not yet begun */
+	struct job_queue ready;      /* JOB_QUEUE: begun, with a phase to run */
+	struct job_queue branches;   /* JOB_WAIT: whose trunk is done */
+	struct job_queue publishers; /* JOB_SHELVE */
+	bool publishing;
+	size_t beginning; /* jobs in JOB_BEGIN */
+	size_t active;    /* jobs between JOB_BEGIN and JOB_DONE */
+	size_t done;
+	int runs_fd;   /* runs/<run> below the state directory */
+	bool stopping; /* start nothing more */
+	bool failed;   /* because of err */
+	struct err err;
+	unsigned signals;
+	uv_signal_t sigint, sigterm;
+	uv_timer_t tick;
+	bool closing;
+};
+
+/* job.c */
+void job_init(struct job *j, struct engine *g, size_t unit);
+void job_fini(struct job *j);
+/* job_go(j, to): the only way a state changes; a move the table does not allow aborts. */
+void job_go(struct job *j, enum job_state to);
+/* job_lane(j, lane, work): the state's work on a lane; when it is done the state's `finish` names the next. */
+void job_lane(struct job *j, struct lane *lane, int (*work)(struct job *, struct err *));
+const char *job_state_name(enum job_state s);
+static inline const struct suite_phase *job_phase(const struct job *j)
+{
+	return &j->engine->suite->phases[j->phase];
+}
+static inline bool job_is_trunk(const struct job *j)
+{
+	return j->unit->variant == PLAN_NONE;
+}
+
+/* job_steps.c: what starts a state, and what its end leads to. */
+struct job_step {
+	const char *name;
+	void (*start)(struct job *j);             /* sets one thing going; NULL: the engine moves it on */
+	enum job_state (*finish)(struct job *j);  /* after the lane's work, if it succeeded */
+	unsigned may;                             /* bits of states it may go to */
+};
+extern const struct job_step job_steps[JOB_STATES];
+
+/* engine.c */
+void engine_push(struct job_queue *q, struct job *j);
+struct job *engine_pop(struct job_queue *q);
+/* engine_kick(g): start whatever may start now. Safe to call from anywhere on the loop. */
+void engine_kick(struct engine *g);
+/* engine_fail(g, e): our own trouble: the first one is kept, nothing more is started, boxes are ended. */
+void engine_fail(struct engine *g, const struct err *e);

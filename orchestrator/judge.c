@@ -1,0 +1,96 @@
+#include "orchestrator/judge.h"
+
+#include "orchestrator/suite.h"
+
+#include <string.h>
+
+/* From `at`, n lines back or on, within [begin, end). */
+static const char *lines_back(const char *begin, const char *at, unsigned n)
+{
+	while (at > begin) {
+		if (at[-1] == '\n' && !n--)
+			break;
+		at--;
+	}
+	return at;
+}
+
+static const char *lines_on(const char *at, const char *end, unsigned n)
+{
+	while (at < end) {
+		if (*at == '\n' && !n--)
+			break;
+		at++;
+	}
+	return at;
+}
+
+static char *evidence_text(const struct judged *j, const struct evidence *ev)
+{
+	const char *begin = j->log, *line = j->log + ev->offset, *end = j->log + j->log_n;
+	const char *from = lines_back(begin, line, 2), *to = lines_on(line, end, 12);
+	/* The deciding line itself must be in, however long those around it are. */
+	if (line - from > RESULT_EVIDENCE / 4)
+		from = line;
+	if (to - from > RESULT_EVIDENCE)
+		to = from + RESULT_EVIDENCE;
+	char *text = own_dup_n(from, (size_t)(to - from));
+	for (char *p = text; *p; p++)
+		if (*p == '\r' || ((unsigned char)*p < 32 && *p != '\n' && *p != '\t' && *p != 27))
+			*p = ' ';
+	return text;
+}
+
+void judge_job(const struct suite *s, const struct judged *j, const struct capture_log *log,
+	       struct result *r, struct evidence *ev)
+{
+	*r = result_of(s, j, ev);
+	if (ev->offset < 0)
+		return;
+	ev->text = evidence_text(j, ev);
+	if ((size_t)ev->offset >= log->tail_at)
+		ev->offset = (int64_t)(log->tail_offset + ((uint64_t)ev->offset - log->tail_at));
+}
+
+static const char *end_name(enum box_end end)
+{
+	switch (end) {
+	case BOX_EXITED:
+		return "exited";
+	case BOX_SIGNALLED:
+		return "signalled";
+	case BOX_LIMITED:
+		return "limited";
+	case BOX_CANCELLED:
+		return "cancelled";
+	case BOX_FAILED:
+		return "failed";
+	}
+	return "failed";
+}
+
+void judge_facts(const struct box_facts *f, const struct capture_log *log, struct db_facts *row)
+{
+	*row = (struct db_facts){
+		.end = end_name(f->end),
+		.exit_code = f->exit_code,
+		.signal = f->signal,
+		.core = f->core,
+		.limit = box_limit_name(f->limit),
+		.limit_bound = (int64_t)f->limit_bound,
+		.limit_value = (int64_t)f->limit_value,
+		.setup_us = (int64_t)(f->setup_ns / 1000),
+		.wall_us = (int64_t)(f->wall_ns / 1000),
+		.cpu_user_us = (int64_t)(f->cpu_user_ns / 1000),
+		.cpu_system_us = (int64_t)(f->cpu_system_ns / 1000),
+		.peak_memory = (int64_t)f->peak_memory,
+		.output_bytes = (int64_t)f->output_bytes,
+		.oom_kills = (int64_t)f->oom_kills,
+		.processes_refused = (int64_t)f->processes_refused,
+		.cgroup = f->cgroup,
+		.error = f->error[0] ? f->error : NULL,
+		.log_bytes = (int64_t)log->kept,
+		.log_stored = (int64_t)log->stored,
+		.log_sha256 = log->sha256,
+	};
+}

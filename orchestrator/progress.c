@@ -1,0 +1,68 @@
+#include "orchestrator/progress.h"
+
+#include "base/clock.h"
+#include "base/unit.h"
+
+#include <string.h>
+
+void progress_init(struct progress *p, int64_t run, const struct suite *s, size_t total)
+{
+	*p = (struct progress){
+		.run = run,
+		.total = total,
+		.started_ns = clock_mono_ns(),
+		.terminal = isatty(2) && getenv("TERM") && strcmp(getenv("TERM"), "dumb"),
+	};
+	for (size_t i = 0; i < s->n_packages; i++) {
+		size_t n = strlen(s->packages[i].id);
+		if (n > p->width && n <= 40)
+			p->width = n;
+	}
+	fprintf(stderr, "run %lld: %s, %zu jobs\n", (long long)run, s->name, total);
+}
+
+static void progress_clear(struct progress *p)
+{
+	if (p->shown)
+		fputs("\r\033[K", stderr);
+	p->shown = false;
+}
+
+void progress_news(void *progress, const struct engine_news *n)
+{
+	struct progress *p = progress;
+	char took[UNIT_TEXT];
+	bool passed = n->result.status == STATUS_PASS;
+	progress_clear(p);
+	p->done++;
+	fprintf(stderr, "%*zu/%zu  %-*s  %-10s %s", p->total > 999 ? 5 : 3, p->done, p->total, (int)p->width,
+		n->package->id, n->variant->name, status_name(n->result.status));
+	if (!passed)
+		fprintf(stderr, "/%s in %s", reason_name(n->result.reason), n->result.phase);
+	fprintf(stderr, "  %s\n", unit_duration(n->wall_ms, took));
+	if (n->note)
+		fprintf(stderr, "assay: %s: %s\n", n->package->id, n->note);
+}
+
+void progress_tick(void *progress, size_t running)
+{
+	struct progress *p = progress;
+	char so_far[UNIT_TEXT], left[UNIT_TEXT];
+	uint64_t ms = (uint64_t)(clock_mono_ns() - p->started_ns) / 1000000;
+	if (!p->terminal)
+		return;
+	progress_clear(p);
+	fprintf(stderr, "%zu of %zu done, %zu running, %s", p->done, p->total, running, unit_duration(ms, so_far));
+	if (p->done >= 3 && p->done < p->total)
+		fprintf(stderr, ", about %s left", unit_duration(ms * (p->total - p->done) / p->done, left));
+	fflush(stderr);
+	p->shown = true;
+}
+
+void progress_fini(struct progress *p)
+{
+	char took[UNIT_TEXT];
+	progress_clear(p);
+	fprintf(stderr, "run %lld: %zu of %zu jobs in %s\n", (long long)p->run, p->done, p->total,
+		unit_duration((uint64_t)(clock_mono_ns() - p->started_ns) / 1000000, took));
+}

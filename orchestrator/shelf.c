@@ -1,0 +1,184 @@
+#include "orchestrator/shelf.h"
+
+#include "base/clock.h"
+#include "orchestrator/plan.h"
+
+#include <string.h>
+
+static void shelf_set(struct shelf *sh, int64_t generation, char (*layers)[65], size_t n)
+{
+	sh->generation = generation;
+	sh->layers = own_calloc(n, sizeof(*sh->layers));
+	sh->n_layers = n;
+	if (n)
+		memcpy(sh->layers, layers, n * sizeof(*layers));
+}
+
+int shelf_load(struct shelf *sh, const struct suite *s, size_t i, struct db *d, struct err *e)
+{
+	struct db_generation g = {0};
+	*sh = (struct shelf){.store = &s->stores[i], .key = plan_store_key(s, i)};
+	if (db_store_current(d, sh->key, &g, e))
+		return err_add(e, "store %s", sh->key);
+	shelf_set(sh, g.id, g.layers, g.n_layers);
+	db_generation_fini(&g);
+	return 0;
+}
+
+void shelf_fini(struct shelf *sh)
+{
+	free(sh->key);
+	free(sh->layers);
+	*sh = (struct shelf){0};
+}
+
+struct shelf shelf_copy(const struct shelf *sh)
+{
+	struct shelf copy = {.store = sh->store, .key = own_dup(sh->key)};
+	shelf_set(&copy, sh->generation, sh->layers, sh->n_layers);
+	return copy;
+}
+
+int shelf_open(const struct shelf *sh, struct cache *c, int **fds, struct err *e)
+{
+	*fds = own_calloc(sh->n_layers, sizeof(**fds));
+	for (size_t i = 0; i < sh->n_layers; i++) {
+		(*fds)[i] = cache_layer_open(c, sh->layers[i], e);
+		if ((*fds)[i] >= 0)
+			continue;
+		while (i--)
+			close((*fds)[i]);
+		free(*fds);
+		*fds = NULL;
+		return err_add(e, "store %s", sh->key);
+	}
+	return 0;
+}
+
+/* The stack has become too high to mount quickly: one layer that shows the same, for those that come after. */
+static int shelf_flatten(struct shelf_publish *p, struct cache *c, struct err *e)
+{
+	size_t n = p->from.n_layers + 1;
+	if (n <= CACHE_MAX_LAYERS)
+		return 0;
+	auto_free const char **ids = own_calloc(n, sizeof(*ids));
+	ids[0] = p->out.layer.id;
+	for (size_t i = 1; i < n; i++)
+		ids[i] = p->from.layers[i - 1];
+	return cache_flatten(c, ids, n, &p->flat, e);
+}
+
+int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const char *job, struct err *e)
+{
+	auto_free int *lowers = NULL;
+	if (shelf_open(&p->from, c, &lowers, e))
+		return -1;
+	struct cache_harvest how = {
+		.store = p->from.key,
+		.upper_fd = upper_fd,
+		.lower_fds = lowers,
+		.n_lowers = p->from.n_layers,
+		.rules = p->from.store->rules,
+		.n_rules = p->from.store->n_rules,
+		.userxattr = true, /* the box always mounts with userxattr */
+		.job = job,
+	};
+	int rc = cache_publish(c, &how, &p->out, e);
+	for (size_t i = 0; i < p->from.n_layers; i++)
+		close(lowers[i]);
+	if (rc && e->kind == ERR_HOSTILE) {
+		p->refused = true;
+		p->refusal = *e;
+		*e = (struct err)ERR_INIT;
+		return 0;
+	}
+	if (rc || p->out.nothing)
+		return rc;
+	return shelf_flatten(p, c, e);
+}
+
+int shelf_record(struct shelf_publish *p, struct db *d, int64_t phase, struct err *e)
+{
+	const struct cache_published *o = &p->out;
+	p->generation = p->from.generation;
+	if (p->refused)
+		return 0;
+	auto_free struct db_entry *entries = own_calloc(o->n_entries, sizeof(*entries));
+	for (size_t i = 0; i < o->n_entries; i++) {
+		const struct cache_entry *x = &o->entries[i];
+		entries[i] = (struct db_entry){
+			.path = x->path,
+			.change = cache_change_name(x->change),
+			.type = x->type,
+			.mode = x->mode,
+			.mtime_ns = x->mtime_s * 1000000000 + x->mtime_ns,
+			.size = (int64_t)x->size,
+			.sha256 = x->sha256,
+			.target = x->target,
+			.reason = x->reason,
+		};
+	}
+	const struct cache_counts *n = &o->counts;
+	struct db_publish pub = {
+		.store = p->from.key,
+		.phase = phase,
+		.parent = p->from.generation,
+		.nothing = o->nothing,
+		.layer = o->layer.id,
+		.layer_entries = (int64_t)o->layer.entries,
+		.layer_bytes = (int64_t)o->layer.bytes,
+		.segment = o->segment,
+		.frame_offset = (int64_t)o->frame_offset,
+		.frame_bytes = (int64_t)o->frame_bytes,
+		.frame_sha256 = o->frame_sha256,
+		.entries = entries,
+		.n_entries = o->n_entries,
+		.added = (int64_t)n->added,
+		.replaced = (int64_t)n->replaced,
+		.merged = (int64_t)n->merged,
+		.identical = (int64_t)n->identical,
+		.dropped = (int64_t)n->dropped,
+		.conflicts = (int64_t)n->conflicts,
+		.deleted = (int64_t)n->deleted,
+		.refused = (int64_t)n->refused,
+		.bytes = (int64_t)n->bytes,
+		.made_ms = clock_real_ms(),
+	};
+	p->generation = db_publish(d, &pub, e);
+	if (p->generation < 0)
+		return err_add(e, "store %s", p->from.key);
+	if (p->flat.id[0]) {
+		p->generation = db_store_flatten(d, p->from.key, p->generation, p->flat.id,
+						 (int64_t)p->flat.entries, (int64_t)p->flat.bytes,
+						 clock_real_ms(), e);
+		if (p->generation < 0)
+			return err_add(e, "store %s", p->from.key);
+	}
+	return 0;
+}
+
+void shelf_advance(struct shelf *sh, const struct shelf_publish *p)
+{
+	char(*old)[65] = sh->layers;
+	if (p->refused || p->out.nothing)
+		return;
+	if (p->flat.id[0]) {
+		char one[1][65];
+		memcpy(one[0], p->flat.id, sizeof(one[0]));
+		shelf_set(sh, p->generation, one, 1);
+	} else {
+		size_t n = sh->n_layers;
+		auto_free char(*all)[65] = own_calloc(n + 1, sizeof(*all));
+		memcpy(all[0], p->out.layer.id, sizeof(all[0]));
+		if (n)
+			memcpy(all + 1, old, n * sizeof(*all));
+		shelf_set(sh, p->generation, all, n + 1);
+	}
+	free(old);
+}
+
+void shelf_publish_fini(struct shelf_publish *p)
+{
+	cache_published_fini(&p->out);
+	shelf_fini(&p->from);
+}
