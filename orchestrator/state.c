@@ -90,6 +90,7 @@ static int state_make(const char *path, struct err *e)
 struct state *state_open(const char *opt, struct err *e)
 {
 	struct state *s = own_calloc(1, sizeof(*s));
+	auto_free char *file = NULL;
 	s->fd = s->lock_fd = -1;
 	s->path = state_path(opt, e);
 	if (!s->path || state_make(s->path, e))
@@ -101,7 +102,7 @@ struct state *state_open(const char *opt, struct err *e)
 	}
 	if (state_lock(s, e))
 		goto failed;
-	auto_free char *file = own_fmt("%s/assay.db", s->path);
+	file = own_fmt("%s/assay.db", s->path);
 	s->db = db_open(file, DB_WRITE, e);
 	if (!s->db || state_sweep(s, e))
 		goto failed;

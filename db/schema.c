@@ -1,0 +1,308 @@
+/* assay.db: one SQLite file (application_id "assy", user_version = the last step below, WAL).
+ *
+ * Times are ms since 1970 UTC, durations µs, sizes bytes. Digests are 32-byte blobs, file names blobs: they need not be UTF-8.
+ * A variant is (run, number), numbers as the suite lists them. Rows of a run go with it (ON DELETE CASCADE); what a store holds does not.
+ * Closed word lists that other rooms append to (reason) are tables, so that a new word is a row and not a new table.
+ *
+ * A step, once released, never changes: a later one follows it. */
+#include "db/schema.h"
+
+#include "db/handle.h"
+
+/* clang-format off */
+static const char step_1[] =
+	"CREATE TABLE package ("
+	"  id INTEGER PRIMARY KEY,"
+	"  name TEXT NOT NULL UNIQUE CHECK (name <> '')"
+	") STRICT;"
+
+	"CREATE TABLE run ("
+	"  id INTEGER PRIMARY KEY AUTOINCREMENT," /* reports are named by it: never given again */
+	"  suite TEXT NOT NULL,"
+	"  suite_path TEXT, suite_sha256 TEXT, ecosystem TEXT, goal TEXT,"
+	"  compare_base TEXT, compare_next TEXT,"
+	"  host TEXT, version TEXT, engine TEXT,"
+	"  pid INTEGER NOT NULL, jobs_at_once INTEGER NOT NULL,"
+	"  state TEXT NOT NULL CHECK (state IN ('running', 'done', 'interrupted', 'aborted')),"
+	"  started_ms INTEGER NOT NULL,"
+	"  ended_ms INTEGER CHECK ((ended_ms IS NULL) = (state = 'running'))"
+	") STRICT;"
+
+	"CREATE TABLE variant ("
+	"  run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,"
+	"  number INTEGER NOT NULL CHECK (number >= 0),"
+	"  name TEXT NOT NULL CHECK (name <> ''),"
+	"  layers TEXT, env TEXT,"
+	"  PRIMARY KEY (run, number), UNIQUE (run, name)"
+	") STRICT, WITHOUT ROWID;"
+
+	"CREATE TABLE job ("
+	"  id INTEGER PRIMARY KEY,"
+	"  run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,"
+	"  package INTEGER NOT NULL REFERENCES package,"
+	"  variant INTEGER NOT NULL,"
+	"  version TEXT,"
+	"  state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'running', 'done', 'abandoned')),"
+	"  UNIQUE (run, package, variant),"
+	"  FOREIGN KEY (run, variant) REFERENCES variant ON DELETE CASCADE"
+	") STRICT;"
+	"CREATE INDEX job_by_package ON job (package, run);"
+
+	"CREATE TABLE attempt ("
+	"  id INTEGER PRIMARY KEY,"
+	"  job INTEGER NOT NULL REFERENCES job ON DELETE CASCADE,"
+	"  number INTEGER NOT NULL CHECK (number >= 1),"
+	"  started_ms INTEGER NOT NULL, ended_ms INTEGER,"
+	"  UNIQUE (job, number)"
+	") STRICT;"
+
+	"CREATE TABLE store ("
+	"  id INTEGER PRIMARY KEY,"
+	"  name TEXT NOT NULL UNIQUE CHECK (name <> ''),"
+	"  current INTEGER REFERENCES generation" /* NULL: empty */
+	") STRICT;"
+
+	"CREATE TABLE layer ("
+	"  id INTEGER PRIMARY KEY,"
+	"  digest TEXT NOT NULL UNIQUE CHECK (length(digest) = 64 AND digest NOT GLOB '*[^0-9a-f]*'),"
+	"  entries INTEGER NOT NULL, bytes INTEGER NOT NULL,"
+	"  made_ms INTEGER NOT NULL,"
+	"  source TEXT"
+	") STRICT;"
+
+	"CREATE TABLE layer_name ("
+	"  name TEXT PRIMARY KEY CHECK (name <> ''),"
+	"  layer INTEGER NOT NULL REFERENCES layer,"
+	"  made_ms INTEGER NOT NULL,"
+	"  source TEXT"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX layer_name_by_layer ON layer_name (layer);"
+
+	"CREATE TABLE generation ("
+	"  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"  store INTEGER NOT NULL REFERENCES store,"
+	"  parent INTEGER REFERENCES generation,"
+	"  made_by TEXT NOT NULL CHECK (made_by IN ('publish', 'flatten')),"
+	"  made_ms INTEGER NOT NULL"
+	") STRICT;"
+	"CREATE INDEX generation_by_store ON generation (store);"
+
+	"CREATE TABLE generation_layer ("
+	"  generation INTEGER NOT NULL REFERENCES generation ON DELETE CASCADE,"
+	"  position INTEGER NOT NULL CHECK (position >= 0)," /* 0 is uppermost */
+	"  layer INTEGER NOT NULL REFERENCES layer,"
+	"  PRIMARY KEY (generation, position)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX generation_layer_by_layer ON generation_layer (layer);"
+
+	"CREATE TABLE phase ("
+	"  id INTEGER PRIMARY KEY,"
+	"  run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,"
+	"  package INTEGER NOT NULL REFERENCES package,"
+	"  variant INTEGER," /* NULL: shared by all variants */
+	"  version TEXT,"
+	"  name TEXT NOT NULL,"
+	"  network TEXT NOT NULL CHECK (network IN ('none', 'host')),"
+	"  generation INTEGER REFERENCES generation ON DELETE SET NULL,"
+	"  log TEXT,"
+	"  started_ms INTEGER NOT NULL,"
+	"  ended_ms INTEGER," /* NULL: running, or assay was killed meanwhile; the facts below are NULL then */
+	"  ended_as TEXT CHECK (ended_as IN ('exited', 'signalled', 'limited', 'cancelled', 'failed')),"
+	"  exit_code INTEGER, signal INTEGER, core INTEGER CHECK (core IN (0, 1)),"
+	"  limit_name TEXT, limit_bound INTEGER, limit_value INTEGER,"
+	"  setup_us INTEGER, wall_us INTEGER, cpu_user_us INTEGER, cpu_system_us INTEGER,"
+	"  peak_memory INTEGER, output_bytes INTEGER, oom_kills INTEGER, processes_refused INTEGER,"
+	"  cgroup TEXT, error TEXT,"
+	"  log_bytes INTEGER, log_stored INTEGER, log_sha256 BLOB CHECK (length(log_sha256) = 32),"
+	"  store_bytes INTEGER, store_files INTEGER, upper_bytes INTEGER,"
+	"  CHECK ((ended_ms IS NULL) = (ended_as IS NULL)),"
+	"  FOREIGN KEY (run, variant) REFERENCES variant ON DELETE CASCADE"
+	") STRICT;"
+	"CREATE INDEX phase_by_run ON phase (run, package);"
+
+	"CREATE TABLE attempt_phase ("
+	"  attempt INTEGER NOT NULL REFERENCES attempt ON DELETE CASCADE,"
+	"  ordinal INTEGER NOT NULL,"
+	"  phase INTEGER NOT NULL REFERENCES phase ON DELETE CASCADE,"
+	"  PRIMARY KEY (attempt, ordinal)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX attempt_phase_by_phase ON attempt_phase (phase);"
+
+	"CREATE TABLE reason ("
+	"  status TEXT NOT NULL CHECK (status IN ('pass', 'fail', 'crash', 'kill', 'block', 'skip', 'infra')),"
+	"  name TEXT NOT NULL,"
+	"  PRIMARY KEY (status, name)"
+	") STRICT, WITHOUT ROWID;"
+	"INSERT INTO reason VALUES ('pass', 'ok'),"
+	"  ('fail', 'exit'), ('fail', 'test-failed'), ('fail', 'compile-error'), ('fail', 'missing-file'), ('fail', 'missing-dep'),"
+	"  ('fail', 'net-denied'), ('fail', 'unknown'),"
+	"  ('crash', 'segv'), ('crash', 'abrt'), ('crash', 'bus'), ('crash', 'ill'), ('crash', 'fpe'), ('crash', 'sys'),"
+	"  ('crash', 'other-signal'),"
+	"  ('kill', 'wall-time'), ('kill', 'cpu-time'), ('kill', 'silence'), ('kill', 'idle'), ('kill', 'memory'), ('kill', 'processes'),"
+	"  ('kill', 'disk'), ('kill', 'inodes'), ('kill', 'log-size'), ('kill', 'cancelled'),"
+	"  ('block', 'dep-failed'), ('block', 'unresolvable'), ('block', 'bad-manifest'), ('block', 'source-gone'), ('block', 'unsupported'),"
+	"  ('skip', 'listed'), ('skip', 'filtered'), ('skip', 'unchanged'), ('skip', 'nothing-to-do'), ('skip', 'budget'),"
+	"  ('infra', 'enospc'), ('infra', 'host-oom'), ('infra', 'box-start'), ('infra', 'store'), ('infra', 'fetch'),"
+	"  ('infra', 'host-lost'), ('infra', 'harness');"
+
+	"CREATE TABLE result ("
+	"  attempt INTEGER PRIMARY KEY REFERENCES attempt ON DELETE CASCADE,"
+	"  status TEXT NOT NULL,"
+	"  phase TEXT NOT NULL,"
+	"  reason TEXT NOT NULL,"
+	"  exit_code INTEGER, signal INTEGER, limit_name TEXT,"
+	"  evidence_offset INTEGER, evidence_length INTEGER, evidence TEXT,"
+	"  rule TEXT,"
+	"  FOREIGN KEY (status, reason) REFERENCES reason"
+	") STRICT;"
+
+	"CREATE TABLE harvest ("
+	"  id INTEGER PRIMARY KEY,"
+	"  phase INTEGER REFERENCES phase ON DELETE SET NULL,"
+	"  store INTEGER NOT NULL REFERENCES store,"
+	"  seen INTEGER REFERENCES generation," /* harvested against */
+	"  generation INTEGER REFERENCES generation," /* what it made; NULL: nothing worth one */
+	"  layer INTEGER REFERENCES layer,"
+	"  added INTEGER NOT NULL, replaced INTEGER NOT NULL, merged INTEGER NOT NULL, identical INTEGER NOT NULL,"
+	"  dropped INTEGER NOT NULL, conflicts INTEGER NOT NULL, deleted INTEGER NOT NULL, refused INTEGER NOT NULL,"
+	"  bytes INTEGER NOT NULL,"
+	"  made_ms INTEGER NOT NULL,"
+	"  CHECK ((generation IS NULL) OR (layer IS NOT NULL))"
+	") STRICT;"
+	"CREATE INDEX harvest_by_phase ON harvest (phase);"
+	"CREATE INDEX harvest_by_layer ON harvest (layer);"
+
+	"CREATE TABLE segment ("
+	"  number INTEGER PRIMARY KEY CHECK (number >= 1),"
+	"  bytes INTEGER NOT NULL CHECK (bytes >= 0)" /* committed length; what follows in the file does not count */
+	") STRICT;"
+
+	"CREATE TABLE frame ("
+	"  segment INTEGER NOT NULL REFERENCES segment,"
+	"  offset INTEGER NOT NULL CHECK (offset >= 0),"
+	"  bytes INTEGER NOT NULL CHECK (bytes > 0),"
+	"  sha256 BLOB NOT NULL CHECK (length(sha256) = 32),"
+	"  harvest INTEGER NOT NULL REFERENCES harvest,"
+	"  PRIMARY KEY (segment, offset)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX frame_by_harvest ON frame (harvest);"
+
+	"CREATE TABLE entry ("
+	"  layer INTEGER NOT NULL REFERENCES layer,"
+	"  path BLOB NOT NULL,"
+	"  harvest INTEGER NOT NULL REFERENCES harvest," /* who brought it */
+	"  change TEXT NOT NULL CHECK (change IN ('added', 'replaced', 'merged')),"
+	"  type TEXT NOT NULL CHECK (type IN ('f', 'd', 'l')),"
+	"  mode INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, size INTEGER NOT NULL,"
+	"  sha256 BLOB CHECK (length(sha256) = 32),"
+	"  target BLOB,"
+	"  CHECK ((type = 'f') = (sha256 IS NOT NULL)), CHECK ((type = 'l') = (target IS NOT NULL)),"
+	"  PRIMARY KEY (layer, path)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX entry_by_path ON entry (path);"
+	"CREATE INDEX entry_by_sha256 ON entry (sha256) WHERE sha256 IS NOT NULL;"
+
+	"CREATE TABLE harvest_note (" /* what was seen and not taken */
+	"  harvest INTEGER NOT NULL REFERENCES harvest ON DELETE CASCADE,"
+	"  ordinal INTEGER NOT NULL,"
+	"  change TEXT NOT NULL CHECK (change IN ('conflict', 'refused', 'deleted', 'dropped')),"
+	"  path BLOB NOT NULL,"
+	"  type TEXT, size INTEGER, sha256 BLOB, target BLOB, reason TEXT,"
+	"  PRIMARY KEY (harvest, ordinal)"
+	") STRICT, WITHOUT ROWID;";
+
+static const struct {
+	int version;
+	const char *sql;
+} steps[] = {
+	{1, step_1},
+};
+/* clang-format on */
+
+enum { APPLICATION_ID = 0x61737379 /* "assy" */ };
+
+const int schema_current = steps[countof(steps) - 1].version;
+
+static int pragma_number(struct db *d, const char *sql, struct err *e, int *out)
+{
+	int64_t n = 0;
+	if (db_number(d, e, &n, sql, "") < 0)
+		return -1;
+	*out = (int)n;
+	return 0;
+}
+
+/* What the file is: its version; -1 with e where it is somebody else's or from the future. */
+static int schema_version(struct db *d, struct err *e)
+{
+	int id = 0, version = 0, tables = 0;
+	if (pragma_number(d, "PRAGMA application_id", e, &id) ||
+	    pragma_number(d, "PRAGMA user_version", e, &version) ||
+	    pragma_number(d, "SELECT count(*) FROM sqlite_schema", e, &tables))
+		return -1;
+	if (id != APPLICATION_ID && (id || version || tables))
+		return err_set(e, ERR_INPUT, "%s is a database, but not one of assay", d->path);
+	if (version > schema_current)
+		return err_set(e, ERR_INPUT,
+			       "%s has schema version %d, and this assay (%s) knows versions up to %d: use a newer assay",
+			       d->path, version, ASSAY_VERSION, schema_current);
+	return version;
+}
+
+int schema_check(struct db *d, struct err *e)
+{
+	int version = schema_version(d, e);
+	if (version < 0)
+		return -1;
+	if (version < schema_current)
+		return err_set(e, ERR_INPUT,
+			       "%s has schema version %d, this assay reads %d: any command that writes it (assay run, assay layer import) brings it up to date",
+			       d->path, version, schema_current);
+	return 0;
+}
+
+/* Views hold no data: they are made anew with each version. */
+static int schema_make_views(struct db *d, struct err *e)
+{
+	for (;;) {
+		auto_free char *drop = NULL;
+		sqlite3_stmt *s = db_ask(d, e, "SELECT name FROM sqlite_schema WHERE type = 'view' LIMIT 1", "");
+		int rc = s ? db_step(d, s, e) : -1;
+		if (rc > 0)
+			drop = own_fmt("DROP VIEW \"%s\"", (const char *)sqlite3_column_text(s, 0));
+		db_done(s);
+		if (rc < 0 || (drop && db_script(d, drop, e)))
+			return -1;
+		if (!drop)
+			break;
+	}
+	for (const char *const *v = schema_views; *v; v++)
+		if (db_script(d, *v, e))
+			return -1;
+	return 0;
+}
+
+static int schema_steps(struct db *d, int version, struct err *e)
+{
+	for (size_t i = 0; i < countof(steps); i++)
+		if (steps[i].version > version && db_script(d, steps[i].sql, e))
+			return err_add(e, "schema version %d", steps[i].version);
+	if (schema_make_views(d, e))
+		return -1;
+	auto_free char *stamp = own_fmt("PRAGMA user_version = %d; PRAGMA application_id = %d", schema_current,
+					APPLICATION_ID);
+	return db_script(d, stamp, e);
+}
+
+int schema_migrate(struct db *d, struct err *e)
+{
+	int version = schema_version(d, e);
+	if (version < 0 || version == schema_current)
+		return version < 0 ? -1 : 0;
+	if (db_begin(d, e))
+		return -1;
+	version = schema_version(d, e); /* somebody else may have done it before the lock was ours */
+	if (version < 0 || schema_steps(d, version, e))
+		return db_rollback(d);
+	return db_commit(d, e);
+}

@@ -1,0 +1,241 @@
+/* orchestrator/capture.c and lane.c: bytes in, a zstd file and the text for the judgement out. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/dir.h"
+#include "orchestrator/capture.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <zstd.h>
+
+struct got {
+	int calls, drains;
+	struct capture_log log;
+};
+
+static void on_done(void *owner, struct capture_log *log)
+{
+	struct got *g = owner;
+	g->calls++;
+	g->log = *log;
+	log->text = NULL;
+}
+
+static void on_drain(void *owner)
+{
+	((struct got *)owner)->drains++;
+}
+
+struct place {
+	char path[64];
+	int fd;
+	uv_loop_t loop;
+	struct lane lane;
+};
+
+static int set_up(void **state)
+{
+	struct place *p = own_calloc(1, sizeof(*p));
+	snprintf(p->path, sizeof(p->path), "%s/assay-capture-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+	if (!mkdtemp(p->path) || uv_loop_init(&p->loop))
+		return -1;
+	p->fd = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	lane_init(&p->lane, &p->loop);
+	*state = p;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct place *p = *state;
+	struct err e;
+	auto_fd int root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int rc = dir_remove(root, p->path + 1, &e) | uv_loop_close(&p->loop);
+	close(p->fd);
+	free(p);
+	return rc;
+}
+
+/* The file, decompressed. */
+static void stored(struct place *p, struct text *out)
+{
+	struct err e;
+	auto_text struct text z = TEXT_INIT;
+	char buf[65536];
+	if (dir_read_whole(p->fd, "log", (size_t)1 << 30, &z, &e))
+		fail_msg("%s", e.text);
+	ZSTD_DCtx *d = ZSTD_createDCtx();
+	ZSTD_inBuffer in = {z.p, z.n, 0};
+	size_t left = 1;
+	while (left) {
+		ZSTD_outBuffer o = {buf, sizeof(buf), 0};
+		left = ZSTD_decompressStream(d, &o, &in);
+		assert_false(ZSTD_isError(left));
+		text_put(out, buf, o.pos);
+		assert_true(o.pos || in.pos < in.size || !left);
+	}
+	assert_int_equal(in.pos, in.size);
+	ZSTD_freeDCtx(d);
+}
+
+static void finish(struct place *p, struct capture *c, struct got *g)
+{
+	capture_finish(c, on_done);
+	assert_int_equal(g->calls, 0);
+	uv_run(&p->loop, UV_RUN_DEFAULT);
+	assert_int_equal(g->calls, 1);
+	assert_int_equal(g->log.err.kind, ERR_NONE);
+}
+
+static void a_short_log_is_kept_byte_for_byte(void **state)
+{
+	struct place *p = *state;
+	struct got g = {0};
+	auto_text struct text file = TEXT_INIT;
+	struct capture *c = capture_open(&p->lane, p->fd, "log", 0, on_drain, &g);
+	capture_write(c, "one\n\0\xff", 6);
+	capture_write(c, "two", 3);
+	finish(p, c, &g);
+	stored(p, &file);
+	assert_int_equal(file.n, 9);
+	assert_memory_equal(file.p, "one\n\0\xfftwo", 9);
+	assert_int_equal(g.log.kept, 9);
+	assert_int_equal(g.log.text_n, 9);
+	assert_memory_equal(g.log.text, "one\n\0\xfftwo", 10);
+	free(g.log.text);
+}
+
+static void an_empty_log_is_a_log(void **state)
+{
+	struct place *p = *state;
+	struct got g = {0};
+	auto_text struct text file = TEXT_INIT;
+	finish(p, capture_open(&p->lane, p->fd, "log", 0, on_drain, &g), &g);
+	stored(p, &file);
+	assert_int_equal(file.n, 0);
+	assert_int_equal(strlen(g.log.sha256), 64);
+	free(g.log.text);
+}
+
+/* Offsets of the judgement's text are offsets of the log, whatever its length. */
+static void head_and_tail_meet_at_every_length(void **state)
+{
+	struct place *p = *state;
+	static const size_t lengths[] = {CAPTURE_TAIL - 1, CAPTURE_TAIL, CAPTURE_TAIL + 1, 2 * CAPTURE_TAIL, 3 * CAPTURE_TAIL,
+					 4 * CAPTURE_TAIL - 7, 4 * CAPTURE_TAIL, 4 * CAPTURE_TAIL + 1, 9 * CAPTURE_TAIL + 13};
+	const uint64_t limit = 4 * CAPTURE_TAIL;
+	for (size_t i = 0; i < countof(lengths); i++) {
+		struct got g = {0};
+		auto_text struct text file = TEXT_INIT, sent = TEXT_INIT;
+		struct capture *c = capture_open(&p->lane, p->fd, "log", limit, on_drain, &g);
+		for (unsigned line = 0; sent.n < lengths[i]; line++)
+			text_addf(&sent, "%08u\n", line);
+		for (size_t at = 0; at < lengths[i];) {
+			size_t n = 1000 + at % 7777;
+			n = n < lengths[i] - at ? n : lengths[i] - at;
+			capture_write(c, sent.p + at, n);
+			at += n;
+		}
+		finish(p, c, &g);
+		stored(p, &file);
+		assert_int_equal(g.log.kept, file.n);
+		assert_true(file.n <= limit + 80);
+		assert_memory_equal(g.log.text, file.p, g.log.tail_at);
+		assert_memory_equal(g.log.text + g.log.tail_at, file.p + g.log.tail_offset, g.log.text_n - g.log.tail_at);
+		assert_int_equal(g.log.tail_offset + (g.log.text_n - g.log.tail_at), file.n);
+		assert_memory_equal(file.p + file.n - 9, sent.p + lengths[i] - 9, 9);
+		assert_true((strstr(file.p, "bytes left out here]") != NULL) == (lengths[i] > limit));
+		free(g.log.text);
+		assert_int_equal(unlinkat(p->fd, "log", 0), 0);
+	}
+}
+
+static void one_endless_line_fills_no_memory_and_says_when_it_is_too_much(void **state)
+{
+	struct place *p = *state;
+	struct got g = {0};
+	static char block[65536];
+	struct capture *c = capture_open(&p->lane, p->fd, "log", (uint64_t)4 << 20, on_drain, &g);
+	memset(block, 'x', sizeof(block));
+	int full = 0;
+	for (int i = 0; i < 4096; i++) { /* 256 MiB */
+		capture_write(c, block, sizeof(block));
+		for (; capture_full(c); full++)
+			uv_run(&p->loop, UV_RUN_ONCE);
+	}
+	assert_true(full > 0);
+	assert_true(g.drains > 0);
+	finish(p, c, &g);
+	assert_true(g.log.kept < (4 << 20) + 100);
+	assert_true(g.log.stored < 100000);
+	free(g.log.text);
+}
+
+static void a_log_that_cannot_be_made_says_so_at_the_end(void **state)
+{
+	struct place *p = *state;
+	struct got g = {0};
+	struct capture *c = capture_open(&p->lane, p->fd, "no/such/dir/log", 0, on_drain, &g);
+	capture_write(c, "x", 1);
+	capture_finish(c, on_done);
+	uv_run(&p->loop, UV_RUN_DEFAULT);
+	assert_int_equal(g.calls, 1);
+	assert_int_equal(g.log.err.kind, ERR_SYS);
+	assert_non_null(strstr(g.log.err.text, "no/such/dir/log"));
+	free(g.log.text);
+}
+
+struct step {
+	struct lane_task task;
+	int *order, *next, number;
+};
+
+static void step_work(struct lane_task *t)
+{
+	struct step *s = (struct step *)t;
+	s->order[(*s->next)++] = s->number;
+}
+
+static void step_done(struct lane_task *t)
+{
+	struct step *s = (struct step *)t;
+	s->order[(*s->next)++] = -s->number;
+}
+
+static void a_lane_works_in_order_and_never_inside_the_push(void **state)
+{
+	struct place *p = *state;
+	int order[6] = {0}, next = 0;
+	struct step steps[3];
+	for (int i = 0; i < 3; i++) {
+		steps[i] = (struct step){.task = {.work = step_work, .done = step_done}, .order = order, .next = &next, .number = i + 1};
+		lane_push(&p->lane, &steps[i].task);
+	}
+	assert_false(lane_idle(&p->lane));
+	uv_run(&p->loop, UV_RUN_DEFAULT);
+	assert_true(lane_idle(&p->lane));
+	assert_int_equal(next, 6);
+	int worked = 0, done = 0;
+	for (int i = 0; i < 6; i++)
+		if (order[i] > 0)
+			assert_int_equal(order[i], ++worked);
+		else
+			assert_int_equal(order[i], -++done);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_short_log_is_kept_byte_for_byte, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_empty_log_is_a_log, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(head_and_tail_meet_at_every_length, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(one_endless_line_fills_no_memory_and_says_when_it_is_too_much, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_log_that_cannot_be_made_says_so_at_the_end, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_lane_works_in_order_and_never_inside_the_push, set_up, tear_down),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
