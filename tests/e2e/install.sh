@@ -1,0 +1,25 @@
+#!/bin/bash
+# cmake --install puts things where Debian puts such things, and the installed program finds its own.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+prefix=$work/usr
+fact "it installs" cmake --install "$build" --prefix "$prefix"
+for f in bin/assay libexec/assay/assay-box share/assay/ecosystems/npm.yaml share/assay/suites/demo.yaml \
+	share/assay/suites/npm/packages-demo.jsonl share/assay/npm-layers \
+	share/man/man1/assay.1 share/man/man5/assay-suite.5 share/man/man7/assay-db.7; do
+	fact "$f" test -s "$prefix/$f"
+done
+fact "the helper needs no library" bash -c '! ldd "$1" 2>/dev/null | grep "=>"' - "$prefix/libexec/assay/assay-box"
+fact "its suites load from there" ends 3 "$prefix/bin/assay" plan "$prefix/share/assay/suites/demo.yaml"
+fact "up to the layers, which nobody made yet" has "$said" "layer"
+cat >"$work/s.yaml" <<'END'
+assay: 1
+suite: installed
+root: host
+phases: [{name: test, run: "echo hello"}]
+variants: [{name: a}, {name: b}]
+compare: [a, b]
+packages: [p]
+END
+fact "and it runs, with the installed helper" ends 0 env -u ASSAY_BOX "$prefix/bin/assay" run "$work/s.yaml"
+over

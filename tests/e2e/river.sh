@@ -1,0 +1,160 @@
+#!/bin/bash
+# The whole river without any registry: packages of three kinds of lists, two variants that are directories, a shared store,
+# phases as layers, comparison, report, queries, a second run that brings nothing new, and the archive read by tar alone.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+mkdir -p "$work/old/opt/lang/bin" "$work/new/opt/lang/bin"
+printf '#!/bin/sh\necho "lang 1: $*"; exit 0\n' >"$work/old/opt/lang/bin/lang"
+# the new one no longer takes --legacy, dies of the word abort, and newly knows "modern"
+cat >"$work/new/opt/lang/bin/lang" <<'END'
+#!/bin/sh
+echo "lang 2: $*"
+case " $* " in
+*" --legacy "*) echo "Error: option --legacy was removed"; exit 2 ;;
+*" abort "*) kill -ABRT $$ ;;
+esac
+END
+sed -i 's/exit 0/case " $* " in *" modern "*) echo "Error: unknown word modern"; exit 3;; esac/' "$work/old/opt/lang/bin/lang"
+chmod -R a+rX,u+w "$work/old" "$work/new"
+chmod 755 "$work"/*/opt/lang/bin/lang
+
+mkdir -p "$work/ecosystems"
+cat >"$work/ecosystems/lang.yaml" <<'END'
+assay: 1
+ecosystem: lang
+root: host
+workdir: /build
+env:
+  PATH: /opt/lang/bin:/usr/local/bin:/usr/bin:/bin
+mounts:
+  - {path: /build, mode: cow}
+stores:
+  - name: depot
+    path: /depot
+    rules:
+      - {match: "tmp/**", do: drop}
+      - {match: "index/**", do: keep}
+      - {match: "**", do: same}
+limits: {time: 1m, silence: 30s, memory: 512M, processes: 64, log: 1M}
+phases:
+  - name: fetch
+    network: none
+    once-per: package
+    harvest: [depot]
+    run: |
+      mkdir -p /depot/pkg /depot/tmp
+      [ ! -e "/depot/pkg/$ASSAY_PACKAGE" ] || echo "depot has $ASSAY_PACKAGE"
+      echo "source of $ASSAY_PACKAGE $ASSAY_VERSION" > "/depot/pkg/$ASSAY_PACKAGE"
+      touch -d @1000000000 "/depot/pkg/$ASSAY_PACKAGE"
+      echo scratch > "/depot/tmp/$ASSAY_PACKAGE"
+      case $ASSAY_PACKAGE in unfetchable) echo "no such package"; exit 4;; esac
+      echo fetched > fetched
+  - name: build
+    run: |
+      cat fetched "/depot/pkg/$ASSAY_PACKAGE"
+      echo "built for $ASSAY_VARIANT" > built
+  - name: test
+    goal: true
+    run: |
+      cat built
+      grep -qx "built for $ASSAY_VARIANT" built
+      echo spoilt > "/depot/pkg/$ASSAY_PACKAGE"
+      exec lang "$ASSAY_PACKAGE" ${LANG_FLAGS:-}
+log-rules:
+  - {match: '^Error: option .* was removed', reason: fail/test-failed}
+END
+cat >"$work/list.txt" <<'END'
+# one per line
+gamma@3.0
+delta
+END
+cat >"$work/list-packages" <<'END'
+#!/bin/sh
+echo '{"name": "legacy", "version": "1.0", "env": {"LANG_FLAGS": "--legacy"}}'
+echo '{"id": "crasher", "name": "abort", "version": "1.0"}'
+echo '{"name": "modern", "version": "2"}'
+echo '{"name": "unfetchable", "version": "0"}'
+END
+chmod 755 "$work/list-packages"
+cat >"$work/suite.yaml" <<END
+assay: 1
+suite: river
+use: lang
+packages:
+  - alpha@1.0
+  - {name: "weird;touch \$(id)", version: "1 && false"}
+  - file: list.txt
+  - command: ./list-packages
+variants:
+  - {name: old, layers: [$work/old]}
+  - {name: new, layers: [$work/new]}
+compare: [old, new]
+END
+
+fact "the plan names every package" ends 0 "$assay" plan "$work/suite.yaml"
+fact "a stranger to the state directory sees no run" ends 0 "$assay" status
+fact "the run ends with 1: something regressed" ends 1 "$assay" run "$work/suite.yaml" --jobs 3
+run=$(ask "SELECT max(id) FROM run")
+result() { ask "SELECT group_concat(variant || ':' || status || '/' || reason || ':' || phase, ' ') FROM
+	(SELECT * FROM v_result WHERE run = $run AND package = '$1' ORDER BY variant DESC)"; }
+fact "a package that both understand passes" is "$(result alpha)" "old:pass/ok:test new:pass/ok:test"
+fact "a name with shell in it is a name" is "$(result 'weird;touch $(id)')" "old:pass/ok:test new:pass/ok:test"
+fact "a package from a file passes" is "$(result gamma)" "old:pass/ok:test new:pass/ok:test"
+fact "a removed option is a failed test, by the ecosystem's rule" is "$(result legacy)" "old:pass/ok:test new:fail/test-failed:test"
+fact "a signal is a crash" is "$(result crasher)" "old:pass/ok:test new:crash/abrt:test"
+fact "a newly understood word is fixed" is "$(result modern)" "old:fail/exit:test new:pass/ok:test"
+fact "a failed fetch is the result of both variants" is "$(result unfetchable)" "old:fail/exit:fetch new:fail/exit:fetch"
+fact "the fetch of each package ran once" is "$(ask "SELECT count(*) FROM v_phase WHERE run = $run AND phase = 'fetch'")" 8
+fact "builds ran once per variant" is "$(ask "SELECT count(*) FROM v_phase WHERE run = $run AND phase = 'build'")" 14
+
+compared=$("$assay" compare)
+fact "the comparison begins with what regressed" has "$compared" "legacy"
+fact "its deciding line is there" has "$compared" "option --legacy was removed"
+fact "as JSON it can be read by a program" python3 -c 'import json,sys; json.loads(sys.argv[1])' "$("$assay" compare --json)"
+verdicts() { "$assay" compare --all --json | python3 -c '
+import json, sys
+def walk(x):
+    if isinstance(x, dict):
+        if "verdict" in x and "package" in x: yield x["package"], x["verdict"]
+        for v in x.values(): yield from walk(v)
+    elif isinstance(x, list):
+        for v in x: yield from walk(v)
+print(" ".join(f"{p}={v}" for p, v in sorted(walk(json.load(sys.stdin)))))'; }
+fact "each package has its verdict" is "$(verdicts)" \
+	"alpha=same crasher=regressed delta=same gamma=same legacy=regressed modern=fixed unfetchable=same weird;touch \$(id)=same"
+
+fact "a report is written" ends 0 "$assay" report
+page=$(ls "$ASSAY_STATE"/reports/*.html 2>/dev/null | head -n 1)
+fact "it is one page that names the regression" grep -q legacy "$page"
+fact "and refers to nothing outside itself" bash -c '! grep -oE "(src|href)=\"?(https?:)?//[^\" >]*" "$1"' - "$page"
+fact "and says how to repeat it" grep -qE 'assay run .*--only' "$page"
+fact "a Markdown summary is beside it" bash -c 'grep -q legacy "$1"/reports/*.md' - "$ASSAY_STATE"
+
+entries() { ask "SELECT group_concat(path, ' ') FROM (SELECT DISTINCT path FROM v_entry WHERE type = 'f' ORDER BY path)"; }
+fact "the store has what fetches that passed brought, and no scratch" is "$(entries)" \
+	"pkg/abort pkg/alpha pkg/delta pkg/gamma pkg/legacy pkg/modern pkg/weird;touch \$(id)"
+fact "each entry knows its maker" is "$(ask "SELECT package || ' ' || phase FROM v_entry WHERE path = 'pkg/abort'")" "crasher fetch"
+restore() {
+	mkdir "$work/restored" && cat "$ASSAY_STATE"/seg/*.tar.zst | tar --zstd -x -C "$work/restored" &&
+		is "$(cat "$work/restored/pkg/alpha" 2>/dev/null || cat "$work/restored"/*/pkg/alpha)" "source of alpha 1.0"
+}
+if command -v zstd >/dev/null; then
+	fact "tar alone restores the store from its segments" restore
+fi
+
+generations=$(ask "SELECT count(*) FROM generation")
+fact "it runs again" ends 1 "$assay" run "$work/suite.yaml" --jobs 2
+second=$(ask "SELECT max(id) FROM run")
+fact "the second run brings the store nothing" is "$(ask "SELECT count(*) FROM generation")" "$generations"
+logs() { local f; for f in "$ASSAY_STATE/runs/$1"/alpha.fetch*.log.zst; do zstdcat "$f"; done; }
+if command -v zstdcat >/dev/null; then
+	fact "and its boxes saw what the first one left" has "$(logs "$second")" "depot has alpha"
+fi
+fact "what a test writes into a store's path reaches no store" is \
+	"$(ask "SELECT count(*) FROM harvest_note WHERE change = 'conflict'")" 0
+fact "one package alone can be repeated" ends 1 "$assay" run "$work/suite.yaml" --only legacy
+fact "its run has that package's jobs only" is "$(ask "SELECT count(*) FROM v_job WHERE run = (SELECT max(id) FROM run)")" 2
+fact "no directory of a job is left" is "$(ls "$ASSAY_STATE/jobs" | wc -l)" 0
+fact "status tells of it" ends 0 "$assay" status
+fact "status as JSON" python3 -c 'import json,sys; json.loads(sys.argv[1])' "$("$assay" status --json)"
+over
