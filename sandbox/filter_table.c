@@ -1,0 +1,138 @@
+#include "sandbox/filter_table.h"
+
+#include "base/own.h"
+
+#include <errno.h>
+#include <linux/ioprio.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/personality.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#if !defined(__x86_64__) && !defined(__aarch64__)
+#error "the order of arguments and the numbers of calls were checked for x86-64 and aarch64 only"
+#endif
+
+/* clang-format off */
+const char *const filter_allowed[] = {
+	/* files by descriptor */
+	"read", "readv", "pread64", "preadv", "preadv2", "write", "writev", "pwrite64", "pwritev", "pwritev2",
+	"open", "openat", "openat2", "creat", "close", "close_range", "dup", "dup2", "dup3", "lseek", "fcntl",
+	"flock", "fsync", "fdatasync", "sync", "syncfs", "sync_file_range", "ftruncate", "truncate", "fallocate",
+	"fadvise64", "readahead", "copy_file_range", "sendfile", "splice", "tee", "getdents", "getdents64",
+	"pipe", "pipe2", "cachestat",
+	/* files by name */
+	"stat", "lstat", "fstat", "newfstatat", "statx", "statfs", "fstatfs", "access", "faccessat", "faccessat2",
+	"chdir", "fchdir", "getcwd", "chroot", "umask", "mkdir", "mkdirat", "rmdir", "link", "linkat", "unlink",
+	"unlinkat", "symlink", "symlinkat", "readlink", "readlinkat", "rename", "renameat", "renameat2", "mknod",
+	"mknodat", "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime",
+	"utimes", "utimensat", "futimesat",
+	"getxattr", "lgetxattr", "fgetxattr", "setxattr", "lsetxattr", "fsetxattr", "listxattr", "llistxattr",
+	"flistxattr", "removexattr", "lremovexattr", "fremovexattr",
+	"setxattrat", "getxattrat", "listxattrat", "removexattrat",
+	"inotify_init", "inotify_init1", "inotify_add_watch", "inotify_rm_watch",
+	/* waiting and asynchronous reading */
+	"select", "pselect6", "poll", "ppoll", "epoll_create", "epoll_create1", "epoll_ctl", "epoll_wait",
+	"epoll_pwait", "epoll_pwait2", "eventfd", "eventfd2", "signalfd", "signalfd4", "timerfd_create",
+	"timerfd_settime", "timerfd_gettime", "io_setup", "io_destroy", "io_submit", "io_cancel", "io_getevents",
+	"io_pgetevents",
+	/* memory */
+	"brk", "mmap", "munmap", "mremap", "mprotect", "madvise", "msync", "mincore", "mlock", "mlock2", "munlock",
+	"munlockall", "memfd_create", "membarrier", "remap_file_pages", "pkey_alloc", "pkey_free", "pkey_mprotect",
+	"mseal", "map_shadow_stack",
+	/* processes, threads, signals */
+	"fork", "vfork", "execve", "execveat", "exit", "exit_group", "wait4", "waitid", "kill", "tkill", "tgkill",
+	"pidfd_open", "pidfd_send_signal", "ptrace", "process_vm_readv", "process_mrelease", "prctl", "arch_prctl",
+	"seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "set_tid_address", "rseq",
+	"futex", "futex_waitv", "futex_wake", "futex_wait", "futex_requeue",
+	"set_robust_list", "get_robust_list", "set_thread_area", "get_thread_area",
+	"rt_sigaction", "rt_sigprocmask", "rt_sigpending", "rt_sigsuspend", "rt_sigtimedwait", "rt_sigqueueinfo",
+	"rt_tgsigqueueinfo", "rt_sigreturn", "sigaltstack", "pause", "restart_syscall",
+	"getpid", "getppid", "gettid", "getpgid", "getpgrp", "setpgid", "getsid", "setsid",
+	"sched_yield", "sched_getaffinity", "sched_setaffinity", "sched_getattr", "sched_setattr", "sched_getparam",
+	"sched_setparam", "sched_getscheduler", "sched_setscheduler", "sched_get_priority_max", "sched_get_priority_min",
+	"sched_rr_get_interval", "getpriority", "setpriority", "ioprio_get", "getcpu", "getrlimit", "setrlimit",
+	"prlimit64", "getrusage", "times", "sysinfo", "uname", "getrandom",
+	/* identity */
+	"getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getgroups", "setuid", "setgid",
+	"setreuid", "setregid", "setresuid", "setresgid", "setgroups", "setfsuid", "setfsgid", "capget", "capset",
+	/* time */
+	"time", "gettimeofday", "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "alarm", "getitimer",
+	"setitimer", "timer_create", "timer_settime", "timer_gettime", "timer_getoverrun", "timer_delete",
+	/* talking: socket and socketpair are looked at below */
+	"bind", "listen", "accept", "accept4", "connect", "shutdown", "getsockname", "getpeername", "getsockopt",
+	"setsockopt", "sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg", "recvmmsg",
+	"shmget", "shmat", "shmdt", "shmctl", "semget", "semop", "semtimedop", "semctl", "msgget", "msgsnd",
+	"msgrcv", "msgctl", "mq_open", "mq_unlink", "mq_timedsend", "mq_timedreceive", "mq_notify", "mq_getsetattr",
+};
+const size_t filter_n_allowed = countof(filter_allowed);
+
+const struct filter_young filter_young[] = {
+	{"cachestat", 451}, {"fchmodat2", 452}, {"setxattrat", 463}, {"getxattrat", 464}, {"listxattrat", 465}, {"removexattrat", 466},
+	{"mseal", 462}, {"map_shadow_stack", 453}, {"futex_wake", 454}, {"futex_wait", 455}, {"futex_requeue", 456},
+};
+const size_t filter_n_young = countof(filter_young);
+
+/* What a program may know about and be told a reason for. EPERM is what it would get as an ordinary user of a careful host. ENOSYS, where
+ * that makes a program fall back better (no keys in the kernel, no NUMA, the older way to mount), needs no row: it is the default. */
+const struct filter_refusal filter_refused[] = {
+	{"bpf", EPERM}, {"perf_event_open", EPERM}, {"userfaultfd", EPERM}, {"fanotify_init", EPERM}, {"fanotify_mark", EPERM},
+	{"io_uring_setup", EPERM}, {"io_uring_enter", EPERM}, {"io_uring_register", EPERM}, /* as kernel.io_uring_disabled=2 */
+	{"open_by_handle_at", EPERM}, {"name_to_handle_at", EOPNOTSUPP}, /* "this file system has none" */
+	{"process_vm_writev", EPERM}, {"pidfd_getfd", EPERM}, {"kcmp", EPERM}, {"mlockall", EPERM},
+	{"mount", EPERM}, {"umount2", EPERM}, {"pivot_root", EPERM}, {"setns", EPERM}, {"swapon", EPERM}, {"swapoff", EPERM},
+	{"sethostname", EPERM}, {"setdomainname", EPERM}, {"reboot", EPERM}, {"syslog", EPERM}, {"acct", EPERM}, {"quotactl", EPERM},
+	{"quotactl_fd", EPERM}, {"vhangup", EPERM}, {"init_module", EPERM}, {"finit_module", EPERM}, {"delete_module", EPERM},
+	{"kexec_load", EPERM}, {"kexec_file_load", EPERM}, {"iopl", EPERM}, {"ioperm", EPERM},
+	{"settimeofday", EPERM}, {"clock_settime", EPERM}, {"adjtimex", EPERM}, {"clock_adjtime", EPERM},
+};
+const size_t filter_n_refused = countof(filter_refused);
+
+#define ALLOW SECCOMP_RET_ALLOW
+#define REFUSE(error) (SECCOMP_RET_ERRNO | (error))
+#define WHOLE 0xffffffffu
+#define TYPE 0xfu /* SOCK_TYPE_MASK of linux/net.h: without SOCK_CLOEXEC and SOCK_NONBLOCK */
+#define NEW_NAMESPACES \
+	((uint32_t)(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET))
+#define NEW_TIME 0x80u /* CLONE_NEWTIME: for unshare only, in clone(2) it is part of the exit signal */
+
+#define SOCKET(family, type, protocol) {SYS_socket, {{0, WHOLE, family}, {1, TYPE, type}, {2, WHOLE, protocol}}, ALLOW}
+
+/* TCP and UDP are named, so that stream and datagram sockets of other protocols (SCTP, MPTCP, SMC, L2TP, UDP-Lite …) do not load modules. */
+const struct filter_check filter_checks[] = {
+	{SYS_ioctl, {{1, WHOLE, TIOCSTI}}, REFUSE(EPERM)},
+	{SYS_ioctl, {{1, WHOLE, TIOCLINUX}}, REFUSE(EPERM)},
+	{SYS_ioctl, {{0}}, ALLOW},
+	{SYS_clone, {{0, NEW_NAMESPACES, 0}}, ALLOW},
+	{SYS_clone, {{0}}, REFUSE(EPERM)},
+	{SYS_unshare, {{0, NEW_NAMESPACES | NEW_TIME, 0}}, ALLOW},
+	{SYS_unshare, {{0}}, REFUSE(EPERM)},
+	{SYS_socket, {{0, WHOLE, AF_UNIX}}, ALLOW},
+	SOCKET(AF_INET, SOCK_STREAM, 0), SOCKET(AF_INET, SOCK_STREAM, IPPROTO_TCP),
+	SOCKET(AF_INET, SOCK_DGRAM, 0), SOCKET(AF_INET, SOCK_DGRAM, IPPROTO_UDP), SOCKET(AF_INET, SOCK_DGRAM, IPPROTO_ICMP),
+	SOCKET(AF_INET6, SOCK_STREAM, 0), SOCKET(AF_INET6, SOCK_STREAM, IPPROTO_TCP),
+	SOCKET(AF_INET6, SOCK_DGRAM, 0), SOCKET(AF_INET6, SOCK_DGRAM, IPPROTO_UDP), SOCKET(AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6),
+	{SYS_socket, {{0, WHOLE, AF_NETLINK}, {2, WHOLE, 0 /* NETLINK_ROUTE */}}, ALLOW},
+	{SYS_socket, {{0, WHOLE, AF_INET}}, REFUSE(EPROTONOSUPPORT)},
+	{SYS_socket, {{0, WHOLE, AF_INET6}}, REFUSE(EPROTONOSUPPORT)},
+	{SYS_socket, {{0, WHOLE, AF_NETLINK}}, REFUSE(EPROTONOSUPPORT)},
+	{SYS_socket, {{0}}, REFUSE(EAFNOSUPPORT)},
+	{SYS_socketpair, {{0, WHOLE, AF_UNIX}}, ALLOW},
+	{SYS_socketpair, {{0}}, REFUSE(EAFNOSUPPORT)},
+	{SYS_personality, {{0, WHOLE, PER_LINUX}}, ALLOW},
+	{SYS_personality, {{0, WHOLE, PER_LINUX32}}, ALLOW},
+	{SYS_personality, {{0, WHOLE, UNAME26}}, ALLOW},
+	{SYS_personality, {{0, WHOLE, UNAME26 | PER_LINUX32}}, ALLOW},
+	{SYS_personality, {{0, WHOLE, ADDR_NO_RANDOMIZE}}, ALLOW},
+	{SYS_personality, {{0, WHOLE, ADDR_NO_RANDOMIZE | PER_LINUX32}}, ALLOW},
+	{SYS_personality, {{0, WHOLE, 0xffffffff /* the query */}}, ALLOW},
+	{SYS_personality, {{0}}, REFUSE(EPERM)},
+	/* ioprio.h: the class is in bits 13-15 */
+	{SYS_ioprio_set, {{2, 7u << IOPRIO_CLASS_SHIFT, IOPRIO_CLASS_RT << IOPRIO_CLASS_SHIFT}}, REFUSE(EPERM)},
+	{SYS_ioprio_set, {{0}}, ALLOW},
+};
+const size_t filter_n_checks = countof(filter_checks);
+/* clang-format on */
