@@ -51,10 +51,10 @@ struct db_run {
 /* db_run_begin(d, run, variants, n, jobs, n, e): the run, its variants and its jobs (state "waiting"), all or nothing. Run id or -1. */
 int64_t db_run_begin(struct db *d, const struct db_run *run, const struct db_variant *variants,
 		     size_t n_variants, struct db_job *jobs, size_t n_jobs, struct err *e) must_check;
-/* db_run_end(d, run, state, e): state "done" | "interrupted" | "aborted". */
+/* db_run_end(d, run, state, e): state "done" | "interrupted" | "aborted"; jobs that still wait or run become "abandoned". */
 int db_run_end(struct db *d, int64_t run, const char *state, int64_t ended_ms, struct err *e) must_check;
 /* db_runs_abandon(d, e): runs still "running" (their process is dead: the caller holds the lock) become "aborted", their unfinished
- * jobs "abandoned". Number of runs, or -1. */
+ * jobs "abandoned"; their end is the last moment anything of them was recorded. Number of runs, or -1. */
 int db_runs_abandon(struct db *d, struct err *e) must_check;
 
 int db_job_state(struct db *d, int64_t job, const char *state, struct err *e) must_check;
@@ -201,10 +201,41 @@ struct db_table {
 void db_table_free(struct db_table *t);
 
 /* db_query(d, sql, args, n_args, out, e): one read-only SELECT (or WITH, EXPLAIN, PRAGMA that only reads); anything that would write, a
- * second statement, ATTACH: ERR_USAGE with the place. args are bound as text to ?1, ?2 …. At most 1,000,000 rows. */
+ * second statement, ATTACH: ERR_USAGE with the place, "query:LINE:COLUMN: …". args are bound as text to ?1, ?2 …, as many as the query
+ * has. At most 1,000,000 rows and 1 GiB of text, 64 MiB a value: ERR_LIMIT. Any struct db will do, also the writer's. */
 int db_query(struct db *d, const char *sql, const char *const *args, size_t n_args,
 	     struct db_table **out, struct err *e) must_check;
-/* db_named(d, name, args, n_args, out, e): a query of db/queries.c by its name ("run", "jobs-of-run", "pairs-of-run", …): the only way in
- * which other folders ask for something fixed. ERR_USAGE with the known names where there is none. */
+/* db_interrupt(d): what db_query or db_named is doing in another thread ends with ERR_SYS, EINTR. From any thread or a signal handler, while d
+ * is open. */
+void db_interrupt(struct db *d);
+
+/* db_named(d, name, args, n_args, out, e): a query of db/queries.c by its name: the only way in which other folders ask for something
+ * fixed. Columns and their order are promised here. ERR_USAGE with the known names where there is none, or another number of args.
+ *
+ *   name          args               rows, columns
+ *   runs          -                  newest first: run suite ecosystem goal state compare_base compare_next started_ms ended_ms wall_ms jobs
+ *                                    jobs_done host assay_version engine jobs_at_once
+ *   run           run                one or none; the same
+ *   last-run      -                  the newest or none; the same
+ *   variants      run                as the suite lists them: number name layers env
+ *   jobs          run                by package, then variant: package version variant state status phase reason exit_code signal limit_hit rule
+ *                                    evidence evidence_offset evidence_length wall_ms cpu_ms peak_memory_bytes log job
+ *   pairs         run base next      by package: package version, then for a_ (base) and b_ (next): state status phase reason exit_code signal
+ *                                    limit_hit evidence wall_ms log rule
+ *   counts        run                by variant as the suite lists them: variant status n; status NULL: jobs without a result
+ *   phases        run                in order of first start: phase boxes wall_ms cpu_ms setup_us peak_memory_bytes store_bytes store_files
+ *                                    networked; setup_us is the median, peak_memory_bytes the maximum, networked counts boxes
+ *   phases-of-job job                of its last attempt, as they ran: phase network ended_as exit_code signal limit_hit wall_ms cpu_ms
+ *                                    peak_memory_bytes log error
+ *   stores        -                  by name: store generation layers entries bytes made_ms, of the current generation
+ *   harvests      run                as they came: store package phase added merged replaced identical dropped conflicts deleted refused new_bytes
+ *   conflicts     run                as they came: store package phase change path reason; change is conflict or refused
+ *   who           path               as they came: store generation current change layer run package phase sha256 size
+ *   segments      -                  number bytes frames
+ *   layers        -                  named ones by name, then the others: name layer entries bytes made_ms source generations
+ *   totals        -                  one row: runs jobs results layers entries segment_bytes
+ *
+ * wall_ms, cpu_ms and peak_memory_bytes of a job are over all its phases, those shared with other variants too; log is the path,
+ * below the state directory, of the log of the phase that decided. */
 int db_named(struct db *d, const char *name, const char *const *args, size_t n_args,
 	     struct db_table **out, struct err *e) must_check;

@@ -26,6 +26,9 @@ int db_fail(struct db *d, int rc, struct err *e, const char *doing)
 	case SQLITE_READONLY:
 		errno = sys ? sys : (rc & 0xff) == SQLITE_IOERR ? EIO : EACCES;
 		return err_sys(e, "%s: %s: %s", d->path, doing, says);
+	case SQLITE_INTERRUPT:
+		errno = EINTR;
+		return err_sys(e, "%s: %s", d->path, doing);
 	case SQLITE_TOOBIG:
 		return err_set(e, ERR_LIMIT, "%s: %s: %s", d->path, doing, says);
 	}
@@ -59,7 +62,8 @@ static int hex_digit(char c)
 	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Hex digits as the bytes they mean; "" and NULL are NULL. A wrong digit stores NULL, which NOT NULL and CHECK then refuse. */
+/* Hex digits as the bytes they mean; "" and NULL are NULL. A wrong digit stores NULL, which NOT
+ * NULL and CHECK then refuse. */
 static int bind_hex(sqlite3_stmt *s, int at, const char *hex)
 {
 	uint8_t bytes[64];
@@ -101,7 +105,8 @@ static int bind_one(sqlite3_stmt *s, int at, char type, va_list *ap)
 	return sqlite3_bind_int64(s, at, i);
 }
 
-static sqlite3_stmt *db_ask_v(struct db *d, struct err *e, const char *sql, const char *types, va_list *ap)
+static sqlite3_stmt *db_ask_v(struct db *d, struct err *e, const char *sql, const char *types,
+			      va_list *ap)
 {
 	sqlite3_stmt *s = db_prepare(d, sql, e);
 	if (!s)
@@ -131,7 +136,8 @@ int db_step(struct db *d, sqlite3_stmt *s, struct err *e)
 	int rc = sqlite3_step(s);
 	if (rc == SQLITE_ROW)
 		return 1;
-	return rc == SQLITE_DONE ? 0 : db_fail(d, rc, e, sqlite3_stmt_readonly(s) ? "read" : "write");
+	return rc == SQLITE_DONE ? 0
+				 : db_fail(d, rc, e, sqlite3_stmt_readonly(s) ? "read" : "write");
 }
 
 void db_done(sqlite3_stmt *s)
@@ -178,6 +184,16 @@ int db_commit(struct db *d, struct err *e)
 	return db_rollback(d);
 }
 
+int db_end(struct db *d, int rc, struct err *e)
+{
+	return rc ? db_rollback(d) : db_commit(d, e);
+}
+
+const char *db_absent_none(const char *word)
+{
+	return word && *word && strcmp(word, "none") ? word : NULL;
+}
+
 int db_rollback(struct db *d)
 {
 	struct err ignored;
@@ -210,7 +226,8 @@ static int open_handle(struct db *d, const char *name, int flags, struct err *e)
 static char *uri_of(const char *path, const char *query)
 {
 	auto_text struct text t = TEXT_INIT;
-	text_add(&t, *path == '/' ? "file://" : "file:"); /* an empty authority: the path may begin with "//" */
+	text_add(&t, *path == '/' ? "file://"
+				  : "file:"); /* an empty authority: the path may begin with "//" */
 	for (const char *p = path; *p; p++)
 		if (strchr("%?#", *p))
 			text_addf(&t, "%%%02X", (unsigned)*p);
@@ -227,9 +244,10 @@ static int64_t file_size(const char *path, const char *suffix)
 	return stat(name, &st) ? -1 : (int64_t)st.st_size;
 }
 
-/* A reader joins the writer through -wal and -shm, or makes them. In a directory it can't write (another user's, a read-only
- * medium) with nobody writing, they are absent and can't be made (sqlite.org/wal.html, "read-only databases"): then and only then the file
- * itself is everything, and can be read as what it is, immutable. */
+/* A reader joins the writer through -wal and -shm, or makes them. In a directory it can't write
+ * (another user's, a read-only medium) with nobody writing, they are absent and can't be made
+ * (sqlite.org/wal.html, "read-only databases"): then and only then the file itself is everything,
+ * and can be read as what it is, immutable. */
 static int open_read(struct db *d, struct err *e)
 {
 	auto_free char *plain = uri_of(d->path, ""), *still = uri_of(d->path, "?immutable=1");
@@ -239,7 +257,8 @@ static int open_read(struct db *d, struct err *e)
 	if (!rc)
 		return schema_check(d, e);
 	int kind = rc & 0xff;
-	if ((kind == SQLITE_CANTOPEN || kind == SQLITE_READONLY) && file_size(d->path, "-wal") <= 0) {
+	if ((kind == SQLITE_CANTOPEN || kind == SQLITE_READONLY) &&
+	    file_size(d->path, "-wal") <= 0) {
 		sqlite3_close(d->h);
 		d->h = NULL;
 		return open_handle(d, still, SQLITE_OPEN_READONLY, e) ? -1 : schema_check(d, e);
@@ -258,10 +277,13 @@ static int open_write(struct db *d, struct err *e)
 		return err_set(e, ERR_INPUT, "%s is no database of assay", d->path);
 	if (rc)
 		return db_fail(d, rc, e, "read");
-	/* FULL: a commit in WAL mode survives power loss only with it (sqlite.org/pragma.html#pragma_synchronous). */
+	if (schema_version(d, e) < 0) /* before the first write: what is not ours stays as it is */
+		return -1;
+	/* FULL: a commit in WAL mode survives power loss only with it
+	 * (sqlite.org/pragma.html#pragma_synchronous). */
 	if (db_script(d, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL", e))
 		return -1;
-	return schema_migrate(d, e);
+	return schema_migrate(d, schema_current, e);
 }
 
 struct db *db_open(const char *path, enum db_mode mode, struct err *e)

@@ -1,8 +1,9 @@
 /* assay.db: one SQLite file (application_id "assy", user_version = the last step below, WAL).
  *
- * Times are ms since 1970 UTC, durations µs, sizes bytes. Digests are 32-byte blobs, file names blobs: they need not be UTF-8.
- * A variant is (run, number), numbers as the suite lists them. Rows of a run go with it (ON DELETE CASCADE); what a store holds does not.
- * Closed word lists that other rooms append to (reason) are tables, so that a new word is a row and not a new table.
+ * Times are ms since 1970 UTC, durations µs, sizes bytes. Digests are 32-byte blobs, file names
+ * blobs: they need not be UTF-8. A variant is (run, number), numbers as the suite lists them. Rows
+ * of a run go with it (ON DELETE CASCADE); what a store holds does not. Closed word lists that
+ * other rooms append to (reason) are tables, so that a new word is a row and not a new table.
  *
  * A step, once released, never changes: a later one follows it. */
 #include "db/schema.h"
@@ -81,7 +82,7 @@ static const char step_1[] =
 	"CREATE TABLE generation ("
 	"  id INTEGER PRIMARY KEY AUTOINCREMENT,"
 	"  store INTEGER NOT NULL REFERENCES store,"
-	"  parent INTEGER REFERENCES generation,"
+	"  parent INTEGER REFERENCES generation ON DELETE SET NULL,"
 	"  made_by TEXT NOT NULL CHECK (made_by IN ('publish', 'flatten')),"
 	"  made_ms INTEGER NOT NULL"
 	") STRICT;"
@@ -160,16 +161,16 @@ static const char step_1[] =
 	"  id INTEGER PRIMARY KEY,"
 	"  phase INTEGER REFERENCES phase ON DELETE SET NULL,"
 	"  store INTEGER NOT NULL REFERENCES store,"
-	"  seen INTEGER REFERENCES generation," /* harvested against */
-	"  generation INTEGER REFERENCES generation," /* what it made; NULL: nothing worth one */
-	"  layer INTEGER REFERENCES layer,"
+	"  seen INTEGER REFERENCES generation ON DELETE SET NULL," /* harvested against; NULL: an empty store */
+	"  generation INTEGER REFERENCES generation ON DELETE SET NULL," /* what it made; NULL: nothing worth one, or collected since */
+	"  layer INTEGER REFERENCES layer ON DELETE SET NULL," /* likewise */
 	"  added INTEGER NOT NULL, replaced INTEGER NOT NULL, merged INTEGER NOT NULL, identical INTEGER NOT NULL,"
 	"  dropped INTEGER NOT NULL, conflicts INTEGER NOT NULL, deleted INTEGER NOT NULL, refused INTEGER NOT NULL,"
 	"  bytes INTEGER NOT NULL,"
-	"  made_ms INTEGER NOT NULL,"
-	"  CHECK ((generation IS NULL) OR (layer IS NOT NULL))"
+	"  made_ms INTEGER NOT NULL"
 	") STRICT;"
 	"CREATE INDEX harvest_by_phase ON harvest (phase);"
+	"CREATE INDEX harvest_by_generation ON harvest (generation);"
 	"CREATE INDEX harvest_by_layer ON harvest (layer);"
 
 	"CREATE TABLE segment ("
@@ -187,19 +188,20 @@ static const char step_1[] =
 	") STRICT, WITHOUT ROWID;"
 	"CREATE INDEX frame_by_harvest ON frame (harvest);"
 
+	/* One row per path that a harvest brought into its store. The layer is the harvest's: two stores may share one. The index is
+	 * on the text because v_entry shows that: asking a view for one path must not read the table. */
 	"CREATE TABLE entry ("
-	"  layer INTEGER NOT NULL REFERENCES layer,"
+	"  harvest INTEGER NOT NULL REFERENCES harvest,"
 	"  path BLOB NOT NULL,"
-	"  harvest INTEGER NOT NULL REFERENCES harvest," /* who brought it */
 	"  change TEXT NOT NULL CHECK (change IN ('added', 'replaced', 'merged')),"
 	"  type TEXT NOT NULL CHECK (type IN ('f', 'd', 'l')),"
 	"  mode INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, size INTEGER NOT NULL,"
 	"  sha256 BLOB CHECK (length(sha256) = 32),"
 	"  target BLOB,"
 	"  CHECK ((type = 'f') = (sha256 IS NOT NULL)), CHECK ((type = 'l') = (target IS NOT NULL)),"
-	"  PRIMARY KEY (layer, path)"
+	"  PRIMARY KEY (harvest, path)"
 	") STRICT, WITHOUT ROWID;"
-	"CREATE INDEX entry_by_path ON entry (path);"
+	"CREATE INDEX entry_by_path ON entry (CAST(path AS TEXT));"
 	"CREATE INDEX entry_by_sha256 ON entry (sha256) WHERE sha256 IS NOT NULL;"
 
 	"CREATE TABLE harvest_note (" /* what was seen and not taken */
@@ -232,8 +234,7 @@ static int pragma_number(struct db *d, const char *sql, struct err *e, int *out)
 	return 0;
 }
 
-/* What the file is: its version; -1 with e where it is somebody else's or from the future. */
-static int schema_version(struct db *d, struct err *e)
+int schema_version(struct db *d, struct err *e)
 {
 	int id = 0, version = 0, tables = 0;
 	if (pragma_number(d, "PRAGMA application_id", e, &id) ||
@@ -244,7 +245,8 @@ static int schema_version(struct db *d, struct err *e)
 		return err_set(e, ERR_INPUT, "%s is a database, but not one of assay", d->path);
 	if (version > schema_current)
 		return err_set(e, ERR_INPUT,
-			       "%s has schema version %d, and this assay (%s) knows versions up to %d: use a newer assay",
+			       "%s has schema version %d, and this assay (%s) knows versions up to "
+			       "%d: use a newer assay",
 			       d->path, version, ASSAY_VERSION, schema_current);
 	return version;
 }
@@ -256,7 +258,8 @@ int schema_check(struct db *d, struct err *e)
 		return -1;
 	if (version < schema_current)
 		return err_set(e, ERR_INPUT,
-			       "%s has schema version %d, this assay reads %d: any command that writes it (assay run, assay layer import) brings it up to date",
+			       "%s has schema version %d, this assay reads %d: any command that "
+			       "writes it (assay run, assay layer import) brings it up to date",
 			       d->path, version, schema_current);
 	return 0;
 }
@@ -266,7 +269,9 @@ static int schema_make_views(struct db *d, struct err *e)
 {
 	for (;;) {
 		auto_free char *drop = NULL;
-		sqlite3_stmt *s = db_ask(d, e, "SELECT name FROM sqlite_schema WHERE type = 'view' LIMIT 1", "");
+		sqlite3_stmt *s =
+			db_ask(d, e, "SELECT name FROM sqlite_schema WHERE type = 'view' LIMIT 1",
+			       "");
 		int rc = s ? db_step(d, s, e) : -1;
 		if (rc > 0)
 			drop = own_fmt("DROP VIEW \"%s\"", (const char *)sqlite3_column_text(s, 0));
@@ -282,27 +287,28 @@ static int schema_make_views(struct db *d, struct err *e)
 	return 0;
 }
 
-static int schema_steps(struct db *d, int version, struct err *e)
+static int schema_steps(struct db *d, int from, int to, struct err *e)
 {
 	for (size_t i = 0; i < countof(steps); i++)
-		if (steps[i].version > version && db_script(d, steps[i].sql, e))
+		if (steps[i].version > from && steps[i].version <= to &&
+		    db_script(d, steps[i].sql, e))
 			return err_add(e, "schema version %d", steps[i].version);
-	if (schema_make_views(d, e))
+	if (to == schema_current && schema_make_views(d, e))
 		return -1;
-	auto_free char *stamp = own_fmt("PRAGMA user_version = %d; PRAGMA application_id = %d", schema_current,
-					APPLICATION_ID);
+	auto_free char *stamp =
+		own_fmt("PRAGMA user_version = %d; PRAGMA application_id = %d", to, APPLICATION_ID);
 	return db_script(d, stamp, e);
 }
 
-int schema_migrate(struct db *d, struct err *e)
+int schema_migrate(struct db *d, int to, struct err *e)
 {
-	int version = schema_version(d, e);
-	if (version < 0 || version == schema_current)
-		return version < 0 ? -1 : 0;
+	int from = schema_version(d, e);
+	if (from < 0 || from >= to)
+		return from < 0 ? -1 : 0;
 	if (db_begin(d, e))
 		return -1;
-	version = schema_version(d, e); /* somebody else may have done it before the lock was ours */
-	if (version < 0 || schema_steps(d, version, e))
+	from = schema_version(d, e); /* somebody else may have done it before the lock was ours */
+	if (from < 0 || (from < to && schema_steps(d, from, to, e)))
 		return db_rollback(d);
 	return db_commit(d, e);
 }

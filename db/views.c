@@ -1,5 +1,6 @@
-/* The public face of the database: assay-db(7) documents each view and column, and they change only with the schema's version. Names in
- * plain words, units in the names, digests as hex text, file names as text. */
+/* The public face of the database: assay-db(7) documents each view and column, and they change only
+ * with the schema's version. Names in plain words, units in the names, digests as hex text, file
+ * names as text. */
 #include "db/schema.h"
 
 #include <stddef.h>
@@ -17,14 +18,16 @@ const char *const schema_views[] = {
 	" FROM run r;",
 
 	"CREATE VIEW v_job AS SELECT"
-	"  j.id AS job, j.run, r.suite, p.name AS package, j.version, v.name AS variant, j.state,"
+	"  j.id AS job, j.run, r.suite, p.name AS package, j.version, v.name AS variant, v.number AS variant_number, j.state,"
 	"  a.id AS attempt, a.number AS attempts, a.started_ms, a.ended_ms,"
 	"  (SELECT sum(f.wall_us) / 1000 FROM attempt_phase ap JOIN phase f ON f.id = ap.phase WHERE ap.attempt = a.id) AS wall_ms,"
 	"  (SELECT sum(f.cpu_user_us + f.cpu_system_us) / 1000 FROM attempt_phase ap JOIN phase f ON f.id = ap.phase"
 	"    WHERE ap.attempt = a.id) AS cpu_ms,"
 	"  (SELECT max(f.peak_memory) FROM attempt_phase ap JOIN phase f ON f.id = ap.phase WHERE ap.attempt = a.id) AS peak_memory_bytes,"
 	"  s.status, s.phase, s.reason, s.exit_code, s.signal, s.limit_name AS limit_hit, s.rule,"
-	"  s.evidence_offset, s.evidence_length, s.evidence"
+	"  s.evidence_offset, s.evidence_length, s.evidence,"
+	"  (SELECT f.log FROM attempt_phase ap JOIN phase f ON f.id = ap.phase WHERE ap.attempt = a.id AND f.name = s.phase"
+	"    ORDER BY ap.ordinal DESC LIMIT 1) AS log"
 	" FROM job j JOIN run r ON r.id = j.run JOIN package p ON p.id = j.package"
 	"  JOIN variant v ON v.run = j.run AND v.number = j.variant"
 	"  LEFT JOIN attempt a ON a.job = j.id AND a.number = (SELECT max(number) FROM attempt x WHERE x.job = j.id)"
@@ -40,10 +43,10 @@ const char *const schema_views[] = {
 	"CREATE VIEW v_phase AS SELECT"
 	"  f.id AS phase_id, f.run, r.suite, p.name AS package, f.version, v.name AS variant, f.name AS phase, f.network,"
 	"  f.generation, f.log, f.started_ms, f.ended_ms, f.ended_as, f.exit_code, f.signal, f.core,"
-	"  nullif(f.limit_name, 'none') AS limit_hit, f.limit_bound, f.limit_value,"
+	"  f.limit_name AS limit_hit, f.limit_bound, f.limit_value,"
 	"  f.setup_us, f.wall_us, f.cpu_user_us, f.cpu_system_us, f.peak_memory AS peak_memory_bytes, f.output_bytes,"
 	"  f.oom_kills, f.processes_refused, f.cgroup, f.error, f.log_bytes, f.log_stored AS log_stored_bytes,"
-	"  lower(hex(f.log_sha256)) AS log_sha256, f.store_bytes, f.store_files, f.upper_bytes"
+	"  lower(nullif(hex(f.log_sha256), '')) AS log_sha256, f.store_bytes, f.store_files, f.upper_bytes"
 	" FROM phase f JOIN run r ON r.id = f.run JOIN package p ON p.id = f.package"
 	"  LEFT JOIN variant v ON v.run = f.run AND v.number = f.variant;",
 
@@ -61,12 +64,13 @@ const char *const schema_views[] = {
 
 	"CREATE VIEW v_entry AS SELECT"
 	"  s.name AS store, CAST(e.path AS TEXT) AS path, e.change, e.type, printf('%04o', e.mode) AS mode, e.mtime_ns, e.size,"
-	"  lower(hex(e.sha256)) AS sha256, CAST(e.target AS TEXT) AS target, l.digest AS layer, h.generation, h.id AS harvest,"
-	"  NOT EXISTS (SELECT 1 FROM entry n JOIN harvest nh ON nh.id = n.harvest WHERE n.path = e.path AND nh.store = h.store"
-	"    AND nh.generation > h.generation) AS current,"
+	"  lower(nullif(hex(e.sha256), '')) AS sha256, CAST(e.target AS TEXT) AS target, l.digest AS layer, h.generation, h.id AS harvest,"
+	"  h.generation <= s.current AND NOT EXISTS (SELECT 1 FROM entry n JOIN harvest nh ON nh.id = n.harvest"
+	"    WHERE CAST(n.path AS TEXT) = CAST(e.path AS TEXT) AND nh.store = h.store"
+	"    AND nh.generation > h.generation AND nh.generation <= s.current) AS current,"
 	"  f.run, p.name AS package, f.name AS phase, f.id AS phase_id,"
 	"  fr.segment, fr.offset AS frame_offset"
-	" FROM entry e JOIN layer l ON l.id = e.layer JOIN harvest h ON h.id = e.harvest JOIN store s ON s.id = h.store"
+	" FROM entry e JOIN harvest h ON h.id = e.harvest JOIN store s ON s.id = h.store LEFT JOIN layer l ON l.id = h.layer"
 	"  LEFT JOIN phase f ON f.id = h.phase LEFT JOIN package p ON p.id = f.package LEFT JOIN frame fr ON fr.harvest = h.id;",
 
 	"CREATE VIEW v_harvest AS SELECT"
@@ -76,7 +80,7 @@ const char *const schema_views[] = {
 
 	"CREATE VIEW v_note AS SELECT"
 	"  h.id AS harvest, s.name AS store, f.run, p.name AS package, f.name AS phase, f.id AS phase_id,"
-	"  n.change, CAST(n.path AS TEXT) AS path, n.type, n.size, lower(hex(n.sha256)) AS sha256, CAST(n.target AS TEXT) AS target, n.reason"
+	"  n.ordinal, n.change, CAST(n.path AS TEXT) AS path, n.type, n.size, lower(nullif(hex(n.sha256), '')) AS sha256, CAST(n.target AS TEXT) AS target, n.reason"
 	" FROM harvest_note n JOIN harvest h ON h.id = n.harvest JOIN store s ON s.id = h.store"
 	"  LEFT JOIN phase f ON f.id = h.phase LEFT JOIN package p ON p.id = f.package;",
 

@@ -1,0 +1,113 @@
+/* The fixed questions of other folders, by name. Their columns are promised in db/db.h; an answer
+ * costs what it returns, not what the database holds (but for "totals" and "layers"). */
+#include "db/handle.h"
+
+#include <string.h>
+
+/* clang-format off */
+#define RUN_COLUMNS \
+	"SELECT run, suite, ecosystem, goal, state, compare_base, compare_next, started_ms, ended_ms, wall_ms, jobs, jobs_done, host," \
+	" assay_version, engine, jobs_at_once FROM v_run"
+
+/* One side of a pair: a column of the one job there is of a package under that variant. */
+#define SIDE(column, variant, as) ", max(CASE WHEN variant = " variant " THEN " column " END) AS " as column
+#define SIDES(variant, as) \
+	SIDE("state", variant, as) SIDE("status", variant, as) SIDE("phase", variant, as) SIDE("reason", variant, as) \
+	SIDE("exit_code", variant, as) SIDE("signal", variant, as) SIDE("limit_hit", variant, as) SIDE("evidence", variant, as) \
+	SIDE("wall_ms", variant, as) SIDE("log", variant, as) SIDE("rule", variant, as)
+
+static const struct query {
+	const char *name;
+	size_t n_args;
+	const char *sql;
+} queries[] = {
+	{"runs", 0, RUN_COLUMNS " ORDER BY run DESC"},
+	{"run", 1, RUN_COLUMNS " WHERE run = ?1"},
+	{"last-run", 0, RUN_COLUMNS " ORDER BY run DESC LIMIT 1"},
+
+	{"variants", 1, "SELECT number, name, layers, env FROM variant WHERE run = ?1 ORDER BY number"},
+
+	{"jobs", 1,
+	 "SELECT package, version, variant, state, status, phase, reason, exit_code, signal, limit_hit, rule, evidence, evidence_offset,"
+	 " evidence_length, wall_ms, cpu_ms, peak_memory_bytes, log, job"
+	 " FROM v_job WHERE run = ?1 ORDER BY package, variant_number"},
+
+	{"pairs", 3,
+	 "SELECT package, max(version) AS version" SIDES("?2", "a_") SIDES("?3", "b_")
+	 " FROM v_job WHERE run = ?1 AND variant IN (?2, ?3) GROUP BY package ORDER BY package"},
+
+	{"counts", 1,
+	 "SELECT variant, status, count(*) AS n FROM v_job WHERE run = ?1 GROUP BY variant_number, status ORDER BY variant_number, status"},
+
+	{"phases", 1,
+	 "WITH f AS (SELECT *, row_number() OVER (PARTITION BY name ORDER BY setup_us NULLS LAST) AS place,"
+	 "   count(setup_us) OVER (PARTITION BY name) AS n FROM phase WHERE run = ?1)"
+	 " SELECT name AS phase, count(*) AS boxes, sum(wall_us) / 1000 AS wall_ms,"
+	 "  sum(cpu_user_us + cpu_system_us) / 1000 AS cpu_ms, max(CASE WHEN place = (n + 1) / 2 THEN setup_us END) AS setup_us,"
+	 "  max(peak_memory) AS peak_memory_bytes, coalesce(sum(store_bytes), 0) AS store_bytes,"
+	 "  coalesce(sum(store_files), 0) AS store_files, sum(network <> 'none') AS networked"
+	 " FROM f GROUP BY name ORDER BY min(started_ms), min(id)"},
+
+	{"phases-of-job", 1,
+	 "SELECT f.name AS phase, f.network, f.ended_as, f.exit_code, f.signal, f.limit_name AS limit_hit, f.wall_us / 1000 AS wall_ms,"
+	 "  (f.cpu_user_us + f.cpu_system_us) / 1000 AS cpu_ms, f.peak_memory AS peak_memory_bytes, f.log, f.error"
+	 " FROM attempt a JOIN attempt_phase ap ON ap.attempt = a.id JOIN phase f ON f.id = ap.phase"
+	 " WHERE a.job = ?1 AND a.number = (SELECT max(number) FROM attempt WHERE job = ?1) ORDER BY ap.ordinal"},
+
+	{"stores", 0, "SELECT store, generation, layers, entries, bytes, made_ms FROM v_store WHERE current ORDER BY store"},
+
+	{"harvests", 1,
+	 "SELECT store, package, phase, added, merged, replaced, identical, dropped, conflicts, deleted, refused, new_bytes"
+	 " FROM v_harvest WHERE run = ?1 ORDER BY harvest"},
+
+	{"conflicts", 1,
+	 "SELECT store, package, phase, change, path, reason FROM v_note"
+	 " WHERE run = ?1 AND change IN ('conflict', 'refused') ORDER BY harvest, ordinal"},
+
+	{"who", 1,
+	 "SELECT store, generation, current, change, layer, run, package, phase, sha256, size FROM v_entry WHERE path = ?1"
+	 " ORDER BY harvest"},
+
+	{"segments", 0,
+	 "SELECT number, bytes, (SELECT count(*) FROM frame f WHERE f.segment = s.number) AS frames FROM segment s ORDER BY number"},
+
+	{"layers", 0,
+	 "SELECT name, layer, entries, bytes, made_ms, source, generations FROM v_layer ORDER BY name IS NULL, name, made_ms, layer"},
+
+	{"totals", 0,
+	 "SELECT (SELECT count(*) FROM run) AS runs, (SELECT count(*) FROM job) AS jobs, (SELECT count(*) FROM result) AS results,"
+	 "  (SELECT count(*) FROM layer) AS layers, (SELECT count(*) FROM entry) AS entries,"
+	 "  (SELECT coalesce(sum(bytes), 0) FROM segment) AS segment_bytes"},
+};
+/* clang-format on */
+
+static const struct query *query_find(const char *name, struct err *e)
+{
+	auto_text struct text known = TEXT_INIT;
+	for (size_t i = 0; i < countof(queries); i++) {
+		if (!strcmp(queries[i].name, name))
+			return &queries[i];
+		text_addf(&known, "%s%s", i ? ", " : "", queries[i].name);
+	}
+	err_set(e, ERR_USAGE, "there is no query named '%s'; there are: %s", name,
+		text_str(&known));
+	return NULL;
+}
+
+int db_named(struct db *d, const char *name, const char *const *args, size_t n_args,
+	     struct db_table **out, struct err *e)
+{
+	const struct query *q = query_find(name, e);
+	*out = NULL;
+	if (!q)
+		return -1;
+	if (n_args != q->n_args)
+		return err_set(e, ERR_USAGE, "query '%s' takes %zu value%s, and %zu came", name,
+			       q->n_args, q->n_args == 1 ? "" : "s", n_args);
+	sqlite3_stmt *s = db_ask(d, e, q->sql, "");
+	int rc = s ? db_bind_texts(d, s, args, n_args, e) : -1;
+	if (!rc)
+		rc = db_collect(d, s, out, e);
+	db_done(s);
+	return rc ? err_add(e, "query '%s'", name) : 0;
+}

@@ -1,0 +1,245 @@
+/* db/record.c: a run's life. */
+#include "db_scratch.h"
+
+static const struct db_result passed = {
+	.status = "pass",
+	.phase = "test",
+	.reason = "ok",
+	.limit = "none",
+	.evidence_offset = -1,
+	.evidence_length = 0,
+	.ended_ms = 900,
+};
+
+static void a_run_is_recorded_from_its_beginning_to_its_end(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct life l = life_begin(d, 100);
+	assert_rows(d, "SELECT state, jobs, jobs_done, packages, ended_ms FROM v_run",
+		    "running|4|0|2|-");
+	assert_rows(d, "SELECT DISTINCT state FROM v_job", "waiting");
+	int64_t fetch = life_phase(d, &l, 0, true, "fetch", 110);
+	life_phase_end(d, fetch, 0, 4000000, 150);
+	must(db_job_state(d, l.jobs[0].id, "running", &e));
+	int64_t attempt = db_attempt_begin(d, l.jobs[0].id, 160, &e);
+	must(attempt);
+	int64_t test = life_phase(d, &l, 0, false, "test", 170);
+	life_phase_end(d, test, 1, 2000000, 180);
+	const int64_t ids[] = {fetch, test};
+	const struct db_result r = {
+		.status = "fail",
+		.phase = "test",
+		.reason = "test-failed",
+		.exit_code = 1,
+		.limit = "none",
+		.evidence_offset = 40,
+		.evidence_length = 9,
+		.evidence = "not ok 1",
+		.rule = "mocha",
+		.phases = ids,
+		.n_phases = 2,
+		.ended_ms = 190,
+	};
+	must(db_result(d, l.jobs[0].id, attempt, &r, &e));
+	assert_rows(d,
+		    "SELECT package, version, variant, state, status, phase, reason, exit_code, "
+		    "signal, limit_hit, rule, evidence,"
+		    " evidence_offset, evidence_length, wall_ms, cpu_ms, peak_memory_bytes, log, "
+		    "attempts FROM v_job WHERE state = 'done'",
+		    "a|1.0|base|done|fail|test|test-failed|1|-|-|mocha|not ok "
+		    "1|40|9|6000|4500|1048576|runs/1/a-base-test.zst|1");
+	must(db_run_end(d, l.run, "done", 200, &e));
+	assert_rows(d, "SELECT state, jobs_done, wall_ms FROM v_run", "done|1|100");
+	assert_int_equal(number(d, "SELECT count(*) FROM v_job WHERE state = 'abandoned'"), 3);
+	assert_sound(d);
+}
+
+static void a_run_begins_whole_or_not_at_all(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	static const struct db_variant variants[] = {{"base", NULL, NULL}};
+	const struct db_run run = {.suite = "s", .pid = 1, .started_ms = 1, .jobs_at_once = 1};
+	struct db_job twice[] = {{0, "a", NULL, "base"}, {0, "a", NULL, "base"}},
+		      nowhere[] = {{0, "a", NULL, "base"}, {0, "b", NULL, "x"}};
+	assert_int_equal(db_run_begin(d, &run, variants, 1, twice, 2, &e), -1);
+	assert_int_equal(e.kind, ERR_CORRUPT);
+	assert_int_equal(twice[0].id, 0);
+	assert_int_equal(db_run_begin(d, &run, variants, 1, nowhere, 2, &e), -1);
+	assert_non_null(strstr(e.text, "no variant x"));
+	assert_int_equal(number(d, "SELECT (SELECT count(*) FROM run) + (SELECT count(*) FROM job) "
+				   "+ (SELECT count(*) FROM variant)"
+				   " + (SELECT count(*) FROM package)"),
+			 0);
+}
+
+static void what_is_not_recorded_is_not_kept(void **state)
+{
+	struct scratch *s = *state;
+	struct err e = ERR_INIT;
+	struct life l = life_begin(s->db, 100);
+	int64_t attempt = db_attempt_begin(s->db, l.jobs[0].id, 110, &e);
+	int64_t phase = life_phase(s->db, &l, 0, false, "test", 120);
+	db_close(s->db);
+	s->db = db_open(s->file, DB_WRITE, &e);
+	assert_non_null(s->db);
+	assert_rows(s->db, "SELECT ended_as, ended_ms, exit_code, wall_us, log_sha256 FROM v_phase",
+		    "-|-|-|-|-");
+	assert_rows(s->db, "SELECT count(*), count(ended_ms) FROM attempt", "1|0");
+	assert_int_equal(number(s->db, "SELECT count(*) FROM v_result"), 0);
+	must(attempt);
+	must(phase);
+}
+
+static void a_result_is_given_exactly_once_per_attempt(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct life l = life_begin(d, 100);
+	int64_t attempt = db_attempt_begin(d, l.jobs[0].id, 110, &e);
+	struct db_result again = passed;
+	again.status = "fail", again.reason = "exit";
+	must(db_result(d, l.jobs[0].id, attempt, &passed, &e));
+	assert_int_equal(db_result(d, l.jobs[0].id, attempt, &again, &e), -1);
+	assert_int_equal(e.kind, ERR_CORRUPT);
+	assert_int_equal(db_result(d, l.jobs[1].id, attempt, &again, &e), -1);
+	assert_rows(d, "SELECT status, reason FROM v_result", "pass|ok");
+	assert_int_equal(number(d, "SELECT count(*) FROM v_job WHERE state = 'done'"), 1);
+	must(attempt);
+}
+
+static void attempts_are_numbered_and_the_last_one_counts(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct life l = life_begin(d, 100);
+	struct db_result failed = passed;
+	failed.status = "fail", failed.reason = "exit";
+	int64_t first = db_attempt_begin(d, l.jobs[0].id, 110, &e);
+	must(db_result(d, l.jobs[0].id, first, &failed, &e));
+	int64_t second = db_attempt_begin(d, l.jobs[0].id, 120, &e);
+	must(db_result(d, l.jobs[0].id, second, &passed, &e));
+	assert_rows(d, "SELECT attempt_number, status FROM v_result ORDER BY 1", "1|fail\n2|pass");
+	assert_rows(d,
+		    "SELECT attempts, status FROM v_job WHERE package = 'a' AND variant = 'base'",
+		    "2|pass");
+}
+
+static void words_are_closed(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct life l = life_begin(d, 100);
+	int64_t attempt = db_attempt_begin(d, l.jobs[0].id, 110, &e),
+		phase = life_phase(d, &l, 0, false, "test", 120);
+	static const struct {
+		const char *status, *reason;
+	} wrong[] = {{"pass", "exit"},  {"fail", "ok"},  {"fail", "wall-time"},
+		     {"infra", "exit"}, {"maybe", "ok"}, {"fail", "because"},
+		     {"", ""}};
+	for (size_t i = 0; i < countof(wrong); i++) {
+		struct db_result r = passed;
+		r.status = wrong[i].status, r.reason = wrong[i].reason;
+		assert_int_equal(db_result(d, l.jobs[0].id, attempt, &r, &e), -1);
+	}
+	assert_int_equal(db_job_state(d, l.jobs[0].id, "sleeping", &e), -1);
+	assert_int_equal(db_run_end(d, l.run, "running", 200, &e), -1);
+	assert_int_equal(db_run_end(d, l.run, "finished", 200, &e), -1);
+	struct db_facts f = life_facts(0, 1, 130);
+	f.end = "vanished";
+	assert_int_equal(db_phase_end(d, phase, &f, &e), -1);
+	struct db_phase p = {
+		.run = l.run, .package = "a", .name = "x", .network = "some", .started_ms = 1};
+	assert_int_equal(db_phase_begin(d, &p, &e), -1);
+	p.network = "none", p.variant = "later";
+	assert_int_equal(db_phase_begin(d, &p, &e), -1);
+	p.variant = NULL, p.package = "unheard-of";
+	assert_int_equal(db_phase_begin(d, &p, &e), -1);
+	assert_int_equal(number(d, "SELECT count(*) FROM v_result"), 0);
+	assert_rows(d, "SELECT state FROM v_run", "running");
+	assert_rows(d, "SELECT count(*), count(ended_as) FROM v_phase", "1|0");
+	assert_sound(d);
+}
+
+static void a_phase_ends_once_and_keeps_its_facts(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct life l = life_begin(d, 100);
+	int64_t phase = life_phase(d, &l, 0, false, "test", 120);
+	struct db_facts f = life_facts(-1, 7000, 130);
+	f.end = "limited", f.limit = "memory", f.signal = 9, f.limit_bound = 1000,
+	f.limit_value = 1001, f.oom_kills = 3, f.core = true;
+	f.processes_refused = 4, f.store_bytes = 5, f.store_files = 6, f.upper_bytes = 7,
+	f.output_bytes = 8, f.error = "E";
+	must(db_phase_end(d, phase, &f, &e));
+	f.end = "exited";
+	assert_int_equal(db_phase_end(d, phase, &f, &e), -1);
+	assert_rows(d,
+		    "SELECT ended_as, limit_hit, limit_bound, limit_value, exit_code, signal, "
+		    "core, oom_kills, processes_refused, store_bytes,"
+		    " store_files, upper_bytes, output_bytes, error, setup_us, wall_us, "
+		    "cpu_user_us, cpu_system_us, peak_memory_bytes, cgroup,"
+		    " log_bytes, log_stored_bytes, substr(log_sha256, 1, 4), length(log_sha256), "
+		    "ended_ms FROM v_phase",
+		    "limited|memory|1000|1001|-|9|1|3|4|5|6|7|8|E|1900|7000|3500|1750|1048576|v2|"
+		    "10|20|aaaa|64|130");
+}
+
+static void hostile_bytes_come_back_as_text_that_can_be_shown(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct life l = life_begin(d, 100);
+	int64_t attempt = db_attempt_begin(d, l.jobs[0].id, 110, &e);
+	auto_free char *long_one = own_calloc(1, 9001);
+	memset(long_one, '\'', 9000);
+	struct db_result r = passed;
+	r.evidence = "\xff\x01'; DROP TABLE run; --\xc3\xa9\xed\xa0\x80\n\xf0\x9f\x98\x80\xc3";
+	must(db_result(d, l.jobs[0].id, attempt, &r, &e));
+	assert_rows(d, "SELECT evidence FROM v_result",
+		    "\xef\xbf\xbd\x01'; DROP TABLE run; "
+		    "--\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\n\xf0\x9f\x98\x80\xef\xbf\xbd");
+	r.evidence = long_one;
+	int64_t other = db_attempt_begin(d, l.jobs[1].id, 110, &e);
+	must(db_result(d, l.jobs[1].id, other, &r, &e));
+	assert_int_equal(number(d, "SELECT length(evidence) FROM v_result WHERE variant = 'next'"),
+			 4096);
+}
+
+static void abandoning_ends_what_a_dead_process_left_and_nothing_else(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct life over = life_begin(d, 100);
+	must(db_run_end(d, over.run, "interrupted", 150, &e));
+	struct life dead = life_begin(d, 200);
+	int64_t attempt = db_attempt_begin(d, dead.jobs[0].id, 210, &e);
+	must(db_result(d, dead.jobs[0].id, attempt, &passed, &e));
+	must(db_job_state(d, dead.jobs[1].id, "running", &e));
+	assert_int_equal(db_runs_abandon(d, &e), 1);
+	assert_rows(d, "SELECT run, state, ended_ms FROM v_run ORDER BY run",
+		    "1|interrupted|150\n2|aborted|900");
+	assert_rows(d, "SELECT state, count(*) FROM v_job WHERE run = 2 GROUP BY state",
+		    "abandoned|3\ndone|1");
+	assert_int_equal(db_runs_abandon(d, &e), 0);
+	assert_int_equal(db_run_end(d, dead.run, "done", 999, &e), -1);
+	assert_rows(d, "SELECT state FROM v_run WHERE run = 2", "aborted");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		scratch_test(a_run_is_recorded_from_its_beginning_to_its_end),
+		scratch_test(a_run_begins_whole_or_not_at_all),
+		scratch_test(what_is_not_recorded_is_not_kept),
+		scratch_test(a_result_is_given_exactly_once_per_attempt),
+		scratch_test(attempts_are_numbered_and_the_last_one_counts),
+		scratch_test(words_are_closed),
+		scratch_test(a_phase_ends_once_and_keeps_its_facts),
+		scratch_test(hostile_bytes_come_back_as_text_that_can_be_shown),
+		scratch_test(abandoning_ends_what_a_dead_process_left_and_nothing_else),
+	};
+	return cmocka_run_group_tests_name("db_record", tests, NULL, NULL);
+}
