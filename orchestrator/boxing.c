@@ -66,6 +66,16 @@ static int boxing_dir(struct boxing *b, struct state *st, const char *rel, struc
 	return fd < 0 ? err_sys(e, "open %s", rel) : boxing_keep(b, fd);
 }
 
+/* An upper or work directory. What a box sees at a mount's root is the upper's mode: not what our umask makes of it. */
+static int boxing_make(struct boxing *b, struct state *st, const char *rel, struct err *e)
+{
+	int fd = dir_make(st->fd, rel, 0755, e);
+	if (fd < 0)
+		return -1;
+	boxing_keep(b, fd);
+	return fchmod(fd, 0755) ? err_sys(e, "chmod %s", rel) : fd;
+}
+
 /* Append the descriptors that one symbol stands for: none where an earlier phase did not run, many for a store. */
 static int boxing_lower(struct boxing *b, struct state *st, const struct plan_mount *m,
 			const struct plan_lower *l, const struct boxing_from *from, int **fds,
@@ -124,15 +134,10 @@ static int boxing_mount(struct boxing *b, struct state *st, const struct plan_mo
 		return 0;
 	auto_free char *upper = own_fmt("%s/%zu/u", from->dir, m->slot);
 	auto_free char *work = own_fmt("%s/%zu/w", from->dir, m->slot);
-	int u = dir_make(st->fd, upper, 0755, e);
-	if (u < 0)
-		return -1;
-	out->upper_fd = boxing_keep(b, u);
-	int w = dir_make(st->fd, work, 0755, e);
-	if (w < 0)
-		return -1;
-	out->work_fd = boxing_keep(b, w);
-	return 0;
+	out->upper_fd = boxing_make(b, st, upper, e);
+	if (out->upper_fd >= 0)
+		out->work_fd = boxing_make(b, st, work, e);
+	return out->work_fd < 0 ? -1 : 0;
 }
 
 int boxing_open(struct boxing *b, struct state *st, const struct plan_mounts *m,

@@ -105,7 +105,7 @@ static void capture_chunk_work(struct lane_task *t)
 	struct capture_chunk *k = (struct capture_chunk *)t;
 	struct capture *c = k->c;
 	capture_store(c, k->bytes, k->n, k->last);
-	if (k->last && !c->err.kind && fsync(c->fd))
+	if (k->last && !c->err.kind && (fsync(c->fd) || fsync(c->dirfd)))
 		err_sys(&c->err, "sync log %s", c->rel);
 }
 

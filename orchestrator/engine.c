@@ -47,15 +47,36 @@ void engine_fail(struct engine *g, const struct err *e)
 	engine_cancel_boxes(g, false);
 }
 
-/* Is anything under way that will call back? What waits in a queue does not, once nothing is started any more. */
-static bool engine_moving(const struct engine *g)
+/* A tree that nobody needs any more. */
+struct engine_trash {
+	struct lane_task task; /* first */
+	struct engine *engine;
+	char *rel;
+};
+
+static void engine_trash_work(struct lane_task *t)
 {
-	for (size_t i = 0; i < g->conf->plan->n_units; i++) {
-		enum job_state s = g->jobs[i].state;
-		if (s != JOB_WAIT && s != JOB_QUEUE && s != JOB_KEEP && s != JOB_DONE)
-			return true;
-	}
-	return false;
+	struct engine_trash *x = (struct engine_trash *)t;
+	struct err e;
+	if (dir_remove(x->engine->state->fd, x->rel, &e))
+		fprintf(stderr, "assay: %s\n", e.text);
+}
+
+static void engine_trash_done(struct lane_task *t)
+{
+	struct engine_trash *x = (struct engine_trash *)t;
+	struct engine *g = x->engine;
+	free(x->rel);
+	free(x);
+	engine_kick(g);
+}
+
+void engine_discard(struct engine *g, const char *rel)
+{
+	struct engine_trash *x = own_calloc(1, sizeof(*x));
+	*x = (struct engine_trash){
+		.task = {.work = engine_trash_work, .done = engine_trash_done}, .engine = g, .rel = own_dup(rel)};
+	lane_push(&g->trash, &x->task);
 }
 
 static void engine_sandbox_closed(void *owner)
@@ -66,13 +87,15 @@ static void engine_sandbox_closed(void *owner)
 
 static void engine_close(struct engine *g)
 {
+	uv_handle_t *handles[] = {(uv_handle_t *)&g->sigint, (uv_handle_t *)&g->sigterm, (uv_handle_t *)&g->tick};
 	if (g->closing)
 		return;
 	g->closing = true;
-	uv_close((uv_handle_t *)&g->sigint, NULL);
-	uv_close((uv_handle_t *)&g->sigterm, NULL);
-	uv_close((uv_handle_t *)&g->tick, NULL);
-	sandbox_close(g->sandbox, engine_sandbox_closed, g);
+	for (size_t i = 0; i < countof(handles); i++)
+		if (handles[i]->data)
+			uv_close(handles[i], NULL);
+	if (g->sandbox)
+		sandbox_close(g->sandbox, engine_sandbox_closed, g);
 }
 
 /* A trunk is begun while slots are free and nothing begun waits for one; its input is made meanwhile. */
@@ -93,7 +116,9 @@ static void engine_start_some(struct engine *g)
 		g->used_slots++;
 		job_go(j, JOB_OPEN);
 	}
-	/* Begin new packages only as far as the slots need: their directories cost disk. */
+	/* Begin new packages only as far as the slots need and the stores keep up: their directories cost disk. */
+	if (g->publishers.n > g->n_slots)
+		return;
 	for (size_t ahead = g->used_slots + g->ready.n + g->beginning; ahead <= g->n_slots; ahead++) {
 		j = engine_next_new(g);
 		if (!j)
@@ -105,14 +130,16 @@ static void engine_start_some(struct engine *g)
 void engine_kick(struct engine *g)
 {
 	struct job *j;
+	while (g->failed && (j = engine_pop(&g->publishers)))
+		job_go(j, JOB_CLOSE);
 	if (!g->publishing && (j = engine_pop(&g->publishers))) {
 		g->publishing = true;
 		job_go(j, JOB_PUBLISH);
 	}
 	if (!g->stopping)
 		engine_start_some(g);
-	bool over = g->stopping ? !engine_moving(g) && lane_idle(&g->trash)
-				: !g->active && g->next_unit >= g->conf->plan->n_units;
+	/* What rests in a queue calls nobody back, once nothing is started any more. */
+	bool over = g->stopping ? !g->moving : !g->active && g->next_unit >= g->conf->plan->n_units;
 	if (over)
 		engine_close(g);
 }
@@ -122,7 +149,7 @@ static void engine_on_signal(uv_signal_t *h, int number)
 	struct engine *g = h->data;
 	g->stopping = true;
 	if (++g->signals == 1)
-		fprintf(stderr, "\nassay: %s: nothing more is started; %zu running phases may end. Once more ends them.\n",
+		fprintf(stderr, "\nassay: %s: nothing more is started; what runs may end (phases: %zu). Once more ends it.\n",
 			number == SIGINT ? "interrupted" : "asked to stop", g->used_slots);
 	else
 		engine_cancel_boxes(g, g->signals == 2);
@@ -132,7 +159,8 @@ static void engine_on_signal(uv_signal_t *h, int number)
 static void engine_on_tick(uv_timer_t *h)
 {
 	struct engine *g = h->data;
-	g->conf->on_tick(g->conf->owner, g->used_slots);
+	if (g->conf->on_tick)
+		g->conf->on_tick(g->conf->owner, g->used_slots);
 }
 
 static int engine_stores(struct engine *g, struct err *e)
@@ -162,22 +190,37 @@ static int engine_open(struct engine *g, struct err *e)
 	return g->sandbox ? 0 : -1;
 }
 
-static void engine_handles(struct engine *g)
+static int engine_signal(struct engine *g, uv_signal_t *h, int number, struct err *e)
 {
-	uv_signal_init(&g->loop, &g->sigint);
-	uv_signal_init(&g->loop, &g->sigterm);
+	int rc = uv_signal_init(&g->loop, h);
+	if (rc)
+		return err_set(e, ERR_SYS, "watch for signal %d: %s", number, uv_strerror(rc));
+	h->data = g;
+	rc = uv_signal_start(h, engine_on_signal, number);
+	return rc ? err_set(e, ERR_SYS, "watch for signal %d: %s", number, uv_strerror(rc)) : 0;
+}
+
+static int engine_handles(struct engine *g, struct err *e)
+{
 	uv_timer_init(&g->loop, &g->tick);
-	g->sigint.data = g->sigterm.data = g->tick.data = g;
-	uv_signal_start(&g->sigint, engine_on_signal, SIGINT);
-	uv_signal_start(&g->sigterm, engine_on_signal, SIGTERM);
+	g->tick.data = g;
 	uv_timer_start(&g->tick, engine_on_tick, 500, 500);
+	return engine_signal(g, &g->sigint, SIGINT, e) || engine_signal(g, &g->sigterm, SIGTERM, e) ? -1 : 0;
+}
+
+static void engine_jobs(struct engine *g)
+{
+	size_t n = g->conf->plan->n_units;
+	g->jobs = own_calloc(n, sizeof(*g->jobs));
+	for (size_t i = 0; i < n; i++)
+		job_init(&g->jobs[i], g, i);
 }
 
 static void engine_free(struct engine *g)
 {
 	auto_free char *dir = own_fmt("jobs/%lld", (long long)g->conf->run);
 	struct err ignored; /* the next start sweeps what stays */
-	for (size_t i = 0; g->jobs && i < g->conf->plan->n_units; i++)
+	for (size_t i = 0; i < g->conf->plan->n_units; i++)
 		job_fini(&g->jobs[i]);
 	for (size_t i = 0; g->shelves && i < g->suite->n_stores; i++)
 		shelf_fini(&g->shelves[i]);
@@ -198,28 +241,31 @@ int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struc
 		.runs_fd = -1,
 	};
 	*out = (struct engine_outcome){0};
-	if (uv_loop_init(&g.loop))
-		return err_set(e, ERR_SYS, "event loop");
+	setenv("UV_THREADPOOL_SIZE", "8", 0); /* four lanes, and room for the sandbox's own watching */
+	int rc = uv_loop_init(&g.loop);
+	if (rc)
+		return err_set(e, ERR_SYS, "event loop: %s", uv_strerror(rc));
 	lane_init(&g.records, &g.loop);
 	lane_init(&g.stores, &g.loop);
 	lane_init(&g.logs, &g.loop);
 	lane_init(&g.trash, &g.loop);
-	int rc = engine_open(&g, e);
-	if (!rc) {
-		g.jobs = own_calloc(conf->plan->n_units, sizeof(*g.jobs));
-		for (size_t i = 0; i < conf->plan->n_units; i++)
-			job_init(&g.jobs[i], &g, i);
-		engine_handles(&g);
+	engine_jobs(&g);
+	if (engine_open(&g, &g.err) || engine_handles(&g, &g.err)) {
+		g.failed = g.stopping = true;
+		engine_close(&g);
+	} else {
 		engine_kick(&g);
-		uv_run(&g.loop, UV_RUN_DEFAULT);
 	}
-	uv_loop_close(&g.loop);
+	uv_run(&g.loop, UV_RUN_DEFAULT);
+	if (uv_loop_close(&g.loop)) {
+		struct err left = ERR_INIT;
+		err_set(&left, ERR_CORRUPT, "the event loop ended with something still open on it");
+		engine_fail(&g, &left);
+	}
 	out->done = g.done;
 	out->interrupted = g.signals && g.done < conf->plan->n_jobs;
-	if (g.failed) {
+	if (g.failed)
 		*e = g.err;
-		rc = -1;
-	}
 	engine_free(&g);
-	return rc;
+	return g.failed ? -1 : 0;
 }

@@ -1,5 +1,5 @@
-/* The run loop: carries a plan out. One libuv loop; it owns every live object; blocking work is on three lanes (records: the database and
- * the files of phases; stores: harvest and publish; logs; trash). Called once per process by cmd_run, on the main thread. */
+/* The run loop: carries a plan out. One libuv loop; it owns every live object; blocking work is on four lanes (records: the database and
+ * the files of phases; stores: harvest and publish; logs; trash). Called by cmd_run, on the main thread. */
 #pragma once
 #include "orchestrator/plan.h"
 #include "orchestrator/result.h"
@@ -21,8 +21,8 @@ struct engine_conf {
 	size_t at_once;      /* boxes at once, at least 1 */
 	const char *helper;  /* assay-box, NULL: found by the sandbox */
 	bool verbose;
-	void (*on_news)(void *owner, const struct engine_news *n);
-	void (*on_tick)(void *owner, size_t running); /* twice a second while it runs */
+	void (*on_news)(void *owner, const struct engine_news *n); /* or NULL */
+	void (*on_tick)(void *owner, size_t running);              /* twice a second while it runs; or NULL */
 	void *owner;
 };
 

@@ -44,8 +44,10 @@ void job_go(struct job *j, enum job_state to)
 		abort();
 	}
 	if (j->engine->conf->verbose)
-		fprintf(stderr, "assay: job %zu phase %s: %s -> %s\n", j->number, job_phase(j)->name,
-			from->name, job_steps[to].name);
+		fprintf(stderr, "assay: job %zu%s%s: %s -> %s\n", j->number, j->phase < j->unit->end_phase ? " phase " : "",
+			j->phase < j->unit->end_phase ? job_phase(j)->name : "", from->name, job_steps[to].name);
+	j->engine->moving += from->rests;
+	j->engine->moving -= job_steps[to].rests;
 	j->state = to;
 	if (job_steps[to].start)
 		job_steps[to].start(j);

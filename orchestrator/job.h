@@ -1,5 +1,5 @@
-/* A unit of the plan, alive: the table of states it goes through (job.c) and what each of them needs. Loop thread; the parts named
- * "lane" belong to the lane while a task is under way. Private to the engine (engine.c, job.c, job_steps.c). */
+/* A unit of the plan, alive: the table of states it goes through (job_steps.c) and what each of them needs. Loop thread; while a task is
+ * under way the loop leaves all of it alone but the box's and the queue's fields. Private to the engine (engine.c, job*.c). */
 #pragma once
 #include "orchestrator/boxing.h"
 #include "orchestrator/capture.h"
@@ -51,9 +51,8 @@ struct job {
 	struct shelf *shelves; /* copies: the generations it was given */
 	struct plan_mounts mounts;
 	struct boxing boxing;
-	struct box *box;
+	struct box *box; /* while it runs: it holds a slot */
 	struct capture *capture;
-	bool box_ended, log_ended;
 	struct box_facts facts;
 	struct capture_log log;
 	bool host_full;
@@ -99,13 +98,14 @@ struct engine {
 	bool publishing;
 	size_t beginning; /* jobs in JOB_BEGIN */
 	size_t active;    /* jobs between JOB_BEGIN and JOB_DONE */
+	size_t moving;    /* jobs in a state that does not rest: something will call back */
 	size_t done;
 	int runs_fd;   /* runs/<run> below the state directory */
 	bool stopping; /* start nothing more */
 	bool failed;   /* because of err */
 	struct err err;
 	unsigned signals;
-	uv_signal_t sigint, sigterm;
+	uv_signal_t sigint, sigterm; /* .data is set once they must be closed */
 	uv_timer_t tick;
 	bool closing;
 };
@@ -130,16 +130,24 @@ static inline bool job_is_trunk(const struct job *j)
 /* job_steps.c: what starts a state, and what its end leads to. */
 struct job_step {
 	const char *name;
-	void (*start)(struct job *j);             /* sets one thing going; NULL: the engine moves it on */
-	enum job_state (*finish)(struct job *j);  /* after the lane's work, if it succeeded */
-	unsigned may;                             /* bits of states it may go to */
+	void (*start)(struct job *j);            /* sets one thing going; NULL: the engine moves it on */
+	enum job_state (*finish)(struct job *j); /* after the lane's work, also where that or the engine failed: gives back what the state held */
+	bool rests;                              /* nothing is under way: only the engine, if it still starts things, moves it on */
+	unsigned may;                            /* bits of states it may go to */
 };
 extern const struct job_step job_steps[JOB_STATES];
+
+/* job_box.c: the start of JOB_BOX; goes on to JOB_SHELVE or JOB_CLOSE. */
+void job_box_start(struct job *j);
+/* Exit status 0 and nothing killed for want of memory. */
+bool job_box_passed(const struct job *j);
 
 /* engine.c */
 void engine_push(struct job_queue *q, struct job *j);
 struct job *engine_pop(struct job_queue *q);
 /* engine_kick(g): start whatever may start now. Safe to call from anywhere on the loop. */
 void engine_kick(struct engine *g);
+/* engine_discard(g, rel): remove the tree rel below the state directory when the trash lane comes to it. */
+void engine_discard(struct engine *g, const char *rel);
 /* engine_fail(g, e): our own trouble: the first one is kept, nothing more is started, boxes are ended. */
 void engine_fail(struct engine *g, const struct err *e);

@@ -1,14 +1,14 @@
 /* The steps of a job, in the order things happen. Each start sets one thing going; each finish, called once that thing is over, says what
- * comes next. After our own trouble (g->failed) a finish gives back what the state held and leads to JOB_CLEAN. */
+ * comes next. After our own trouble (g->failed) a finish gives back what the state held and leads, by way of JOB_CLOSE where a phase ran,
+ * to JOB_CLEAN. */
 #include "orchestrator/job.h"
 
 #include "base/clock.h"
 #include "base/dir.h"
 #include "orchestrator/judge.h"
 
-#include <inttypes.h>
 #include <string.h>
-#include <sys/statvfs.h>
+
 
 /* ---- begin ---- */
 
@@ -57,16 +57,22 @@ static void queue_start(struct job *j)
 	engine_push(&j->engine->ready, j);
 }
 
-/* A package's id as one file name: what could be a separator or hidden is percent-encoded. */
-static char *file_name_of(const char *id)
+/* A name as part of a file name: what is no plain ASCII, separators and a first dot (of a word: every dot) are percent-encoded, and what is
+ * too long ends in its digest: names that differ stay different, and three of them fit in NAME_MAX. */
+static char *file_name_of(const char *name, bool word)
 {
+	enum { LONGEST = 70, KEPT = LONGEST - 9 };
+	char digest[CACHE_ID];
 	auto_text struct text t = TEXT_INIT;
-	for (const char *p = id; *p; p++)
-		if (*p == '/' || *p == '%' || (*p == '.' && p == id))
-			text_addf(&t, "%%%02X", (unsigned)*p);
+	for (const char *p = name; *p; p++)
+		if (*p <= ' ' || *p >= 127 || strchr("/%~", *p) || (*p == '.' && (word || p == name)))
+			text_addf(&t, "%%%02X", (unsigned)(unsigned char)*p);
 		else
 			text_addc(&t, *p);
-	return text_take(&t);
+	if (t.n <= LONGEST)
+		return text_take(&t);
+	cache_digest(name, strlen(name), digest);
+	return own_fmt("%.*s~%.8s", (int)KEPT, t.p, digest);
 }
 
 static bool may_try_offline(const struct job *j)
@@ -85,11 +91,11 @@ static void open_names(struct job *j)
 	struct engine *g = j->engine;
 	const struct suite_package *package = &g->suite->packages[j->unit->package];
 	const char *variant = job_is_trunk(j) ? NULL : g->suite->variants[j->unit->variant].name;
-	auto_free char *file = file_name_of(package->id);
-	auto_free char *again = j->offline ? own_dup(".offline") : own_dup("");
-	j->phase_dir = own_fmt("%s/%s.%u", j->dir, job_phase(j)->name, j->tries);
-	j->log_rel = own_fmt("%s%s%s.%s%s.log.zst", file, variant ? "." : "", variant ? variant : "",
-			     job_phase(j)->name, again);
+	auto_free char *file = file_name_of(package->id, false);
+	auto_free char *side = variant ? file_name_of(variant, true) : own_dup("");
+	auto_free char *phase = file_name_of(job_phase(j)->name, true);
+	j->phase_dir = own_fmt("%s/%s.%u", j->dir, phase, j->tries);
+	j->log_rel = own_fmt("%s%s%s.%s%s.log.zst", file, variant ? "." : "", side, phase, j->offline ? "~offline" : "");
 	j->label = own_fmt("run %lld %s@%s %s%s%s", (long long)g->conf->run, package->name,
 			   package->version, variant ? variant : "", variant ? " " : "",
 			   job_phase(j)->name);
@@ -158,119 +164,11 @@ static void try_free(struct job *j)
 
 static enum job_state open_finish(struct job *j)
 {
-	if (!j->engine->failed)
+	if (!j->engine->stopping)
 		return JOB_BOX;
-	j->engine->used_slots--;
+	j->engine->used_slots--; /* a box not yet started is one that is started no more */
 	try_free(j);
 	return JOB_CLEAN;
-}
-
-/* ---- box ---- */
-
-static void box_over(struct job *j)
-{
-	const struct suite_phase *p = job_phase(j);
-	if (!j->box_ended || !j->log_ended)
-		return;
-	j->engine->used_slots--;
-	bool passed = j->facts.end == BOX_EXITED && j->facts.exit_code == 0 && !j->facts.oom_kills;
-	j->harvest_at = 0;
-	job_go(j, passed && p->n_harvest && !j->engine->failed ? JOB_SHELVE : JOB_CLOSE);
-	engine_kick(j->engine);
-}
-
-static void on_log(void *owner, struct capture_log *log)
-{
-	struct job *j = owner;
-	j->log = *log;
-	log->text = NULL;
-	j->capture = NULL;
-	j->log_ended = true;
-	if (j->log.err.kind)
-		engine_fail(j->engine, &j->log.err);
-	box_over(j);
-}
-
-static void on_output(void *owner, const void *bytes, size_t n)
-{
-	struct job *j = owner;
-	capture_write(j->capture, bytes, n);
-	if (capture_full(j->capture))
-		box_pause_output(j->box, true);
-}
-
-static void on_drain(void *owner)
-{
-	struct job *j = owner;
-	if (j->box)
-		box_pause_output(j->box, false);
-}
-
-static void on_box_end(void *owner, const struct box_facts *facts)
-{
-	struct job *j = owner;
-	struct statvfs fs;
-	j->box = NULL;
-	j->box_ended = true;
-	j->facts = *facts;
-	j->wall_ms += facts->wall_ns / 1000000;
-	j->ended_ms = clock_real_ms();
-	j->host_full = !fstatvfs(j->engine->state->fd, &fs) &&
-		       ((uint64_t)fs.f_bavail * fs.f_frsize < (uint64_t)16 << 20 ||
-			(fs.f_files && fs.f_favail < 64));
-	capture_finish(j->capture, on_log);
-}
-
-static struct box_limits limits_of(const struct suite_limits *l)
-{
-	return (struct box_limits){
-		.wall_ms = l->time_ms,
-		.cpu_ms = l->cpu_ms,
-		.silence_ms = l->silence_ms,
-		.memory = l->memory,
-		.processes = l->processes,
-		.disk = l->disk,
-		.disk_inodes = l->inodes,
-		.output_bytes = l->log * 64, /* head and tail are kept well before; this is the hard cap */
-		.open_files = l->open_files,
-		.grace_ms = l->grace_ms,
-	};
-}
-
-static void box_start_step(struct job *j)
-{
-	static const struct box_events events = {on_output, on_box_end};
-	struct engine *g = j->engine;
-	const struct suite *s = g->suite;
-	const struct suite_phase *p = job_phase(j);
-	struct err e = ERR_INIT;
-	char name[64];
-	char **env = plan_env(s, j->unit, j->phase, j->offline);
-	char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-ec"}, p->run, NULL};
-	snprintf(name, sizeof(name), "r%lld-%zu-%u", (long long)g->conf->run, j->number, j->tries);
-	struct box_spec spec = {
-		.name = name,
-		.root_host = s->root_is_host,
-		.mounts = j->boxing.mounts,
-		.n_mounts = j->boxing.n_mounts,
-		.argv = argv,
-		.env = env,
-		.cwd = s->workdir,
-		.hostname = "assay",
-		.net = j->networked ? BOX_NET_HOST : BOX_NET_NONE,
-		.limits = limits_of(&p->limits),
-	};
-	j->box_ended = j->log_ended = false;
-	j->store_bytes = j->store_files = 0;
-	j->capture = capture_open(&g->logs, g->runs_fd, j->log_rel, p->limits.log, on_drain, j);
-	j->box = box_start(g->sandbox, &spec, &events, j, &e);
-	plan_env_free(env);
-	boxing_close(&j->boxing);
-	if (j->box)
-		return;
-	struct box_facts facts = {.end = BOX_FAILED, .exit_code = -1, .cgroup = "none", .started_ms = clock_real_ms()};
-	snprintf(facts.error, sizeof(facts.error), "%.500s", e.text);
-	on_box_end(j, &facts);
 }
 
 /* ---- harvest ---- */
@@ -287,6 +185,8 @@ static int publish_work(struct job *j, struct err *e)
 	for (size_t i = 0; i < j->mounts.n_mounts; i++)
 		if (j->mounts.mounts[i].store == store)
 			slot = j->mounts.mounts[i].slot;
+	if (slot == PLAN_NONE)
+		return err_set(e, ERR_CORRUPT, "%s: store %s has no upper to harvest", j->label, g->suite->stores[store].name);
 	auto_fd int upper = boxing_upper(g->state, j->phase_dir, slot, e);
 	if (upper < 0)
 		return -1;
@@ -339,22 +239,17 @@ static enum job_state record_finish(struct job *j)
 
 /* ---- close: the judgement ---- */
 
-static bool try_passed(const struct job *j)
-{
-	return j->facts.end == BOX_EXITED && j->facts.exit_code == 0 && !j->facts.oom_kills;
-}
-
-/* A failed try without the network says only that the store does not have it all. */
+/* A try without the network that did not pass, in whatever way, says only that the store does not have it all. */
 static bool try_again_online(const struct job *j)
 {
-	return j->offline && j->facts.end == BOX_EXITED && j->facts.exit_code != 0 && !j->facts.oom_kills;
+	return j->offline && !job_box_passed(j) && j->facts.end != BOX_CANCELLED && j->facts.end != BOX_FAILED;
 }
 
 static int close_work(struct job *j, struct err *e)
 {
 	struct judged judged = {&j->facts, j->host_full, j->networked, j->phase, j->log.text, j->log.text_n};
 	bool last = job_phase(j)->goal;
-	if (!try_again_online(j) && (last || !try_passed(j)))
+	if (!try_again_online(j) && (last || !job_box_passed(j)))
 		judge_job(j->engine->suite, &judged, &j->log, &j->result, &j->evidence);
 	struct db_facts row;
 	judge_facts(&j->facts, &j->log, &row);
@@ -374,16 +269,16 @@ static void close_start(struct job *j)
 static enum job_state close_finish(struct job *j)
 {
 	struct engine *g = j->engine;
-	bool again = try_again_online(j), passed = try_passed(j), goal = job_phase(j)->goal;
-	if (!again) {
+	bool again = try_again_online(j), passed = job_box_passed(j), goal = job_phase(j)->goal;
+	if (again) {
+		engine_discard(g, j->phase_dir);
+	} else {
 		j->phase_ids[j->phase] = j->phase_id;
 		j->uppers[j->phase] = give(j->phase_dir);
 	}
 	try_free(j);
-	if (g->failed)
-		return JOB_CLEAN;
-	if (g->signals > 1 && j->facts.end == BOX_CANCELLED)
-		return JOB_CLEAN; /* ended by the person at the keyboard: no result */
+	if (g->failed || j->facts.end == BOX_CANCELLED)
+		return JOB_CLEAN; /* cut short by us or by the person at the keyboard: no result */
 	if (again)
 		return JOB_QUEUE;
 	if (passed && !goal && j->phase + 1 < j->unit->end_phase) {
@@ -392,7 +287,9 @@ static enum job_state close_finish(struct job *j)
 		return JOB_QUEUE;
 	}
 	j->has_result = !passed || goal;
-	return job_is_trunk(j) ? JOB_KEEP : JOB_RESULT;
+	if (job_is_trunk(j))
+		return j->branches_left ? JOB_KEEP : JOB_CLEAN;
+	return JOB_RESULT;
 }
 
 /* ---- the end ---- */
@@ -414,7 +311,8 @@ static int result_work(struct job *j, struct err *e)
 		if (id)
 			ids[n++] = id;
 	}
-	const struct box_facts *f = j->phase_ids[j->phase] || !j->trunk ? &j->facts : &j->trunk->facts;
+	/* Nothing of its own ran where its trunk did not pass. */
+	const struct box_facts *f = j->tries || !j->trunk ? &j->facts : &j->trunk->facts;
 	struct db_result row = {
 		.status = status_name(j->result.status),
 		.phase = j->result.phase,
@@ -447,23 +345,27 @@ static void trunk_release(struct job *trunk)
 static enum job_state result_finish(struct job *j)
 {
 	struct engine *g = j->engine;
-	if (!g->failed) {
-		struct engine_news news = {
-			.package = &g->suite->packages[j->unit->package],
-			.variant = &g->suite->variants[j->unit->variant],
-			.result = j->result,
-			.wall_ms = j->wall_ms,
-			.note = j->note ? j->note : j->trunk ? j->trunk->note : NULL,
-		};
-		g->done++;
+	struct engine_news news = {
+		.package = &g->suite->packages[j->unit->package],
+		.variant = &g->suite->variants[j->unit->variant],
+		.result = j->result,
+		.wall_ms = j->wall_ms,
+		.note = j->note ? j->note : j->trunk ? j->trunk->note : NULL,
+	};
+	if (j->task.rc)
+		return JOB_CLEAN; /* not recorded: there is none */
+	g->done++;
+	if (g->conf->on_news)
 		g->conf->on_news(g->conf->owner, &news);
-	}
 	return JOB_CLEAN;
 }
 
+/* What a job leaves that can't be removed is told and no reason to end a run: the next start tries again. */
 static int clean_work(struct job *j, struct err *e)
 {
-	return dir_remove(j->engine->state->fd, j->dir, e);
+	if (dir_remove(j->engine->state->fd, j->dir, e))
+		fprintf(stderr, "assay: %s\n", e->text);
+	return 0;
 }
 
 static void clean_start(struct job *j)
@@ -485,18 +387,18 @@ static void done_start(struct job *j)
 #define TO(state) (1u << JOB_##state)
 /* clang-format off */
 const struct job_step job_steps[JOB_STATES] = {
-	[JOB_WAIT]    = {"wait",    NULL,           NULL,           TO(BEGIN)},
-	[JOB_BEGIN]   = {"begin",   begin_start,    begin_finish,   TO(QUEUE) | TO(RESULT) | TO(CLEAN)},
-	[JOB_QUEUE]   = {"queue",   queue_start,    NULL,           TO(OPEN)},
-	[JOB_OPEN]    = {"open",    open_start,     open_finish,    TO(BOX) | TO(CLEAN)},
-	[JOB_BOX]     = {"box",     box_start_step, NULL,           TO(SHELVE) | TO(CLOSE)},
-	[JOB_SHELVE]  = {"shelve",  shelve_start,   NULL,           TO(PUBLISH)},
-	[JOB_PUBLISH] = {"publish", publish_start,  publish_finish, TO(RECORD) | TO(CLOSE)},
-	[JOB_RECORD]  = {"record",  record_start,   record_finish,  TO(SHELVE) | TO(CLOSE)},
-	[JOB_CLOSE]   = {"close",   close_start,    close_finish,   TO(QUEUE) | TO(KEEP) | TO(RESULT) | TO(CLEAN)},
-	[JOB_KEEP]    = {"keep",    keep_start,     NULL,           TO(CLEAN)},
-	[JOB_RESULT]  = {"result",  result_start,   result_finish,  TO(CLEAN)},
-	[JOB_CLEAN]   = {"clean",   clean_start,    clean_finish,   TO(DONE)},
-	[JOB_DONE]    = {"done",    done_start,     NULL,           0},
+	[JOB_WAIT]    = {"wait",    NULL,          NULL,           true,  TO(BEGIN)},
+	[JOB_BEGIN]   = {"begin",   begin_start,   begin_finish,   false, TO(QUEUE) | TO(RESULT) | TO(CLEAN)},
+	[JOB_QUEUE]   = {"queue",   queue_start,   NULL,           true,  TO(OPEN)},
+	[JOB_OPEN]    = {"open",    open_start,    open_finish,    false, TO(BOX) | TO(CLEAN)},
+	[JOB_BOX]     = {"box",     job_box_start, NULL,           false, TO(SHELVE) | TO(CLOSE)},
+	[JOB_SHELVE]  = {"shelve",  shelve_start,  NULL,           false, TO(PUBLISH) | TO(CLOSE)},
+	[JOB_PUBLISH] = {"publish", publish_start, publish_finish, false, TO(RECORD) | TO(CLOSE)},
+	[JOB_RECORD]  = {"record",  record_start,  record_finish,  false, TO(SHELVE) | TO(CLOSE)},
+	[JOB_CLOSE]   = {"close",   close_start,   close_finish,   false, TO(QUEUE) | TO(KEEP) | TO(RESULT) | TO(CLEAN)},
+	[JOB_KEEP]    = {"keep",    keep_start,    NULL,           true,  TO(CLEAN)},
+	[JOB_RESULT]  = {"result",  result_start,  result_finish,  false, TO(CLEAN)},
+	[JOB_CLEAN]   = {"clean",   clean_start,   clean_finish,   false, TO(DONE)},
+	[JOB_DONE]    = {"done",    done_start,    NULL,           true,  0},
 };
 /* clang-format on */

@@ -1,5 +1,6 @@
 #include "orchestrator/judge.h"
 
+#include "orchestrator/plain.h"
 #include "orchestrator/suite.h"
 
 #include <string.h>
@@ -27,6 +28,7 @@ static const char *lines_on(const char *at, const char *end, unsigned n)
 
 static char *evidence_text(const struct judged *j, const struct evidence *ev)
 {
+	static const struct plain_bounds bounds = {.line = 1000, .lines = RESULT_EVIDENCE};
 	const char *begin = j->log, *line = j->log + ev->offset, *end = j->log + j->log_n;
 	const char *from = lines_back(begin, line, 2), *to = lines_on(line, end, 12);
 	/* The deciding line itself must be in, however long those around it are. */
@@ -34,11 +36,13 @@ static char *evidence_text(const struct judged *j, const struct evidence *ev)
 		from = line;
 	if (to - from > RESULT_EVIDENCE)
 		to = from + RESULT_EVIDENCE;
-	char *text = own_dup_n(from, (size_t)(to - from));
-	for (char *p = text; *p; p++)
-		if (*p == '\r' || ((unsigned char)*p < 32 && *p != '\n' && *p != '\t' && *p != 27))
-			*p = ' ';
-	return text;
+	/* Kept as anybody's terminal may show it: plain UTF-8, whatever the job wrote. */
+	auto_text struct text t = TEXT_INIT;
+	plain_add(&t, from, (size_t)(to - from), &bounds);
+	size_t n = t.n < RESULT_EVIDENCE ? t.n : RESULT_EVIDENCE - 1;
+	while (n < t.n && n && ((unsigned char)t.p[n] & 0xc0) == 0x80)
+		n--; /* never within a character */
+	return own_dup_n(text_str(&t), n);
 }
 
 void judge_job(const struct suite *s, const struct judged *j, const struct capture_log *log,
@@ -48,8 +52,11 @@ void judge_job(const struct suite *s, const struct judged *j, const struct captu
 	if (ev->offset < 0)
 		return;
 	ev->text = evidence_text(j, ev);
-	if ((size_t)ev->offset >= log->tail_at)
-		ev->offset = (int64_t)(log->tail_offset + ((uint64_t)ev->offset - log->tail_at));
+	size_t at = (size_t)ev->offset;
+	if (at >= log->tail_at)
+		ev->offset = (int64_t)(log->tail_offset + (at - log->tail_at));
+	else if (at + (size_t)ev->length > log->tail_at && log->tail_offset > log->tail_at)
+		ev->length = (int64_t)(log->tail_at - at); /* the line goes on where the text does not */
 }
 
 static const char *end_name(enum box_end end)

@@ -87,13 +87,24 @@ static int state_make(const char *path, struct err *e)
 	return 0;
 }
 
+/* One directory, one name: the cgroups of its boxes are found again however it was spelled. */
+static int state_resolve(struct state *s, struct err *e)
+{
+	char *whole = realpath(s->path, NULL);
+	if (!whole)
+		return err_sys(e, "state directory %s", s->path);
+	free(s->path);
+	s->path = whole;
+	return 0;
+}
+
 struct state *state_open(const char *opt, struct err *e)
 {
 	struct state *s = own_calloc(1, sizeof(*s));
 	auto_free char *file = NULL;
 	s->fd = s->lock_fd = -1;
 	s->path = state_path(opt, e);
-	if (!s->path || state_make(s->path, e))
+	if (!s->path || state_make(s->path, e) || state_resolve(s, e))
 		goto failed;
 	s->fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->fd < 0) {

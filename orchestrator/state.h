@@ -3,7 +3,7 @@
  *   assay.db (-wal -shm)  the results database
  *   layers/ seg/ tmp/ trash/  the cache (cache/cache.h)
  *   jobs/<run>/<unit>/    uppers and work directories of running jobs; gone with them
- *   runs/<run>/           logs: PACKAGE[.VARIANT].PHASE.log.zst
+ *   runs/<run>/           logs: PACKAGE[.VARIANT].PHASE[~offline].log.zst
  *   reports/              what `assay report` wrote
  *   lock                  flock(2)ed by the one writer, holds its pid
  */

@@ -1,0 +1,122 @@
+/* The box of a phase: started with what JOB_OPEN made ready, its output captured, its slot given back as soon as it is gone. The state is
+ * over when its log is on disk. */
+#include "orchestrator/job.h"
+
+#include "base/clock.h"
+
+#include <sys/statvfs.h>
+
+/* Below these the host has no room: what failed then says nothing about the package. */
+#define HOST_BYTES_MIN ((uint64_t)16 << 20)
+#define HOST_INODES_MIN 64
+
+bool job_box_passed(const struct job *j)
+{
+	return j->facts.end == BOX_EXITED && j->facts.exit_code == 0 && !j->facts.oom_kills;
+}
+
+static void on_log(void *owner, struct capture_log *log)
+{
+	struct job *j = owner;
+	struct engine *g = j->engine;
+	j->log = *log;
+	log->text = NULL;
+	j->capture = NULL;
+	j->harvest_at = 0;
+	if (j->log.err.kind)
+		engine_fail(g, &j->log.err);
+	job_go(j, job_box_passed(j) && job_phase(j)->n_harvest && !g->failed ? JOB_SHELVE : JOB_CLOSE);
+	engine_kick(g);
+}
+
+static void on_output(void *owner, const void *bytes, size_t n)
+{
+	struct job *j = owner;
+	capture_write(j->capture, bytes, n);
+	if (capture_full(j->capture))
+		box_pause_output(j->box, true);
+}
+
+static void on_drain(void *owner)
+{
+	struct job *j = owner;
+	if (j->box)
+		box_pause_output(j->box, false);
+}
+
+static bool host_full(const struct engine *g)
+{
+	struct statvfs fs;
+	return !fstatvfs(g->state->fd, &fs) && ((uint64_t)fs.f_bavail * fs.f_frsize < HOST_BYTES_MIN ||
+						(fs.f_files && fs.f_favail < HOST_INODES_MIN));
+}
+
+static void on_box_end(void *owner, const struct box_facts *facts)
+{
+	struct job *j = owner;
+	j->box = NULL;
+	j->facts = *facts;
+	j->wall_ms += facts->wall_ns / 1000000;
+	j->ended_ms = clock_real_ms();
+	j->host_full = host_full(j->engine);
+	j->engine->used_slots--;
+	capture_finish(j->capture, on_log);
+	engine_kick(j->engine);
+}
+
+static struct box_limits limits_of(const struct suite_limits *l)
+{
+	return (struct box_limits){
+		.wall_ms = l->time_ms,
+		.cpu_ms = l->cpu_ms,
+		.silence_ms = l->silence_ms,
+		.memory = l->memory,
+		.processes = l->processes,
+		.disk = l->disk,
+		.disk_inodes = l->inodes,
+		.output_bytes = l->log > UINT64_MAX / 64 ? 0 : l->log * 64, /* head and tail are kept well before: the hard cap */
+		.open_files = l->open_files,
+		.grace_ms = l->grace_ms,
+	};
+}
+
+/* No box at all: what the sandbox says about that is the phase's outcome, as where it could not be built later. */
+static void box_never_was(struct job *j, const struct err *e)
+{
+	struct box_facts facts = {
+		.end = BOX_FAILED, .exit_code = -1, .cgroup = "none", .started_ms = clock_real_ms()};
+	snprintf(facts.error, sizeof(facts.error), "%.*s", (int)sizeof(facts.error) - 1, e->text);
+	on_box_end(j, &facts);
+}
+
+void job_box_start(struct job *j)
+{
+	static const struct box_events events = {on_output, on_box_end};
+	struct engine *g = j->engine;
+	const struct suite *s = g->suite;
+	const struct suite_phase *p = job_phase(j);
+	struct err e = ERR_INIT;
+	char name[64]; /* 1 + 20 + 1 + 20 + 1 + 10 digits at the most */
+	char **env = plan_env(s, j->unit, j->phase, j->offline);
+	char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-ec"}, p->run, NULL};
+	snprintf(name, sizeof(name), "r%lld-%zu-%u", (long long)g->conf->run, j->number, j->tries);
+	struct box_spec spec = {
+		.name = name,
+		.root_host = s->root_is_host,
+		.mounts = j->boxing.mounts,
+		.n_mounts = j->boxing.n_mounts,
+		.argv = argv,
+		.env = env,
+		.cwd = s->workdir,
+		.hostname = "assay",
+		.net = j->networked ? BOX_NET_HOST : BOX_NET_NONE,
+		.limits = limits_of(&p->limits),
+	};
+	j->store_bytes = j->store_files = 0;
+	j->capture = capture_open(&g->logs, g->runs_fd, j->log_rel, p->limits.log, on_drain, j);
+	j->box = box_start(g->sandbox, &spec, &events, j, &e);
+	plan_env_free(env);
+	boxing_close(&j->boxing);
+	if (!j->box)
+		box_never_was(j, &e);
+}

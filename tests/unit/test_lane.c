@@ -1,0 +1,137 @@
+/* orchestrator/lane.c: one task after another per lane, lanes beside each other. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/own.h"
+#include "orchestrator/lane.h"
+
+#include <pthread.h>
+
+static pthread_t loop_thread;
+
+struct chain {
+	struct lane_task task;
+	struct lane *lane;
+	int left, *done;
+	bool worked_elsewhere;
+};
+
+static void chain_work(struct lane_task *t)
+{
+	struct chain *c = (struct chain *)t;
+	c->worked_elsewhere = !pthread_equal(pthread_self(), loop_thread);
+}
+
+/* The same task is pushed again from its own end, as a job's is. */
+static void chain_done(struct lane_task *t)
+{
+	struct chain *c = (struct chain *)t;
+	assert_true(pthread_equal(pthread_self(), loop_thread));
+	assert_true(c->worked_elsewhere);
+	++*c->done;
+	if (--c->left)
+		lane_push(c->lane, &c->task);
+	else
+		free(c);
+}
+
+static void a_task_may_be_pushed_again_or_freed_when_it_is_done(void **state)
+{
+	(void)state;
+	uv_loop_t loop;
+	struct lane lane;
+	int done = 0;
+	loop_thread = pthread_self();
+	assert_int_equal(uv_loop_init(&loop), 0);
+	lane_init(&lane, &loop);
+	for (int i = 0; i < 20; i++) {
+		struct chain *c = own_calloc(1, sizeof(*c));
+		*c = (struct chain){
+			.task = {.work = chain_work, .done = chain_done}, .lane = &lane, .left = 50, .done = &done};
+		lane_push(&lane, &c->task);
+	}
+	assert_int_equal(done, 0);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(done, 1000);
+	assert_true(lane_idle(&lane));
+	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+struct meet {
+	struct lane_task task;
+	pthread_barrier_t *barrier;
+};
+
+static void meet_work(struct lane_task *t)
+{
+	pthread_barrier_wait(((struct meet *)t)->barrier);
+}
+
+static void meet_done(struct lane_task *t)
+{
+	(void)t;
+}
+
+static void two_lanes_work_beside_each_other(void **state)
+{
+	(void)state;
+	uv_loop_t loop;
+	struct lane lanes[2];
+	pthread_barrier_t barrier;
+	struct meet meets[2];
+	assert_int_equal(uv_loop_init(&loop), 0);
+	pthread_barrier_init(&barrier, NULL, 2);
+	for (size_t i = 0; i < 2; i++) {
+		lane_init(&lanes[i], &loop);
+		meets[i] = (struct meet){.task = {.work = meet_work, .done = meet_done}, .barrier = &barrier};
+		lane_push(&lanes[i], &meets[i].task);
+	}
+	uv_run(&loop, UV_RUN_DEFAULT); /* each waits for the other's work */
+	assert_int_equal(uv_loop_close(&loop), 0);
+	pthread_barrier_destroy(&barrier);
+}
+
+struct count {
+	struct lane_task task;
+	int *now, *most;
+};
+
+static void count_work(struct lane_task *t)
+{
+	struct count *c = (struct count *)t;
+	int now = __atomic_add_fetch(c->now, 1, __ATOMIC_SEQ_CST);
+	if (now > *c->most)
+		*c->most = now;
+	__atomic_sub_fetch(c->now, 1, __ATOMIC_SEQ_CST);
+}
+
+static void a_lane_never_does_two_things_at_once(void **state)
+{
+	(void)state;
+	uv_loop_t loop;
+	struct lane lane;
+	struct count tasks[200];
+	int now = 0, most = 0;
+	assert_int_equal(uv_loop_init(&loop), 0);
+	lane_init(&lane, &loop);
+	for (size_t i = 0; i < countof(tasks); i++) {
+		tasks[i] = (struct count){.task = {.work = count_work, .done = meet_done}, .now = &now, .most = &most};
+		lane_push(&lane, &tasks[i].task);
+	}
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(most, 1);
+	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_task_may_be_pushed_again_or_freed_when_it_is_done),
+		cmocka_unit_test(two_lanes_work_beside_each_other),
+		cmocka_unit_test(a_lane_never_does_two_things_at_once),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

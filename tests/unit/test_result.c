@@ -1,0 +1,214 @@
+/* orchestrator/result.c: facts in, (status, phase, reason) out. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "orchestrator/result.h"
+#include "orchestrator/suite.h"
+
+#include <signal.h>
+#include <string.h>
+
+static struct suite_phase phases[] = {
+	{.name = (char[]){"fetch"}},
+	{.name = (char[]){"test"}, .goal = true},
+};
+
+static struct suite_log_rule rules[] = {
+	{(char[]){"r/1"}, (char[]){"Cannot find module '[^.]"}, NULL, (char[]){"fail"}, (char[]){"missing-dep"}},
+	{(char[]){"r/2"}, (char[]){"^AssertionError"}, (char[]){"test"}, (char[]){"fail"}, (char[]){"test-failed"}},
+	{(char[]){"r/3"}, (char[]){"FATAL ERROR: .* out of memory$"}, NULL, (char[]){"crash"}, (char[]){"abrt"}},
+	{(char[]){"r/4"}, (char[]){"no space"}, NULL, (char[]){"infra"}, (char[]){"enospc"}},
+	{(char[]){"r/5"}, (char[]){"sly"}, NULL, (char[]){"fail"}, (char[]){"enospc"}},
+};
+
+static const struct suite suite = {
+	.phases = phases,
+	.n_phases = countof(phases),
+	.log_rules = rules,
+	.n_log_rules = countof(rules),
+};
+
+enum { FETCH, TEST };
+
+static struct result judge(size_t phase, const struct box_facts *f, const char *log, struct evidence *ev)
+{
+	struct judged j = {.facts = f, .phase = phase, .log = log, .log_n = strlen(log)};
+	return result_of(&suite, &j, ev);
+}
+
+static void expect(struct result r, enum status s, enum reason reason)
+{
+	assert_string_equal(status_name(r.status), status_name(s));
+	assert_string_equal(reason_name(r.reason), reason_name(reason));
+}
+
+static void the_goal_exiting_with_0_is_a_pass(void **state)
+{
+	(void)state;
+	struct evidence ev;
+	struct box_facts f = {.end = BOX_EXITED};
+	struct result r = judge(TEST, &f, "Error: all of this is fine\n", &ev);
+	expect(r, STATUS_PASS, REASON_OK);
+	assert_string_equal(r.phase, "test");
+	assert_int_equal(ev.offset, -1);
+}
+
+static void a_status_is_what_the_harness_saw(void **state)
+{
+	(void)state;
+	static const struct {
+		struct box_facts f;
+		enum status s;
+		enum reason r;
+	} cases[] = {
+		{{.end = BOX_EXITED, .exit_code = 1}, STATUS_FAIL, REASON_EXIT},
+		{{.end = BOX_EXITED, .exit_code = 137}, STATUS_FAIL, REASON_EXIT},
+		{{.end = BOX_EXITED, .exit_code = 255}, STATUS_FAIL, REASON_EXIT},
+		{{.end = BOX_SIGNALLED, .signal = SIGSEGV}, STATUS_CRASH, REASON_SEGV},
+		{{.end = BOX_SIGNALLED, .signal = SIGKILL}, STATUS_CRASH, REASON_OTHER_SIGNAL},
+		{{.end = BOX_LIMITED, .limit = BOX_LIMIT_WALL, .signal = SIGKILL}, STATUS_KILL, REASON_WALL_TIME},
+		{{.end = BOX_LIMITED, .limit = BOX_LIMIT_OUTPUT}, STATUS_KILL, REASON_LOG_SIZE},
+		{{.end = BOX_LIMITED, .limit = BOX_LIMIT_INODES, .exit_code = 0}, STATUS_KILL, REASON_INODES},
+		{{.end = BOX_CANCELLED}, STATUS_KILL, REASON_CANCELLED},
+		{{.end = BOX_FAILED, .exit_code = -1}, STATUS_INFRA, REASON_BOX_START},
+	};
+	for (size_t i = 0; i < countof(cases); i++) {
+		struct evidence ev;
+		expect(judge(TEST, &cases[i].f, "", &ev), cases[i].s, cases[i].r);
+		assert_int_equal(ev.offset, -1);
+	}
+}
+
+static void an_oom_kill_is_kill_memory_whatever_the_exit(void **state)
+{
+	(void)state;
+	static const struct box_facts cases[] = {
+		{.end = BOX_EXITED, .exit_code = 0, .oom_kills = 1},
+		{.end = BOX_EXITED, .exit_code = 1, .oom_kills = 2},
+		{.end = BOX_SIGNALLED, .signal = SIGKILL, .oom_kills = 1},
+		{.end = BOX_LIMITED, .limit = BOX_LIMIT_MEMORY, .oom_kills = 1},
+	};
+	for (size_t i = 0; i < countof(cases); i++) {
+		struct evidence ev;
+		expect(judge(TEST, &cases[i], "Cannot find module 'x'\n", &ev), STATUS_KILL, REASON_MEMORY);
+	}
+}
+
+static void a_full_host_is_infra_whatever_the_log_says(void **state)
+{
+	(void)state;
+	struct evidence ev;
+	struct box_facts f = {.end = BOX_EXITED, .exit_code = 1};
+	struct judged j = {.facts = &f, .host_full = true, .phase = TEST, .log = "Cannot find module 'x'\n", .log_n = 23};
+	expect(result_of(&suite, &j, &ev), STATUS_INFRA, REASON_ENOSPC);
+}
+
+static void nothing_a_log_says_leads_to_infra(void **state)
+{
+	(void)state;
+	struct evidence ev;
+	struct box_facts exited = {.end = BOX_EXITED, .exit_code = 1};
+	struct box_facts crashed = {.end = BOX_SIGNALLED, .signal = SIGABRT};
+	expect(judge(TEST, &exited, "no space left on device\nENOSPC\n", &ev), STATUS_FAIL, REASON_EXIT);
+	expect(judge(TEST, &exited, "sly\n", &ev), STATUS_FAIL, REASON_EXIT);
+	expect(judge(TEST, &crashed, "sly no space\n", &ev), STATUS_CRASH, REASON_ABRT);
+}
+
+static void the_first_rule_of_the_suite_that_matches_refines(void **state)
+{
+	(void)state;
+	struct evidence ev;
+	struct box_facts f = {.end = BOX_EXITED, .exit_code = 1};
+	const char *log = "AssertionError: 1 == 2\nError: Cannot find module 'left-pad'\n";
+	struct result r = judge(TEST, &f, log, &ev);
+	expect(r, STATUS_FAIL, REASON_MISSING_DEP);
+	assert_string_equal(r.rule, "r/1");
+	assert_memory_equal(log + ev.offset, "Error: Cannot find module 'left-pad'", (size_t)ev.length);
+	assert_int_equal(ev.length, 36);
+}
+
+static void a_rule_of_another_phase_or_status_says_nothing(void **state)
+{
+	(void)state;
+	struct evidence ev;
+	struct box_facts f = {.end = BOX_EXITED, .exit_code = 1};
+	struct result r = judge(FETCH, &f, "AssertionError: x\n", &ev);
+	expect(r, STATUS_FAIL, REASON_EXIT);
+	assert_null(r.rule);
+	assert_string_equal(r.phase, "fetch");
+	f = (struct box_facts){.end = BOX_LIMITED, .limit = BOX_LIMIT_SILENCE};
+	r = judge(TEST, &f, "AssertionError: x\n", &ev);
+	expect(r, STATUS_KILL, REASON_SILENCE);
+	assert_null(r.rule);
+}
+
+/* A line ends where it ends, not where the log does, and a NUL is a byte like others. */
+static void rules_match_line_by_line(void **state)
+{
+	(void)state;
+	struct evidence ev;
+	struct box_facts f = {.end = BOX_SIGNALLED, .signal = SIGTRAP};
+	static const char log[] = "a\0b\nFATAL ERROR: heap\nFATAL ERROR: heap out of memory\nbye\n";
+	struct judged j = {.facts = &f, .phase = TEST, .log = log, .log_n = sizeof(log) - 1};
+	struct result r = result_of(&suite, &j, &ev);
+	expect(r, STATUS_CRASH, REASON_ABRT);
+	assert_int_equal(ev.offset, 22);
+	assert_int_equal(ev.length, 31);
+}
+
+static void without_a_rule_the_first_line_that_tells_is_the_evidence_else_the_last(void **state)
+{
+	(void)state;
+	struct evidence ev;
+	struct box_facts f = {.end = BOX_EXITED, .exit_code = 2};
+	const char *tells = "warm up\nTypeError: x is not a function\n    at y\n", *silent = "one\ntwo\n \t\n\n";
+	judge(TEST, &f, tells, &ev);
+	assert_int_equal(ev.offset, 8);
+	assert_int_equal(ev.length, (int64_t)strlen("TypeError: x is not a function"));
+	judge(TEST, &f, silent, &ev);
+	assert_int_equal(ev.offset, 4);
+	assert_int_equal(ev.length, 3);
+	judge(TEST, &f, "\n\n  \n", &ev);
+	assert_int_equal(ev.offset, -1);
+}
+
+static void every_status_and_reason_goes_to_text_and_back(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < STATUS_COUNT; i++) {
+		enum status s;
+		assert_int_equal(status_parse(status_name((enum status)i), &s), 0);
+		assert_int_equal(s, i);
+	}
+	for (unsigned i = 0; i < REASON_COUNT; i++) {
+		enum reason r;
+		assert_non_null(reason_name((enum reason)i));
+		assert_int_equal(reason_parse(reason_name((enum reason)i), &r), 0);
+		assert_int_equal(r, i);
+		assert_true(reason_status(r) < STATUS_COUNT);
+	}
+	enum status s;
+	enum reason r;
+	assert_int_equal(status_parse("passed", &s), -1);
+	assert_int_equal(reason_parse("", &r), -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_goal_exiting_with_0_is_a_pass),
+		cmocka_unit_test(a_status_is_what_the_harness_saw),
+		cmocka_unit_test(an_oom_kill_is_kill_memory_whatever_the_exit),
+		cmocka_unit_test(a_full_host_is_infra_whatever_the_log_says),
+		cmocka_unit_test(nothing_a_log_says_leads_to_infra),
+		cmocka_unit_test(the_first_rule_of_the_suite_that_matches_refines),
+		cmocka_unit_test(a_rule_of_another_phase_or_status_says_nothing),
+		cmocka_unit_test(rules_match_line_by_line),
+		cmocka_unit_test(without_a_rule_the_first_line_that_tells_is_the_evidence_else_the_last),
+		cmocka_unit_test(every_status_and_reason_goes_to_text_and_back),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
