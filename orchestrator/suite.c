@@ -1,1 +1,153 @@
-#include "orchestrator/suite.h"
+/* From a path to a suite: read, find its ecosystem, merge, read the packages, check. */
+#include "orchestrator/suite_parts.h"
+
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define FORMAT_VERSION 1
+
+struct doc *draft_doc(struct draft *d, struct doc *doc)
+{
+	if (doc) {
+		doc->next = d->docs;
+		d->docs = doc;
+	}
+	return doc;
+}
+
+void digest_add(struct text *digest, const char *what, const void *bytes, size_t n)
+{
+	char id[CACHE_ID];
+	cache_digest(bytes, n, id);
+	text_addf(digest, "%s %s\n", what, id);
+}
+
+static struct raw_file *load_file(struct draft *d, const char *path, enum schema which,
+				  struct text *digest, struct err *e)
+{
+	static const char *const names[] = {
+		[SCHEMA_SUITE] = "suite", [SCHEMA_ECOSYSTEM] = "ecosystem"};
+	struct doc *doc = draft_doc(d, doc_read(path, DOC_BYTES, e));
+	if (!doc || doc_parse(doc, e))
+		return NULL;
+	/* first of all, for a file of another version may have anything else in it */
+	const struct doc_node *version = doc_get(doc->root, "assay");
+	if (version && version->kind == DOC_TEXT && strcmp(version->text, "1")) {
+		doc_bad(e, version,
+			"format version '%.32s' is not known; this assay reads version %d",
+			version->text, FORMAT_VERSION);
+		return NULL;
+	}
+	digest_add(digest, names[which], doc->text, doc->n);
+	return schema_load(doc, which, e);
+}
+
+/* ---- where ecosystems are ---- */
+
+/* The top of the source tree, if the program lies in a build directory of it: build/NAME/assay. */
+static char *source_tree(void)
+{
+	char exe[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+	if (n <= 0)
+		return NULL;
+	exe[n] = '\0';
+	char *slash = strrchr(exe, '/');
+	if (!slash)
+		return NULL;
+	*slash = '\0';
+	auto_free char *mark = own_fmt("%s/CMakeCache.txt", exe);
+	return access(mark, F_OK) ? NULL : own_fmt("%s/../../deploy", exe);
+}
+
+/* The suite's directory as the caller names it, so that messages do; "." where it has none. */
+static char *shown_dir(const struct doc *doc)
+{
+	const char *slash = strrchr(doc->name, '/');
+	if (!slash)
+		return own_dup(".");
+	return own_dup_n(doc->name, slash == doc->name ? 1 : (size_t)(slash - doc->name));
+}
+
+static char *find_ecosystem(const struct doc_node *use, struct err *e)
+{
+	auto_text struct text tried = TEXT_INIT;
+	auto_free char *beside = shown_dir(use->doc), *source = source_tree(),
+		       *above = own_fmt("%s/..", beside);
+	const char *places[] = {beside, above, getenv("ASSAY_DATA"), source, ASSAY_DATADIR};
+	if (strchr(use->text, '/'))
+		return use->text[0] == '/' ? own_dup(use->text)
+					   : own_fmt("%s/%s", beside, use->text);
+	if (word_name(use, "ecosystem", 64, e))
+		return NULL;
+	for (size_t i = 0; i < countof(places); i++) {
+		if (!places[i] || !*places[i])
+			continue;
+		auto_free char *path = own_fmt("%s/ecosystems/%s.yaml", places[i], use->text);
+		if (!access(path, F_OK))
+			return give(path);
+		text_addf(&tried, "%s%s", tried.n ? ", " : "", path);
+	}
+	doc_bad(e, use, "there is no ecosystem '%s'; looked for %s", use->text, text_str(&tried));
+	return NULL;
+}
+
+static int load_ecosystem(struct draft *d, struct text *digest, struct err *e)
+{
+	const struct doc_node *use = doc_get(d->ours->at, "use");
+	if (!use)
+		return 0;
+	auto_free char *path = find_ecosystem(use, e);
+	if (!path)
+		return -1;
+	if (access(path, R_OK))
+		return doc_bad(e, use, "ecosystem %s: %m", path);
+	d->base = load_file(d, path, SCHEMA_ECOSYSTEM, digest, e);
+	if (!d->base)
+		return -1;
+	const struct doc_node *name = doc_get(d->base->at, "ecosystem");
+	if (word_name(name, "ecosystem", 64, e))
+		return -1;
+	if (!strchr(use->text, '/') && strcmp(use->text, name->text))
+		return doc_bad(e, name,
+			       "the file is called %s.yaml, and the ecosystem in it '%s'; give "
+			       "both one name",
+			       use->text, name->text);
+	return 0;
+}
+
+static int load(struct draft *d, const char *path, struct err *e)
+{
+	auto_text struct text digest = TEXT_INIT;
+	char id[CACHE_ID], real[PATH_MAX];
+	d->ours = load_file(d, path, SCHEMA_SUITE, &digest, e);
+	if (!d->ours || load_ecosystem(d, &digest, e) || merge_files(d, e) || check_suite(d, e) ||
+	    packages_read(d, &digest, e))
+		return -1;
+	if (!realpath(path, real))
+		return err_sys(e, "path of %s", path);
+	cache_digest(text_str(&digest), digest.n, id);
+	d->suite->path = own_dup(real);
+	d->suite->sha256 = own_dup(id);
+	return 0;
+}
+
+struct suite *suite_load(const char *path, struct err *e)
+{
+	struct draft d = {.suite = own_calloc(1, sizeof(*d.suite))};
+	int rc = load(&d, path, e);
+	schema_free(d.ours, SCHEMA_SUITE);
+	schema_free(d.base, SCHEMA_ECOSYSTEM);
+	free(d.mount_at);
+	free(d.store_at);
+	free(d.phase_at);
+	for (struct doc *doc = d.docs, *next; doc; doc = next) {
+		next = doc->next;
+		doc_free(doc);
+	}
+	if (!rc)
+		return d.suite;
+	suite_free(d.suite);
+	return NULL;
+}

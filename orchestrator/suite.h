@@ -1,4 +1,5 @@
-/* What a suite file says, once it was read and checked whole (suite_load): a frozen value. The formats are in assay-suite(5). */
+/* What a suite file says, once it was read and checked whole (suite_load): a frozen value. The
+ * formats are in assay-suite(5). */
 #pragma once
 #include "base/err.h"
 #include "cache/cache.h"
@@ -13,14 +14,15 @@ struct suite_env {
 };
 
 struct suite_file {
-	char *name; /* as it appears under /input in the boxes: one path component or more, relative, normalised */
+	char *name; /* as it appears under /input in the boxes: one path component or more,
+		       relative, normalised */
 	char *path; /* on this machine, absolute */
 };
 
 struct suite_package {
-	char *id;   /* unique in the suite; defaults to name */
+	char *id;             /* unique in the suite; defaults to name */
 	char *name, *version; /* version may be "" */
-	uint64_t weight; /* expected seconds; longer ones first; 0 unknown */
+	uint64_t weight;      /* expected seconds; longer ones first; 0 unknown */
 	struct suite_env *env;
 	size_t n_env;
 	struct suite_file *files;
@@ -39,7 +41,8 @@ struct suite_variant {
 enum suite_mount_mode { SUITE_RO, SUITE_RW, SUITE_COW };
 struct suite_mount {
 	char *path;   /* inside */
-	char *source; /* absolute directory on this machine; NULL: nothing below (cow: starts empty) */
+	char *source; /* absolute directory on this machine; NULL: nothing below (cow: starts empty)
+		       */
 	enum suite_mount_mode mode;
 };
 
@@ -50,19 +53,22 @@ struct suite_store {
 };
 
 struct suite_limits { /* 0: none */
-	uint64_t time_ms, cpu_ms, silence_ms, memory, processes, disk, inodes, log, open_files, grace_ms;
+	uint64_t time_ms, cpu_ms, silence_ms, memory, processes, disk, inodes, log, open_files,
+		grace_ms;
 	uint64_t cpus; /* tokens a phase takes, at least 1 */
 };
 
 struct suite_phase {
-	char *name, *run; /* run: text for /bin/sh -e -u -c? see suite(5): "/bin/sh -c" with set -e in front is the ecosystem's business */
+	char *name, *run; /* run: text for /bin/sh -e -u -c? see suite(5): "/bin/sh -c" with set -e
+			     in front is the ecosystem's business */
 	enum box_net network;
-	/* true: first with the network off and ASSAY_OFFLINE=1, where every store of the suite already has something; only if that does not exit 0,
-	 * its upper is thrown away and the phase runs with its network. */
+	/* true: first with the network off and ASSAY_OFFLINE=1, where every store of the suite
+	 * already has something; only if that does not exit 0, its upper is thrown away and the
+	 * phase runs with its network. */
 	bool offline_first;
 	bool once_per_package; /* such phases come first in the list */
-	bool goal;             /* exactly one, the last one that must pass; default: the last phase */
-	size_t *harvest;       /* indexes into stores */
+	bool goal;       /* exactly one, the last one that must pass; default: the last phase */
+	size_t *harvest; /* indexes into stores */
 	size_t n_harvest;
 	char **layers; /* further tool layers for this phase, above the variant's */
 	size_t n_layers;
@@ -71,11 +77,17 @@ struct suite_phase {
 	struct suite_limits limits; /* the suite's with this phase's own on top */
 };
 
-struct suite_log_rule { /* may only refine within fail and crash */
-	char *id;     /* "npm/3": the file's name and ordinal, or what the file says */
-	char *match;  /* POSIX extended regular expression, matched line by line */
-	char *phase;  /* NULL: any */
+struct suite_log_rule {        /* may only refine within fail and crash */
+	char *id;              /* "npm/3": the file's name and ordinal, or what the file says */
+	char *match;           /* POSIX extended regular expression, matched line by line */
+	char *phase;           /* NULL: any */
 	char *status, *reason; /* "fail", "missing-dep" */
+};
+
+/* A layer somewhere in the suite, by its name (directories are not among them). */
+struct suite_layer_ref {
+	char *name;
+	char *where; /* "file:line:column" of the first place that names it */
 };
 
 struct suite {
@@ -83,11 +95,11 @@ struct suite {
 	char *ecosystem;            /* NULL: none */
 	char *root;                 /* "host", a layer's name, or an absolute directory */
 	bool root_is_host;
-	char *home;                 /* HOME in the boxes; default /root */
-	char *workdir;              /* where commands start; default /build */
-	char **layers;              /* below the variants' layers */
+	char *home;    /* HOME in the boxes; default /root */
+	char *workdir; /* where commands start; default /build */
+	char **layers; /* below the variants' layers */
 	size_t n_layers;
-	char **inherit_env;         /* names passed on from assay's own environment, where set */
+	char **inherit_env; /* names passed on from assay's own environment, where set */
 	size_t n_inherit_env;
 	struct suite_env *env;
 	size_t n_env;
@@ -105,10 +117,14 @@ struct suite {
 	size_t n_packages;
 	size_t compare[2]; /* indexes into variants */
 	bool has_compare;
+	struct suite_layer_ref
+		*layer_refs; /* every layer that root, layers, a phase or a variant names, once */
+	size_t n_layer_refs;
 };
 
-/* suite_load(path, e): read, merge with its ecosystem, check. NULL with e; ERR_INPUT's text begins "file:line:column: ". The
- * caller frees it. Ecosystem NAME is looked for as ecosystems/NAME.yaml beside the suite, in the directory above it, in
- * $ASSAY_DATA, in the source tree the program runs from, and in ASSAY_DATADIR; a name with a '/' is a path relative to the suite file. */
+/* suite_load(path, e): read, merge with its ecosystem, check. NULL with e; ERR_INPUT's text begins
+ * "file:line:column: ". The caller frees it. Ecosystem NAME is looked for as ecosystems/NAME.yaml
+ * beside the suite, in the directory above it, in $ASSAY_DATA, in the source tree the program runs
+ * from, and in ASSAY_DATADIR; a name with a '/' is a path relative to the suite file. */
 struct suite *suite_load(const char *path, struct err *e) must_check;
 void suite_free(struct suite *s);

@@ -1,0 +1,122 @@
+/* What only the whole can tell: places in the boxes that overlap, layers that would be stacked
+ * twice. */
+#include "orchestrator/suite_parts.h"
+
+#include <string.h>
+
+struct claim {
+	const char *what, *path;
+	const struct doc_node *at; /* NULL: the box's own */
+};
+
+static int check_claim(const struct claim *c, const struct claim *others, size_t n, struct err *e)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct claim *o = &others[i];
+		if (!word_inside(c->path, o->path) && !word_inside(o->path, c->path))
+			continue;
+		if (!strcmp(c->path, o->path))
+			return doc_bad(e, c->at, "%s %s: there is %s already; take another path",
+				       c->what, c->path, o->what);
+		bool inner = word_inside(c->path, o->path);
+		/* the one inside is to blame, unless it is not the suite's */
+		const struct claim *in = inner || !o->at ? c : o, *out = in == c ? o : c;
+		return doc_bad(e, in->at, "%s %s is %s %s %s; neither may be in the other",
+			       in->what, in->path, inner || o->at ? "inside" : "around", out->what,
+			       out->path);
+	}
+	return 0;
+}
+
+/* No path of a mount or store is another's or inside another's. Sorting would be faster; there are
+ * at most 2000 of them. */
+static int check_paths(const struct draft *d, struct err *e)
+{
+	static const struct claim own[] = {{"the box's own", "/proc", NULL},
+					   {"the box's own", "/sys", NULL},
+					   {"the box's own", "/dev", NULL},
+					   {"the box's own", "/input", NULL}};
+	const struct suite *s = d->suite;
+	auto_free struct claim *claims =
+		own_calloc(countof(own) + s->n_mounts + s->n_stores, sizeof(*claims));
+	size_t n = countof(own);
+	memcpy(claims, own, sizeof(own));
+	for (size_t i = 0; i < s->n_mounts + s->n_stores; i++) {
+		bool mount = i < s->n_mounts;
+		size_t k = mount ? i : i - s->n_mounts;
+		const struct draft_at *at = mount ? &d->mount_at[k] : &d->store_at[k];
+		struct claim c = {mount ? "mount" : "store",
+				  mount ? s->mounts[k].path : s->stores[k].path,
+				  draft_get(at, "path")};
+		if (!strcmp(c.path, "/"))
+			return doc_bad(e, c.at,
+				       "%s /: the root is what 'root' and 'layers' say; take a "
+				       "path below it",
+				       c.what);
+		if (check_claim(&c, claims, n, e))
+			return -1;
+		claims[n++] = c;
+	}
+	return 0;
+}
+
+/* ---- layers: the kernel refuses an overlay with one directory twice ---- */
+
+struct stack {
+	char *const *layers;
+	size_t n;
+	const struct doc_node *at; /* the list */
+};
+
+static int check_stacks(const struct stack *lower, const struct stack *upper, struct err *e)
+{
+	for (size_t i = 0; i < upper->n; i++) {
+		const char *name = upper->layers[i];
+		size_t end = lower == upper ? i : lower->n;
+		for (size_t k = 0; k < end; k++)
+			if (!strcmp(lower->layers[k], name))
+				return doc_bad(
+					e, upper->at->items[i].value,
+					"layer %s is in the same box already (%s:%u); name it once",
+					name, lower->at->doc->name, lower->at->line);
+	}
+	return 0;
+}
+
+static int check_layers(const struct draft *d, struct err *e)
+{
+	const struct suite *s = d->suite;
+	const struct draft_at top = {d->ours->at, d->base ? d->base->at : NULL};
+	struct stack root = {&s->root, s->root_is_host ? 0 : 1, draft_get(&top, "root")};
+	struct stack suite = {s->layers, s->n_layers, draft_get(&top, "layers")};
+	if (check_stacks(&suite, &suite, e) || check_stacks(&root, &suite, e))
+		return -1;
+	for (size_t i = 0; i < s->n_variants; i++) {
+		const struct suite_variant *v = &s->variants[i];
+		struct stack variant = {v->layers, v->n_layers,
+					doc_get(d->ours->variants[i].at, "layers")};
+		if (check_stacks(&variant, &variant, e) || check_stacks(&suite, &variant, e) ||
+		    check_stacks(&root, &variant, e))
+			return -1;
+	}
+	for (size_t i = 0; i < s->n_phases; i++) {
+		const struct suite_phase *p = &s->phases[i];
+		struct stack phase = {p->layers, p->n_layers, draft_get(&d->phase_at[i], "layers")};
+		if (check_stacks(&phase, &phase, e) || check_stacks(&suite, &phase, e) ||
+		    check_stacks(&root, &phase, e))
+			return -1;
+		for (size_t k = 0; !p->once_per_package && k < s->n_variants; k++) {
+			const struct suite_variant *v = &s->variants[k];
+			struct stack variant = {v->layers, v->n_layers,
+						doc_get(d->ours->variants[k].at, "layers")};
+			if (check_stacks(&variant, &phase, e))
+				return -1;
+		}
+	}
+	return 0;
+}
+
+int check_suite(const struct draft *d, struct err *e)
+{
+	return check_paths(d, e) ? -1 : check_layers(d, e);
+}

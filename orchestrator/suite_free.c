@@ -1,0 +1,106 @@
+#include "orchestrator/suite.h"
+
+static void free_texts(char **texts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(texts[i]);
+	free(texts);
+}
+
+static void free_env(struct suite_env *env, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(env[i].name);
+		free(env[i].value);
+	}
+	free(env);
+}
+
+static void free_packages(struct suite *s)
+{
+	for (size_t i = 0; i < s->n_packages; i++) {
+		struct suite_package *p = &s->packages[i];
+		free(p->id);
+		free(p->name);
+		free(p->version);
+		free(p->where);
+		free_env(p->env, p->n_env);
+		for (size_t k = 0; k < p->n_files; k++) {
+			free(p->files[k].name);
+			free(p->files[k].path);
+		}
+		free(p->files);
+	}
+	free(s->packages);
+}
+
+static void free_places(struct suite *s)
+{
+	for (size_t i = 0; i < s->n_mounts; i++) {
+		free(s->mounts[i].path);
+		free(s->mounts[i].source);
+	}
+	free(s->mounts);
+	for (size_t i = 0; i < s->n_stores; i++) {
+		struct suite_store *st = &s->stores[i];
+		free(st->name);
+		free(st->path);
+		for (size_t k = 0; k < st->n_rules; k++)
+			free((void *)(uintptr_t)st->rules[k].match);
+		free(st->rules);
+	}
+	free(s->stores);
+	for (size_t i = 0; i < s->n_layer_refs; i++) {
+		free(s->layer_refs[i].name);
+		free(s->layer_refs[i].where);
+	}
+	free(s->layer_refs);
+}
+
+static void free_phases(struct suite *s)
+{
+	for (size_t i = 0; i < s->n_phases; i++) {
+		struct suite_phase *p = &s->phases[i];
+		free(p->name);
+		free(p->run);
+		free(p->harvest);
+		free_texts(p->layers, p->n_layers);
+		free_env(p->env, p->n_env);
+	}
+	free(s->phases);
+	for (size_t i = 0; i < s->n_log_rules; i++) {
+		struct suite_log_rule *r = &s->log_rules[i];
+		free(r->id);
+		free(r->match);
+		free(r->phase);
+		free(r->status);
+		free(r->reason);
+	}
+	free(s->log_rules);
+}
+
+void suite_free(struct suite *s)
+{
+	if (!s)
+		return;
+	free_packages(s);
+	free_places(s);
+	free_phases(s);
+	for (size_t i = 0; i < s->n_variants; i++) {
+		free(s->variants[i].name);
+		free_texts(s->variants[i].layers, s->variants[i].n_layers);
+		free_env(s->variants[i].env, s->variants[i].n_env);
+	}
+	free(s->variants);
+	free_texts(s->layers, s->n_layers);
+	free_texts(s->inherit_env, s->n_inherit_env);
+	free_env(s->env, s->n_env);
+	free(s->name);
+	free(s->path);
+	free(s->sha256);
+	free(s->ecosystem);
+	free(s->root);
+	free(s->home);
+	free(s->workdir);
+	free(s);
+}

@@ -1,0 +1,97 @@
+/* What the rooms of suite_*.c share: words checked one by one, and the parts a suite is put
+ * together from. Private to them. */
+#pragma once
+#include "base/text.h"
+#include "orchestrator/suite.h"
+#include "orchestrator/suite_doc.h"
+#include "orchestrator/suite_schema.h"
+
+/* ---- words (suite_words.c): 0, or -1 with ERR_INPUT at the node ---- */
+
+/* A file of the engine is called ID.VARIANT.PHASE.offline.log.zst; a name has 255 bytes at most. */
+#define WORD_NAME_MAX 48
+#define WORD_ID_MAX 140
+#define WORD_ARG_MAX 131071 /* one string of execve(2), MAX_ARG_STRLEN without the NUL */
+
+/* Letters, digits, '.', '_', '-'; neither '.' nor '-' first; at most max bytes. */
+int word_name(const struct doc_node *n, const char *what, size_t max, struct err *e) must_check;
+/* Something people read: not empty, no control characters, at most max bytes. */
+int word_line(const struct doc_node *n, const char *what, size_t max, struct err *e) must_check;
+/* A path inside the boxes: absolute, normalised. */
+int word_path(const struct doc_node *n, const char *what, struct err *e) must_check;
+/* A path below /input: relative, normalised. */
+int word_relative(const struct doc_node *n, const char *what, struct err *e) must_check;
+/* A rule's glob (cache/cache.h). */
+int word_glob(const struct doc_node *n, struct err *e) must_check;
+int word_env_name(const struct doc_node *n, struct err *e) must_check;
+/* Is `path` the same as `in` or below it? */
+bool word_inside(const char *path, const char *in);
+
+/* word_host_dir(n, e): the absolute path of the directory that n names relative to its file; the
+ * caller frees it. NULL: there is none. */
+char *word_host_dir(const struct doc_node *n, struct err *e) must_check;
+
+/* ---- parts (suite_parts.c) ---- */
+
+/* env_read(node, env, n, e): node's names and values; a name that is there already gets the new
+ * value. NULL: nothing. */
+int env_read(const struct doc_node *node, struct suite_env **env, size_t *n, struct err *e)
+	must_check;
+/* limits_read(raw, to, e): the limits raw gives, the others stay. limits_default: what holds where
+ * nobody says anything. */
+int limits_read(const struct raw_limits *raw, struct suite_limits *to, struct err *e) must_check;
+void limits_default(struct suite_limits *l);
+/* layers_read(s, node, layers, n, e): names of layers (noted in s->layer_refs) and directories. */
+int layers_read(struct suite *s, const struct doc_node *node, char ***layers, size_t *n,
+		struct err *e) must_check;
+char *layer_read(struct suite *s, const struct doc_node *node, struct err *e) must_check;
+
+/* ---- a suite from its files (suite_merge.c) ---- */
+
+/* What was read, until the suite is done. */
+struct draft {
+	struct suite *suite;
+	struct raw_file *ours, *base; /* base: the ecosystem, NULL: none */
+	struct doc *docs;             /* all of them, by next */
+	/* For each mount, store and phase of the suite: where each of the two files speaks of it,
+	 * NULL where it doesn't. */
+	struct draft_at {
+		const struct doc_node *ours, *base;
+	} * mount_at, *store_at, *phase_at;
+};
+
+/* The value of a key of something both files may speak of: the suite's if it gives one. NULL:
+ * neither does. */
+const struct doc_node *draft_get(const struct draft_at *at, const char *key);
+/* Where it is spoken of. */
+const struct doc_node *draft_place(const struct draft_at *at);
+
+int merge_files(struct draft *d, struct err *e) must_check;
+/* merge_phases: part of merge_files (suite_phases.c). */
+int merge_phases(struct draft *d, struct err *e) must_check;
+
+/* Two lists of one kind whose entries begin as struct raw_named: the base's in its order, each with
+ * what refines it, then the new ones. */
+struct pair {
+	const void *ours, *base;
+};
+int pair_up(const char *what, const void *ours, size_t n_ours, const void *base, size_t n_base,
+	    size_t size, struct pair **pairs, size_t *n, struct err *e) must_check;
+
+/* check_suite: what only the whole can tell (suite_check.c). */
+int check_suite(const struct draft *d, struct err *e) must_check;
+
+/* ---- packages (suite_packages.c, suite_list.c) ---- */
+
+/* packages_read(d, digest, e): fill suite->packages. The texts that were read for them are added to
+ * digest. */
+int packages_read(struct draft *d, struct text *digest, struct err *e) must_check;
+/* draft_doc(d, doc): doc lives as long as the draft. */
+struct doc *draft_doc(struct draft *d, struct doc *doc);
+/* digest_add(digest, what, bytes, n): "what SHA-256\n". */
+void digest_add(struct text *digest, const char *what, const void *bytes, size_t n);
+
+/* list_file(node, e), list_command(node, ms, e): the list that node names or prints, unparsed. NULL
+ * with e. */
+struct doc *list_file(const struct doc_node *node, struct err *e) must_check;
+struct doc *list_command(const struct doc_node *node, uint64_t ms, struct err *e) must_check;
