@@ -1,0 +1,245 @@
+/* The door: what this process may use, and a box's groups in it. A box's directory is called
+ * box-<name>, so that no name of a package meets a file of cgroupfs ("tasks") or the leaf
+ * `supervisor`. */
+#include "sandbox/cgroup_inside.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/file.h>
+
+#define CLAIM_TRIES 64 /* sandboxes of one process, and what dead owners of its pid left */
+
+enum claim { CLAIM_GOT, CLAIM_TAKEN, CLAIM_REFUSED };
+
+/* The lock tells sandbox_sweep that the owner lives, whatever became of its pid. */
+static enum claim claim_one(const struct cgroup_world *w, int base, const char *name, int *fd)
+{
+	if (w->make(base, name))
+		return errno == EEXIST ? CLAIM_TAKEN : CLAIM_REFUSED;
+	*fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (*fd >= 0 && !flock(*fd, LOCK_EX | LOCK_NB))
+		return CLAIM_GOT;
+	own_close(fd);
+	w->remove(base, name);
+	return CLAIM_REFUSED;
+}
+
+/* All places under one name: false when one of them has it already. */
+static bool claim_round(struct cgroup_host *h, struct cgroup_place *places, int *got, size_t n)
+{
+	enum claim c = CLAIM_GOT;
+	for (size_t i = 0; i < n; i++)
+		got[i] = -1;
+	for (size_t i = 0; i < n && c != CLAIM_TAKEN; i++)
+		if (places[i].fd >= 0)
+			c = claim_one(h->world, places[i].fd, h->name, &got[i]);
+	for (size_t i = 0; i < n && c == CLAIM_TAKEN; i++) {
+		if (got[i] >= 0)
+			h->world->remove(places[i].fd, h->name);
+		own_close(&got[i]);
+	}
+	return c != CLAIM_TAKEN;
+}
+
+size_t cgroup_claim(struct cgroup_host *h, const char *name, struct cgroup_place *places, size_t n)
+{
+	int got[CGROUP_HIERARCHIES];
+	unsigned try = 0;
+	do {
+		if (!try)
+			snprintf(h->name, sizeof(h->name), "%s.%d", name, (int)getpid());
+		else
+			snprintf(h->name, sizeof(h->name), "%s.%d-%u", name, (int)getpid(), try);
+	} while (!claim_round(h, places, got, n) && ++try < CLAIM_TRIES);
+	h->n = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (got[i] < 0)
+			continue;
+		h->base[h->n] = places[i];
+		places[i].fd = -1;
+		h->dir[h->n++] = got[i];
+	}
+	return h->n;
+}
+
+void cgroup_unclaim(struct cgroup_host *h)
+{
+	while (h->n) {
+		h->n--;
+		h->world->remove(h->base[h->n].fd, h->name);
+		own_close(&h->dir[h->n]);
+		own_close(&h->base[h->n].fd);
+	}
+}
+
+static bool name_ok(const char *name, const char *chars, size_t max)
+{
+	size_t n = strlen(name);
+	return n && n <= max && strspn(name, chars) == n;
+}
+
+/* v2 first where it gives both controllers, else what v1 there is, else what v2 there is: on a
+ * hybrid host v2 may be mounted and have neither. */
+struct cgroup_host *cgroup_host_open_in(const struct cgroup_world *w, const char *name,
+					struct err *e)
+{
+	struct cgroup_places p;
+	if (!name_ok(name, "abcdefghijklmnopqrstuvwxyz0123456789-", 64)) {
+		err_set(e, ERR_USAGE, "\"%s\" is no name for control groups", name);
+		return NULL;
+	}
+	if (cgroup_find(w, &p, e)) {
+		cgroup_places_close(&p);
+		return NULL;
+	}
+	struct cgroup_host *h = own_calloc(1, sizeof(*h));
+	h->world = w;
+	if (!cgroup_v2_open(h, name, &p, CGROUP_MEMORY | CGROUP_PIDS) &&
+	    !cgroup_v1_open(h, name, &p))
+		cgroup_v2_open(h, name, &p, 0);
+	cgroup_places_close(&p);
+	return h;
+}
+
+struct cgroup_host *cgroup_host_open(const char *name, struct err *e)
+{
+	return cgroup_host_open_in(&cgroup_world_real, name, e);
+}
+
+void cgroup_host_close(struct cgroup_host *h)
+{
+	if (!h)
+		return;
+	if (h->kind && h->kind->leave)
+		h->kind->leave(h);
+	cgroup_unclaim(h);
+	free(h);
+}
+
+const char *cgroup_host_kind(const struct cgroup_host *h)
+{
+	return h->kind ? h->kind->name : "none";
+}
+
+int cgroup_in(const struct cgroup *c, enum cgroup_controller controller)
+{
+	for (size_t i = 0; i < c->host->n; i++)
+		if (c->host->base[i].controllers & controller)
+			return c->dir[i];
+	return -1;
+}
+
+int cgroup_limit_write(const struct cgroup *c, int dirfd, const char *file, uint64_t value,
+		       struct err *e)
+{
+	char text[24];
+	snprintf(text, sizeof(text), "%" PRIu64, value);
+	if (c->host->world->write(dirfd, file, text))
+		return err_sys(e, "cgroup %s: %s to %s", c->name, file, text);
+	return 0;
+}
+
+static int make_dirs(struct cgroup *c, struct err *e)
+{
+	struct cgroup_host *h = c->host;
+	for (size_t i = 0; i < h->n; i++) {
+		if (h->world->make(h->dir[i], c->name))
+			return err_sys(e, "cgroup %s/%s", h->name, c->name);
+		c->dir[i] =
+			openat(h->dir[i], c->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (c->dir[i] < 0) {
+			err_sys(e, "open cgroup %s/%s", h->name, c->name);
+			h->world->remove(h->dir[i], c->name);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static void cgroup_free(struct cgroup *c)
+{
+	for (size_t i = 0; i < CGROUP_HIERARCHIES; i++)
+		own_close(&c->dir[i]);
+	free(c->highest);
+	free(c->name);
+	free(c);
+}
+
+struct cgroup *cgroup_make(struct cgroup_host *h, const char *name,
+			   const struct cgroup_limits *limits, struct err *e)
+{
+	if (!name_ok(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-",
+		     200)) {
+		err_set(e, ERR_USAGE, "\"%s\" is no name for a control group", name);
+		return NULL;
+	}
+	struct cgroup *c = own_calloc(1, sizeof(*c));
+	c->host = h;
+	c->name = own_fmt("box-%s", name);
+	c->highest = own_calloc(1, sizeof(*c->highest));
+	for (size_t i = 0; i < CGROUP_HIERARCHIES; i++)
+		c->dir[i] = -1;
+	if (!make_dirs(c, e) && (!h->kind || !h->kind->limit(c, limits, e)))
+		return c;
+	for (size_t i = 0; i < h->n; i++)
+		if (c->dir[i] >= 0)
+			h->world->remove(h->dir[i], c->name);
+	cgroup_free(c);
+	return NULL;
+}
+
+int cgroup_clone_fd(const struct cgroup *c)
+{
+	return c->host->kind == &cgroup_v2 ? c->dir[0] : -1;
+}
+
+int cgroup_add(struct cgroup *c, pid_t pid, struct err *e)
+{
+	char text[16];
+	if (pid <= 0)
+		return err_set(e, ERR_USAGE, "cgroup %s: process %d", c->name, (int)pid);
+	snprintf(text, sizeof(text), "%d", (int)pid);
+	for (size_t i = 0; i < c->host->n; i++)
+		if (c->host->world->write(c->dir[i], "cgroup.procs", text))
+			return err_sys(e, "put process %s into cgroup %s", text, c->name);
+	return 0;
+}
+
+void cgroup_read(const struct cgroup *c, struct cgroup_counts *out)
+{
+	*out = (struct cgroup_counts){.has_memory = false};
+	if (!c->host->kind)
+		return;
+	c->host->kind->read(c, out);
+	if (!out->has_memory)
+		out->peak_memory = out->oom_kills = 0;
+	if (!out->has_processes)
+		out->processes_refused = 0;
+	if (!out->has_cpu)
+		out->cpu_user_ns = out->cpu_system_ns = 0;
+}
+
+void cgroup_kill(struct cgroup *c)
+{
+	if (c->host->kind)
+		c->host->kind->kill(c->host->world, c->dir[0]);
+}
+
+bool cgroup_empty(const struct cgroup *c)
+{
+	return !c->host->kind || c->host->kind->empty(c->dir[0]);
+}
+
+/* The first directory last: while something is left, cgroup_kill still finds it there. */
+int cgroup_remove(struct cgroup *c, struct err *e)
+{
+	if (!c)
+		return 0;
+	for (size_t i = c->host->n; i-- > 0;)
+		if (c->host->world->remove(c->host->dir[i], c->name) && errno != ENOENT)
+			return err_sys(e, "remove cgroup %s/%s", c->host->name, c->name);
+	cgroup_free(c);
+	return 0;
+}

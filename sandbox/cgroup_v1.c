@@ -1,0 +1,96 @@
+/* cgroup v1: a directory per hierarchy. Kernel documentation:
+ * admin-guide/cgroup-v1/{memory,pids,cpuacct,freezer-subsystem}.rst. */
+#include "sandbox/cgroup_inside.h"
+
+#include <errno.h>
+
+/* memory.memsw.* is there when swap is counted. Where it is not, swappiness 0 keeps the group's own
+ * limit from pushing pages out. The switch of memory.oom_control and the swappiness are inherited
+ * from the parent: a box wants its own. */
+static int v1_limit_memory(const struct cgroup *c, int dirfd, uint64_t bytes, struct err *e)
+{
+	const struct cgroup_world *w = c->host->world;
+	if (cgroup_limit_write(c, dirfd, "memory.limit_in_bytes", bytes, e))
+		return -1;
+	if (!faccessat(dirfd, "memory.memsw.limit_in_bytes", F_OK, 0)) {
+		if (cgroup_limit_write(c, dirfd, "memory.memsw.limit_in_bytes", bytes, e))
+			return -1;
+	} else if (w->write(dirfd, "memory.swappiness", "0") && errno != ENOENT) {
+		return err_sys(e, "cgroup %s: memory.swappiness", c->name);
+	}
+	if (w->write(dirfd, "memory.oom_control", "0") && errno != ENOENT)
+		return err_sys(e, "cgroup %s: memory.oom_control", c->name);
+	return 0;
+}
+
+static int v1_limit(const struct cgroup *c, const struct cgroup_limits *l, struct err *e)
+{
+	int memory = cgroup_in(c, CGROUP_MEMORY), pids = cgroup_in(c, CGROUP_PIDS);
+	if (l->memory && memory >= 0 && v1_limit_memory(c, memory, l->memory, e))
+		return -1;
+	if (l->processes && pids >= 0 && cgroup_limit_write(c, pids, "pids.max", l->processes, e))
+		return -1;
+	return 0;
+}
+
+/* The total is exact; how it is divided is the kernel's estimate. */
+static bool v1_read_cpu(int dirfd, struct cgroup_counts *out)
+{
+	uint64_t total, user;
+	if (dirfd < 0 || cgroup_number(dirfd, "cpuacct.usage", &total))
+		return false;
+	if (cgroup_number(dirfd, "cpuacct.usage_user", &user) || user > total)
+		user = total;
+	out->cpu_user_ns = user;
+	out->cpu_system_ns = total - user;
+	return true;
+}
+
+static void v1_read(const struct cgroup *c, struct cgroup_counts *out)
+{
+	int memory = cgroup_in(c, CGROUP_MEMORY), pids = cgroup_in(c, CGROUP_PIDS);
+	out->has_memory = memory >= 0 &&
+			  !cgroup_number(memory, "memory.max_usage_in_bytes", &out->peak_memory) &&
+			  !cgroup_key(memory, "memory.oom_control", "oom_kill", &out->oom_kills);
+	out->has_processes =
+		pids >= 0 && !cgroup_key(pids, "pids.events", "max", &out->processes_refused);
+	out->has_cpu = v1_read_cpu(cgroup_in(c, CGROUP_CPUACCT), out);
+}
+
+/* Frozen, nothing in it forks while it is read; but a frozen task does not die of SIGKILL before it
+ * is thawed, so thawing comes last whatever came before. Without a freezer, and for tasks that
+ * freeze late, the caller's next call catches what was born meanwhile. */
+static void v1_kill(const struct cgroup_world *w, int dirfd)
+{
+	bool freezer = !faccessat(dirfd, "freezer.state", F_OK, 0);
+	if (freezer)
+		w->write(dirfd, "freezer.state", "FROZEN");
+	cgroup_signal_each(dirfd);
+	if (freezer)
+		w->write(dirfd, "freezer.state", "THAWED");
+}
+
+static bool v1_found(void *arg, pid_t pid)
+{
+	(void)arg, (void)pid;
+	return false;
+}
+
+static bool v1_empty(int dirfd)
+{
+	return cgroup_each(dirfd, v1_found, NULL) <= 0;
+}
+
+const struct cgroup_kind cgroup_v1 = {
+	.name = "v1",
+	.limit = v1_limit,
+	.read = v1_read,
+	.kill = v1_kill,
+	.empty = v1_empty,
+};
+
+bool cgroup_v1_open(struct cgroup_host *h, const char *name, struct cgroup_places *p)
+{
+	h->kind = cgroup_claim(h, name, p->v1, CGROUP_HIERARCHIES) ? &cgroup_v1 : NULL;
+	return h->kind;
+}
