@@ -1,0 +1,288 @@
+#include "cache/build.h"
+#include "base/dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+int build_begin(struct build *b, struct cache *c, struct err *e)
+{
+	*b = (struct build){.c = c, .root = -1, .at = TREE_AT(-1), .list = {.fd = -1}};
+	if (cache_may_write(c, e))
+		return -1;
+	snprintf(b->name, sizeof(b->name), "%d.%lu", (int)getpid(),
+		 atomic_fetch_add(&c->serial, 1));
+	auto_free char *list = own_fmt("%s.list", b->name);
+	if (mkdirat(c->tmp_fd, b->name, 0755))
+		return err_sys(e, "make tmp/%s", b->name);
+	b->root = dir_open_beneath(c->tmp_fd, b->name, O_RDONLY | O_DIRECTORY, 0);
+	b->buffer = own_alloc(BUILD_BUFFER);
+	if (b->root < 0 || fchmod(b->root, 0755))
+		err_sys(e, "open tmp/%s", b->name);
+	else if (hash_open(&b->hash, "SHA256"))
+		err_set(e, ERR_SYS, "libcrypto has no SHA-256");
+	else if (!list_begin(&b->list, c->tmp_fd, list, e)) {
+		b->at.root = b->root;
+		return 0;
+	}
+	build_drop(b);
+	return -1;
+}
+
+void build_drop(struct build *b)
+{
+	struct err ignored = ERR_INIT; /* cache_open sweeps what stays */
+	if (b->root >= 0) {
+		auto_free char *list = own_fmt("%s.list", b->name);
+		unlinkat(b->c->tmp_fd, list, 0);
+		if (dir_remove(b->c->tmp_fd, b->name, &ignored))
+			cache_step("a temporary tree stays");
+	}
+	own_close(&b->root);
+	tree_at_fini(&b->at);
+	list_fini(&b->list);
+	hash_close(&b->hash);
+	free(b->buffer);
+	b->buffer = NULL;
+}
+
+/* The directory path belongs into, and its name there. */
+static int build_at(struct build *b, const char *path, const char **name, struct err *e)
+{
+	int dir = tree_at(&b->at, path, name);
+	return dir < 0 ? err_sys(e, "open the directory of %s", path) : dir;
+}
+
+int build_dir(struct build *b, const char *path, struct err *e)
+{
+	const char *name;
+	int dir = build_at(b, path, &name, e);
+	if (dir < 0)
+		return -1;
+	if (mkdirat(dir, name, 0755))
+		return errno == EEXIST ? 0 : err_sys(e, "make directory %s", path);
+	/* The umask may have taken from it what every box needs. */
+	if (fchmodat(dir, name, 0755, 0))
+		return err_sys(e, "set the mode of %s", path);
+	return 0;
+}
+
+int build_dirs(struct build *b, const char *path, struct err *e)
+{
+	auto_free char *above = own_dup(path);
+	for (char *p = strchr(above, '/'); p; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		if (build_dir(b, above, e))
+			return -1;
+		*p = '/';
+	}
+	return build_dir(b, path, e);
+}
+
+int build_file(struct build *b, const char *path, struct err *e)
+{
+	const char *name;
+	int dir = build_at(b, path, &name, e);
+	if (dir < 0)
+		return -1;
+	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return fd < 0 ? err_sys(e, "create %s", path) : fd;
+}
+
+int build_finish(int fd, const struct build_meta *m, struct err *e)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+				    {.tv_sec = m->mtime_s, .tv_nsec = m->mtime_ns}};
+	if (fchmod(fd, m->mode) || futimens(fd, times))
+		return err_sys(e, "set mode and time");
+	return 0;
+}
+
+int build_bytes(struct build *b, const char *path, const void *bytes, size_t n,
+		const struct build_meta *m, struct err *e)
+{
+	auto_fd int fd = build_file(b, path, e);
+	if (fd < 0)
+		return -1;
+	if (dir_write_all(fd, bytes, n))
+		return err_sys(e, "write %s", path);
+	return build_finish(fd, m, e);
+}
+
+int build_copy(struct build *b, const char *path, int src_fd, uint64_t max,
+	       const struct build_meta *m, uint64_t *size, char id[CACHE_ID], struct err *e)
+{
+	auto_fd int fd = build_file(b, path, e);
+	if (fd < 0)
+		return -1;
+	*size = 0;
+	for (;;) {
+		ssize_t n = read(src_fd, b->buffer, BUILD_BUFFER);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(e, "read %s", path);
+		if (!n)
+			break;
+		*size += (uint64_t)n;
+		if (*size > max)
+			return err_set(e, ERR_LIMIT, "%s: more than %llu bytes", path,
+				       (unsigned long long)max);
+		if (id)
+			hash_add(&b->hash, b->buffer, (size_t)n);
+		if (dir_write_all(fd, b->buffer, (size_t)n))
+			return err_sys(e, "write %s", path);
+	}
+	if (id)
+		hash_id(&b->hash, id);
+	return build_finish(fd, m, e);
+}
+
+int build_link(struct build *b, const char *path, int dirfd, const char *name,
+	       const struct stat *st, unsigned mode, struct err *e)
+{
+	const char *mine;
+	struct stat now;
+	int dir = build_at(b, path, &mine, e);
+	if (dir < 0)
+		return -1;
+	if (linkat(dirfd, name, dir, mine, 0)) {
+		/* Another file system, too many links, not ours to link: a copy does. */
+		if (errno == EXDEV || errno == EMLINK || errno == EPERM || errno == EACCES)
+			return 0;
+		return err_sys(e, "link %s", path);
+	}
+	if (fstatat(dir, mine, &now, AT_SYMLINK_NOFOLLOW))
+		return err_sys(e, "stat %s", path);
+	if (now.st_dev != st->st_dev || now.st_ino != st->st_ino || now.st_size != st->st_size ||
+	    !S_ISREG(now.st_mode))
+		return err_set(e, ERR_HOSTILE, "%s was exchanged while it was harvested", path);
+	if ((now.st_mode & 07777) != mode && fchmodat(dir, mine, mode, 0))
+		return err_sys(e, "set the mode of %s", path);
+	return 1;
+}
+
+int build_symlink(struct build *b, const char *path, const char *target, const struct build_meta *m,
+		  struct err *e)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+				    {.tv_sec = m->mtime_s, .tv_nsec = m->mtime_ns}};
+	const char *name;
+	int dir = build_at(b, path, &name, e);
+	if (dir < 0)
+		return -1;
+	if (symlinkat(target, dir, name) || utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW))
+		return err_sys(e, "make link %s", path);
+	return 0;
+}
+
+struct build_lister {
+	struct list_writer *w;
+	struct hash *h;
+	char *buffer;
+};
+
+static int build_hash(struct build_lister *l, struct tree_item *it, char id[CACHE_ID],
+		      struct err *e)
+{
+	auto_fd int fd = tree_open(it->dirfd, it->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return err_sys(e, "open %s", it->path);
+	for (ssize_t n; (n = read(fd, l->buffer, BUILD_BUFFER));) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(e, "read %s", it->path);
+		hash_add(l->h, l->buffer, (size_t)n);
+	}
+	hash_id(l->h, id);
+	return 0;
+}
+
+static int build_list_item(void *arg, struct tree_item *it, struct err *e)
+{
+	struct build_lister *l = arg;
+	char id[CACHE_ID], target[4096];
+	struct list_entry x = {
+		.type = 'f',
+		.mode = it->st.st_mode & 07777,
+		.mtime_s = it->st.st_mtim.tv_sec,
+		.mtime_ns = (uint32_t)it->st.st_mtim.tv_nsec,
+		.size = (uint64_t)it->st.st_size,
+		.path = it->path,
+		.path_n = strlen(it->path),
+		.end = id,
+		.end_n = CACHE_ID - 1,
+	};
+	if (S_ISDIR(it->st.st_mode)) {
+		x.type = 'd';
+		x.mtime_s = x.mtime_ns = 0;
+		x.size = 0;
+		x.end = "-";
+		x.end_n = 1;
+	} else if (S_ISLNK(it->st.st_mode)) {
+		ssize_t n = readlinkat(it->dirfd, it->name, target, sizeof(target));
+		if (n < 0)
+			return err_sys(e, "read link %s", it->path);
+		x.type = 'l';
+		x.end = target;
+		x.size = x.end_n = (size_t)n;
+	} else if (!S_ISREG(it->st.st_mode)) {
+		return err_set(e, ERR_CORRUPT, "%s: neither file, directory nor link", it->path);
+	} else if (build_hash(l, it, id, e)) {
+		return -1;
+	}
+	return list_add(l->w, &x, e);
+}
+
+int build_list_tree(int root, struct list_writer *w, struct hash *h, struct err *e)
+{
+	static const struct tree_bounds bounds = TREE_LAYER_BOUNDS;
+	auto_free char *buffer = own_alloc(BUILD_BUFFER);
+	struct build_lister l = {w, h, buffer};
+	return tree_walk(root, &bounds, build_list_item, &l, e);
+}
+
+int build_list(struct build *b, struct err *e)
+{
+	return build_list_tree(b->root, &b->list, &b->hash, e);
+}
+
+int build_name(struct build *b, struct cache_layer *out, struct err *e)
+{
+	return list_end(&b->list, out, e);
+}
+
+/* The list goes first: a layer without one is never seen, a list without a layer is nobody's and
+ * swept. */
+int build_settle(struct build *b, struct cache_layer *out, struct err *e)
+{
+	struct cache *c = b->c;
+	char list[CACHE_ID + 8];
+	auto_free char *tmp_list = own_fmt("%s.list", b->name);
+	snprintf(list, sizeof(list), "%s.list", out->id);
+	cache_step("layer built");
+	if (!faccessat(c->layers_fd, out->id, F_OK, AT_SYMLINK_NOFOLLOW)) {
+		out->existed = true;
+		return 0;
+	}
+	/* One call for all of it: an fsync per file costs a journal commit each. */
+	if (syncfs(b->root))
+		return err_sys(e, "sync layer %s", out->id);
+	cache_step("layer synced");
+	if (renameat(c->tmp_fd, tmp_list, c->layers_fd, list))
+		return err_sys(e, "name the list of layer %s", out->id);
+	cache_step("list named");
+	if (renameat2(c->tmp_fd, b->name, c->layers_fd, out->id, RENAME_NOREPLACE)) {
+		if (errno != EEXIST)
+			return err_sys(e, "name layer %s", out->id);
+		out->existed = true;
+	} else {
+		own_close(&b->root);
+	}
+	cache_step("layer named");
+	if (fsync(c->layers_fd))
+		return err_sys(e, "sync layers");
+	cache_step("layer durable");
+	return 0;
+}

@@ -1,0 +1,212 @@
+#include "cache/import.h"
+#include "base/dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+int import_take(struct import_left *left, uint64_t entries, uint64_t bytes, const char *path,
+		struct err *e)
+{
+	if (entries > left->entries)
+		return err_set(e, ERR_HOSTILE, "%s: more than %llu entries", path,
+			       (unsigned long long)left->max_entries);
+	if (bytes > left->bytes)
+		return err_set(e, ERR_HOSTILE, "%s: more than %llu bytes", path,
+			       (unsigned long long)left->max_bytes);
+	left->entries -= entries;
+	left->bytes -= bytes;
+	return 0;
+}
+
+unsigned import_mode(unsigned mode)
+{
+	return (mode & 0200) | 0444 | (mode & 0111 ? 0111 : 0);
+}
+
+struct import {
+	struct build *b;
+	const char *prefix; /* "" or "opt/node" */
+	struct import_left *left;
+	dev_t tmp_dev;
+	ino_t tmp_ino; /* where we write: must not lie in what is read */
+};
+
+static int import_file(struct import *im, struct tree_item *it, const char *path,
+		       struct list_entry *x, char id[CACHE_ID], struct err *e)
+{
+	struct build_meta m = {x->mode, x->mtime_s, x->mtime_ns};
+	auto_fd int fd =
+		tree_open(it->dirfd, it->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return err_sys(e, "open %s", it->path);
+	if (build_copy(im->b, path, fd, im->left->bytes, &m, &x->size, id, e)) {
+		if (e->kind == ERR_LIMIT)
+			e->kind = ERR_HOSTILE;
+		return -1;
+	}
+	return import_take(im->left, 1, x->size, it->path, e);
+}
+
+static int import_link(struct import *im, struct tree_item *it, const char *path,
+		       struct list_entry *x, char target[4096], struct err *e)
+{
+	struct build_meta m = {x->mode, x->mtime_s, x->mtime_ns};
+	ssize_t n = readlinkat(it->dirfd, it->name, target, 4095);
+	if (n < 0)
+		return err_sys(e, "read link %s", it->path);
+	target[n] = '\0';
+	x->end = target;
+	x->size = x->end_n = (size_t)n;
+	if (import_take(im->left, 1, 0, it->path, e))
+		return -1;
+	return build_symlink(im->b, path, target, &m, e);
+}
+
+static int import_dir(struct import *im, struct tree_item *it, const char *path, struct err *e)
+{
+	if (it->elsewhere)
+		return err_set(e, ERR_INPUT, "%s lies on another file system", it->path);
+	if (it->st.st_dev == im->tmp_dev && it->st.st_ino == im->tmp_ino)
+		return err_set(e, ERR_INPUT, "%s: the state directory lies in what is imported",
+			       it->path);
+	if (import_take(im->left, 1, 0, it->path, e))
+		return -1;
+	return build_dir(im->b, path, e);
+}
+
+static int import_item(void *arg, struct tree_item *it, struct err *e)
+{
+	struct import *im = arg;
+	char id[CACHE_ID], target[4096];
+	auto_free char *path = own_fmt("%s%s%s", im->prefix, *im->prefix ? "/" : "", it->path);
+	struct list_entry x = {
+		.mtime_s = it->st.st_mtim.tv_sec,
+		.mtime_ns = (uint32_t)it->st.st_mtim.tv_nsec,
+		.path = path,
+		.path_n = strlen(path),
+	};
+	int rc;
+	switch (it->st.st_mode & S_IFMT) {
+	case S_IFREG:
+		x.type = 'f';
+		x.mode = import_mode(it->st.st_mode);
+		x.end = id;
+		x.end_n = CACHE_ID - 1;
+		rc = import_file(im, it, path, &x, id, e);
+		break;
+	case S_IFLNK:
+		x.type = 'l';
+		x.mode = 0777;
+		rc = import_link(im, it, path, &x, target, e);
+		break;
+	case S_IFDIR:
+		x.type = 'd';
+		x.mode = 0755;
+		x.mtime_s = x.mtime_ns = 0;
+		x.end = "-";
+		x.end_n = 1;
+		rc = import_dir(im, it, path, e);
+		break;
+	default:
+		rc = err_set(e, ERR_HOSTILE, "%s is a device, fifo or socket", it->path);
+	}
+	return rc ? -1 : list_add(&im->b->list, &x, e);
+}
+
+/* The directories of the prefix, made and listed: they sort before what is in them. */
+static int import_prefix(struct build *b, const char *prefix, struct err *e)
+{
+	auto_free char *above = own_dup(prefix);
+	size_t n = strlen(above);
+	for (size_t i = 1; n && i <= n; i++) {
+		if (prefix[i] != '/' && prefix[i])
+			continue;
+		above[i] = '\0';
+		struct list_entry x = {.type = 'd',
+				       .mode = 0755,
+				       .path = above,
+				       .path_n = i,
+				       .end = "-",
+				       .end_n = 1};
+		if (build_dir(b, above, e) || list_add(&b->list, &x, e))
+			return -1;
+		above[i] = prefix[i];
+	}
+	return 0;
+}
+
+static int import_directory(struct build *b, int fd, const struct cache_import *how,
+			    struct import_left *left, struct err *e)
+{
+	struct stat st;
+	const struct tree_bounds bounds = {.max_entries = left->entries, .max_depth = 4096};
+	struct import im = {.b = b, .prefix = how->prefix ? how->prefix : "", .left = left};
+	if (fstat(b->c->tmp_fd, &st))
+		return err_sys(e, "stat tmp");
+	im.tmp_dev = st.st_dev;
+	im.tmp_ino = st.st_ino;
+	if (import_prefix(b, im.prefix, e))
+		return -1;
+	return tree_walk(fd, &bounds, import_item, &im, e);
+}
+
+static int import_check_prefix(const char *prefix, struct err *e)
+{
+	size_t n = prefix ? strlen(prefix) : 0;
+	for (size_t i = 0; i < n;) {
+		size_t part = strcspn(prefix + i, "/");
+		bool dots = part && strspn(prefix + i, ".") >= part && part < 3;
+		if (!part || dots || (prefix[i + part] && !prefix[i + part + 1]))
+			return err_set(e, ERR_USAGE, "prefix %s is not a plain relative path",
+				       prefix);
+		i += part + (prefix[i + part] == '/');
+	}
+	return 0;
+}
+
+static int import_into(struct build *b, int fd, const struct cache_import *how,
+		       struct cache_layer *out, struct err *e)
+{
+	struct stat st;
+	struct import_left left = {
+		.max_entries = how->max_entries ? how->max_entries : 2000000,
+		.max_bytes = how->max_bytes ? how->max_bytes : (uint64_t)64 << 30,
+	};
+	left.entries = left.max_entries;
+	left.bytes = left.max_bytes;
+	if (fstat(fd, &st))
+		return err_sys(e, "stat");
+	if (S_ISDIR(st.st_mode)) {
+		if (import_directory(b, fd, how, &left, e))
+			return -1;
+	} else if (!S_ISREG(st.st_mode)) {
+		return err_set(e, ERR_INPUT, "neither a directory nor a file");
+	} else if (extract_archive(b, fd, how, &left, e) || build_list(b, e)) {
+		return -1;
+	}
+	if (build_name(b, out, e))
+		return -1;
+	return build_settle(b, out, e);
+}
+
+int cache_layer_import(struct cache *c, const char *source, const struct cache_import *how,
+		       struct cache_layer *out, struct err *e)
+{
+	static const struct cache_import plain = {0};
+	struct build b;
+	how = how ? how : &plain;
+	*out = (struct cache_layer){0};
+	if (import_check_prefix(how->prefix, e))
+		return -1;
+	auto_fd int fd = open(source, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return err_set(e, ERR_ABSENT, "%s does not exist", source);
+	if (fd < 0)
+		return err_sys(e, "open %s", source);
+	if (build_begin(&b, c, e))
+		return -1;
+	int rc = import_into(&b, fd, how, out, e);
+	build_drop(&b);
+	return rc ? err_add(e, "import %s", source) : 0;
+}

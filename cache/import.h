@@ -1,0 +1,21 @@
+/* Layers from outside: a directory (import.c) or an archive (extract.c). */
+#pragma once
+#include "cache/build.h"
+
+/* Bounds of one import, counted down. */
+struct import_left {
+	uint64_t entries, bytes;
+	uint64_t max_entries, max_bytes;
+};
+/* import_take(left, entries, bytes, path, e): 0, or ERR_HOSTILE where it is more than is left. */
+int import_take(struct import_left *left, uint64_t entries, uint64_t bytes, const char *path,
+		struct err *e) must_check;
+
+/* import_mode(mode, dir): readable by all, executable by all or nobody, writable by the owner only,
+ * nothing else. */
+unsigned import_mode(unsigned mode);
+
+/* extract_archive(b, fd, how, left, e): everything in the archive, made below b's root but not
+ * listed. ERR_HOSTILE names the member; ERR_INPUT: not an archive we read, or damaged. */
+int extract_archive(struct build *b, int fd, const struct cache_import *how,
+		    struct import_left *left, struct err *e) must_check;

@@ -1,0 +1,287 @@
+#include "cache/tree.h"
+#include "base/dir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+static int tree_open_short(int root, const char *path, int flags)
+{
+	struct open_how how = {
+		.flags = (unsigned long long)(unsigned)(flags | O_CLOEXEC),
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS |
+			   RESOLVE_NO_XDEV,
+	};
+	return (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+}
+
+#define TREE_PIECE 4000 /* less than PATH_MAX, more than any one name */
+
+int tree_open(int root, const char *path, int flags)
+{
+	auto_fd int at = -1;
+	for (size_t n; (n = strlen(path)) > TREE_PIECE;) {
+		char piece[TREE_PIECE + 1];
+		for (n = TREE_PIECE; n && path[n] != '/'; n--)
+			;
+		if (!n) {
+			errno = ENAMETOOLONG;
+			return -1;
+		}
+		memcpy(piece, path, n);
+		piece[n] = '\0';
+		int next = tree_open_short(at < 0 ? root : at, piece, O_PATH | O_DIRECTORY);
+		if (next < 0)
+			return -1;
+		own_close(&at);
+		at = next;
+		path += n + 1;
+	}
+	return tree_open_short(at < 0 ? root : at, path, flags);
+}
+
+int tree_at(struct tree_at *at, const char *path, const char **name)
+{
+	const char *slash = strrchr(path, '/');
+	size_t n = slash ? (size_t)(slash - path) : 0;
+	*name = slash ? slash + 1 : path;
+	if (at->fd >= 0 && strlen(at->parent) == n && !memcmp(at->parent, path, n))
+		return at->fd;
+	auto_free char *parent = own_dup_n(path, n);
+	int fd = tree_open(at->root, n ? parent : ".", O_PATH | O_DIRECTORY);
+	if (fd < 0)
+		return -1;
+	tree_at_fini(at);
+	at->fd = fd;
+	at->parent = give(parent);
+	return fd;
+}
+
+void tree_at_fini(struct tree_at *at)
+{
+	own_close(&at->fd);
+	free(at->parent);
+	at->parent = NULL;
+}
+
+/* One name of a directory. A directory takes two places in the order: "name" itself, and "name/"
+ * where all that is in it belongs. */
+struct tree_name {
+	size_t at, n; /* in the frame's names */
+	size_t tag;
+	bool skip;
+};
+struct tree_place {
+	const char *p;
+	size_t n, name;
+	bool inside;
+};
+
+struct tree_frame {
+	int fd; /* -1: closed to save descriptors; opened again as ".." */
+	dev_t dev;
+	ino_t ino;
+	struct text bytes;
+	struct tree_name *names;
+	struct tree_place *places;
+	size_t n_names, n_places, next;
+	size_t path_n; /* length of this directory's own path with its slash */
+	size_t tag;
+};
+
+struct tree {
+	const struct tree_bounds *bounds;
+	struct tree_frame *frames;
+	size_t depth, cap;
+	struct text path;
+	dev_t dev;
+	uint64_t seen;
+};
+
+/* So many of the deepest directories stay open. */
+#define TREE_OPEN 32
+
+static int tree_compare(const void *left, const void *right)
+{
+	const struct tree_place *a = left, *b = right;
+	int c = memcmp(a->p, b->p, a->n < b->n ? a->n : b->n);
+	if (c)
+		return c;
+	if (a->n == b->n)
+		return (int)a->inside - (int)b->inside;
+	/* The shorter name ends, or goes on with a slash. */
+	if (a->n < b->n)
+		return a->inside ? '/' - (unsigned char)b->p[a->n] : -1;
+	return b->inside ? (unsigned char)a->p[b->n] - '/' : 1;
+}
+
+static bool tree_is_dir(int dirfd, const struct dirent *it)
+{
+	struct stat st;
+	if (it->d_type != DT_UNKNOWN)
+		return it->d_type == DT_DIR;
+	return !fstatat(dirfd, it->d_name, &st, AT_SYMLINK_NOFOLLOW) && S_ISDIR(st.st_mode);
+}
+
+/* Read the names of f->fd and bring them into order. */
+static int tree_list(struct tree *t, struct tree_frame *f, struct err *e)
+{
+	int scan = openat(f->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = scan < 0 ? NULL : fdopendir(scan);
+	if (!d) {
+		err_sys(e, "read directory %s", text_str(&t->path));
+		own_close(&scan);
+		return -1;
+	}
+	size_t cap = 0;
+	int rc = 0;
+	for (struct dirent *it; !rc && (errno = 0, it = readdir(d));) {
+		size_t n = strlen(it->d_name);
+		if (!strcmp(it->d_name, ".") || !strcmp(it->d_name, ".."))
+			continue;
+		if (++t->seen > t->bounds->max_entries) {
+			rc = err_set(e, ERR_HOSTILE, "more than %llu entries",
+				     (unsigned long long)t->bounds->max_entries);
+			break;
+		}
+		if (f->n_names + 1 >= cap) {
+			cap = cap ? 2 * cap : 16;
+			f->names = own_grow(f->names, cap, sizeof(*f->names));
+			f->places = own_grow(f->places, 2 * cap, sizeof(*f->places));
+		}
+		f->places[f->n_places++] = (struct tree_place){.n = n, .name = f->n_names};
+		if (tree_is_dir(f->fd, it))
+			f->places[f->n_places++] =
+				(struct tree_place){.n = n, .name = f->n_names, .inside = true};
+		f->names[f->n_names++] = (struct tree_name){.at = f->bytes.n, .n = n};
+		text_put(&f->bytes, it->d_name, n + 1);
+	}
+	if (!rc && errno)
+		rc = err_sys(e, "read directory %s", text_str(&t->path));
+	closedir(d);
+	for (size_t i = 0; i < f->n_places; i++)
+		f->places[i].p = f->bytes.p + f->names[f->places[i].name].at;
+	if (!rc && f->n_places)
+		qsort(f->places, f->n_places, sizeof(*f->places), tree_compare);
+	return rc;
+}
+
+static void tree_pop(struct tree *t)
+{
+	struct tree_frame *f = &t->frames[--t->depth];
+	own_close(&f->fd);
+	text_fini(&f->bytes);
+	free(f->names);
+	free(f->places);
+}
+
+/* Takes fd. */
+static int tree_push(struct tree *t, int fd, size_t tag, struct err *e)
+{
+	struct stat st;
+	if (t->depth == t->cap) {
+		t->cap = t->cap ? 2 * t->cap : 16;
+		t->frames = own_grow(t->frames, t->cap, sizeof(*t->frames));
+	}
+	struct tree_frame *f = &t->frames[t->depth++];
+	*f = (struct tree_frame){.fd = fd, .tag = tag, .path_n = t->path.n};
+	if (t->depth > TREE_OPEN)
+		own_close(&t->frames[t->depth - 1 - TREE_OPEN].fd);
+	if (fstat(fd, &st))
+		return err_sys(e, "stat directory %s", text_str(&t->path));
+	f->dev = st.st_dev;
+	f->ino = st.st_ino;
+	if (t->depth == 1)
+		t->dev = st.st_dev;
+	return tree_list(t, f, e);
+}
+
+static void tree_path(struct tree *t, size_t keep, const char *name)
+{
+	t->path.n = keep;
+	text_add(&t->path, name);
+}
+
+/* Back in the directory above: open it again from the one below where its descriptor was given up.
+ */
+static int tree_up(struct tree *t, struct err *e)
+{
+	struct tree_frame *below = &t->frames[t->depth - 1];
+	struct tree_frame *f = t->depth > 1 ? below - 1 : NULL;
+	if (f && f->fd < 0) {
+		struct stat st;
+		f->fd = openat(below->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (f->fd < 0 || fstat(f->fd, &st))
+			return err_sys(e, "go back up from %s", text_str(&t->path));
+		if (st.st_dev != f->dev || st.st_ino != f->ino)
+			return err_set(e, ERR_HOSTILE, "%s was moved while it was read",
+				       text_str(&t->path));
+	}
+	tree_pop(t);
+	return 0;
+}
+
+static int tree_enter(struct tree *t, const char *name, size_t tag, struct err *e)
+{
+	struct tree_frame *f = &t->frames[t->depth - 1];
+	tree_path(t, f->path_n, name);
+	if (t->depth >= t->bounds->max_depth)
+		return err_set(e, ERR_HOSTILE, "deeper than %u directories: %.200s…",
+			       t->bounds->max_depth, t->path.p);
+	int fd = tree_open_short(f->fd, name, O_RDONLY | O_DIRECTORY);
+	if (fd < 0)
+		return err_sys(e, "open directory %s", t->path.p);
+	text_addc(&t->path, '/');
+	return tree_push(t, fd, tag, e);
+}
+
+static int tree_visit(struct tree *t, struct tree_name *name, const char *p, tree_fn fn, void *arg,
+		      struct err *e)
+{
+	struct tree_frame *f = &t->frames[t->depth - 1];
+	tree_path(t, f->path_n, p);
+	struct tree_item it = {
+		.path = t->path.p,
+		.name = t->path.p + f->path_n,
+		.dirfd = f->fd,
+		.depth = (unsigned)t->depth,
+		.above = f->tag,
+		.tag = TREE_ROOT,
+	};
+	if (fstatat(f->fd, p, &it.st, AT_SYMLINK_NOFOLLOW))
+		return err_sys(e, "stat %s", t->path.p);
+	it.elsewhere = S_ISDIR(it.st.st_mode) && it.st.st_dev != t->dev;
+	if (fn(arg, &it, e))
+		return -1;
+	name->tag = it.tag;
+	name->skip = it.skip || it.elsewhere;
+	return 0;
+}
+
+int tree_walk(int root, const struct tree_bounds *bounds, tree_fn fn, void *arg, struct err *e)
+{
+	struct tree t = {.bounds = bounds, .path = TEXT_INIT};
+	int fd = tree_open_short(root, ".", O_RDONLY | O_DIRECTORY);
+	int rc = fd < 0 ? err_sys(e, "open the tree's root") : tree_push(&t, fd, TREE_ROOT, e);
+	while (!rc && t.depth) {
+		struct tree_frame *f = &t.frames[t.depth - 1];
+		if (f->next == f->n_places) {
+			rc = tree_up(&t, e);
+			continue;
+		}
+		struct tree_place *place = &f->places[f->next++];
+		struct tree_name *name = &f->names[place->name];
+		if (!place->inside)
+			rc = tree_visit(&t, name, place->p, fn, arg, e);
+		else if (!name->skip)
+			rc = tree_enter(&t, place->p, name->tag, e);
+	}
+	while (t.depth)
+		tree_pop(&t);
+	free(t.frames);
+	text_fini(&t.path);
+	return rc;
+}
