@@ -12,12 +12,12 @@ struct plan_unit {
 	size_t package;                 /* index into suite->packages */
 	size_t variant;                 /* index into suite->variants; PLAN_NONE: a trunk */
 	size_t trunk;                   /* branches: index of their trunk in the plan's units, PLAN_NONE: none */
-	size_t first_phase, end_phase;  /* [first, end) of suite->phases */
+	size_t first_phase, end_phase;  /* [first, end) of suite->phases; none behind the goal */
 };
 
 struct plan {
 	const struct suite *suite;
-	struct plan_unit *units; /* in running order: heaviest package first, then as the suite lists them; a trunk before its branches,
+	struct plan_unit *units; /* in running order: heaviest package first (0, unknown, may be the heaviest), then as the suite lists them; a trunk before its branches,
 	                            the branches of a package side by side */
 	size_t n_units;
 	size_t n_jobs; /* branches */
@@ -25,7 +25,7 @@ struct plan {
 
 /* plan_make(s, only, n_only, layer_known, ctx, e): only: package ids or names to keep (each must match one: else ERR_USAGE), none: all.
  * layer_known(ctx, name) is 1 for a known layer, 0, or -1 for its own trouble (e filled by it); NULL: every layer is taken as known. A
- * missing layer: ERR_INPUT at the place that names it (struct suite keeps no position for it: say which variant or key, and the file).
+ * missing layer: ERR_INPUT at the place that names it.
  * The caller frees it with plan_free. */
 struct plan *plan_make(const struct suite *s, const char *const *only, size_t n_only,
 		       int (*layer_known)(void *ctx, const char *name, struct err *e), void *ctx,

@@ -116,7 +116,7 @@ static int check_layers(const struct draft *d, struct err *e)
 	return 0;
 }
 
-int check_suite(const struct draft *d, struct err *e)
+int draft_check(const struct draft *d, struct err *e)
 {
 	return check_paths(d, e) ? -1 : check_layers(d, e);
 }

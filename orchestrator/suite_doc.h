@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Bounds of what a person writes by hand; lists of packages may be longer (suite_list.c). */
+/* Bounds of what a person writes by hand; lists of packages may be longer (suite_lister.c). */
 #define DOC_BYTES ((size_t)4 << 20)
 #define DOC_DEPTH 32               /* mappings and lists in one another */
 #define DOC_NODES ((size_t)500000) /* with every alias written out */

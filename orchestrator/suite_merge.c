@@ -45,8 +45,8 @@ static int pair_unique(const char *what, const void *list, size_t n, size_t size
 	return 0;
 }
 
-int pair_up(const char *what, const void *ours, size_t n_ours, const void *base, size_t n_base,
-	    size_t size, struct pair **pairs, size_t *n, struct err *e)
+int merge_pairs(const char *what, const void *ours, size_t n_ours, const void *base, size_t n_base,
+		size_t size, struct pair **pairs, size_t *n, struct err *e)
 {
 	*pairs = NULL;
 	*n = 0;
@@ -100,8 +100,9 @@ static int merge_mounts(struct draft *d, struct err *e)
 	auto_free struct pair *pairs = NULL;
 	struct suite *s = d->suite;
 	size_t n;
-	if (pair_up("mount", d->ours->mounts, d->ours->n_mounts, d->base ? d->base->mounts : NULL,
-		    d->base ? d->base->n_mounts : 0, sizeof(struct raw_mount), &pairs, &n, e))
+	if (merge_pairs("mount", d->ours->mounts, d->ours->n_mounts,
+			d->base ? d->base->mounts : NULL, d->base ? d->base->n_mounts : 0,
+			sizeof(struct raw_mount), &pairs, &n, e))
 		return -1;
 	s->mounts = own_calloc(n + 1, sizeof(*s->mounts));
 	d->mount_at = own_calloc(n + 1, sizeof(*d->mount_at));
@@ -151,8 +152,9 @@ static int merge_stores(struct draft *d, struct err *e)
 	auto_free struct pair *pairs = NULL;
 	struct suite *s = d->suite;
 	size_t n;
-	if (pair_up("store", d->ours->stores, d->ours->n_stores, d->base ? d->base->stores : NULL,
-		    d->base ? d->base->n_stores : 0, sizeof(struct raw_store), &pairs, &n, e))
+	if (merge_pairs("store", d->ours->stores, d->ours->n_stores,
+			d->base ? d->base->stores : NULL, d->base ? d->base->n_stores : 0,
+			sizeof(struct raw_store), &pairs, &n, e))
 		return -1;
 	s->stores = own_calloc(n + 1, sizeof(*s->stores));
 	d->store_at = own_calloc(n + 1, sizeof(*d->store_at));
@@ -262,8 +264,8 @@ static int read_variants(struct draft *d, struct err *e)
 		if (word_name(doc_get(at, "name"), "variant", WORD_NAME_MAX, e))
 			return -1;
 		v->name = own_dup(f->variants[i].name);
-		if (layers_read(s, doc_get(at, "layers"), &v->layers, &v->n_layers, e) ||
-		    env_read(doc_get(at, "env"), &v->env, &v->n_env, e))
+		if (parts_layers(s, doc_get(at, "layers"), &v->layers, &v->n_layers, e) ||
+		    parts_env(doc_get(at, "env"), &v->env, &v->n_env, e))
 			return -1;
 	}
 	return 0;
@@ -323,23 +325,23 @@ static int merge_top(struct draft *d, struct err *e)
 	s->name = own_dup(d->ours->suite);
 	s->ecosystem = d->base ? own_dup(d->base->ecosystem) : NULL;
 	s->root_is_host = !root || !strcmp(root->text, "host");
-	s->root = s->root_is_host ? own_dup("host") : layer_read(s, root, e);
+	s->root = s->root_is_host ? own_dup("host") : parts_layer(s, root, e);
 	if (!s->root || (home && word_path(home, "home", e)) ||
 	    (workdir && word_path(workdir, "workdir", e)))
 		return -1;
 	s->home = text_or(home, "/root");
 	s->workdir = text_or(workdir, "/build");
-	if (layers_read(s, draft_get(&top, "layers"), &s->layers, &s->n_layers, e) ||
+	if (parts_layers(s, draft_get(&top, "layers"), &s->layers, &s->n_layers, e) ||
 	    merge_inherit(s, draft_get(&top, "inherit-env"), e) ||
-	    env_read(doc_get(top.base, "env"), &s->env, &s->n_env, e))
+	    parts_env(doc_get(top.base, "env"), &s->env, &s->n_env, e))
 		return -1;
-	return env_read(doc_get(top.ours, "env"), &s->env, &s->n_env, e);
+	return parts_env(doc_get(top.ours, "env"), &s->env, &s->n_env, e);
 }
 
-int merge_files(struct draft *d, struct err *e)
+int draft_merge(struct draft *d, struct err *e)
 {
 	struct suite *s = d->suite;
-	if (merge_top(d, e) || merge_mounts(d, e) || merge_stores(d, e) || merge_phases(d, e) ||
+	if (merge_top(d, e) || merge_mounts(d, e) || merge_stores(d, e) || draft_phases(d, e) ||
 	    add_log_rules(s, d->ours, s->name, e) || add_log_rules(s, d->base, s->ecosystem, e) ||
 	    read_variants(d, e))
 		return -1;

@@ -138,11 +138,11 @@ static int package_mapping(struct reading *r, const struct doc_node *node, struc
 {
 	if (r->draft->suite->n_packages == PACKAGES_MAX)
 		return doc_bad(e, node, "more than %d packages", PACKAGES_MAX);
-	if (schema_check(schema_package, node, "a package", e))
+	if (format_check(format_package, node, "a package", e))
 		return -1;
 	struct suite_package *p = package_new(r, node);
 	const struct doc_node *id = doc_get(node, "id");
-	if (package_words(node, p, e) || env_read(doc_get(node, "env"), &p->env, &p->n_env, e) ||
+	if (package_words(node, p, e) || parts_env(doc_get(node, "env"), &p->env, &p->n_env, e) ||
 	    package_files(doc_get(node, "files"), p, e))
 		return -1;
 	return package_know(r, id ? id : doc_get(node, "name"), p, e);
@@ -222,15 +222,15 @@ static int read_lines(struct reading *r, struct doc *d,
 static int read_file(struct reading *r, const struct doc_node *node, struct err *e)
 {
 	const struct doc_node *file = doc_get(node, "file");
-	if (schema_check(schema_file, node, "a package file", e) ||
+	if (format_check(format_file, node, "a package file", e) ||
 	    word_line(file, "file", 4095, e))
 		return -1;
-	struct doc *d = draft_doc(r->draft, list_file(file, e));
+	struct doc *d = draft_doc(r->draft, packages_from_file(file, e));
 	if (!d)
 		return -1;
 	size_t n = strlen(d->name);
 	bool json = n > 6 && !strcmp(d->name + n - 6, ".jsonl");
-	digest_add(r->digest, "packages", d->text, d->n);
+	draft_digest(r->digest, "packages", d->text, d->n);
 	return read_lines(r, d, json ? line_json : line_spec, e);
 }
 
@@ -238,7 +238,7 @@ static int read_command(struct reading *r, const struct doc_node *node, struct e
 {
 	const struct doc_node *command = doc_get(node, "command"), *time = doc_get(node, "time");
 	uint64_t ms = COMMAND_MS;
-	if (schema_check(schema_command, node, "a package command", e))
+	if (format_check(format_command, node, "a package command", e))
 		return -1;
 	if (!command->text[strspn(command->text, " \t\n")] || strlen(command->text) > WORD_ARG_MAX)
 		return doc_bad(e, command, "the command is %s",
@@ -248,10 +248,10 @@ static int read_command(struct reading *r, const struct doc_node *node, struct e
 			e, time,
 			"time: '%.64s' makes no sense; a number and ms, s, m or h, at most 24h",
 			time->text);
-	struct doc *d = draft_doc(r->draft, list_command(command, ms, e));
+	struct doc *d = draft_doc(r->draft, packages_from_command(command, ms, e));
 	if (!d)
 		return -1;
-	digest_add(r->digest, "packages", d->text, d->n);
+	draft_digest(r->digest, "packages", d->text, d->n);
 	return read_lines(r, d, line_json, e);
 }
 

@@ -29,7 +29,7 @@ static void env_set(struct suite_env **env, size_t *n, const char *name, const c
 	(*env)[(*n)++] = (struct suite_env){own_dup(name), own_dup(value)};
 }
 
-int env_read(const struct doc_node *node, struct suite_env **env, size_t *n, struct err *e)
+int parts_env(const struct doc_node *node, struct suite_env **env, size_t *n, struct err *e)
 {
 	if (!node)
 		return 0;
@@ -54,7 +54,7 @@ enum limit_unit { LIMIT_DURATION, LIMIT_SIZE, LIMIT_COUNT };
 #define DAY ((uint64_t)86400000)
 
 /* What is below `least` stops everything at once, what is above `most` is a slip of the keyboard.
- * In the order of struct raw_limits. */
+ * */
 /* clang-format off */
 static const struct limit_rule {
 	const char *key;
@@ -128,7 +128,7 @@ static int limit_read(const struct limit_rule *r, const struct doc_node *node, c
 	return 0;
 }
 
-int limits_read(const struct raw_limits *raw, struct suite_limits *to, struct err *e)
+int parts_limits(const struct raw_limits *raw, struct suite_limits *to, struct err *e)
 {
 	for (size_t i = 0; i < countof(limit_rules); i++) {
 		const struct limit_rule *r = &limit_rules[i];
@@ -140,7 +140,7 @@ int limits_read(const struct raw_limits *raw, struct suite_limits *to, struct er
 	return 0;
 }
 
-void limits_default(struct suite_limits *l)
+void parts_limits_default(struct suite_limits *l)
 {
 	*l = (struct suite_limits){.time_ms = 3600000,
 				   .processes = 4096,
@@ -160,7 +160,7 @@ static void layer_note(struct suite *s, const struct doc_node *node)
 		(struct suite_layer_ref){own_dup(node->text), doc_where(node)};
 }
 
-char *layer_read(struct suite *s, const struct doc_node *node, struct err *e)
+char *parts_layer(struct suite *s, const struct doc_node *node, struct err *e)
 {
 	if (strchr(node->text, '/'))
 		return word_host_dir(node, e);
@@ -170,12 +170,12 @@ char *layer_read(struct suite *s, const struct doc_node *node, struct err *e)
 	return own_dup(node->text);
 }
 
-int layers_read(struct suite *s, const struct doc_node *node, char ***layers, size_t *n,
-		struct err *e)
+int parts_layers(struct suite *s, const struct doc_node *node, char ***layers, size_t *n,
+		 struct err *e)
 {
 	for (size_t i = 0; node && i < node->n; i++) {
 		const struct doc_node *entry = node->items[i].value;
-		char *layer = layer_read(s, entry, e);
+		char *layer = parts_layer(s, entry, e);
 		if (!layer)
 			return -1;
 		*layers = own_grow(*layers, *n + 1, sizeof(**layers));

@@ -4,7 +4,7 @@
 #include "base/text.h"
 #include "orchestrator/suite.h"
 #include "orchestrator/suite_doc.h"
-#include "orchestrator/suite_schema.h"
+#include "orchestrator/suite_format.h"
 
 /* ---- words (suite_words.c): 0, or -1 with ERR_INPUT at the node ---- */
 
@@ -33,18 +33,18 @@ char *word_host_dir(const struct doc_node *n, struct err *e) must_check;
 
 /* ---- parts (suite_parts.c) ---- */
 
-/* env_read(node, env, n, e): node's names and values; a name that is there already gets the new
+/* parts_env(node, env, n, e): node's names and values; a name that is there already gets the new
  * value. NULL: nothing. */
-int env_read(const struct doc_node *node, struct suite_env **env, size_t *n, struct err *e)
+int parts_env(const struct doc_node *node, struct suite_env **env, size_t *n, struct err *e)
 	must_check;
-/* limits_read(raw, to, e): the limits raw gives, the others stay. limits_default: what holds where
- * nobody says anything. */
-int limits_read(const struct raw_limits *raw, struct suite_limits *to, struct err *e) must_check;
-void limits_default(struct suite_limits *l);
-/* layers_read(s, node, layers, n, e): names of layers (noted in s->layer_refs) and directories. */
-int layers_read(struct suite *s, const struct doc_node *node, char ***layers, size_t *n,
-		struct err *e) must_check;
-char *layer_read(struct suite *s, const struct doc_node *node, struct err *e) must_check;
+/* parts_limits(raw, to, e): the limits raw gives, the others stay. parts_limits_default: what holds
+ * where nobody says anything. */
+int parts_limits(const struct raw_limits *raw, struct suite_limits *to, struct err *e) must_check;
+void parts_limits_default(struct suite_limits *l);
+/* parts_layers(s, node, layers, n, e): names of layers (noted in s->layer_refs) and directories. */
+int parts_layers(struct suite *s, const struct doc_node *node, char ***layers, size_t *n,
+		 struct err *e) must_check;
+char *parts_layer(struct suite *s, const struct doc_node *node, struct err *e) must_check;
 
 /* ---- a suite from its files (suite_merge.c) ---- */
 
@@ -66,32 +66,33 @@ const struct doc_node *draft_get(const struct draft_at *at, const char *key);
 /* Where it is spoken of. */
 const struct doc_node *draft_place(const struct draft_at *at);
 
-int merge_files(struct draft *d, struct err *e) must_check;
-/* merge_phases: part of merge_files (suite_phases.c). */
-int merge_phases(struct draft *d, struct err *e) must_check;
+int draft_merge(struct draft *d, struct err *e) must_check;
+/* draft_phases: part of draft_merge (suite_phases.c). */
+int draft_phases(struct draft *d, struct err *e) must_check;
 
 /* Two lists of one kind whose entries begin as struct raw_named: the base's in its order, each with
  * what refines it, then the new ones. */
 struct pair {
 	const void *ours, *base;
 };
-int pair_up(const char *what, const void *ours, size_t n_ours, const void *base, size_t n_base,
-	    size_t size, struct pair **pairs, size_t *n, struct err *e) must_check;
+int merge_pairs(const char *what, const void *ours, size_t n_ours, const void *base, size_t n_base,
+		size_t size, struct pair **pairs, size_t *n, struct err *e) must_check;
 
-/* check_suite: what only the whole can tell (suite_check.c). */
-int check_suite(const struct draft *d, struct err *e) must_check;
+/* draft_check: what only the whole can tell (suite_check.c). */
+int draft_check(const struct draft *d, struct err *e) must_check;
 
-/* ---- packages (suite_packages.c, suite_list.c) ---- */
+/* ---- packages (suite_packages.c, suite_lister.c) ---- */
 
 /* packages_read(d, digest, e): fill suite->packages. The texts that were read for them are added to
  * digest. */
 int packages_read(struct draft *d, struct text *digest, struct err *e) must_check;
 /* draft_doc(d, doc): doc lives as long as the draft. */
 struct doc *draft_doc(struct draft *d, struct doc *doc);
-/* digest_add(digest, what, bytes, n): "what SHA-256\n". */
-void digest_add(struct text *digest, const char *what, const void *bytes, size_t n);
+/* draft_digest(digest, what, bytes, n): "what SHA-256\n". */
+void draft_digest(struct text *digest, const char *what, const void *bytes, size_t n);
 
-/* list_file(node, e), list_command(node, ms, e): the list that node names or prints, unparsed. NULL
- * with e. */
-struct doc *list_file(const struct doc_node *node, struct err *e) must_check;
-struct doc *list_command(const struct doc_node *node, uint64_t ms, struct err *e) must_check;
+/* packages_from_file(node, e), packages_from_command(node, ms, e): the list that node names or
+ * prints, unparsed. NULL with e. */
+struct doc *packages_from_file(const struct doc_node *node, struct err *e) must_check;
+struct doc *packages_from_command(const struct doc_node *node, uint64_t ms, struct err *e)
+	must_check;

@@ -69,9 +69,9 @@ static int phase_limits(const struct draft *d, const struct pair *p, struct suit
 	const struct raw_limits *order[] = {d->base ? &d->base->limits : NULL, &d->ours->limits,
 					    base ? &base->limits : NULL,
 					    ours ? &ours->limits : NULL};
-	limits_default(&to->limits);
+	parts_limits_default(&to->limits);
 	for (size_t i = 0; i < countof(order); i++)
-		if (order[i] && limits_read(order[i], &to->limits, e))
+		if (order[i] && parts_limits(order[i], &to->limits, e))
 			return -1;
 	return 0;
 }
@@ -86,9 +86,9 @@ static int merge_phase(struct draft *d, const struct pair *p, const struct draft
 	to->name = own_dup(name->text);
 	if (phase_run(at, to, e) || phase_harvest(s, draft_get(at, "harvest"), to, e) ||
 	    phase_words(p, at, to, e) ||
-	    layers_read(s, draft_get(at, "layers"), &to->layers, &to->n_layers, e) ||
-	    env_read(doc_get(at->base, "env"), &to->env, &to->n_env, e) ||
-	    env_read(doc_get(at->ours, "env"), &to->env, &to->n_env, e))
+	    parts_layers(s, draft_get(at, "layers"), &to->layers, &to->n_layers, e) ||
+	    parts_env(doc_get(at->base, "env"), &to->env, &to->n_env, e) ||
+	    parts_env(doc_get(at->ours, "env"), &to->env, &to->n_env, e))
 		return -1;
 	return phase_limits(d, p, to, e);
 }
@@ -138,14 +138,15 @@ static int check_once_per(const struct draft *d, struct err *e)
 	return 0;
 }
 
-int merge_phases(struct draft *d, struct err *e)
+int draft_phases(struct draft *d, struct err *e)
 {
 	auto_free struct pair *pairs = NULL;
 	struct suite *s = d->suite;
 	size_t n;
 	struct suite_limits unused;
-	if (pair_up("phase", d->ours->phases, d->ours->n_phases, d->base ? d->base->phases : NULL,
-		    d->base ? d->base->n_phases : 0, sizeof(struct raw_phase), &pairs, &n, e))
+	if (merge_pairs("phase", d->ours->phases, d->ours->n_phases,
+			d->base ? d->base->phases : NULL, d->base ? d->base->n_phases : 0,
+			sizeof(struct raw_phase), &pairs, &n, e))
 		return -1;
 	if (!n) {
 		const struct doc_node *phases = doc_get(d->ours->at, "phases");
@@ -153,8 +154,8 @@ int merge_phases(struct draft *d, struct err *e)
 			       "there are no phases; list them, or use an ecosystem that has some");
 	}
 	/* told where it stands even if every phase overrides it */
-	if (limits_read(&d->ours->limits, &unused, e) ||
-	    (d->base && limits_read(&d->base->limits, &unused, e)))
+	if (parts_limits(&d->ours->limits, &unused, e) ||
+	    (d->base && parts_limits(&d->base->limits, &unused, e)))
 		return -1;
 	s->phases = own_calloc(n, sizeof(*s->phases));
 	d->phase_at = own_calloc(n, sizeof(*d->phase_at));

@@ -1,4 +1,4 @@
-#include "orchestrator/suite_schema.h"
+#include "orchestrator/suite_format.h"
 
 #include <string.h>
 
@@ -136,14 +136,14 @@ static const cyaml_schema_field_t ecosystem_fields[] = {
 };
 
 static const cyaml_schema_value_t tops[] = {
-	[SCHEMA_SUITE]     = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw_file, suite_fields)},
-	[SCHEMA_ECOSYSTEM] = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw_file, ecosystem_fields)},
+	[FORMAT_SUITE]     = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw_file, suite_fields)},
+	[FORMAT_ECOSYSTEM] = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw_file, ecosystem_fields)},
 };
 
 /* These are compared with trees, never loaded: the offsets mean nothing. */
 #define KEY_TEXT(name, need) \
 	{.key = name, .value = {.type = CYAML_STRING, .flags = (enum cyaml_flag)((need) | CYAML_FLAG_POINTER)}}
-const cyaml_schema_field_t schema_package[] = {
+const cyaml_schema_field_t format_package[] = {
 	KEY_TEXT("id", MAY),
 	KEY_TEXT("name", MUST),
 	KEY_TEXT("version", MAY),
@@ -152,11 +152,11 @@ const cyaml_schema_field_t schema_package[] = {
 	CYAML_FIELD_IGNORE("files", MAY),
 	CYAML_FIELD_END,
 };
-const cyaml_schema_field_t schema_file[] = {KEY_TEXT("file", MUST), CYAML_FIELD_END};
-const cyaml_schema_field_t schema_command[] = {KEY_TEXT("command", MUST), KEY_TEXT("time", MAY), CYAML_FIELD_END};
+const cyaml_schema_field_t format_file[] = {KEY_TEXT("file", MUST), CYAML_FIELD_END};
+const cyaml_schema_field_t format_command[] = {KEY_TEXT("command", MUST), KEY_TEXT("time", MAY), CYAML_FIELD_END};
 /* clang-format on */
 
-static void *schema_memory(void *ctx, void *p, size_t size)
+static void *format_memory(void *ctx, void *p, size_t size)
 {
 	(void)ctx;
 	if (size)
@@ -165,10 +165,10 @@ static void *schema_memory(void *ctx, void *p, size_t size)
 	return NULL;
 }
 
-/* Keeps the first thing libcyaml says. schema_check has passed by then, so that this is not
+/* Keeps the first thing libcyaml says. format_check has passed by then, so that this is not
  * expected to be heard. */
 static void __attribute__((format(printf, 3, 0)))
-schema_log(cyaml_log_t level, void *ctx, const char *fmt, va_list ap)
+format_log(cyaml_log_t level, void *ctx, const char *fmt, va_list ap)
 {
 	struct err *e = ctx;
 	(void)level;
@@ -178,7 +178,7 @@ schema_log(cyaml_log_t level, void *ctx, const char *fmt, va_list ap)
 
 /* Give every mapping of what was loaded its place: the struct, its table and its node say the same
  * thing. */
-static void schema_bind(const cyaml_schema_field_t *fields, const struct doc_node *node,
+static void format_bind(const cyaml_schema_field_t *fields, const struct doc_node *node,
 			void *mapping)
 {
 	*(const struct doc_node **)mapping = node;
@@ -188,30 +188,30 @@ static void schema_bind(const cyaml_schema_field_t *fields, const struct doc_nod
 			continue;
 		void *member = (char *)mapping + f->data_offset;
 		if (f->value.type == CYAML_MAPPING)
-			schema_bind(f->value.mapping.fields, value, member);
+			format_bind(f->value.mapping.fields, value, member);
 		if (f->value.type != CYAML_SEQUENCE ||
 		    f->value.sequence.entry->type != CYAML_MAPPING)
 			continue;
 		const cyaml_schema_value_t *entry = f->value.sequence.entry;
 		char *array = *(char **)member;
 		for (size_t i = 0; i < value->n; i++)
-			schema_bind(entry->mapping.fields, value->items[i].value,
+			format_bind(entry->mapping.fields, value->items[i].value,
 				    array + i * entry->data_size);
 	}
 }
 
 static const char *const whats[] = {
-	[SCHEMA_SUITE] = "a suite", [SCHEMA_ECOSYSTEM] = "an ecosystem"};
+	[FORMAT_SUITE] = "a suite", [FORMAT_ECOSYSTEM] = "an ecosystem"};
 
-struct raw_file *schema_load(const struct doc *d, enum schema which, struct err *e)
+struct raw_file *format_load(const struct doc *d, enum format which, struct err *e)
 {
 	struct err heard = ERR_INIT;
 	cyaml_data_t *data = NULL;
-	const cyaml_config_t config = {.log_fn = schema_log,
+	const cyaml_config_t config = {.log_fn = format_log,
 				       .log_ctx = &heard,
-				       .mem_fn = schema_memory,
+				       .mem_fn = format_memory,
 				       .log_level = CYAML_LOG_ERROR};
-	if (schema_check(tops[which].mapping.fields, d->root, whats[which], e))
+	if (format_check(tops[which].mapping.fields, d->root, whats[which], e))
 		return NULL;
 	cyaml_err_t rc =
 		cyaml_load_data((const uint8_t *)d->text, d->n, &config, &tops[which], &data, NULL);
@@ -220,13 +220,13 @@ struct raw_file *schema_load(const struct doc *d, enum schema which, struct err 
 		doc_bad(e, d->root, "%s (%s)", heard.text, cyaml_strerror(rc));
 		return NULL;
 	}
-	schema_bind(tops[which].mapping.fields, d->root, data);
+	format_bind(tops[which].mapping.fields, d->root, data);
 	return data;
 }
 
-void schema_free(struct raw_file *f, enum schema which)
+void format_free(struct raw_file *f, enum format which)
 {
-	const cyaml_config_t config = {.mem_fn = schema_memory, .log_level = CYAML_LOG_ERROR};
+	const cyaml_config_t config = {.mem_fn = format_memory, .log_level = CYAML_LOG_ERROR};
 	if (f)
 		cyaml_free(&config, &tops[which], f, 0);
 }

@@ -1,5 +1,5 @@
-/* Compares a tree with a table of suite_schema.c and says what is wrong where. */
-#include "orchestrator/suite_schema.h"
+/* Compares a tree with a table of suite_format.c and says what is wrong where. */
+#include "orchestrator/suite_format.h"
 
 #include "base/text.h"
 #include "base/unit.h"
@@ -56,7 +56,7 @@ static int bad_key(const cyaml_schema_field_t *fields, const struct doc_node *ke
 		       text_str(&known));
 }
 
-int schema_check(const cyaml_schema_field_t *fields, const struct doc_node *node, const char *what,
+int format_check(const cyaml_schema_field_t *fields, const struct doc_node *node, const char *what,
 		 struct err *e)
 {
 	const cyaml_schema_field_t *f;
@@ -90,7 +90,7 @@ static int check_list(const cyaml_schema_value_t *v, const struct doc_node *node
 	for (size_t i = 0; i < node->n; i++) {
 		const struct doc_node *entry = node->items[i].value;
 		int rc = v->sequence.entry->type == CYAML_MAPPING
-				 ? schema_check(v->sequence.entry->mapping.fields, entry, what, e)
+				 ? format_check(v->sequence.entry->mapping.fields, entry, what, e)
 				 : check_value(v->sequence.entry, entry, what, e);
 		if (rc)
 			return -1;
@@ -144,7 +144,7 @@ static int check_value(const cyaml_schema_value_t *v, const struct doc_node *nod
 	case CYAML_IGNORE:
 		return 0;
 	case CYAML_MAPPING:
-		return schema_check(v->mapping.fields, node, key, e);
+		return format_check(v->mapping.fields, node, key, e);
 	case CYAML_SEQUENCE:
 		return check_list(v, node, key, e);
 	case CYAML_INT:

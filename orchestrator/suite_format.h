@@ -2,7 +2,7 @@
  * file by them: typed, every key known, not yet judged. Private to suite_*.c.
  *
  * Each mapping's struct begins with `at`, its place in the tree, which libcyaml does not know and
- * schema_load fills in. The tables are also what schema_check compares a tree with, to say what is
+ * format_load fills in. The tables are also what format_check compares a tree with, to say what is
  * wrong and where before libcyaml sees it. Keys that libcyaml cannot type (env and files have keys
  * of any name, packages mixes texts and mappings) are read from the tree. */
 #pragma once
@@ -13,7 +13,7 @@
 
 struct raw_limits {
 	const struct doc_node *at;
-	/* by the order of suite_limit_rules */
+	/* as written */
 	char *time, *cpu, *silence, *memory, *processes, *disk, *inodes, *log, *open_files, *grace,
 		*cpus;
 };
@@ -88,16 +88,16 @@ struct raw_file {
 	size_t n_compare;
 };
 
-enum schema { SCHEMA_SUITE, SCHEMA_ECOSYSTEM };
+enum format { FORMAT_SUITE, FORMAT_ECOSYSTEM };
 
-/* schema_load(d, which, e): what d->root says, or NULL. Freed with schema_free before d is. */
-struct raw_file *schema_load(const struct doc *d, enum schema which, struct err *e) must_check;
-void schema_free(struct raw_file *f, enum schema which);
+/* format_load(d, which, e): what d->root says, or NULL. Freed with format_free before d is. */
+struct raw_file *format_load(const struct doc *d, enum format which, struct err *e) must_check;
+void format_free(struct raw_file *f, enum format which);
 
 /* The mappings a package can be: a package, {file: …} or {command: …}. Checked only, for they may
  * come from JSON. */
-extern const cyaml_schema_field_t schema_package[], schema_file[], schema_command[];
-/* schema_check(fields, node, what, e): node is a mapping with these keys and no others, each of its
+extern const cyaml_schema_field_t format_package[], format_file[], format_command[];
+/* format_check(fields, node, what, e): node is a mapping with these keys and no others, each of its
  * type. what: "a phase". */
-int schema_check(const cyaml_schema_field_t *fields, const struct doc_node *node, const char *what,
+int format_check(const cyaml_schema_field_t *fields, const struct doc_node *node, const char *what,
 		 struct err *e) must_check;

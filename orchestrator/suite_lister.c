@@ -16,7 +16,7 @@
 
 #define LIST_BYTES ((size_t)64 << 20)
 
-struct doc *list_file(const struct doc_node *node, struct err *e)
+struct doc *packages_from_file(const struct doc_node *node, struct err *e)
 {
 	struct err why = ERR_INIT;
 	/* shown as the suite is: beside it, by the path the suite was called by */
@@ -140,7 +140,7 @@ static int command_end(struct running *c)
 	return status;
 }
 
-struct doc *list_command(const struct doc_node *node, uint64_t ms, struct err *e)
+struct doc *packages_from_command(const struct doc_node *node, uint64_t ms, struct err *e)
 {
 	struct running c = {.pid = -1,
 			    .pidfd = -1,
