@@ -3,6 +3,7 @@
 #include "orchestrator/job.h"
 
 #include "base/clock.h"
+#include "orchestrator/hostfiles.h"
 
 #include <sys/statvfs.h>
 
@@ -92,23 +93,28 @@ static void box_never_was(struct job *j, const struct err *e)
 void job_box_start(struct job *j)
 {
 	static const struct box_events events = {on_output, on_box_end};
+	static const char hostname[] = "assay";
 	struct engine *g = j->engine;
 	const struct suite *s = g->suite;
 	const struct suite_phase *p = job_phase(j);
 	struct err e = ERR_INIT;
+	struct hostfiles files;
 	char name[64]; /* 1 + 20 + 1 + 20 + 1 + 10 digits at the most */
 	char **env = plan_env(s, j->unit, j->phase, j->offline);
 	char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-ec"}, p->run, NULL};
+	hostfiles_make(&files, hostname, j->networked);
 	snprintf(name, sizeof(name), "r%lld-%zu-%u", (long long)g->conf->run, j->number, j->tries);
 	struct box_spec spec = {
 		.name = name,
 		.root_host = s->root_is_host,
 		.mounts = j->boxing.mounts,
 		.n_mounts = j->boxing.n_mounts,
+		.files = files.files,
+		.n_files = files.n,
 		.argv = argv,
 		.env = env,
 		.cwd = s->workdir,
-		.hostname = "assay",
+		.hostname = hostname,
 		.net = j->networked ? BOX_NET_HOST : BOX_NET_NONE,
 		.limits = limits_of(&p->limits),
 	};
@@ -116,6 +122,7 @@ void job_box_start(struct job *j)
 	j->capture = capture_open(&g->logs, g->runs_fd, j->log_rel, p->limits.log, on_drain, j);
 	j->box = box_start(g->sandbox, &spec, &events, j, &e);
 	plan_env_free(env);
+	hostfiles_fini(&files);
 	boxing_close(&j->boxing);
 	if (!j->box)
 		box_never_was(j, &e);

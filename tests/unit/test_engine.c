@@ -1,0 +1,329 @@
+/* orchestrator/engine.c, job*.c: a run in good days. What goes wrong is in test_engine_trouble.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/unit/engine_world.h"
+
+#include <string.h>
+
+static void run(struct world *w, size_t at_once)
+{
+	if (world_run(w, at_once))
+		fail_msg("%s", w->err.text);
+}
+
+static bool says(const char *a, const char *b)
+{
+	return !strcmp(a, b);
+}
+
+static void expect(const struct world *w, const char *package, const char *variant, enum status s, enum reason r,
+		   const char *phase)
+{
+	const struct world_news *n = world_result(w, package, variant);
+	assert_non_null(n);
+	assert_string_equal(status_name(n->status), status_name(s));
+	assert_string_equal(reason_name(n->reason), reason_name(r));
+	assert_string_equal(n->phase, phase);
+}
+
+static bool ends_with(const char *s, const char *tail)
+{
+	size_t n = strlen(s), t = strlen(tail);
+	return n >= t && says(s + n - t, tail);
+}
+
+static bool in_list(char **list, const char *tail)
+{
+	for (; *list; list++)
+		if (ends_with(*list, tail))
+			return true;
+	return false;
+}
+
+static struct fake_act one_second(const struct fake_seen *b)
+{
+	(void)b;
+	return (struct fake_act){.takes_ms = 1000};
+}
+
+static void a_plan_without_units_is_a_run_without_results(void **state)
+{
+	struct world *w = *state;
+	world_packages(w, 0, true);
+	run(w, 4);
+	assert_int_equal(w->outcome.done, 0);
+	assert_false(w->outcome.interrupted);
+}
+
+static void a_trunk_runs_once_and_serves_its_branches(void **state)
+{
+	struct world *w = *state;
+	world_packages(w, 1, true);
+	fake.play = one_second;
+	run(w, 4);
+	assert_int_equal(world_boxes(NULL, NULL, "fetch"), 1);
+	assert_int_equal(world_boxes(NULL, "base", NULL), 2);
+	assert_int_equal(world_boxes(NULL, "next", NULL), 2);
+	size_t from = 0;
+	const struct fake_seen *fetch = world_box(&from, NULL, "", "fetch");
+	for (const struct fake_seen *b; (b = world_box(&from, NULL, NULL, NULL));) {
+		assert_true(b->began_ms >= fetch->ended_ms);
+		assert_true(in_list(b->root, "/0/fetch.1/0/u"));
+	}
+	expect(w, "p0", "base", STATUS_PASS, REASON_OK, "test");
+	expect(w, "p0", "next", STATUS_PASS, REASON_OK, "test");
+	assert_int_equal(world_result(w, "p0", "base")->wall_ms, 2000); /* the shared phase is nobody's */
+	assert_int_equal(w->outcome.done, 2);
+	assert_int_equal(world_number(w, "SELECT count(*) FROM phase"), 5);
+	assert_int_equal(world_number(w, "SELECT count(*) FROM attempt_phase"), 6);
+}
+
+static void without_shared_phases_each_variant_runs_its_own(void **state)
+{
+	struct world *w = *state;
+	world_packages(w, 2, false);
+	run(w, 3);
+	assert_int_equal(fake.n_seen, 12);
+	assert_int_equal(world_boxes("p1", "next", "fetch"), 1);
+	assert_int_equal(w->outcome.done, 4);
+}
+
+static struct fake_act trunk_fails(const struct fake_seen *b)
+{
+	if (says(b->phase, "fetch") && says(b->package, "p0"))
+		return (struct fake_act){.exit_code = 1, .says = "npm error code E404\n"};
+	return (struct fake_act){0};
+}
+
+static void a_failing_trunk_gives_its_result_to_each_branch(void **state)
+{
+	struct world *w = *state;
+	world_packages(w, 2, true);
+	fake.play = trunk_fails;
+	run(w, 2);
+	expect(w, "p0", "base", STATUS_FAIL, REASON_EXIT, "fetch");
+	expect(w, "p0", "next", STATUS_FAIL, REASON_EXIT, "fetch");
+	expect(w, "p1", "base", STATUS_PASS, REASON_OK, "test");
+	assert_int_equal(world_boxes("p0", NULL, NULL), 1);
+	assert_int_equal(world_result(w, "p0", "base")->wall_ms, 0);
+	assert_int_equal(world_number(w, "SELECT count(*) FROM result WHERE exit_code = 1 AND evidence LIKE '%E404%'"), 2);
+	assert_int_equal(world_number(w, "SELECT count(*) FROM attempt_phase a JOIN phase p ON p.id = a.phase "
+					 "WHERE p.exit_code = 1"), 2);
+}
+
+static struct fake_act build_of_next_fails(const struct fake_seen *b)
+{
+	return (struct fake_act){.exit_code = says(b->phase, "build") && says(b->variant, "next") ? 2 : 0};
+}
+
+static void a_phase_that_fails_is_the_last(void **state)
+{
+	struct world *w = *state;
+	world_packages(w, 1, true);
+	fake.play = build_of_next_fails;
+	run(w, 1);
+	expect(w, "p0", "base", STATUS_PASS, REASON_OK, "test");
+	expect(w, "p0", "next", STATUS_FAIL, REASON_EXIT, "build");
+	assert_int_equal(world_boxes(NULL, "next", "test"), 0);
+	assert_int_equal(world_number(w, "SELECT exit_code FROM result WHERE status = 'fail'"), 2);
+}
+
+static void a_phase_sees_the_uppers_of_earlier_ones_newest_first(void **state)
+{
+	struct world *w = *state;
+	size_t from = 0;
+	world_packages(w, 1, true);
+	run(w, 1);
+	const struct fake_seen *fetch = world_box(&from, NULL, NULL, "fetch");
+	from = 0;
+	const struct fake_seen *build = world_box(&from, NULL, "base", "build");
+	from = 0;
+	const struct fake_seen *test = world_box(&from, NULL, "base", "test");
+	assert_false(in_list(fetch->root, "/u"));
+	assert_true(ends_with(build->root[0], "/0/fetch.1/0/u"));
+	assert_true(ends_with(test->root[0], "/build.1/0/u"));
+	assert_true(ends_with(test->root[1], "/0/fetch.1/0/u"));
+	assert_true(strstr(test->root[0], "/jobs/") != NULL);
+}
+
+/* p0 fetches quickly and brings something; p1 was already running; p2 comes later. */
+static struct fake_act fetches(const struct fake_seen *b)
+{
+	if (!says(b->phase, "fetch"))
+		return (struct fake_act){.takes_ms = 1};
+	if (says(b->package, "p0"))
+		return (struct fake_act){.takes_ms = 10, .stores = "left-pad"};
+	return (struct fake_act){.takes_ms = 100, .stores = says(b->package, "p1") ? "lodash" : NULL};
+}
+
+static void a_harvest_is_seen_by_the_next_box_and_not_by_running_ones(void **state)
+{
+	struct world *w = *state;
+	world_packages(w, 3, true);
+	fake.play = fetches;
+	run(w, 2);
+	size_t from = 0;
+	assert_int_equal(world_box(&from, "p0", NULL, "fetch")->n_store, 0);
+	from = 0;
+	assert_int_equal(world_box(&from, "p1", NULL, "fetch")->n_store, 0);
+	from = 0;
+	const struct fake_seen *late = world_box(&from, "p2", NULL, "fetch");
+	assert_int_equal(late->n_store, 1);
+	assert_true(in_list(late->store, "") && strstr(late->store[0], "/layers/"));
+	from = 0;
+	const struct fake_seen *after = world_box(&from, "p1", "base", "test");
+	assert_int_equal(after->n_store >= 2, 1); /* p0's and its own layer, and its own upper or not */
+	assert_int_equal(world_number(w, "SELECT count(*) FROM generation"), 2);
+	assert_int_equal(world_number(w, "SELECT count(*) FROM entry"), 2);
+}
+
+static void never_more_boxes_than_slots_and_all_of_them(void **state)
+{
+	struct world *w = *state;
+	world_packages(w, 20, true);
+	fake.play = one_second;
+	run(w, 7);
+	assert_int_equal(fake.most, 7);
+	assert_int_equal(fake.n_seen, 100);
+	assert_true(fake.now_ms < 20 * 1000); /* 100 s of work in 7 slots: 15 s at the best */
+}
+
+static struct fake_act everything_is_there(const struct fake_seen *b)
+{
+	if (says(b->phase, "fetch") && b->networked)
+		return (struct fake_act){.stores = b->package};
+	return (struct fake_act){.exit_code = says(b->phase, "fetch") && !b->n_store};
+}
+
+static void once_offline_passes_nothing_networked_runs(void **state)
+{
+	struct world *w = *state;
+	world_packages(w, 4, true);
+	fake.play = everything_is_there;
+	run(w, 1);
+	size_t first = fake.n_seen, networked = 0;
+	for (size_t i = 0; i < first; i++)
+		networked += fake.seen[i].networked;
+	assert_int_equal(networked, 1); /* the first fetch: the store was empty */
+	world_reopen(w);
+	run(w, 2);
+	for (size_t i = first; i < fake.n_seen; i++)
+		assert_false(fake.seen[i].networked);
+	assert_int_equal(w->outcome.done, 8);
+	assert_int_equal(world_number(w, "SELECT count(*) FROM phase WHERE network = 'host'"), 1);
+}
+
+static enum box_end offline_end;
+
+static struct fake_act needs_the_network(const struct fake_seen *b)
+{
+	if (!says(b->phase, "fetch"))
+		return (struct fake_act){0};
+	if (b->networked)
+		return (struct fake_act){.stores = b->package, .leaves = "online"};
+	return (struct fake_act){
+		.end = offline_end, .exit_code = 1, .says = "npm error code ENOTCACHED\n", .stores = "half", .leaves = "offline"};
+}
+
+static void an_offline_failure_is_repeated_with_the_network_and_only_that_counts(void **state)
+{
+	struct world *w = *state;
+	world_packages(w, 2, true);
+	fake.play = needs_the_network;
+	offline_end = BOX_EXITED;
+	run(w, 1); /* p0 finds an empty store and does not try */
+	expect(w, "p1", "base", STATUS_PASS, REASON_OK, "test");
+	offline_end = BOX_LIMITED;
+	run(w, 1);
+	expect(w, "p0", "next", STATUS_PASS, REASON_OK, "test");
+	expect(w, "p1", "base", STATUS_PASS, REASON_OK, "test");
+	size_t from = 0;
+	const struct fake_seen *offline = world_box(&from, "p1", NULL, "fetch"), *online = world_box(&from, "p1", NULL, "fetch");
+	assert_true(offline->offline && !offline->networked);
+	assert_true(!online->offline && online->networked);
+	for (const struct fake_seen *b; (b = world_box(&from, "p1", NULL, NULL));)
+		if (!says(b->phase, "fetch"))
+			assert_true(in_list(b->root, "/fetch.2/0/u") && !in_list(b->root, "/fetch.1/0/u"));
+	assert_int_equal(world_number(w, "SELECT count(*) FROM attempt_phase a JOIN phase p ON p.id = a.phase "
+					 "WHERE p.exit_code <> 0"), 0);
+	assert_int_equal(world_number(w, "SELECT count(*) FROM entry WHERE CAST(path AS TEXT) = 'half'"), 0);
+	assert_int_equal(world_number(w, "SELECT count(*) FROM phase WHERE network = 'none' AND name = 'fetch'"), 3);
+}
+
+static struct fake_act says_much(const struct fake_seen *b)
+{
+	return (struct fake_act){.output = says(b->phase, "test") ? (size_t)8 << 20 : 0, .says = "the end\n"};
+}
+
+static void output_waits_for_the_disk_and_is_kept(void **state)
+{
+	struct world *w = *state;
+	world_packages(w, 1, true);
+	fake.play = says_much;
+	run(w, 2);
+	assert_true(fake.pauses > 0);
+	assert_int_equal(world_number(w, "SELECT count(*) FROM phase WHERE name = 'test' AND log_bytes = output_bytes + 8"), 2);
+}
+
+static void a_run_of_many_ends_with_every_job_done(void **state)
+{
+	struct world *w = *state;
+	world_packages(w, 300, true);
+	fake.play = build_of_next_fails;
+	run(w, 16);
+	assert_int_equal(w->outcome.done, 600);
+	assert_int_equal(w->n_news, 600);
+	assert_int_equal(world_number(w, "SELECT count(*) FROM job WHERE state <> 'done'"), 0);
+	assert_int_equal(world_number(w, "SELECT count(*) FROM result WHERE status = 'pass'"), 300);
+	assert_int_equal(world_number(w, "SELECT count(*) FROM result WHERE status = 'fail' AND phase = 'build'"), 300);
+	assert_int_equal(world_number(w, "SELECT count(*) FROM phase WHERE ended_ms IS NULL"), 0);
+}
+
+/* Names that would meet in one file name, or be too long for one, do not. */
+static void every_phase_has_a_log_of_its_own(void **state)
+{
+	struct world *w = *state;
+	char longest[400];
+	struct suite_variant odd[2] = {{.name = (char[]){"b.c"}}, {.name = (char[]){"c"}}};
+	struct suite_variant *usual = w->suite.variants;
+	memset(longest, 'l', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	world_packages(w, 4, false);
+	static const char *const ids[] = {"a", "a.b", "@scope/..", NULL};
+	for (size_t i = 0; i < 4; i++) {
+		struct suite_package *p = &w->suite.packages[i];
+		free(p->id);
+		p->id = p->name = own_dup(ids[i] ? ids[i] : longest);
+	}
+	w->suite.variants = odd;
+	run(w, 4);
+	w->suite.variants = usual;
+	assert_int_equal(w->outcome.done, 8);
+	assert_int_equal(world_number(w, "SELECT count(DISTINCT log) FROM phase"), 24);
+}
+
+#define STORY(name) cmocka_unit_test_setup_teardown(name, world_set_up, world_tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		STORY(a_plan_without_units_is_a_run_without_results),
+		STORY(a_trunk_runs_once_and_serves_its_branches),
+		STORY(without_shared_phases_each_variant_runs_its_own),
+		STORY(a_failing_trunk_gives_its_result_to_each_branch),
+		STORY(a_phase_that_fails_is_the_last),
+		STORY(a_phase_sees_the_uppers_of_earlier_ones_newest_first),
+		STORY(a_harvest_is_seen_by_the_next_box_and_not_by_running_ones),
+		STORY(never_more_boxes_than_slots_and_all_of_them),
+		STORY(once_offline_passes_nothing_networked_runs),
+		STORY(an_offline_failure_is_repeated_with_the_network_and_only_that_counts),
+		STORY(output_waits_for_the_disk_and_is_kept),
+		STORY(a_run_of_many_ends_with_every_job_done),
+		STORY(every_phase_has_a_log_of_its_own),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
