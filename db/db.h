@@ -214,7 +214,7 @@ void db_interrupt(struct db *d);
  *
  *   name          args               rows, columns
  *   runs          -                  newest first: run suite ecosystem goal state compare_base compare_next started_ms ended_ms wall_ms jobs
- *                                    jobs_done host assay_version engine jobs_at_once
+ *                                    jobs_done host assay_version engine jobs_at_once suite_path
  *   run           run                one or none; the same
  *   last-run      -                  the newest or none; the same
  *   variants      run                as the suite lists them: number name layers env
@@ -239,3 +239,5 @@ void db_interrupt(struct db *d);
  * below the state directory, of the log of the phase that decided. */
 int db_named(struct db *d, const char *name, const char *const *args, size_t n_args,
 	     struct db_table **out, struct err *e) must_check;
+/* db_named_at(i, n_args): the name of the query at place i, and how many args it takes; NULL behind the last. */
+const char *db_named_at(size_t i, size_t *n_args);

@@ -26,6 +26,8 @@ int64_t db_layer_row(struct db *d, const char *id, int64_t entries, int64_t byte
  * parameters; else ERR_USAGE. Borrowed. */
 int db_bind_texts(struct db *d, sqlite3_stmt *s, const char *const *args, size_t n_args,
 		  struct err *e) must_check;
+/* db_named_sql(i): the text of the query that db_named_at(i) names; NULL behind the last. */
+const char *db_named_sql(size_t i);
 /* db_collect(d, s, out, e): all rows of a bound statement; who began s ends it. */
 int db_collect(struct db *d, sqlite3_stmt *s, struct db_table **out, struct err *e) must_check;
 

@@ -7,7 +7,7 @@
 /* clang-format off */
 #define RUN_COLUMNS \
 	"SELECT run, suite, ecosystem, goal, state, compare_base, compare_next, started_ms, ended_ms, wall_ms, jobs, jobs_done, host," \
-	" assay_version, engine, jobs_at_once FROM v_run"
+	" assay_version, engine, jobs_at_once, suite_path FROM v_run"
 
 /* One side of a pair: a column of the one job there is of a package under that variant. */
 #define SIDE(column, variant, as) ", max(CASE WHEN variant = " variant " THEN " column " END) AS " as column
@@ -40,13 +40,13 @@ static const struct query {
 	 "SELECT variant, status, count(*) AS n FROM v_job WHERE run = ?1 GROUP BY variant_number, status ORDER BY variant_number, status"},
 
 	{"phases", 1,
-	 "WITH f AS (SELECT *, row_number() OVER (PARTITION BY name ORDER BY setup_us NULLS LAST) AS place,"
+	 "WITH placed AS (SELECT *, row_number() OVER (PARTITION BY name ORDER BY setup_us NULLS LAST) AS place,"
 	 "   count(setup_us) OVER (PARTITION BY name) AS n FROM phase WHERE run = ?1)"
 	 " SELECT name AS phase, count(*) AS boxes, sum(wall_us) / 1000 AS wall_ms,"
 	 "  sum(cpu_user_us + cpu_system_us) / 1000 AS cpu_ms, max(CASE WHEN place = (n + 1) / 2 THEN setup_us END) AS setup_us,"
 	 "  max(peak_memory) AS peak_memory_bytes, coalesce(sum(store_bytes), 0) AS store_bytes,"
 	 "  coalesce(sum(store_files), 0) AS store_files, sum(network <> 'none') AS networked"
-	 " FROM f GROUP BY name ORDER BY min(started_ms), min(id)"},
+	 " FROM placed GROUP BY name ORDER BY min(started_ms), min(id)"},
 
 	{"phases-of-job", 1,
 	 "SELECT f.name AS phase, f.network, f.ended_as, f.exit_code, f.signal, f.limit_name AS limit_hit, f.wall_us / 1000 AS wall_ms,"
@@ -110,4 +110,17 @@ int db_named(struct db *d, const char *name, const char *const *args, size_t n_a
 		rc = db_collect(d, s, out, e);
 	db_done(s);
 	return rc ? err_add(e, "query '%s'", name) : 0;
+}
+
+const char *db_named_at(size_t i, size_t *n_args)
+{
+	if (i >= countof(queries))
+		return NULL;
+	*n_args = queries[i].n_args;
+	return queries[i].name;
+}
+
+const char *db_named_sql(size_t i)
+{
+	return i < countof(queries) ? queries[i].sql : NULL;
 }

@@ -213,17 +213,15 @@ static const char step_1[] =
 	"  PRIMARY KEY (harvest, ordinal)"
 	") STRICT, WITHOUT ROWID;";
 
-static const struct {
-	int version;
-	const char *sql;
-} steps[] = {
-	{1, step_1},
+/* From version i to version i + 1. */
+static const char *const steps[] = {
+	step_1,
 };
 /* clang-format on */
 
 enum { APPLICATION_ID = 0x61737379 /* "assy" */ };
 
-const int schema_current = steps[countof(steps) - 1].version;
+const int schema_current = countof(steps);
 
 static int pragma_number(struct db *d, const char *sql, struct err *e, int *out)
 {
@@ -289,10 +287,9 @@ static int schema_make_views(struct db *d, struct err *e)
 
 static int schema_steps(struct db *d, int from, int to, struct err *e)
 {
-	for (size_t i = 0; i < countof(steps); i++)
-		if (steps[i].version > from && steps[i].version <= to &&
-		    db_script(d, steps[i].sql, e))
-			return err_add(e, "schema version %d", steps[i].version);
+	for (int version = from; version < to; version++)
+		if (db_script(d, steps[version], e))
+			return err_add(e, "schema version %d", version + 1);
 	if (to == schema_current && schema_make_views(d, e))
 		return -1;
 	auto_free char *stamp =

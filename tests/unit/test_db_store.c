@@ -1,6 +1,10 @@
 /* db/store.c and db/layer.c: generations, publishing, names of layers. */
 #include "db_scratch.h"
 
+#include "db/handle.h"
+
+#include <errno.h>
+
 static char names[64][64];
 static struct db_entry entries[64];
 
@@ -365,6 +369,47 @@ static void a_name_can_be_moved_and_forgotten(void **state)
 	assert_sound(d);
 }
 
+/* ---- trouble ---- */
+
+static void a_full_disk_leaves_the_old_generation(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct life l = life_begin(d, 100);
+	int64_t phase = life_phase(d, &l, 0, true, "fetch", 110),
+		first = publish(d, phase, 0, 1, 0, "x");
+	size_t n = 3000;
+	auto_free struct db_entry *many = own_calloc(n, sizeof(*many));
+	auto_free void *text = own_calloc(n, 64);
+	auto_free char *bound = own_fmt("PRAGMA max_page_count = %lld",
+					(long long)number(d, "PRAGMA page_count") + 5);
+	must(db_script(d, bound, &e));
+	struct db_publish p = life_publish(phase, first, 2, 100, many, text, n, "y");
+	assert_int_equal(db_publish(d, &p, &e), -1);
+	assert_int_equal(e.kind, ERR_SYS);
+	assert_int_equal(e.sys, ENOSPC);
+	assert_current(d, "npm/cache", first, (unsigned[]){1}, 1);
+	must(db_script(d, "PRAGMA max_page_count = 100000", &e));
+	must(db_publish(d, &p, &e)); /* there is room again: the connection is none the worse */
+	assert_sound(d);
+}
+
+static void a_second_writer_is_told_that_somebody_writes(void **state)
+{
+	struct scratch *s = *state;
+	struct err e = ERR_INIT;
+	struct db *other = db_open(s->file, DB_WRITE, &e);
+	assert_non_null(other);
+	sqlite3_busy_timeout(other->h, 0);
+	must(db_begin(s->db, &e));
+	struct db_publish p = life_publish(0, 0, 1, 0, entries, names, 3, "x");
+	assert_int_equal(db_publish(other, &p, &e), -1);
+	assert_int_equal(e.kind, ERR_BUSY);
+	must(db_commit(s->db, &e));
+	must(db_publish(other, &p, &e));
+	db_close(other);
+}
+
 static void twenty_thousand_entries_are_one_transaction(void **state)
 {
 	struct db *d = ((struct scratch *)*state)->db;
@@ -395,6 +440,8 @@ int main(void)
 		scratch_test(any_bytes_of_a_path_come_back),
 		scratch_test(a_layer_is_found_by_name_and_by_the_beginning_of_its_digest),
 		scratch_test(a_name_can_be_moved_and_forgotten),
+		scratch_test(a_full_disk_leaves_the_old_generation),
+		scratch_test(a_second_writer_is_told_that_somebody_writes),
 		scratch_test(twenty_thousand_entries_are_one_transaction),
 	};
 	return cmocka_run_group_tests_name("db_store", tests, NULL, NULL);

@@ -1,0 +1,241 @@
+/* db/queries.c: the named queries say what db/db.h promises, and find it through indexes. */
+#include "db_scratch.h"
+
+#include "db/handle.h"
+
+/* A run in which a/base passes, a/next fails, b/base is killed and b/next was never begun; both of
+ * a share a fetch. */
+static struct life story(struct db *d)
+{
+	struct err e = ERR_INIT;
+	struct life l = life_begin(d, 100);
+	int64_t fetch = life_phase(d, &l, 0, true, "fetch", 110);
+	life_phase_end(d, fetch, 0, 1000000, 120);
+	static const struct {
+		const char *status, *reason, *evidence;
+		int64_t exit_code, wall_us;
+	} ends[] = {{"pass", "ok", NULL, 0, 2000000},
+		    {"fail", "exit", "boom", 3, 4000000},
+		    {"kill", "wall-time", NULL, -1, 8000000}};
+	for (size_t i = 0; i < 3; i++) {
+		int64_t attempt = db_attempt_begin(d, l.jobs[i].id, 130, &e);
+		int64_t test = life_phase(d, &l, i, false, "test", 140);
+		struct db_facts f = life_facts(ends[i].exit_code, ends[i].wall_us, 150);
+		f.setup_us = 1000 * (int64_t)(i + 1);
+		must(db_phase_end(d, test, &f, &e));
+		const int64_t ids[] = {fetch, test};
+		const struct db_result r = {
+			.status = ends[i].status,
+			.phase = "test",
+			.reason = ends[i].reason,
+			.exit_code = ends[i].exit_code,
+			.limit = i == 2 ? "time" : "none",
+			.signal = i == 2 ? 9 : 0,
+			.evidence = ends[i].evidence,
+			.evidence_offset = ends[i].evidence ? 7 : -1,
+			.evidence_length = 4,
+			.phases = i < 2 ? ids : ids + 1,
+			.n_phases = i < 2 ? 2 : 1,
+			.ended_ms = 160,
+		};
+		must(db_result(d, l.jobs[i].id, attempt, &r, &e));
+	}
+	static struct db_entry entries[8];
+	static char names[8][64];
+	struct db_publish p = life_publish(fetch, 0, 1, 0, entries, names, 8, "x");
+	must(db_publish(d, &p, &e));
+	must(db_run_end(d, l.run, "interrupted", 300, &e));
+	return l;
+}
+
+static void runs_come_newest_first(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	story(d);
+	life_begin(d, 400);
+	static const char first[] =
+		"1|s|npm|test|interrupted|base|next|100|300|200|4|3|h|0.1|native|2|-",
+			  second[] = "2|s|npm|test|running|base|next|400|-|-|4|0|h|0.1|native|2|-";
+	auto_free char *both = own_fmt("%s\n%s", second, first);
+	assert_named(d, "runs", NULL, 0, both);
+	assert_named(d, "last-run", NULL, 0, second);
+	assert_named(d, "run", (const char *[]){"1"}, 1, first);
+	assert_named(d, "run", (const char *[]){"3"}, 1, "");
+	assert_named(d, "run", (const char *[]){"1 OR 1"}, 1, "");
+	assert_named(d, "variants", (const char *[]){"1"}, 1,
+		     "0|base|node-20=1|\n1|next|node-22=2|K=V");
+}
+
+static void jobs_tell_everything_of_a_result(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	story(d);
+	assert_named(d, "jobs", (const char *[]){"1"}, 1,
+		     "a|1.0|base|done|pass|test|ok|0|-|-|-|-|-|-|3000|2250|1048576|runs/1/"
+		     "a-base-test.zst|1\n"
+		     "a|1.0|next|done|fail|test|exit|3|-|-|-|boom|7|4|5000|3750|1048576|runs/1/"
+		     "a-next-test.zst|2\n"
+		     "b|2.0|base|done|kill|test|wall-time|-|9|time|-|-|-|-|8000|6000|1048576|runs/"
+		     "1/b-base-test.zst|3\n"
+		     "b|2.0|next|abandoned|-|-|-|-|-|-|-|-|-|-|-|-|-|-|4");
+	assert_named(d, "counts", (const char *[]){"1"}, 1,
+		     "base|kill|1\nbase|pass|1\nnext|-|1\nnext|fail|1");
+}
+
+static void pairs_put_both_sides_of_a_package_in_one_row(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	story(d);
+	assert_named(d, "pairs", (const char *[]){"1", "base", "next"}, 3,
+		     "a|1.0|done|pass|test|ok|0|-|-|-|3000|runs/1/a-base-test.zst|-"
+		     "|done|fail|test|exit|3|-|-|boom|5000|runs/1/a-next-test.zst|-\n"
+		     "b|2.0|done|kill|test|wall-time|-|9|time|-|8000|runs/1/"
+		     "b-base-test.zst|-|abandoned|-|-|-|-|-|-|-|-|-|-");
+	struct err e = ERR_INIT;
+	struct db_table *t;
+	must(db_named(d, "pairs", (const char *[]){"1", "next", "base"}, 3, &t, &e));
+	assert_string_equal(t->columns[3], "a_status");
+	assert_string_equal(t->columns[14], "b_status");
+	assert_string_equal(t->cells[3].s, "fail");
+	db_table_free(t);
+}
+
+static void phases_are_summed_and_listed(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	story(d);
+	assert_named(d, "phases", (const char *[]){"1"}, 1,
+		     "fetch|1|1000|750|1900|1048576|0|0|1\ntest|3|14000|10500|2000|1048576|0|0|0");
+	assert_named(d, "phases-of-job", (const char *[]){"2"}, 1,
+		     "fetch|host|exited|0|-|-|1000|750|1048576|runs/1/a-all-fetch.zst|-\n"
+		     "test|none|exited|3|-|-|4000|3000|1048576|runs/1/a-next-test.zst|-");
+	assert_named(d, "phases-of-job", (const char *[]){"4"}, 1, "");
+}
+
+static void stores_and_totals_are_counted(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	assert_named(d, "totals", NULL, 0, "0|0|0|0|0|0");
+	assert_named(d, "stores", NULL, 0, "");
+	story(d);
+	assert_named(d, "totals", NULL, 0, "1|4|3|1|8|100");
+	assert_named(d, "stores", NULL, 0, "npm/cache|1|1|8|24|500");
+	assert_named(d, "segments", NULL, 0, "1|100|1");
+	assert_named(d, "harvests", (const char *[]){"1"}, 1,
+		     "npm/cache|a|fetch|8|0|0|0|0|0|0|0|24");
+	assert_named(d, "harvests", (const char *[]){"2"}, 1, "");
+}
+
+static void an_unknown_name_is_answered_with_the_known_ones(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct db_table *t;
+	assert_int_equal(db_named(d, "jbos", NULL, 0, &t, &e), -1);
+	assert_int_equal(e.kind, ERR_USAGE);
+	assert_non_null(strstr(e.text, "there is no query named 'jbos'; there are: runs, run, "));
+	assert_int_equal(db_named(d, "jobs", NULL, 0, &t, &e), -1);
+	assert_int_equal(e.kind, ERR_USAGE);
+}
+
+/* ---- how ---- */
+
+/* "SCAN x" of a table that grows with the number of runs; the alias is what follows. CTEs and
+ * variants (a handful a run) are not. */
+static bool grows(const char *detail, const char *aliases)
+{
+	if (strncmp(detail, "SCAN ", 5))
+		return false;
+	char word[32] = "";
+	sscanf(detail + 5, "%31s", word);
+	auto_free char *quoted = own_fmt(" %s ", word);
+	return strstr(aliases, quoted) != NULL;
+}
+
+/* The first step of the plan that does, for the caller to free; NULL where none does. */
+static char *plan_grows(struct db *d, const char *sql, const char *const *args, size_t n)
+{
+	struct err e = ERR_INIT;
+	struct db_table *t;
+	auto_free char *plan = own_fmt("EXPLAIN QUERY PLAN %s", sql);
+	char *found = NULL;
+	must(db_query(d, plan, args, n, &t, &e));
+	for (size_t i = 0; i < t->n_rows && !found; i++) {
+		const char *detail = t->cells[i * t->n_columns + 3].s;
+		if (grows(detail, " j a x s f ap e h n nh gl job attempt result phase "
+				  "attempt_phase entry harvest harvest_note frame "))
+			found = own_dup(detail);
+	}
+	db_table_free(t);
+	return found;
+}
+
+static void assert_plan(struct db *d, const char *name, const char *sql, const char *const *args,
+			size_t n)
+{
+	auto_free char *found = plan_grows(d, sql, args, n);
+	if (found)
+		fail_msg("%s: %s", name, found);
+}
+
+static void a_plan_that_reads_everything_is_noticed(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	auto_free char *entries = plan_grows(d, "SELECT * FROM v_entry WHERE type = 'f'", NULL, 0),
+		       *phases = plan_grows(d, "SELECT * FROM phase WHERE name = 'x'", NULL, 0);
+	assert_non_null(entries);
+	assert_non_null(phases);
+}
+
+static void queries_about_one_run_read_only_that_run(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	const char *name, *args[] = {"1", "base", "next"};
+	size_t n, seen = 0;
+	story(d);
+	for (size_t i = 0; (name = db_named_at(i, &n)); i++) {
+		if (!n)
+			continue;
+		assert_plan(d, name, db_named_sql(i), args, n);
+		seen++;
+	}
+	assert_null(db_named_sql(1000));
+	assert_true(seen >= 9);
+}
+
+static void a_view_asked_for_one_run_or_path_reads_only_that(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	static const char *const questions[] = {
+		"SELECT * FROM v_job WHERE run = 1",
+		"SELECT * FROM v_job WHERE package = 'a'",
+		"SELECT * FROM v_job WHERE job = 1",
+		"SELECT * FROM v_result WHERE run = 1",
+		"SELECT * FROM v_result WHERE package = 'a'",
+		"SELECT * FROM v_phase WHERE run = 1",
+		"SELECT * FROM v_entry WHERE path = 'x'",
+		"SELECT * FROM v_entry WHERE sha256 = 'x' AND path = 'x'",
+		"SELECT * FROM v_harvest WHERE run = 1",
+		"SELECT * FROM v_note WHERE run = 1",
+		"SELECT * FROM v_entry WHERE run = 1",
+	};
+	story(d);
+	for (size_t i = 0; i < countof(questions); i++)
+		assert_plan(d, questions[i], questions[i], NULL, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		scratch_test(runs_come_newest_first),
+		scratch_test(jobs_tell_everything_of_a_result),
+		scratch_test(pairs_put_both_sides_of_a_package_in_one_row),
+		scratch_test(phases_are_summed_and_listed),
+		scratch_test(stores_and_totals_are_counted),
+		scratch_test(an_unknown_name_is_answered_with_the_known_ones),
+		scratch_test(a_plan_that_reads_everything_is_noticed),
+		scratch_test(queries_about_one_run_read_only_that_run),
+		scratch_test(a_view_asked_for_one_run_or_path_reads_only_that),
+	};
+	return cmocka_run_group_tests_name("db_named", tests, NULL, NULL);
+}
