@@ -16,18 +16,18 @@ struct doc *draft_doc(struct draft *d, struct doc *doc)
 	return doc;
 }
 
-void digest_add(struct text *digest, const char *what, const void *bytes, size_t n)
+void draft_digest(struct text *digest, const char *what, const void *bytes, size_t n)
 {
 	char id[CACHE_ID];
 	cache_digest(bytes, n, id);
 	text_addf(digest, "%s %s\n", what, id);
 }
 
-static struct raw_file *load_file(struct draft *d, const char *path, enum schema which,
+static struct raw_file *load_file(struct draft *d, const char *path, enum format which,
 				  struct text *digest, struct err *e)
 {
 	static const char *const names[] = {
-		[SCHEMA_SUITE] = "suite", [SCHEMA_ECOSYSTEM] = "ecosystem"};
+		[FORMAT_SUITE] = "suite", [FORMAT_ECOSYSTEM] = "ecosystem"};
 	struct doc *doc = draft_doc(d, doc_read(path, DOC_BYTES, e));
 	if (!doc || doc_parse(doc, e))
 		return NULL;
@@ -39,8 +39,8 @@ static struct raw_file *load_file(struct draft *d, const char *path, enum schema
 			version->text, FORMAT_VERSION);
 		return NULL;
 	}
-	digest_add(digest, names[which], doc->text, doc->n);
-	return schema_load(doc, which, e);
+	draft_digest(digest, names[which], doc->text, doc->n);
+	return format_load(doc, which, e);
 }
 
 /* ---- where ecosystems are ---- */
@@ -103,7 +103,7 @@ static int load_ecosystem(struct draft *d, struct text *digest, struct err *e)
 		return -1;
 	if (access(path, R_OK))
 		return doc_bad(e, use, "ecosystem %s: %m", path);
-	d->base = load_file(d, path, SCHEMA_ECOSYSTEM, digest, e);
+	d->base = load_file(d, path, FORMAT_ECOSYSTEM, digest, e);
 	if (!d->base)
 		return -1;
 	const struct doc_node *name = doc_get(d->base->at, "ecosystem");
@@ -121,8 +121,8 @@ static int load(struct draft *d, const char *path, struct err *e)
 {
 	auto_text struct text digest = TEXT_INIT;
 	char id[CACHE_ID], real[PATH_MAX];
-	d->ours = load_file(d, path, SCHEMA_SUITE, &digest, e);
-	if (!d->ours || load_ecosystem(d, &digest, e) || merge_files(d, e) || check_suite(d, e) ||
+	d->ours = load_file(d, path, FORMAT_SUITE, &digest, e);
+	if (!d->ours || load_ecosystem(d, &digest, e) || draft_merge(d, e) || draft_check(d, e) ||
 	    packages_read(d, &digest, e))
 		return -1;
 	if (!realpath(path, real))
@@ -137,8 +137,8 @@ struct suite *suite_load(const char *path, struct err *e)
 {
 	struct draft d = {.suite = own_calloc(1, sizeof(*d.suite))};
 	int rc = load(&d, path, e);
-	schema_free(d.ours, SCHEMA_SUITE);
-	schema_free(d.base, SCHEMA_ECOSYSTEM);
+	format_free(d.ours, FORMAT_SUITE);
+	format_free(d.base, FORMAT_ECOSYSTEM);
 	free(d.mount_at);
 	free(d.store_at);
 	free(d.phase_at);
