@@ -108,12 +108,33 @@ int cgroup_key(int dirfd, const char *file, const char *key, uint64_t *n)
 	return -1;
 }
 
+struct each {
+	bool (*fn)(void *arg, pid_t pid);
+	void *arg;
+	uint64_t pid;
+	bool in_number;
+	int seen;
+};
+
+/* false when fn has seen enough. */
+static bool each_byte(struct each *e, char c)
+{
+	if (c >= '0' && c <= '9') {
+		e->in_number = true;
+		e->pid = e->pid > INT32_MAX ? e->pid : e->pid * 10 + (uint64_t)(c - '0');
+		return true;
+	}
+	uint64_t pid = e->in_number ? e->pid : 0;
+	e->seen += e->in_number;
+	e->in_number = false;
+	e->pid = 0;
+	return !pid || pid > INT32_MAX || e->fn(e->arg, (pid_t)pid);
+}
+
 int cgroup_each(int dirfd, bool (*fn)(void *arg, pid_t pid), void *arg)
 {
 	char buf[4096];
-	int seen = 0;
-	uint64_t pid = 0;
-	bool in_number = false;
+	struct each e = {.fn = fn, .arg = arg};
 	auto_fd int fd = openat(dirfd, "cgroup.procs", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return -1;
@@ -121,22 +142,13 @@ int cgroup_each(int dirfd, bool (*fn)(void *arg, pid_t pid), void *arg)
 		ssize_t n = read(fd, buf, sizeof(buf));
 		if (n < 0)
 			return -1;
-		for (ssize_t i = 0; i < n; i++) {
-			if (buf[i] >= '0' && buf[i] <= '9') {
-				in_number = true;
-				pid = pid > INT32_MAX ? pid : pid * 10 + (uint64_t)(buf[i] - '0');
-				continue;
-			}
-			if (in_number) {
-				seen++;
-				if (pid && pid <= INT32_MAX && !fn(arg, (pid_t)pid))
-					return seen;
-			}
-			in_number = false;
-			pid = 0;
+		for (ssize_t i = 0; i < n; i++)
+			if (!each_byte(&e, buf[i]))
+				return e.seen;
+		if (!n) {
+			each_byte(&e, '\n');
+			return e.seen;
 		}
-		if (!n)
-			return seen;
 	}
 }
 

@@ -86,9 +86,8 @@ static void v2_leave(struct cgroup_host *h)
 	unsigned mask = h->base[0].controllers;
 	if (!h->moved)
 		return;
-	if (v2_give(h->world, h->dir[0], false, mask) ||
-	    v2_give(h->world, h->base[0].fd, false, mask))
-		return;
+	v2_give(h->world, h->dir[0], false, mask);
+	v2_give(h->world, h->base[0].fd, false, mask);
 	h->moved = v2_move(h, h->base[0].fd, "cgroup.procs") != 0;
 	h->world->remove(h->dir[0], "supervisor");
 }
