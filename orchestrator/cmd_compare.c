@@ -1,0 +1,233 @@
+#include "orchestrator/commands.h"
+
+#include "base/unit.h"
+#include "orchestrator/review.h"
+#include "orchestrator/rows.h"
+#include "orchestrator/state.h"
+#include "orchestrator/table.h"
+
+#include <argp.h>
+#include <jansson.h>
+#include <string.h>
+
+struct compare_args {
+	const char *state, *run, *base, *next;
+	bool json, all;
+};
+
+enum {
+	COMPARE_STATE = 0x100,
+	COMPARE_BASE,
+	COMPARE_NEXT,
+	COMPARE_JSON,
+	COMPARE_ALL,
+	LINE_MAX_SHOWN = 300
+};
+
+static const struct argp_option compare_options[] = {
+	{"state", COMPARE_STATE, "DIR", 0,
+	 "state directory (default: $ASSAY_STATE, else $XDG_STATE_HOME/assay)", 0},
+	{"base", COMPARE_BASE, "VARIANT", 0, "the side that is known (default: as the suite says)",
+	 0},
+	{"next", COMPARE_NEXT, "VARIANT", 0, "the side in question", 0},
+	{"all", COMPARE_ALL, NULL, 0, "list what is the same too", 0},
+	{"json", COMPARE_JSON, NULL, 0, "print JSON, always with all packages", 0},
+	{0},
+};
+
+static error_t compare_parse(int key, char *arg, struct argp_state *st)
+{
+	struct compare_args *a = st->input;
+	switch (key) {
+	case COMPARE_STATE:
+		a->state = arg;
+		return 0;
+	case COMPARE_BASE:
+		a->base = arg;
+		return 0;
+	case COMPARE_NEXT:
+		a->next = arg;
+		return 0;
+	case COMPARE_ALL:
+		a->all = true;
+		return 0;
+	case COMPARE_JSON:
+		a->json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (a->run)
+			argp_error(st, "one run at a time");
+		a->run = arg;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp compare_argp = {
+	compare_options,
+	compare_parse,
+	"[RUN]",
+	"Compare two variants of a run (default: the newest run) and say what regressed.\v"
+	"Verdicts: regressed (passed, and does not any more), fixed, worse and better (fail < kill "
+	"< crash), changed (fails in another way), "
+	"incomparable (one side says nothing about the package), new, gone, unstable, same.\n\n"
+	"Exit status: 0 nothing regressed, 1 something did, 2 the run is void, not over, or the "
+	"trouble is ours, 3 usage.\n\n"
+	"Example:\n  assay compare\n  assay compare 7 --base node-22 --next node-24 --all",
+	NULL,
+	NULL,
+	NULL,
+};
+
+static enum table_ink verdict_ink(enum verdict v)
+{
+	switch (v) {
+	case VERDICT_REGRESSED:
+	case VERDICT_WORSE:
+		return TABLE_RED;
+	case VERDICT_FIXED:
+	case VERDICT_BETTER:
+		return TABLE_GREEN;
+	case VERDICT_UNSTABLE:
+	case VERDICT_INCOMPARABLE:
+		return TABLE_YELLOW;
+	case VERDICT_CHANGED:
+	case VERDICT_NEW:
+	case VERDICT_GONE:
+		return TABLE_BLUE;
+	case VERDICT_SAME:
+		return TABLE_DIM;
+	}
+	return TABLE_PLAIN;
+}
+
+/* Of a run of one variant there is no verdict; what does not pass is what people look for. */
+static bool pair_shown(const struct review *r, const struct review_pair *p, bool all)
+{
+	if (all || (r->base && p->verdict != VERDICT_SAME))
+		return true;
+	return !r->base &&
+	       (p->next.is.presence != PRESENCE_DONE || p->next.is.status != STATUS_PASS);
+}
+
+static struct table *compare_table(const struct review *r, bool all)
+{
+	struct table *t = table_new();
+	if (r->base)
+		table_column(t, "VERDICT", TABLE_LEFT);
+	table_column(t, "PACKAGE", TABLE_LEFT);
+	table_column(t, "VERSION", TABLE_LEFT);
+	if (r->base)
+		table_column(t, r->base, TABLE_LEFT);
+	table_column(t, r->next, TABLE_LEFT);
+	table_column(t, "DECIDING LINE", TABLE_LEFT);
+	for (size_t i = 0; i < r->n_pairs; i++) {
+		const struct review_pair *p = &r->pairs[i];
+		if (!pair_shown(r, p, all))
+			continue;
+		auto_free char *base = review_outcome(&p->base), *next = review_outcome(&p->next);
+		auto_free char *line = review_line(review_telling(p), LINE_MAX_SHOWN);
+		if (r->base) {
+			table_cell(t, verdict_name(p->verdict));
+			table_ink(t, verdict_ink(p->verdict));
+		}
+		table_cell(t, p->package);
+		table_cell(t, p->version);
+		if (r->base)
+			table_cell(t, base);
+		table_cell(t, next);
+		table_cell(t, line);
+	}
+	return t;
+}
+
+static void compare_print(const struct review *r, const struct compare_args *a)
+{
+	char took[UNIT_TEXT];
+	int64_t wall = rows_int(r->row, 0, "wall_ms", -1);
+	auto_free char *headline = review_headline(r);
+	printf("Run %lld, suite %s: %s", (long long)r->run, rows_str(r->row, 0, "suite"),
+	       validity_name(r->validity));
+	printf("%s%s\n", *r->why ? ": " : "", r->why);
+	printf("%s", headline);
+	if (wall >= 0)
+		printf(" (%zu jobs in %s)", r->n_jobs, unit_duration((uint64_t)wall, took));
+	putchar('\n');
+	struct table *t = compare_table(r, a->all);
+	if (table_rows(t)) {
+		putchar('\n');
+		table_print(t, stdout, table_width(stdout), table_colours(stdout));
+	}
+	if (!a->all && table_rows(t) < r->n_pairs)
+		printf("\n%zu more are the same%s; --all lists them\n", r->n_pairs - table_rows(t),
+		       r->base ? " on both sides" : ": pass");
+	table_free(t);
+}
+
+static json_t *side_json(const struct review *r, const struct review_side *s)
+{
+	if (s->is.presence == PRESENCE_ABSENT)
+		return json_null();
+	auto_free char *line = review_line(s, LINE_MAX_SHOWN);
+	bool done = s->is.presence == PRESENCE_DONE;
+	json_t *j = json_pack("{s:s, s:I}", "state", s->state, "job",
+			      (json_int_t)rows_int(r->jobs, s->row, "job", 0));
+	if (!done)
+		return j;
+	json_t *more = json_pack("{s:s, s:s, s:s?, s:I, s:I, s:I, s:s?, s:s}", "status",
+				 status_name(s->is.status), "reason", reason_name(s->is.reason),
+				 "phase", s->is.phase, "exit_code", (json_int_t)s->exit_code,
+				 "signal", (json_int_t)s->signal, "wall_ms", (json_int_t)s->wall_ms,
+				 "log", s->log, "line", line);
+	json_object_update(j, more);
+	json_decref(more);
+	return j;
+}
+
+static void compare_print_json(const struct review *r)
+{
+	json_t *counts = json_object(), *pairs = json_array();
+	for (unsigned v = 0; r->base && v < VERDICT_COUNT; v++)
+		json_object_set_new(counts, verdict_name((enum verdict)v),
+				    json_integer((json_int_t)r->verdicts[v]));
+	for (size_t i = 0; i < r->n_pairs; i++) {
+		const struct review_pair *p = &r->pairs[i];
+		json_array_append_new(pairs, json_pack("{s:s, s:s, s:s?, s:o, s:o}", "package",
+						       p->package, "version", p->version, "verdict",
+						       r->base ? verdict_name(p->verdict) : NULL,
+						       "base", side_json(r, &p->base), "next",
+						       side_json(r, &p->next)));
+	}
+	json_t *j = json_pack("{s:I, s:s, s:s, s:s, s:s, s:b, s:s?, s:s, s:I, s:I, s:I, s:o, s:o}",
+			      "run", (json_int_t)r->run, "suite", rows_str(r->row, 0, "suite"),
+			      "state", rows_str(r->row, 0, "state"), "validity",
+			      validity_name(r->validity), "why", r->why, "final", !r->running,
+			      "base", r->base, "next", r->next, "jobs", (json_int_t)r->n_jobs,
+			      "jobs_done", (json_int_t)r->n_done, "jobs_lost",
+			      (json_int_t)r->n_lost, "verdicts", counts, "packages", pairs);
+	json_dumpf(j, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(j);
+}
+
+int cmd_compare(int argc, char **argv)
+{
+	struct compare_args a = {0};
+	struct err e = ERR_INIT;
+	if (argp_parse(&compare_argp, argc, argv, 0, NULL, &a))
+		return EXIT_USAGE;
+	auto_free char *state = state_path(a.state, &e);
+	auto_free char *file = state ? own_fmt("%s/assay.db", state) : NULL;
+	struct db *d = file ? db_open(file, DB_READ, &e) : NULL;
+	int64_t run = d ? review_run(d, a.run, &e) : -1;
+	struct review *r = run > 0 ? review_load(d, run, a.base, a.next, &e) : NULL;
+	int status = r ? review_exit(r) : command_fail(&e);
+	if (r && a.json)
+		compare_print_json(r);
+	else if (r)
+		compare_print(r, &a);
+	review_free(r);
+	db_close(d);
+	return status;
+}

@@ -1,0 +1,248 @@
+#include "orchestrator/commands.h"
+
+#include "orchestrator/plain.h"
+#include "orchestrator/rows.h"
+#include "orchestrator/state.h"
+#include "orchestrator/table.h"
+
+#include <argp.h>
+#include <inttypes.h>
+#include <string.h>
+
+enum query_format { QUERY_TABLE, QUERY_CSV, QUERY_JSON, QUERY_MARKDOWN };
+static const char *const formats[] = {"table", "csv", "json", "markdown"};
+
+struct query_args {
+	const char *state;
+	const char *words[16]; /* the question, then its values */
+	size_t n_words;
+	enum query_format format;
+	bool list;
+};
+
+enum { QUERY_STATE = 0x100, QUERY_FORMAT, QUERY_AS_JSON, QUERY_LIST };
+
+static const struct argp_option query_options[] = {
+	{"state", QUERY_STATE, "DIR", 0,
+	 "state directory (default: $ASSAY_STATE, else $XDG_STATE_HOME/assay)", 0},
+	{"format", QUERY_FORMAT, "FORMAT", 0, "table (default), csv, json or markdown", 0},
+	{"json", QUERY_AS_JSON, NULL, 0, "the same as --format json", 0},
+	{"list", QUERY_LIST, NULL, 0, "list the queries that have a name", 0},
+	{0},
+};
+
+static error_t query_parse(int key, char *arg, struct argp_state *st)
+{
+	struct query_args *a = st->input;
+	switch (key) {
+	case QUERY_STATE:
+		a->state = arg;
+		return 0;
+	case QUERY_FORMAT:
+		for (unsigned i = 0; i < countof(formats); i++)
+			if (!strcmp(arg, formats[i])) {
+				a->format = (enum query_format)i;
+				return 0;
+			}
+		argp_error(st, "--format takes table, csv, json or markdown, not '%s'", arg);
+		return 0;
+	case QUERY_AS_JSON:
+		a->format = QUERY_JSON;
+		return 0;
+	case QUERY_LIST:
+		a->list = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (a->n_words == countof(a->words))
+			argp_error(st, "too many values: %s", arg);
+		a->words[a->n_words++] = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (!a->n_words && !a->list)
+			argp_error(st, "which question? SQL, or a name that --list shows");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp query_argp = {
+	query_options,
+	query_parse,
+	"SQL|NAME [VALUE…]\n--list",
+	"Ask the results database: one SQL statement that only reads, or a query that has a name.\v"
+	"Values are bound to ?1, ?2 … as text. The views v_run, v_job, v_result, v_phase, v_store, "
+	"v_entry … are the database's public face: "
+	"assay-db(7). It works while a run is going on.\n\n"
+	"Example:\n  assay query \"SELECT package, variant, reason FROM v_result WHERE run = ?1 "
+	"AND status = 'fail'\" 7\n"
+	"  assay query jobs 7 --format csv",
+	NULL,
+	NULL,
+	NULL,
+};
+
+static void cell_text(const struct db_cell *c, struct text *t)
+{
+	switch (c->type) {
+	case DB_NULL:
+		return;
+	case DB_INT:
+		text_addf(t, "%" PRId64, c->i);
+		return;
+	case DB_REAL:
+		text_addf(t, "%.15g", c->r);
+		return;
+	case DB_TEXT:
+		text_add(t, c->s);
+		return;
+	}
+}
+
+/* A column of numbers stands at the right; what is NULL says nothing about it. */
+static bool column_of_numbers(const struct db_table *rows, size_t column)
+{
+	bool any = false;
+	for (size_t r = 0; r < rows->n_rows; r++) {
+		enum db_type type = rows->cells[r * rows->n_columns + column].type;
+		if (type == DB_TEXT)
+			return false;
+		any |= type != DB_NULL;
+	}
+	return any;
+}
+
+static struct table *query_table(const struct db_table *rows)
+{
+	struct table *t = table_new();
+	for (size_t i = 0; i < rows->n_columns; i++)
+		table_column(t, rows->columns[i],
+			     column_of_numbers(rows, i) ? TABLE_RIGHT : TABLE_LEFT);
+	for (size_t i = 0; i < rows->n_rows * rows->n_columns; i++) {
+		auto_text struct text cell = TEXT_INIT;
+		cell_text(&rows->cells[i], &cell);
+		table_cell(t, text_str(&cell));
+	}
+	return t;
+}
+
+/* RFC 4180, but lines end in \n. For a terminal, which would obey what is in it, control characters
+ * are made harmless. */
+static void csv_put(const char *s, bool terminal)
+{
+	auto_text struct text plain = TEXT_INIT;
+	if (terminal)
+		plain_add(&plain, s, strlen(s), &(struct plain_bounds){SIZE_MAX, SIZE_MAX});
+	if (terminal)
+		s = text_str(&plain);
+	if (!strpbrk(s, ",\"\r\n")) {
+		fputs(s, stdout);
+		return;
+	}
+	putchar('"');
+	for (; *s; s++) {
+		if (*s == '"')
+			putchar('"');
+		putchar(*s);
+	}
+	putchar('"');
+}
+
+static void query_csv(const struct db_table *rows)
+{
+	bool terminal = isatty(STDOUT_FILENO);
+	for (size_t i = 0; i < rows->n_columns; i++) {
+		csv_put(rows->columns[i], terminal);
+		putchar(i + 1 < rows->n_columns ? ',' : '\n');
+	}
+	for (size_t i = 0; i < rows->n_rows * rows->n_columns; i++) {
+		auto_text struct text cell = TEXT_INIT;
+		cell_text(&rows->cells[i], &cell);
+		csv_put(text_str(&cell), terminal);
+		putchar((i + 1) % rows->n_columns ? ',' : '\n');
+	}
+}
+
+/* One array of objects, a row a line. */
+static void query_json(const struct db_table *rows)
+{
+	size_t flags = JSON_COMPACT | (isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0);
+	puts(rows->n_rows ? "[" : "[]");
+	for (size_t r = 0; r < rows->n_rows; r++) {
+		json_t *o = rows_object(rows, r);
+		fputs("  ", stdout);
+		json_dumpf(o, stdout, flags);
+		puts(r + 1 < rows->n_rows ? "," : "\n]");
+		json_decref(o);
+	}
+}
+
+static void query_print(const struct db_table *rows, enum query_format format)
+{
+	if (!rows->n_columns)
+		return;
+	if (format == QUERY_JSON) {
+		query_json(rows);
+	} else if (format == QUERY_CSV) {
+		query_csv(rows);
+	} else {
+		struct table *t = query_table(rows);
+		if (format == QUERY_MARKDOWN)
+			table_markdown(t, stdout);
+		else
+			table_print(t, stdout, table_width(stdout), table_colours(stdout));
+		table_free(t);
+	}
+}
+
+static void query_list(enum query_format format)
+{
+	size_t n_args;
+	const char *name;
+	struct db_table rows = {.columns = (char *[]){(char[]){"name"}, (char[]){"values"}},
+				.n_columns = 2};
+	for (; (name = db_named_at(rows.n_rows, &n_args)); rows.n_rows++) {
+		rows.cells = own_grow(rows.cells, (rows.n_rows + 1) * 2, sizeof(*rows.cells));
+		rows.cells[rows.n_rows * 2] = (struct db_cell){.type = DB_TEXT, .s = own_dup(name)};
+		rows.cells[rows.n_rows * 2 + 1] =
+			(struct db_cell){.type = DB_INT, .i = (int64_t)n_args};
+	}
+	query_print(&rows, format);
+	for (size_t i = 0; i < rows.n_rows * 2; i++)
+		free(rows.cells[i].s);
+	free(rows.cells);
+}
+
+static int query_ask(const struct query_args *a, struct db_table **rows, struct err *e)
+{
+	static const char letters[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	const char *question = a->words[0];
+	bool name = strspn(question, letters) == strlen(question);
+	auto_free char *state = state_path(a->state, e);
+	auto_free char *file = state ? own_fmt("%s/assay.db", state) : NULL;
+	struct db *d = file ? db_open(file, DB_READ, e) : NULL;
+	if (!d)
+		return -1;
+	int rc = (name ? db_named : db_query)(d, question, a->words + 1, a->n_words - 1, rows, e);
+	db_close(d);
+	return rc;
+}
+
+int cmd_query(int argc, char **argv)
+{
+	struct query_args a = {0};
+	struct err e = ERR_INIT;
+	struct db_table *rows = NULL;
+	if (argp_parse(&query_argp, argc, argv, 0, NULL, &a))
+		return EXIT_USAGE;
+	if (a.list) {
+		query_list(a.format);
+		return EXIT_OK;
+	}
+	if (query_ask(&a, &rows, &e))
+		return command_fail(&e);
+	query_print(rows, a.format);
+	db_table_free(rows);
+	return EXIT_OK;
+}

@@ -1,0 +1,154 @@
+#include "orchestrator/commands.h"
+
+#include "base/dir.h"
+#include "orchestrator/report.h"
+#include "orchestrator/state.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <string.h>
+
+struct report_args {
+	const char *state, *run, *base, *next, *out;
+	bool json;
+};
+
+enum { REPORT_STATE = 0x100, REPORT_BASE, REPORT_NEXT, REPORT_OUT, REPORT_JSON };
+
+static const struct argp_option report_options[] = {
+	{"state", REPORT_STATE, "DIR", 0,
+	 "state directory (default: $ASSAY_STATE, else $XDG_STATE_HOME/assay)", 0},
+	{"base", REPORT_BASE, "VARIANT", 0, "the side that is known (default: as the suite says)",
+	 0},
+	{"next", REPORT_NEXT, "VARIANT", 0, "the side in question", 0},
+	{"out", REPORT_OUT, "DIR", 0,
+	 "write them into DIR (default: reports/ in the state directory)", 0},
+	{"json", REPORT_JSON, NULL, 0, "print the names of the files as JSON", 0},
+	{0},
+};
+
+static error_t report_parse(int key, char *arg, struct argp_state *st)
+{
+	struct report_args *a = st->input;
+	switch (key) {
+	case REPORT_STATE:
+		a->state = arg;
+		return 0;
+	case REPORT_BASE:
+		a->base = arg;
+		return 0;
+	case REPORT_NEXT:
+		a->next = arg;
+		return 0;
+	case REPORT_OUT:
+		a->out = arg;
+		return 0;
+	case REPORT_JSON:
+		a->json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (a->run)
+			argp_error(st, "one run at a time");
+		a->run = arg;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp report_argp = {
+	report_options,
+	report_parse,
+	"[RUN]",
+	"Write what a run (default: the newest) says as one self-contained HTML page and as "
+	"Markdown, run-N.html and run-N.md.\v"
+	"The page needs no server, no network and no script; the Markdown fits into a comment.\n\n"
+	"Example:\n  assay report\n  assay report 7 --out public/",
+	NULL,
+	NULL,
+	NULL,
+};
+
+/* The directory the files go to, made where it is missing; *path gets its name. */
+static int report_directory(const struct report_args *a, const char *state, char **path,
+			    struct err *e)
+{
+	if (!a->out) {
+		auto_fd int fd = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0)
+			return err_sys(e, "open state directory %s", state);
+		*path = own_fmt("%s/reports", state);
+		return dir_make(fd, "reports", 0700, e);
+	}
+	if (mkdir(a->out, 0777) && errno != EEXIST)
+		return err_sys(e, "make directory %s", a->out);
+	int fd = open(a->out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, "open directory %s", a->out);
+	*path = own_dup(a->out);
+	return fd;
+}
+
+static int report_write(const struct report_args *a, const struct report *r, struct err *e)
+{
+	auto_text struct text page = TEXT_INIT, summary = TEXT_INIT;
+	auto_free char *dir = NULL;
+	auto_fd int fd = report_directory(a, r->state, &dir, e);
+	if (fd < 0)
+		return -1;
+	auto_free char *html = own_fmt("run-%lld.html", (long long)r->review->run);
+	auto_free char *markdown = own_fmt("run-%lld.md", (long long)r->review->run);
+	report_html(r, &page);
+	report_markdown(r, &summary);
+	if (dir_write_whole(fd, html, text_str(&page), page.n, 0644, e) ||
+	    dir_write_whole(fd, markdown, text_str(&summary), summary.n, 0644, e))
+		return err_add(e, "report into %s", dir);
+	auto_free char *html_path = own_fmt("%s/%s", dir, html),
+		       *markdown_path = own_fmt("%s/%s", dir, markdown);
+	if (!a->json) {
+		printf("%s\n%s\n", html_path, markdown_path);
+		return 0;
+	}
+	json_t *j = json_pack("{s:I, s:s, s:s}", "run", (json_int_t)r->review->run, "html",
+			      html_path, "markdown", markdown_path);
+	if (!j)
+		return err_set(e, ERR_USAGE, "%s is no name that JSON can hold (not UTF-8)", dir);
+	json_dumpf(j, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(j);
+	return 0;
+}
+
+static int report_run(const struct report_args *a, const char *state, struct db *d, struct err *e)
+{
+	int64_t run = review_run(d, a->run, e);
+	struct review *review = run > 0 ? review_load(d, run, a->base, a->next, e) : NULL;
+	if (!review)
+		return -1;
+	struct report *r = own_calloc(1, sizeof(*r));
+	r->state = state;
+	r->say_state = a->state || getenv("ASSAY_STATE") ? state : NULL;
+	int rc = report_load(d, review, r, e);
+	if (!rc)
+		rc = report_write(a, r, e);
+	report_fini(r);
+	free(r);
+	review_free(review);
+	return rc;
+}
+
+int cmd_report(int argc, char **argv)
+{
+	struct report_args a = {0};
+	struct err e = ERR_INIT;
+	if (argp_parse(&report_argp, argc, argv, 0, NULL, &a))
+		return EXIT_USAGE;
+	auto_free char *state = state_path(a.state, &e);
+	auto_free char *file = state ? own_fmt("%s/assay.db", state) : NULL;
+	struct db *d = file ? db_open(file, DB_READ, &e) : NULL;
+	int rc = d ? report_run(&a, state, d, &e) : -1;
+	db_close(d);
+	return rc ? command_fail(&e) : EXIT_OK;
+}

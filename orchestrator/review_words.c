@@ -1,0 +1,159 @@
+/* The words of a review: what commands and reports say about a pair, in one place so that they all
+ * say the same. */
+#include "orchestrator/plain.h"
+#include "orchestrator/review.h"
+#include "orchestrator/rows.h"
+
+#include <signal.h>
+#include <string.h>
+
+/* "3 regressed, 1 fixed", without what there is none of; `none` where there is nothing at all. */
+static void words_verdicts(struct text *t, const struct review *r)
+{
+	bool any = false;
+	for (int rank = 0; rank < VERDICT_COUNT; rank++)
+		for (unsigned v = 0; v < VERDICT_COUNT; v++) {
+			bool say = r->verdicts[v] && v != VERDICT_SAME;
+			if (verdict_rank((enum verdict)v) != rank || !say)
+				continue;
+			text_addf(t, "%s%zu %s", any ? ", " : "", r->verdicts[v],
+				  verdict_name((enum verdict)v));
+			any = true;
+		}
+	if (!any)
+		text_add(t, r->n_pairs ? "No change in any" : "Nothing");
+}
+
+static void words_statuses(struct text *t, const struct review *r)
+{
+	size_t n[STATUS_COUNT] = {0}, pending = 0;
+	const char *comma = "";
+	for (size_t i = 0; i < r->n_pairs; i++) {
+		const struct compare_side *s = &r->pairs[i].next.is;
+		if (s->presence == PRESENCE_DONE)
+			n[s->status]++;
+		else
+			pending++;
+	}
+	for (unsigned s = 0; s < STATUS_COUNT; s++)
+		if (n[s]) {
+			text_addf(t, "%s%zu %s", comma, n[s], status_name((enum status)s));
+			comma = ", ";
+		}
+	if (pending || !*comma)
+		text_addf(t, "%s%zu without a result", comma, pending);
+}
+
+char *review_headline(const struct review *r)
+{
+	struct text t = TEXT_INIT;
+	if (r->base)
+		words_verdicts(&t, r);
+	else
+		words_statuses(&t, r);
+	text_addf(&t, " of %zu package%s: ", r->n_pairs, r->n_pairs == 1 ? "" : "s");
+	if (r->base)
+		text_addf(&t, "%s → ", r->base);
+	text_add(&t, r->next);
+	return text_take(&t);
+}
+
+char *review_outcome(const struct review_side *s)
+{
+	switch (s->is.presence) {
+	case PRESENCE_ABSENT:
+		return own_dup("-");
+	case PRESENCE_PENDING:
+		return own_dup(s->state && strcmp(s->state, "done") ? s->state : "no result");
+	case PRESENCE_DONE:
+		break;
+	}
+	if (s->is.status == STATUS_PASS)
+		return own_dup("pass");
+	return own_fmt("%s/%s%s%s", status_name(s->is.status), reason_name(s->is.reason),
+		       s->is.phase ? " in " : "", s->is.phase ? s->is.phase : "");
+}
+
+char *review_fact(const struct review *r, const struct review_side *s)
+{
+	const char *limit = rows_str(r->jobs, s->row, "limit_hit");
+	if (s->is.presence != PRESENCE_DONE || s->is.status == STATUS_PASS)
+		return own_dup("");
+	if (*limit && strcmp(limit, "none"))
+		return own_fmt("limit: %s", limit);
+	if (s->signal > 0) {
+		const char *name = s->signal < 128 ? sigabbrev_np((int)s->signal) : NULL;
+		return own_fmt("signal %lld%s%s", (long long)s->signal, name ? " SIG" : "",
+			       name ? name : "");
+	}
+	return s->exit_code >= 0 ? own_fmt("exit status %lld", (long long)s->exit_code)
+				 : own_dup("");
+}
+
+/* Line n of the text (from 0), NULL behind its end. */
+static const char *line_at(const char *p, size_t n)
+{
+	for (; p && n; n--) {
+		p = strchr(p, '\n');
+		p = p ? p + 1 : NULL;
+	}
+	return p;
+}
+
+/* The deciding line is the third of the evidence, unless the log begins later or the lines before
+ * it were too long to keep; its length tells which. The database may have replaced bytes, so the
+ * length need not be found: then it is the third, or the last there is. */
+size_t review_deciding(const struct review_side *s)
+{
+	size_t last = 0, found = SIZE_MAX;
+	if (!s->evidence || s->evidence_offset == 0)
+		return 0;
+	for (size_t i = 0; i < 3; i++) {
+		const char *line = line_at(s->evidence, i);
+		if (!line)
+			break;
+		last = i;
+		if ((int64_t)strcspn(line, "\n") == s->evidence_length)
+			found = i;
+	}
+	return found != SIZE_MAX ? found : last;
+}
+
+char *review_line(const struct review_side *s, size_t max)
+{
+	const char *line = s->evidence ? line_at(s->evidence, review_deciding(s)) : NULL;
+	return line ? plain_line(line, max) : own_dup("");
+}
+
+const struct review_side *review_telling(const struct review_pair *p)
+{
+	bool passes = p->next.is.presence == PRESENCE_DONE && p->next.is.status == STATUS_PASS;
+	return p->next.state && !passes ? &p->next : p->base.state ? &p->base : &p->next;
+}
+
+char *shell_word(const char *s)
+{
+	static const char safe[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@%+=:,./_-";
+	struct text t = TEXT_INIT;
+	if (*s && strspn(s, safe) == strlen(s))
+		return own_dup(s);
+	text_addc(&t, '\'');
+	for (; *s; s++)
+		if (*s == '\'')
+			text_add(&t, "'\\''");
+		else
+			text_addc(&t, *s);
+	text_addc(&t, '\'');
+	return text_take(&t);
+}
+
+char *review_repeat(const struct review *r, const struct review_pair *p, const char *state)
+{
+	const char *path = rows_text(r->row, 0, "suite_path");
+	auto_free char *suite = shell_word(path ? path : rows_str(r->row, 0, "suite"));
+	auto_free char *package = shell_word(p->package);
+	auto_free char *dir = state ? shell_word(state) : NULL;
+	return own_fmt("assay run %s --only %s%s%s", suite, package, dir ? " --state " : "",
+		       dir ? dir : "");
+}

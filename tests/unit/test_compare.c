@@ -1,0 +1,213 @@
+/* The verdict on a pair: over every pair of results there is. */
+#include "orchestrator/compare.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+enum { SIDES = 2 + REASON_COUNT * 2 };
+
+/* Every kind of side: absent, pending, and each reason in two phases. */
+static struct compare_side side_at(size_t i)
+{
+	static const char *const phases[] = {"build", "test"};
+	if (i < 2)
+		return (struct compare_side){.presence = i ? PRESENCE_PENDING : PRESENCE_ABSENT};
+	enum reason r = (enum reason)((i - 2) / 2);
+	return (struct compare_side){PRESENCE_DONE, reason_status(r), r, phases[i % 2]};
+}
+
+static struct compare_side done(enum reason r, const char *phase)
+{
+	return (struct compare_side){PRESENCE_DONE, reason_status(r), r, phase};
+}
+
+static enum verdict of(struct compare_side base, struct compare_side next)
+{
+	return compare_sides(&base, &next);
+}
+
+static void every_pair_of_sides_has_one_verdict_and_never_unstable(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < SIDES; i++)
+		for (size_t k = 0; k < SIDES; k++) {
+			enum verdict v = of(side_at(i), side_at(k));
+			assert_true(v < VERDICT_COUNT);
+			assert_int_not_equal(v, VERDICT_UNSTABLE);
+		}
+}
+
+static void swapping_the_sides_turns_the_verdict_round(void **state)
+{
+	static const enum verdict turned[VERDICT_COUNT] = {
+		[VERDICT_SAME] = VERDICT_SAME,
+		[VERDICT_REGRESSED] = VERDICT_FIXED,
+		[VERDICT_FIXED] = VERDICT_REGRESSED,
+		[VERDICT_WORSE] = VERDICT_BETTER,
+		[VERDICT_BETTER] = VERDICT_WORSE,
+		[VERDICT_CHANGED] = VERDICT_CHANGED,
+		[VERDICT_UNSTABLE] = VERDICT_UNSTABLE,
+		[VERDICT_INCOMPARABLE] = VERDICT_INCOMPARABLE,
+		[VERDICT_NEW] = VERDICT_GONE,
+		[VERDICT_GONE] = VERDICT_NEW,
+	};
+	(void)state;
+	for (size_t i = 0; i < SIDES; i++)
+		for (size_t k = 0; k < SIDES; k++)
+			assert_int_equal(of(side_at(i), side_at(k)),
+					 turned[of(side_at(k), side_at(i))]);
+}
+
+static void a_result_about_the_package_is_the_same_as_itself(void **state)
+{
+	(void)state;
+	for (size_t i = 2; i < SIDES; i++) {
+		struct compare_side s = side_at(i);
+		bool tells = s.status == STATUS_PASS || s.status == STATUS_FAIL ||
+			     s.status == STATUS_CRASH ||
+			     (s.status == STATUS_KILL && s.reason != REASON_CANCELLED);
+		assert_int_equal(of(s, s), tells ? VERDICT_SAME : VERDICT_INCOMPARABLE);
+	}
+}
+
+static void what_says_nothing_about_the_package_is_never_a_regression(void **state)
+{
+	static const enum status silent[] = {STATUS_BLOCK, STATUS_SKIP, STATUS_INFRA};
+	(void)state;
+	for (size_t i = 0; i < SIDES; i++)
+		for (size_t k = 2; k < SIDES; k++) {
+			struct compare_side a = side_at(i), b = side_at(k);
+			bool says_nothing = b.reason == REASON_CANCELLED;
+			for (size_t s = 0; s < countof(silent); s++)
+				says_nothing |= b.status == silent[s];
+			if (!says_nothing)
+				continue;
+			enum verdict want =
+				a.presence == PRESENCE_ABSENT ? VERDICT_NEW : VERDICT_INCOMPARABLE;
+			assert_int_equal(of(a, b), want);
+		}
+}
+
+static void from_pass_to_anything_that_ended_badly_is_a_regression(void **state)
+{
+	static const enum reason bad[] = {REASON_EXIT,         REASON_FAIL_UNKNOWN, REASON_SEGV,
+					  REASON_OTHER_SIGNAL, REASON_WALL_TIME,    REASON_MEMORY,
+					  REASON_LOG_SIZE};
+	(void)state;
+	for (size_t i = 0; i < countof(bad); i++) {
+		assert_int_equal(of(done(REASON_OK, "test"), done(bad[i], "test")),
+				 VERDICT_REGRESSED);
+		assert_int_equal(of(done(REASON_OK, "test"), done(bad[i], "build")),
+				 VERDICT_REGRESSED);
+		assert_int_equal(of(done(bad[i], "test"), done(REASON_OK, "test")), VERDICT_FIXED);
+	}
+}
+
+static void worse_is_fail_below_kill_below_crash(void **state)
+{
+	(void)state;
+	assert_int_equal(of(done(REASON_EXIT, "test"), done(REASON_MEMORY, "test")), VERDICT_WORSE);
+	assert_int_equal(of(done(REASON_MEMORY, "test"), done(REASON_SEGV, "test")), VERDICT_WORSE);
+	assert_int_equal(of(done(REASON_EXIT, "test"), done(REASON_SEGV, "build")), VERDICT_WORSE);
+	assert_int_equal(of(done(REASON_SEGV, "test"), done(REASON_EXIT, "test")), VERDICT_BETTER);
+}
+
+static void another_reason_or_phase_of_one_status_is_a_change(void **state)
+{
+	(void)state;
+	assert_int_equal(of(done(REASON_EXIT, "test"), done(REASON_MISSING_DEP, "test")),
+			 VERDICT_CHANGED);
+	assert_int_equal(of(done(REASON_EXIT, "build"), done(REASON_EXIT, "test")),
+			 VERDICT_CHANGED);
+	assert_int_equal(of(done(REASON_EXIT, NULL), done(REASON_EXIT, "test")), VERDICT_CHANGED);
+	assert_int_equal(of(done(REASON_EXIT, NULL), done(REASON_EXIT, NULL)), VERDICT_SAME);
+}
+
+static void a_package_of_one_side_only_is_new_or_gone(void **state)
+{
+	struct compare_side absent = {.presence = PRESENCE_ABSENT},
+			    pending = {.presence = PRESENCE_PENDING};
+	(void)state;
+	for (size_t i = 1; i < SIDES; i++) {
+		assert_int_equal(of(absent, side_at(i)), VERDICT_NEW);
+		assert_int_equal(of(side_at(i), absent), VERDICT_GONE);
+	}
+	assert_int_equal(of(pending, pending), VERDICT_INCOMPARABLE);
+	assert_int_equal(of(absent, absent), VERDICT_INCOMPARABLE);
+}
+
+static void verdicts_go_to_text_and_back(void **state)
+{
+	enum verdict back;
+	(void)state;
+	for (unsigned v = 0; v < VERDICT_COUNT; v++) {
+		assert_int_equal(verdict_parse(verdict_name((enum verdict)v), &back), 0);
+		assert_int_equal(back, v);
+	}
+	assert_int_equal(verdict_parse("fine", &back), -1);
+}
+
+static void verdicts_stand_in_a_total_order_regressed_first_same_last(void **state)
+{
+	int seen[VERDICT_COUNT] = {0};
+	(void)state;
+	for (unsigned v = 0; v < VERDICT_COUNT; v++) {
+		int rank = verdict_rank((enum verdict)v);
+		assert_in_range(rank, 0, VERDICT_COUNT - 1);
+		seen[rank]++;
+	}
+	for (unsigned v = 0; v < VERDICT_COUNT; v++)
+		assert_int_equal(seen[v], 1);
+	assert_int_equal(verdict_rank(VERDICT_REGRESSED), 0);
+	assert_int_equal(verdict_rank(VERDICT_SAME), VERDICT_COUNT - 1);
+}
+
+static void a_run_is_valid_below_one_percent_of_lost_jobs_and_void_from_ten(void **state)
+{
+	(void)state;
+	assert_int_equal(compare_validity(1000, 0), VALIDITY_VALID);
+	assert_int_equal(compare_validity(1000, 9), VALIDITY_VALID);
+	assert_int_equal(compare_validity(1000, 10), VALIDITY_DEGRADED);
+	assert_int_equal(compare_validity(1000, 99), VALIDITY_DEGRADED);
+	assert_int_equal(compare_validity(1000, 100), VALIDITY_VOID);
+	assert_int_equal(compare_validity(36, 1), VALIDITY_DEGRADED);
+	assert_int_equal(compare_validity(1, 1), VALIDITY_VOID);
+	assert_int_equal(compare_validity(0, 0), VALIDITY_VOID);
+}
+
+static void what_is_lost_is_our_trouble_and_what_never_ended_not_policy(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < SIDES; i++) {
+		struct compare_side s = side_at(i);
+		bool want = s.presence == PRESENCE_PENDING ||
+			    (s.presence == PRESENCE_DONE &&
+			     (s.status == STATUS_INFRA || s.reason == REASON_CANCELLED));
+		assert_int_equal(compare_lost(&s), want);
+	}
+	struct compare_side skip = done(REASON_LISTED, NULL), infra = done(REASON_ENOSPC, NULL);
+	assert_false(compare_lost(&skip));
+	assert_true(compare_lost(&infra));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_pair_of_sides_has_one_verdict_and_never_unstable),
+		cmocka_unit_test(swapping_the_sides_turns_the_verdict_round),
+		cmocka_unit_test(a_result_about_the_package_is_the_same_as_itself),
+		cmocka_unit_test(what_says_nothing_about_the_package_is_never_a_regression),
+		cmocka_unit_test(from_pass_to_anything_that_ended_badly_is_a_regression),
+		cmocka_unit_test(worse_is_fail_below_kill_below_crash),
+		cmocka_unit_test(another_reason_or_phase_of_one_status_is_a_change),
+		cmocka_unit_test(a_package_of_one_side_only_is_new_or_gone),
+		cmocka_unit_test(verdicts_go_to_text_and_back),
+		cmocka_unit_test(verdicts_stand_in_a_total_order_regressed_first_same_last),
+		cmocka_unit_test(a_run_is_valid_below_one_percent_of_lost_jobs_and_void_from_ten),
+		cmocka_unit_test(what_is_lost_is_our_trouble_and_what_never_ended_not_policy),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
