@@ -17,6 +17,8 @@ const char *const schema_views[] = {
 	"  (SELECT count(DISTINCT j.package) FROM job j WHERE j.run = r.id) AS packages"
 	" FROM run r;",
 
+	"CREATE VIEW v_variant AS SELECT v.run, v.number, v.name AS variant, v.layers, v.env FROM variant v;",
+
 	"CREATE VIEW v_job AS SELECT"
 	"  j.id AS job, j.run, r.suite, p.name AS package, j.version, v.name AS variant, v.number AS variant_number, j.state,"
 	"  a.id AS attempt, a.number AS attempts, a.started_ms, a.ended_ms,"
@@ -49,6 +51,11 @@ const char *const schema_views[] = {
 	"  lower(nullif(hex(f.log_sha256), '')) AS log_sha256, f.store_bytes, f.store_files, f.upper_bytes"
 	" FROM phase f JOIN run r ON r.id = f.run JOIN package p ON p.id = f.package"
 	"  LEFT JOIN variant v ON v.run = f.run AND v.number = f.variant;",
+
+	"CREATE VIEW v_attempt_phase AS SELECT"
+	"  j.run, j.id AS job, a.id AS attempt, a.number AS attempt_number, ap.ordinal, ap.phase AS phase_id, f.name AS phase,"
+	"  f.variant IS NULL AS shared"
+	" FROM attempt_phase ap JOIN attempt a ON a.id = ap.attempt JOIN job j ON j.id = a.job JOIN phase f ON f.id = ap.phase;",
 
 	"CREATE VIEW v_store AS SELECT"
 	"  s.name AS store, g.id AS generation, g.parent, g.id = s.current AS current, g.made_by, g.made_ms,"
@@ -88,6 +95,10 @@ const char *const schema_views[] = {
 	"  n.name, l.digest AS layer, l.entries, l.bytes, coalesce(n.made_ms, l.made_ms) AS made_ms, coalesce(n.source, l.source) AS source,"
 	"  (SELECT count(*) FROM generation_layer gl WHERE gl.layer = l.id) AS generations"
 	" FROM layer l LEFT JOIN layer_name n ON n.layer = l.id;",
+
+	"CREATE VIEW v_segment AS SELECT"
+	"  s.number AS segment, s.bytes, (SELECT count(*) FROM frame f WHERE f.segment = s.number) AS frames"
+	" FROM segment s;",
 	NULL,
 };
 /* clang-format on */
