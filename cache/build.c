@@ -264,7 +264,7 @@ int build_settle(struct build *b, struct cache_layer *out, struct err *e)
 	cache_step("layer built");
 	if (!faccessat(c->layers_fd, out->id, F_OK, AT_SYMLINK_NOFOLLOW)) {
 		out->existed = true;
-		return 0;
+		return fsync(c->layers_fd) ? err_sys(e, "sync layers") : 0;
 	}
 	/* One call for all of it: an fsync per file costs a journal commit each. */
 	if (syncfs(b->root))

@@ -1,0 +1,102 @@
+#include "cache/content.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define CONTENT_BUFFER ((size_t)128 << 10)
+
+int content_open(struct content_reader *r, struct err *e)
+{
+	*r = (struct content_reader){0};
+	if (hash_open(&r->sha256, "SHA256"))
+		return err_set(e, ERR_SYS, "libcrypto has no SHA-256");
+	r->mine = own_alloc(CONTENT_BUFFER);
+	r->theirs = own_alloc(CONTENT_BUFFER);
+	return 0;
+}
+
+void content_close(struct content_reader *r)
+{
+	hash_close(&r->sha256);
+	free(r->mine);
+	free(r->theirs);
+}
+
+/* Up to n bytes, fewer only at the end of the file. */
+static ssize_t content_fill(int fd, char *p, size_t n)
+{
+	size_t got = 0;
+	while (got < n) {
+		ssize_t r = read(fd, p + got, n - got);
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return -1;
+		if (!r)
+			break;
+		got += (size_t)r;
+	}
+	return (ssize_t)got;
+}
+
+static bool content_unchanged(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+	       a->st_mode == b->st_mode && a->st_uid == b->st_uid;
+}
+
+static int content_loop(struct content_reader *r, int fd, struct hash *other, int lower_fd,
+			struct text *keep, struct content *out, uint64_t *size, struct err *e)
+{
+	for (;;) {
+		ssize_t n = content_fill(fd, r->mine, CONTENT_BUFFER);
+		if (n < 0)
+			return err_sys(e, "read");
+		*size += (uint64_t)n;
+		hash_add(&r->sha256, r->mine, (size_t)n);
+		if (other)
+			hash_add(other, r->mine, (size_t)n);
+		if (keep)
+			text_put(keep, r->mine, (size_t)n);
+		if (out->same) {
+			ssize_t m = content_fill(lower_fd, r->theirs, CONTENT_BUFFER);
+			if (m < 0)
+				return err_sys(e, "read the store's file");
+			out->same = m == n && !memcmp(r->mine, r->theirs, (size_t)n);
+		}
+		if ((size_t)n < CONTENT_BUFFER)
+			return 0;
+	}
+}
+
+int content_read(struct content_reader *r, int fd, const struct stat *st, const char *algo,
+		 int lower_fd, bool keep, struct content *out, struct err *e)
+{
+	struct stat before, after;
+	struct hash other = {0};
+	uint64_t size = 0;
+	auto_text struct text bytes = TEXT_INIT;
+	*out = (struct content){.same = lower_fd >= 0};
+	if (fstat(fd, &before))
+		return err_sys(e, "stat");
+	if (!content_unchanged(st, &before))
+		return 0;
+	if (algo && hash_open(&other, algo))
+		return err_set(e, ERR_SYS, "libcrypto has no %s", algo);
+	int rc = content_loop(r, fd, algo ? &other : NULL, lower_fd, keep ? &bytes : NULL, out,
+			      &size, e);
+	hash_id(&r->sha256, out->sha256);
+	if (algo)
+		hash_hex(&other, out->other);
+	hash_close(&other);
+	if (rc)
+		return -1;
+	if (fstat(fd, &after))
+		return err_sys(e, "stat");
+	if (size != (uint64_t)st->st_size || !content_unchanged(st, &after))
+		return 0;
+	out->kept = keep;
+	out->bytes = keep ? text_take(&bytes) : NULL;
+	return 1;
+}

@@ -1,0 +1,122 @@
+#include "cache/harvest.h"
+#include "cache/judge.h"
+#include "cache/rules.h"
+
+#include <string.h>
+
+static int harvest_item(void *arg, struct tree_item *it, struct err *e)
+{
+	struct harvest *h = arg;
+	if (h->n == h->cap) {
+		h->cap = h->cap ? 2 * h->cap : 64;
+		h->v = own_grow(h->v, h->cap, sizeof(*h->v));
+	}
+	struct harvest_item *x = &h->v[h->n];
+	*x = (struct harvest_item){.above = it->above};
+	x->x = (struct cache_entry){
+		.path = own_dup(it->path),
+		.type = judge_type(it->st.st_mode),
+		.mode = 0755,
+		.mtime_s = it->st.st_mtim.tv_sec,
+		.mtime_ns = (uint32_t)it->st.st_mtim.tv_nsec,
+	};
+	it->tag = h->n++;
+	const struct harvest_item *above = it->above == TREE_ROOT ? NULL : &h->v[it->above];
+	if (x->x.type == 'd')
+		x->x.mtime_s = x->x.mtime_ns = 0;
+	else if (it->above != TREE_ROOT)
+		h->v[it->above].filled = true;
+	if (!judge_entry(h, it, x, above, e))
+		return 0;
+	/* What refused everything is the last that is told. */
+	x->x.change = CACHE_REFUSED;
+	x->x.type = '?';
+	x->wanted = false;
+	free(x->x.reason);
+	x->x.reason = own_dup(e->text);
+	return -1;
+}
+
+/* Children stand behind their directory: backwards, what is wanted makes what is above it wanted,
+ * and a directory that is made for its content only is an addition then. A rule that rejects an
+ * empty directory has nothing else it could be about. */
+static int harvest_directories(struct harvest *h, struct err *e)
+{
+	for (size_t i = h->n; i--;) {
+		struct harvest_item *x = &h->v[i];
+		struct harvest_item *above = x->above == TREE_ROOT ? NULL : &h->v[x->above];
+		bool unmade = x->x.type == 'd' && x->x.change == CACHE_DROPPED;
+		if (unmade && x->wanted)
+			x->x.change = CACHE_ADDED;
+		else if (unmade && !x->filled &&
+			 rules_find(h->how->rules, h->how->n_rules, x->x.path) == CACHE_REJECT)
+			return err_set(e, ERR_HOSTILE, "%.300s: a rule allows nothing new there",
+				       x->x.path);
+		if (above && (x->filled || x->x.type != 'd'))
+			above->filled = true;
+		if (above && x->wanted)
+			above->wanted = true;
+	}
+	return 0;
+}
+
+int harvest_run(struct harvest *h, const struct cache_harvest *how, struct err *e)
+{
+	const struct tree_bounds bounds = {
+		.max_entries = how->max_entries ? how->max_entries : 1000000,
+		.max_depth = how->max_depth ? how->max_depth : 256,
+	};
+	*h = (struct harvest){.how = how};
+	if (content_open(&h->reader, e))
+		return -1;
+	h->all = own_calloc(how->n_lowers + 1, sizeof(*h->all));
+	for (size_t i = 0; i < how->n_lowers; i++)
+		h->all[i] = (unsigned short)i;
+	if (tree_walk(how->upper_fd, &bounds, harvest_item, h, e))
+		return -1;
+	return harvest_directories(h, e);
+}
+
+static void harvest_count(struct cache_counts *n, const struct harvest_item *x)
+{
+	uint64_t *const by[] = {
+		[CACHE_ADDED] = &n->added,     [CACHE_REPLACED] = &n->replaced,
+		[CACHE_MERGED] = &n->merged,   [CACHE_IDENTICAL] = &n->identical,
+		[CACHE_DROPPED] = &n->dropped, [CACHE_CONFLICT] = &n->conflicts,
+		[CACHE_DELETED] = &n->deleted, [CACHE_REFUSED] = &n->refused,
+	};
+	++*by[x->x.change];
+	if (x->wanted && x->x.type == 'f')
+		n->bytes += x->x.size;
+}
+
+void harvest_take(struct harvest *h, struct cache_published *out)
+{
+	out->entries = own_calloc(h->n + 1, sizeof(*out->entries));
+	for (size_t i = 0; i < h->n; i++) {
+		struct harvest_item *x = &h->v[i];
+		if (x->x.type == 'd' && x->x.change == CACHE_IDENTICAL)
+			continue;
+		harvest_count(&out->counts, x);
+		out->entries[out->n_entries++] = x->x;
+		x->taken = true;
+	}
+}
+
+void harvest_fini(struct harvest *h)
+{
+	for (size_t i = 0; i < h->n; i++) {
+		struct harvest_item *x = &h->v[i];
+		free(x->bytes);
+		free(x->lowers);
+		if (x->taken)
+			continue;
+		free(x->x.path);
+		free(x->x.target);
+		free(x->x.reason);
+	}
+	free(h->v);
+	free(h->all);
+	content_close(&h->reader);
+	*h = (struct harvest){0};
+}

@@ -1,0 +1,41 @@
+/* From a frozen upper to a list of judged changes. Nothing is written. One thread at a time. */
+#pragma once
+#include "cache/cache.h"
+#include "cache/content.h"
+#include "cache/tree.h"
+
+/* The segment's own records are kept here: nobody else may use the name. */
+#define HARVEST_OURS ".assay"
+
+struct harvest_item {
+	struct cache_entry x;
+	size_t above;  /* the directory it is in; TREE_ROOT: the store's root */
+	bool wanted;   /* goes into the new layer; of a directory: what is wanted lies in it */
+	bool taken;    /* x is in a cache_published */
+	bool may_link; /* the upper's own file can be the layer's */
+	char *bytes;   /* content that is at hand: merged (may_link is false then), or small */
+	dev_t dev;
+	ino_t ino;
+	/* directories: */
+	unsigned short *lowers; /* of how->lower_fds, those that have it, uppermost first */
+	size_t n_lowers;
+	bool hidden; /* the store has something else at this path: nothing below can be shared */
+	bool filled; /* something that is no directory lies in it */
+};
+
+struct harvest {
+	const struct cache_harvest *how;
+	struct harvest_item *v; /* bytewise order by path */
+	size_t n, cap;
+	uint64_t bytes, kept; /* read so far; of them held in memory */
+	struct content_reader reader;
+	unsigned short *all;
+};
+
+/* harvest_run(h, how, e): 0, or -1; ERR_HOSTILE refuses all of it, h then holds what was seen. The
+ * caller calls harvest_fini. */
+int harvest_run(struct harvest *h, const struct cache_harvest *how, struct err *e) must_check;
+void harvest_fini(struct harvest *h);
+/* harvest_take(h, out): the entries and counts to the caller, who owns them; h->v[i].x is still
+ * readable until they are freed. */
+void harvest_take(struct harvest *h, struct cache_published *out);

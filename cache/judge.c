@@ -1,0 +1,411 @@
+/* Every entry of the upper gets one of the words of enum cache_change. The order of the questions:
+ * is the name ours, does it only hide something, does a rule drop or reject it, is it of a kind
+ * that may be shared, what does the store have there, what does the rule say about that. */
+#include "cache/judge.h"
+#include "cache/lower.h"
+#include "cache/npm.h"
+#include "cache/rules.h"
+#include "base/dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+/* Small files are read once: so many bytes of them wait in memory for the segment. */
+#define JUDGE_SMALL ((uint64_t)64 << 10)
+#define JUDGE_KEPT ((uint64_t)8 << 20)
+
+/* One entry while it is judged. */
+struct judge {
+	struct harvest *h;
+	struct tree_item *it;
+	struct harvest_item *x;
+	const struct harvest_item *above; /* NULL: the root */
+	enum cache_do rule;
+};
+
+static int judge_is(struct judge *c, enum cache_change change)
+{
+	c->x->x.change = change;
+	c->x->wanted = change == CACHE_ADDED || change == CACHE_REPLACED || change == CACHE_MERGED;
+	return 0;
+}
+
+static int judge_refuse(struct judge *c, const char *why)
+{
+	c->x->x.type = '?';
+	c->x->x.reason = own_dup(why);
+	return judge_is(c, CACHE_REFUSED);
+}
+
+static int judge_conflict(struct judge *c, const char *why)
+{
+	c->x->x.reason = own_dup(why);
+	return judge_is(c, CACHE_CONFLICT);
+}
+
+static int judge_hostile(struct judge *c, struct err *e, const char *why)
+{
+	return err_set(e, ERR_HOSTILE, "%.300s: %s", c->it->path, why);
+}
+
+/* ---- extended attributes ---- */
+
+/* The value of overlay.<name> in the namespace this mount used; the other one is only bytes a job
+ * wrote. -1: not set. */
+static ssize_t judge_overlay_xattr(const struct judge *c, int fd, const char *name, char *value,
+				   size_t n)
+{
+	char full[64];
+	snprintf(full, sizeof(full), "%s.overlay.%s", c->h->how->userxattr ? "user" : "trusted",
+		 name);
+	return fgetxattr(fd, full, value, n);
+}
+
+static bool judge_has_overlay(const struct judge *c, int fd, const char *name)
+{
+	return judge_overlay_xattr(c, fd, name, NULL, 0) >= 0;
+}
+
+/* Attributes that are not the system's own would travel with a linked file: true where there are
+ * any. */
+static bool judge_foreign_xattrs(int fd)
+{
+	char names[4096];
+	ssize_t n = flistxattr(fd, names, sizeof(names));
+	if (n < 0)
+		return errno != ENOTSUP;
+	for (const char *p = names; p < names + n; p += strlen(p) + 1)
+		if (strcmp(p, "security.selinux"))
+			return true;
+	return false;
+}
+
+/* ---- directories ---- */
+
+static const unsigned short *judge_lowers(const struct judge *c, size_t *n)
+{
+	*n = c->above ? c->above->n_lowers : c->h->how->n_lowers;
+	return c->above ? c->above->lowers : c->h->all;
+}
+
+/* A directory where the store shows something else, or below such a place. */
+static int judge_hidden_dir(struct judge *c, struct err *e)
+{
+	if (c->rule == CACHE_REJECT)
+		return judge_hostile(c, e, "a rule allows no change there");
+	if (c->rule == CACHE_DROP || c->rule == CACHE_KEEP)
+		return judge_is(c, CACHE_DROPPED);
+	return judge_conflict(c, "the store has no directory there");
+}
+
+static int judge_dir(struct judge *c, struct err *e)
+{
+	size_t n;
+	char value[4];
+	const unsigned short *lowers = judge_lowers(c, &n);
+	c->it->skip = true;
+	if (c->it->elsewhere)
+		return judge_refuse(c, "another file system is mounted there");
+	if ((c->it->st.st_mode & 0500) != 0500)
+		return judge_refuse(c, "a directory its owner may not read");
+	auto_fd int fd = tree_open(c->it->dirfd, c->it->name, O_RDONLY | O_DIRECTORY);
+	if (fd < 0 && (errno == EACCES || errno == EXDEV))
+		return judge_refuse(c, "a directory we may not read");
+	if (fd < 0)
+		return err_sys(e, "open directory %s", c->it->path);
+	if (judge_has_overlay(c, fd, "redirect"))
+		return judge_refuse(c, "a directory that shows another one's content");
+	ssize_t opaque = judge_overlay_xattr(c, fd, "opaque", value, sizeof(value));
+	c->it->skip = false;
+	c->x->hidden = c->above && c->above->hidden;
+	if (!c->x->hidden && lower_dirs(c->h->how, lowers, n, c->it->path, c->x, e))
+		return -1;
+	if (c->x->hidden)
+		return judge_hidden_dir(c, e);
+	/* One that a rule drops or rejects is made only for what is wanted in it:
+	 * harvest_directories(). */
+	if (!c->x->n_lowers)
+		return judge_is(c, c->rule == CACHE_DROP || c->rule == CACHE_REJECT ? CACHE_DROPPED
+										    : CACHE_ADDED);
+	return judge_is(c, opaque == 1 && *value == 'y' ? CACHE_DELETED : CACHE_IDENTICAL);
+}
+
+/* ---- what the rule says where the store has something ---- */
+
+static bool judge_newer(const struct stat *mine, const struct stat *theirs)
+{
+	return mine->st_mtim.tv_sec != theirs->st_mtim.tv_sec
+		       ? mine->st_mtim.tv_sec > theirs->st_mtim.tv_sec
+		       : mine->st_mtim.tv_nsec > theirs->st_mtim.tv_nsec;
+}
+
+/* The store has other bytes, or another target, there. */
+static int judge_differs(struct judge *c, const struct lower *l, const char *why, struct err *e)
+{
+	switch (c->rule) {
+	case CACHE_KEEP:
+		return judge_is(c, CACHE_DROPPED);
+	case CACHE_NEWEST:
+		return judge_is(c,
+				judge_newer(&c->it->st, &l->st) ? CACHE_REPLACED : CACHE_DROPPED);
+	case CACHE_REJECT:
+		return judge_hostile(c, e, "a rule allows no change there");
+	case CACHE_SAME:
+	case CACHE_CONTENT_HASH:
+	case CACHE_UNION_LINES:
+	case CACHE_DROP:
+		break;
+	}
+	return judge_conflict(c, why);
+}
+
+static int judge_is_new(struct judge *c, struct err *e)
+{
+	if (c->rule == CACHE_REJECT)
+		return judge_hostile(c, e, "a rule allows nothing new there");
+	return judge_is(c, CACHE_ADDED);
+}
+
+/* ---- links ---- */
+
+/* A link stays in the store if it only goes up first, no higher than the root, and down after that:
+ * what it passes on the way down can't lead higher either, for those links are checked too. */
+static bool judge_link_stays(const char *target, unsigned depth)
+{
+	bool down = false;
+	if (target[0] == '/')
+		return false;
+	for (const char *p = target; *p;) {
+		size_t n = strcspn(p, "/");
+		bool up = n == 2 && p[0] == '.' && p[1] == '.';
+		if (up && (down || --depth < 1))
+			return false;
+		down |= !up && n && !(n == 1 && *p == '.');
+		p += n + (p[n] == '/');
+	}
+	return true;
+}
+
+static int judge_link(struct judge *c, const struct lower *l, struct err *e)
+{
+	char mine[4096], theirs[4096];
+	ssize_t n = readlinkat(c->it->dirfd, c->it->name, mine, sizeof(mine) - 1), m = -1;
+	if (n < 0)
+		return err_sys(e, "read link %s", c->it->path);
+	mine[n] = '\0';
+	c->x->x.target = own_dup(mine);
+	c->x->x.mode = 0777;
+	c->x->x.size = (uint64_t)n;
+	if (c->rule == CACHE_UNION_LINES || c->rule == CACHE_CONTENT_HASH)
+		return judge_refuse(c, "a link where a rule wants a file");
+	if (!judge_link_stays(mine, c->it->depth))
+		return judge_refuse(c, "a link that leads out of the store");
+	if (!l->found)
+		return judge_is_new(c, e);
+	if (S_ISLNK(l->st.st_mode))
+		m = readlinkat(l->fd, "", theirs, sizeof(theirs));
+	if (m == n && !memcmp(mine, theirs, (size_t)n))
+		return judge_is(c, CACHE_IDENTICAL);
+	return judge_differs(c, l,
+			     m < 0 ? "the store has no link there"
+				   : "the store's link has another target",
+			     e);
+}
+
+/* ---- files ---- */
+
+static const char *judge_file_reason(const struct judge *c, int fd)
+{
+	const struct stat *st = &c->it->st;
+	if (st->st_mode & (S_ISUID | S_ISGID))
+		return "a set-id file";
+	if (judge_has_overlay(c, fd, "metacopy") || judge_has_overlay(c, fd, "redirect"))
+		return "a file without its content";
+	if (fgetxattr(fd, "security.capability", NULL, 0) >= 0)
+		return "a file with capabilities";
+	return NULL;
+}
+
+static int judge_merge(struct judge *c, const struct lower *l, struct content *mine, struct err *e)
+{
+	auto_text struct text old = TEXT_INIT, merged = TEXT_INIT;
+	struct text new = {.p = mine->bytes, .n = c->x->x.size};
+	bool file = l->found && S_ISREG(l->st.st_mode);
+	if (l->found && !file)
+		return judge_conflict(c, "the store has no file there");
+	if (file) {
+		auto_fd int fd = lower_read(l, e);
+		if (fd < 0 || dir_read_fd(fd, NPM_BUCKET_MAX, &old, e))
+			return err_add(e, "%s", c->it->path);
+	}
+	if (!npm_union(c->it->path, file ? &old : NULL, &new, &merged))
+		return judge_refuse(c, "no line of it is valid");
+	if (file && merged.n == old.n && !memcmp(merged.p, old.p, old.n))
+		return judge_is(c, CACHE_IDENTICAL);
+	if (merged.n != new.n || memcmp(merged.p, new.p, new.n)) {
+		c->x->may_link = false;
+		c->x->x.size = merged.n;
+		cache_digest(merged.p, merged.n, c->x->x.sha256);
+		free(mine->bytes);
+		mine->bytes = text_take(&merged);
+	}
+	return judge_is(c, file ? CACHE_MERGED : CACHE_ADDED);
+}
+
+static int judge_judge_file(struct judge *c, const struct lower *l, struct content *mine,
+			    const char *wanted_hash, struct err *e)
+{
+	if (*wanted_hash && strcmp(wanted_hash, mine->other))
+		return judge_hostile(c, e, "its bytes do not have the digest its name says");
+	if (mine->same)
+		return judge_is(c, CACHE_IDENTICAL);
+	if (c->rule == CACHE_UNION_LINES)
+		return judge_merge(c, l, mine, e);
+	if (!l->found)
+		return judge_is_new(c, e);
+	if (!S_ISREG(l->st.st_mode))
+		return S_ISDIR(l->st.st_mode) && c->rule != CACHE_REJECT
+			       ? judge_conflict(c, "the store has a directory there")
+			       : judge_differs(c, l, "the store has no file there", e);
+	return judge_differs(c, l, "the store has other bytes there", e);
+}
+
+/* Which of a file's bytes stay in memory: buckets for merging, and small ones for the segment. */
+static bool judge_keeps(const struct judge *c)
+{
+	uint64_t size = (uint64_t)c->it->st.st_size;
+	return c->rule == CACHE_UNION_LINES ||
+	       (size <= JUDGE_SMALL && c->h->kept + size <= JUDGE_KEPT);
+}
+
+static int judge_read_file(struct judge *c, const struct lower *l, int fd, struct err *e)
+{
+	char hex[NPM_HEX] = "";
+	const char *algo = NULL;
+	struct content mine;
+	auto_fd int lower_fd = -1;
+	if (c->rule == CACHE_CONTENT_HASH && npm_content_name(c->it->path, &algo, hex))
+		return judge_hostile(c, e, "its name is not a digest we trust");
+	if (l->found && S_ISREG(l->st.st_mode) && l->st.st_size == c->it->st.st_size &&
+	    (lower_fd = lower_read(l, e)) < 0)
+		return -1;
+	int got = content_read(&c->h->reader, fd, &c->it->st, algo, lower_fd, judge_keeps(c), &mine,
+			       e);
+	if (got < 0)
+		return err_add(e, "%s", c->it->path);
+	if (!got)
+		return judge_refuse(c, "it changed while it was read");
+	memcpy(c->x->x.sha256, mine.sha256, CACHE_ID);
+	int rc = judge_judge_file(c, l, &mine, hex, e);
+	if (!rc && c->x->wanted && mine.kept) {
+		c->x->bytes = give(mine.bytes);
+		c->h->kept += c->x->x.size;
+	}
+	free(mine.bytes);
+	return rc;
+}
+
+static int judge_file(struct judge *c, const struct lower *l, struct err *e)
+{
+	const struct cache_harvest *how = c->h->how;
+	const struct stat *st = &c->it->st;
+	uint64_t max_file = how->max_file ? how->max_file : (uint64_t)4 << 30;
+	uint64_t max_bytes = how->max_bytes ? how->max_bytes : (uint64_t)16 << 30;
+	c->x->x.mode = st->st_mode & 0111 ? 0755 : 0644;
+	c->x->x.size = (uint64_t)st->st_size;
+	if (c->x->x.size > max_file)
+		return judge_refuse(c, "a file larger than allowed");
+	if (c->rule == CACHE_UNION_LINES && c->x->x.size > NPM_BUCKET_MAX)
+		return judge_refuse(c, "a list of lines larger than allowed");
+	if (!(st->st_mode & 0400))
+		return judge_refuse(c, "a file its owner may not read");
+	auto_fd int fd =
+		tree_open(c->it->dirfd, c->it->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 && (errno == EACCES || errno == EPERM || errno == EXDEV))
+		return judge_refuse(c, "a file we may not read");
+	if (fd < 0)
+		return err_sys(e, "open %s", c->it->path);
+	const char *reason = judge_file_reason(c, fd);
+	if (reason)
+		return judge_refuse(c, reason);
+	c->h->bytes += c->x->x.size;
+	if (c->h->bytes > max_bytes)
+		return err_set(e, ERR_HOSTILE, "more than %llu bytes",
+			       (unsigned long long)max_bytes);
+	/* A second name of it may lie anywhere in the upper: its mode is not ours to change. */
+	c->x->may_link = st->st_nlink == 1 && st->st_uid == geteuid() && !judge_foreign_xattrs(fd);
+	c->x->dev = st->st_dev;
+	c->x->ino = st->st_ino;
+	return judge_read_file(c, l, fd, e);
+}
+
+/* ---- one entry ---- */
+
+static bool judge_is_ours(const char *path)
+{
+	size_t n = strlen(HARVEST_OURS);
+	return !strncmp(path, HARVEST_OURS, n) && (!path[n] || path[n] == '/');
+}
+
+static const char *judge_kind_reason(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG:
+	case S_IFLNK:
+		return NULL;
+	case S_IFIFO:
+		return "a fifo";
+	case S_IFSOCK:
+		return "a socket";
+	case S_IFCHR:
+	case S_IFBLK:
+		return "a device";
+	default:
+		return "of an unknown kind";
+	}
+}
+
+static int judge_leaf(struct judge *c, struct err *e)
+{
+	struct lower l;
+	size_t n;
+	const unsigned short *lowers = judge_lowers(c, &n);
+	const char *reason = judge_kind_reason(c->it->st.st_mode);
+	if (c->rule == CACHE_DROP)
+		return judge_is(c, CACHE_DROPPED);
+	if (reason && c->rule == CACHE_REJECT)
+		return judge_hostile(c, e, reason);
+	if (reason)
+		return judge_refuse(c, reason);
+	if (c->above && c->above->hidden)
+		return judge_conflict(c, "the store has no directory above it");
+	if (lower_find(c->h->how, lowers, n, c->it->path, &l, e))
+		return -1;
+	int rc = S_ISLNK(c->it->st.st_mode) ? judge_link(c, &l, e) : judge_file(c, &l, e);
+	own_close(&l.fd);
+	return rc;
+}
+
+char judge_type(mode_t mode)
+{
+	return S_ISREG(mode) ? 'f' : S_ISDIR(mode) ? 'd' : S_ISLNK(mode) ? 'l' : '?';
+}
+
+int judge_entry(struct harvest *h, struct tree_item *it, struct harvest_item *x,
+		const struct harvest_item *above, struct err *e)
+{
+	const struct stat *st = &it->st;
+	struct judge of = {.h = h, .it = it, .x = x, .above = above}, *c = &of;
+	if (judge_is_ours(c->it->path)) {
+		c->it->skip = true;
+		return judge_refuse(c, "a name that is kept for assay itself");
+	}
+	if (S_ISCHR(st->st_mode) && st->st_rdev == 0)
+		return judge_is(c, CACHE_DELETED);
+	c->rule = rules_find(c->h->how->rules, c->h->how->n_rules, c->it->path);
+	if (S_ISDIR(st->st_mode))
+		return judge_dir(c, e);
+	return judge_leaf(c, e);
+}

@@ -1,0 +1,195 @@
+/* Harvest, layer, frame, in the order that makes a kill at any point leave nothing but what
+ * cache_open() removes: the tree below tmp/, the frame past the committed end, both durable, then
+ * the layer's name; the caller's commit makes it count. */
+#include "cache/build.h"
+#include "cache/harvest.h"
+#include "cache/record.h"
+#include "cache/segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+struct publish {
+	struct cache *c;
+	const struct cache_harvest *how;
+	struct cache_published *out;
+	struct harvest h;
+	struct build b;
+	struct tree_at upper;
+};
+
+/* The upper's file read once more, to be written: its bytes must be those that were judged. */
+static int publish_copy(struct publish *p, const struct harvest_item *x, int dir, const char *name,
+			struct err *e)
+{
+	struct build_meta m = {x->x.mode, x->x.mtime_s, x->x.mtime_ns};
+	char id[CACHE_ID];
+	uint64_t size;
+	auto_fd int fd = tree_open(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return err_sys(e, "open %s", x->x.path);
+	int rc = build_copy(&p->b, x->x.path, fd, x->x.size, &m, &size, id, e);
+	if ((rc && e->kind == ERR_LIMIT) || (!rc && strcmp(id, x->x.sha256)))
+		return err_set(e, ERR_HOSTILE, "%s changed while it was harvested", x->x.path);
+	return rc;
+}
+
+static int publish_file(struct publish *p, const struct harvest_item *x, struct err *e)
+{
+	struct build_meta m = {x->x.mode, x->x.mtime_s, x->x.mtime_ns};
+	const struct stat st = {.st_dev = x->dev, .st_ino = x->ino, .st_size = (off_t)x->x.size};
+	const char *name;
+	if (!x->may_link && x->bytes)
+		return build_bytes(&p->b, x->x.path, x->bytes, x->x.size, &m, e);
+	int dir = tree_at(&p->upper, x->x.path, &name);
+	if (dir < 0)
+		return err_sys(e, "open the directory of %s", x->x.path);
+	int linked = x->may_link ? build_link(&p->b, x->x.path, dir, name, &st, x->x.mode, e) : 0;
+	return linked ? (linked < 0 ? -1 : 0) : publish_copy(p, x, dir, name, e);
+}
+
+static int publish_item(struct publish *p, const struct harvest_item *x, struct err *e)
+{
+	struct build_meta m = {x->x.mode, x->x.mtime_s, x->x.mtime_ns};
+	struct list_entry line = {
+		.type = x->x.type,
+		.mode = x->x.mode,
+		.mtime_s = x->x.mtime_s,
+		.mtime_ns = x->x.mtime_ns,
+		.size = x->x.size,
+		.path = x->x.path,
+		.path_n = strlen(x->x.path),
+		.end = x->x.type == 'f'   ? x->x.sha256
+		       : x->x.type == 'l' ? x->x.target
+					  : "-",
+	};
+	int rc;
+	line.end_n = strlen(line.end);
+	if (x->x.type == 'd')
+		rc = build_dir(&p->b, x->x.path, e);
+	else if (x->x.type == 'l')
+		rc = build_symlink(&p->b, x->x.path, x->x.target, &m, e);
+	else
+		rc = publish_file(p, x, e);
+	return rc ? -1 : list_add(&p->b.list, &line, e);
+}
+
+static int publish_tree(struct publish *p, struct err *e)
+{
+	for (size_t i = 0; i < p->h.n; i++)
+		if (p->h.v[i].wanted && publish_item(p, &p->h.v[i], e))
+			return -1;
+	return build_name(&p->b, &p->out->layer, e);
+}
+
+static int publish_record(struct publish *p, struct segment *s, struct err *e)
+{
+	auto_text struct text t = TEXT_INIT;
+	auto_free char *path = own_fmt("%s/%s.json", HARVEST_OURS, p->out->layer.id);
+	record_write(&t, p->how, p->out);
+	const struct cache_entry x = {.path = path, .type = 'f', .mode = 0644, .size = t.n};
+	return segment_add(s, &x, e) ? -1 : segment_data(s, t.p, t.n, e);
+}
+
+/* A file's bytes from the layer that was just built, or from memory. */
+static int publish_content(struct publish *p, struct segment *s, const struct harvest_item *x,
+			   struct err *e)
+{
+	uint64_t left = x->x.size;
+	if (x->bytes)
+		return segment_data(s, x->bytes, x->x.size, e);
+	auto_fd int fd = tree_open(p->b.root, x->x.path, O_RDONLY | O_NOFOLLOW);
+	if (fd < 0)
+		return err_sys(e, "open %s", x->x.path);
+	while (left) {
+		ssize_t n = read(fd, p->b.buffer, left < BUILD_BUFFER ? left : BUILD_BUFFER);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(e, "read %s", x->x.path);
+		if (!n)
+			return err_set(e, ERR_HOSTILE, "%s changed while it was harvested",
+				       x->x.path);
+		if (segment_data(s, p->b.buffer, (size_t)n, e))
+			return -1;
+		left -= (uint64_t)n;
+	}
+	return 0;
+}
+
+static int publish_frame(struct publish *p, struct segment *s, struct err *e)
+{
+	if (publish_record(p, s, e))
+		return -1;
+	for (size_t i = 0; i < p->h.n; i++) {
+		const struct harvest_item *x = &p->h.v[i];
+		if (x->wanted &&
+		    (segment_add(s, &x->x, e) || (x->x.type == 'f' && publish_content(p, s, x, e))))
+			return -1;
+	}
+	return segment_end(s, p->out, e);
+}
+
+static int publish_all(struct publish *p, struct err *e)
+{
+	struct segment s;
+	cache_step("harvested");
+	if (publish_tree(p, e) || segment_begin(&s, p->c, e))
+		return -1;
+	int rc = publish_frame(p, &s, e);
+	if (!rc)
+		rc = build_settle(&p->b, &p->out->layer, e);
+	if (!rc)
+		segment_keep(&s);
+	segment_drop(&s);
+	return rc;
+}
+
+static bool publish_anything(const struct harvest *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		if (h->v[i].wanted)
+			return true;
+	return false;
+}
+
+int cache_publish(struct cache *c, const struct cache_harvest *how, struct cache_published *out,
+		  struct err *e)
+{
+	struct publish p = {.c = c, .how = how, .out = out, .upper = TREE_AT(how->upper_fd)};
+	*out = (struct cache_published){.nothing = true};
+	if (cache_may_write(c, e))
+		return -1;
+	int rc = harvest_run(&p.h, how, e);
+	harvest_take(&p.h, out);
+	if (!rc && publish_anything(&p.h)) {
+		out->nothing = false;
+		rc = build_begin(&p.b, c, e);
+		if (!rc) {
+			rc = publish_all(&p, e);
+			build_drop(&p.b);
+		}
+	}
+	tree_at_fini(&p.upper);
+	harvest_fini(&p.h);
+	if (!rc)
+		return 0;
+	out->nothing = true;
+	out->layer = (struct cache_layer){0};
+	out->segment = 0;
+	out->frame_offset = out->frame_bytes = 0;
+	out->frame_sha256[0] = '\0';
+	return err_add(e, "publish %s", how->store ? how->store : "a store");
+}
+
+void cache_published_fini(struct cache_published *p)
+{
+	for (size_t i = 0; i < p->n_entries; i++) {
+		free(p->entries[i].path);
+		free(p->entries[i].target);
+		free(p->entries[i].reason);
+	}
+	free(p->entries);
+	*p = (struct cache_published){.nothing = true};
+}
