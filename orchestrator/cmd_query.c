@@ -99,6 +99,20 @@ static void cell_text(const struct db_cell *c, struct text *t)
 	}
 }
 
+/* A cell of a table is one line, and what is asked for is not to be lost: line ends are shown. */
+static char *cell_line(const struct db_cell *c)
+{
+	auto_text struct text raw = TEXT_INIT;
+	struct text line = TEXT_INIT;
+	cell_text(c, &raw);
+	for (const char *p = text_str(&raw); *p; p++)
+		if (*p == '\n')
+			text_add(&line, p[1] ? "↵" : "");
+		else
+			text_addc(&line, *p == '\r' ? ' ' : *p);
+	return text_take(&line);
+}
+
 /* A column of numbers stands at the right; what is NULL says nothing about it. */
 static bool column_of_numbers(const struct db_table *rows, size_t column)
 {
@@ -119,9 +133,8 @@ static struct table *query_table(const struct db_table *rows)
 		table_column(t, rows->columns[i],
 			     column_of_numbers(rows, i) ? TABLE_RIGHT : TABLE_LEFT);
 	for (size_t i = 0; i < rows->n_rows * rows->n_columns; i++) {
-		auto_text struct text cell = TEXT_INIT;
-		cell_text(&rows->cells[i], &cell);
-		table_cell(t, text_str(&cell));
+		auto_free char *line = cell_line(&rows->cells[i]);
+		table_cell(t, line);
 	}
 	return t;
 }

@@ -7,7 +7,7 @@
 const char report_style[] =
 	":root{color-scheme:light dark;--ground:#fff;--raised:#f6f7f9;--ink:#1b1f24;--soft:#57606a;--line:#d5dae0;--bad:#b3261e;--good:#1a7438;"
 	"--warn:#8a5a00;--info:#0b5cad;--dim:#57606a;--mark:#ffe9a8;--markink:#1b1f24}\n"
-	"@media (prefers-color-scheme:dark){:root{--ground:#101418;--raised:#181d23;--ink:#e4e8ed;--soft:#9aa5b1;--line:#2d353e;--bad:#ff8a80;"
+	"@media screen and (prefers-color-scheme:dark){:root{--ground:#101418;--raised:#181d23;--ink:#e4e8ed;--soft:#9aa5b1;--line:#2d353e;--bad:#ff8a80;"
 	"--good:#63d385;--warn:#e8b44a;--info:#82b8ff;--dim:#9aa5b1;--mark:#5a4500;--markink:#fff3d0}}\n"
 	"*{box-sizing:border-box}\n"
 	"html{background:var(--ground);color:var(--ink);font:16px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif;"
