@@ -102,7 +102,7 @@ static char *run_layers(struct db *d, const struct suite_variant *v)
 	auto_text struct text t = TEXT_INIT;
 	for (size_t i = 0; i < v->n_layers; i++) {
 		struct db_layer l = {0};
-		struct err e;
+		struct err e = ERR_INIT;
 		text_addf(&t, "%s%s", i ? " " : "", v->layers[i]);
 		if (db_layer_find(d, v->layers[i], &l, &e) > 0) {
 			text_addf(&t, "=%.12s", l.id);
@@ -208,7 +208,7 @@ static int run_suite(const struct run_args *a, const struct suite *s, struct sta
 		progress_init(&progress, run, s, plan->n_jobs);
 		int rc = engine_run(&conf, &outcome, e);
 		progress_fini(&progress);
-		struct err late;
+		struct err late = ERR_INIT; /* the first trouble is the one to tell */
 		const char *end = rc ? "aborted" : outcome.interrupted ? "interrupted" : "done";
 		if (db_run_end(st->db, run, end, clock_real_ms(), rc ? &late : e))
 			rc = -1;
