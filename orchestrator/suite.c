@@ -58,33 +58,26 @@ static char *source_tree(void)
 		return NULL;
 	*slash = '\0';
 	auto_free char *mark = own_fmt("%s/CMakeCache.txt", exe);
-	return access(mark, F_OK) ? NULL : own_fmt("%s/../../deploy", exe);
-}
-
-/* The suite's directory as the caller names it, so that messages do; "." where it has none. */
-static char *shown_dir(const struct doc *doc)
-{
-	const char *slash = strrchr(doc->name, '/');
-	if (!slash)
-		return own_dup(".");
-	return own_dup_n(doc->name, slash == doc->name ? 1 : (size_t)(slash - doc->name));
+	return access(mark, F_OK) ? NULL : own_fmt("%s/../../deploy/", exe);
 }
 
 static char *find_ecosystem(const struct doc_node *use, struct err *e)
 {
 	auto_text struct text tried = TEXT_INIT;
-	auto_free char *beside = shown_dir(use->doc), *source = source_tree(),
-		       *above = own_fmt("%s/..", beside);
-	const char *places[] = {beside, above, getenv("ASSAY_DATA"), source, ASSAY_DATADIR};
+	const char *name = use->doc->name, *slash = strrchr(name, '/'),
+		   *data = getenv("ASSAY_DATA");
+	auto_free char *beside = own_dup_n(name, slash ? (size_t)(slash - name) + 1 : 0);
+	auto_free char *above = own_fmt("%s../", beside), *source = source_tree();
+	auto_free char *given = data && *data ? own_fmt("%s/", data) : NULL;
+	const char *places[] = {beside, above, given, source, ASSAY_DATADIR "/"};
 	if (strchr(use->text, '/'))
-		return use->text[0] == '/' ? own_dup(use->text)
-					   : own_fmt("%s/%s", beside, use->text);
+		return doc_beside(use);
 	if (word_name(use, "ecosystem", 64, e))
 		return NULL;
 	for (size_t i = 0; i < countof(places); i++) {
-		if (!places[i] || !*places[i])
+		if (!places[i])
 			continue;
-		auto_free char *path = own_fmt("%s/ecosystems/%s.yaml", places[i], use->text);
+		auto_free char *path = own_fmt("%secosystems/%s.yaml", places[i], use->text);
 		if (!access(path, F_OK))
 			return give(path);
 		text_addf(&tried, "%s%s", tried.n ? ", " : "", path);
@@ -101,8 +94,8 @@ static int load_ecosystem(struct draft *d, struct text *digest, struct err *e)
 	auto_free char *path = find_ecosystem(use, e);
 	if (!path)
 		return -1;
-	if (access(path, R_OK))
-		return doc_bad(e, use, "ecosystem %s: %m", path);
+	if (word_file(use, "ecosystem", path, e))
+		return -1;
 	d->base = load_file(d, path, FORMAT_ECOSYSTEM, digest, e);
 	if (!d->base)
 		return -1;

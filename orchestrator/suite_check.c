@@ -6,48 +6,47 @@
 
 struct claim {
 	const char *what, *path;
-	const struct doc_node *at; /* NULL: the box's own */
+	const struct doc_node *at; /* NULL: the box's own, which nobody can move */
 };
 
 static int check_claim(const struct claim *c, const struct claim *others, size_t n, struct err *e)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct claim *o = &others[i];
-		if (!word_inside(c->path, o->path) && !word_inside(o->path, c->path))
-			continue;
 		if (!strcmp(c->path, o->path))
-			return doc_bad(e, c->at, "%s %s: there is %s already; take another path",
-				       c->what, c->path, o->what);
-		bool inner = word_inside(c->path, o->path);
-		/* the one inside is to blame, unless it is not the suite's */
-		const struct claim *in = inner || !o->at ? c : o, *out = in == c ? o : c;
-		return doc_bad(e, in->at, "%s %s is %s %s %s; neither may be in the other",
-			       in->what, in->path, inner || o->at ? "inside" : "around", out->what,
-			       out->path);
+			return doc_bad(e, c->at, "%s %s: that path belongs to %s %s; take another",
+				       c->what, c->path, o->at ? "another" : "the",
+				       o->at ? o->what : "box");
+		/* the one inside is to blame, unless it is the box's own */
+		bool inner = word_inside(c->path, o->path), outer = word_inside(o->path, c->path);
+		const struct claim *in = outer && o->at ? o : c, *out = in == c ? o : c;
+		if (inner || outer)
+			return doc_bad(e, in->at, "%s %s is %s %s %s; neither may be in the other",
+				       in->what, in->path, inner || o->at ? "inside" : "around",
+				       out->what, out->path);
 	}
 	return 0;
 }
 
-/* No path of a mount or store is another's or inside another's. Sorting would be faster; there are
- * at most 2000 of them. */
+/* No path of a mount or store is another's or inside another's. There are at most 2000 of them. */
 static int check_paths(const struct draft *d, struct err *e)
 {
-	static const struct claim own[] = {{"the box's own", "/proc", NULL},
-					   {"the box's own", "/sys", NULL},
-					   {"the box's own", "/dev", NULL},
-					   {"the box's own", "/input", NULL}};
 	const struct suite *s = d->suite;
-	auto_free struct claim *claims =
-		own_calloc(countof(own) + s->n_mounts + s->n_stores, sizeof(*claims));
-	size_t n = countof(own);
-	memcpy(claims, own, sizeof(own));
-	for (size_t i = 0; i < s->n_mounts + s->n_stores; i++) {
-		bool mount = i < s->n_mounts;
-		size_t k = mount ? i : i - s->n_mounts;
-		const struct draft_at *at = mount ? &d->mount_at[k] : &d->store_at[k];
-		struct claim c = {mount ? "mount" : "store",
-				  mount ? s->mounts[k].path : s->stores[k].path,
-				  draft_get(at, "path")};
+	size_t n = 0, all = s->n_mounts + s->n_stores;
+	auto_free struct claim *claims = own_calloc(all + 4, sizeof(*claims));
+	claims[n++] = (struct claim){"the box's", "/proc", NULL};
+	claims[n++] = (struct claim){"the box's", "/sys", NULL};
+	claims[n++] = (struct claim){"the box's", "/dev", NULL};
+	claims[n++] = (struct claim){"the box's", "/input", NULL};
+	for (size_t i = 0; i < all; i++) {
+		size_t k = i < s->n_mounts ? i : i - s->n_mounts;
+		struct claim c;
+		if (i < s->n_mounts)
+			c = (struct claim){"mount", s->mounts[k].path,
+					   draft_get(&d->mount_at[k], "path")};
+		else
+			c = (struct claim){"store", s->stores[k].path,
+					   draft_get(&d->store_at[k], "path")};
 		if (!strcmp(c.path, "/"))
 			return doc_bad(e, c.at,
 				       "%s /: the root is what 'root' and 'layers' say; take a "

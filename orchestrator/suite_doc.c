@@ -41,7 +41,7 @@ struct doc *doc_read(const char *name, size_t max, struct err *e)
 		return NULL;
 	}
 	if (!S_ISREG(st.st_mode)) {
-		err_set(e, ERR_INPUT, "%s:1:1: is no file; name a YAML file", name);
+		err_set(e, ERR_INPUT, "%s:1:1: is no regular file; name a YAML file", name);
 		return NULL;
 	}
 	if (dir_read_fd(fd, max, &t, e)) {
@@ -153,7 +153,7 @@ static struct doc_node *doc_json_scalar(struct doc *d, const json_t *j, unsigned
 {
 	if (json_is_string(j))
 		return doc_text(d, json_string_value(j), json_string_length(j), line, 1);
-	auto_free char *text = json_dumps(j, JSON_ENCODE_ANY);
+	auto_free char *text = json_dumps(j, JSON_ENCODE_ANY | JSON_REAL_PRECISION(12));
 	struct doc_node *node = doc_text(d, text ? text : "", text ? strlen(text) : 0, line, 1);
 	node->number = node->plain = true;
 	return node;
@@ -183,6 +183,15 @@ const struct doc_node *doc_get(const struct doc_node *node, const char *key)
 		if (!strcmp(node->items[i].key->text, key))
 			return node->items[i].value;
 	return NULL;
+}
+
+char *doc_beside(const struct doc_node *node)
+{
+	const char *slash = strrchr(node->doc->name, '/');
+	int n = slash ? (int)(slash - node->doc->name) + 1 : 0;
+	if (node->text[0] == '/')
+		return own_dup(node->text);
+	return own_fmt("%.*s%s", n, node->doc->name, node->text);
 }
 
 char *doc_where(const struct doc_node *node)

@@ -73,5 +73,8 @@ const struct doc_node *doc_get(const struct doc_node *node, const char *key);
 int doc_bad(struct err *e, const struct doc_node *node, const char *fmt, ...) printf_like(3, 4);
 int doc_bad_at(struct err *e, const struct doc *d, unsigned line, unsigned column, const char *fmt,
 	       ...) printf_like(5, 6);
+/* doc_beside(node): the path that node names, relative ones beside its file as that one was called.
+ * The caller frees it. */
+char *doc_beside(const struct doc_node *node) must_check;
 /* doc_where(node): "file:line:column"; the caller frees it. */
 char *doc_where(const struct doc_node *node) must_check;

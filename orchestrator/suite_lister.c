@@ -18,21 +18,10 @@
 
 struct doc *packages_from_file(const struct doc_node *node, struct err *e)
 {
-	struct err why = ERR_INIT;
-	/* shown as the suite is: beside it, by the path the suite was called by */
-	const char *slash = strrchr(node->doc->name, '/');
-	size_t n = slash ? (size_t)(slash - node->doc->name) + 1 : 0;
-	auto_free char *dir = own_dup_n(node->doc->name, n);
-	auto_free char *path =
-		node->text[0] == '/' ? own_dup(node->text) : own_fmt("%s%s", dir, node->text);
-	if (access(path, R_OK)) {
-		doc_bad(e, node, "package file %s: %s", path, strerror(errno));
+	auto_free char *path = doc_beside(node);
+	if (word_file(node, "package file", path, e))
 		return NULL;
-	}
-	struct doc *d = doc_read(path, LIST_BYTES, &why);
-	if (!d)
-		*e = why;
-	return d;
+	return doc_read(path, LIST_BYTES, e);
 }
 
 /* Only what is safe between fork and exec. It leads a group, so that all of it can be ended, and

@@ -238,11 +238,10 @@ static int add_log_rules(struct suite *s, const struct raw_file *raw, const char
 		    log_reason(doc_get(r->at, "reason"), to, e))
 			return -1;
 		const struct doc_node *phase = doc_get(r->at, "phase");
-		bool known = !phase;
-		for (size_t k = 0; phase && k < s->n_phases; k++)
-			known = known || !strcmp(s->phases[k].name, phase->text);
-		if (!known)
-			return doc_bad(e, phase, "there is no phase '%.64s'", phase->text);
+		size_t unused;
+		if (phase && word_lookup(phase, "phase", s->phases, s->n_phases, sizeof(*s->phases),
+					 &unused, e))
+			return -1;
 	}
 	return 0;
 }
@@ -282,13 +281,9 @@ static int read_compare(struct draft *d, struct err *e)
 	if (compare->n != 2)
 		return doc_bad(e, compare, "compare takes two variants: [base, next]");
 	for (size_t i = 0; i < 2; i++) {
-		const struct doc_node *n = compare->items[i].value;
-		size_t k = 0;
-		while (k < s->n_variants && strcmp(s->variants[k].name, n->text))
-			k++;
-		if (k == s->n_variants)
-			return doc_bad(e, n, "there is no variant '%.64s'", n->text);
-		s->compare[i] = k;
+		if (word_lookup(compare->items[i].value, "variant", s->variants, s->n_variants,
+				sizeof(*s->variants), &s->compare[i], e))
+			return -1;
 	}
 	if (s->compare[0] == s->compare[1])
 		return doc_bad(e, compare, "compare takes two different variants");

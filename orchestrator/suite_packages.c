@@ -60,11 +60,11 @@ static int package_file(const struct doc_node *name, const struct doc_node *valu
 					   : own_fmt("%s/%s", value->doc->dir, value->text);
 	p->files = own_grow(p->files, p->n_files + 1, sizeof(*p->files));
 	p->files[p->n_files++] = (struct suite_file){own_dup(name->text), path};
-	if (stat(path, &st) || access(path, R_OK))
-		return doc_bad(e, value, "file %s: %s", path, strerror(errno));
-	if (!S_ISREG(st.st_mode) || st.st_size > PACKAGE_FILE_BYTES)
-		return doc_bad(e, value, "file %s: %s", path,
-			       S_ISREG(st.st_mode) ? "larger than 16 MiB" : "is no regular file");
+	if (word_file(value, "file", path, e))
+		return -1;
+	if (stat(path, &st) || st.st_size > PACKAGE_FILE_BYTES)
+		return doc_bad(e, value, "file %s is larger than %d MiB", path,
+			       PACKAGE_FILE_BYTES >> 20);
 	return 0;
 }
 
@@ -240,9 +240,11 @@ static int read_command(struct reading *r, const struct doc_node *node, struct e
 	uint64_t ms = COMMAND_MS;
 	if (format_check(format_command, node, "a package command", e))
 		return -1;
-	if (!command->text[strspn(command->text, " \t\n")] || strlen(command->text) > WORD_ARG_MAX)
-		return doc_bad(e, command, "the command is %s",
-			       *command->text ? "too long" : "empty");
+	if (!command->text[strspn(command->text, " \t\n")])
+		return doc_bad(e, command, "the command is blank");
+	if (strlen(command->text) > WORD_ARG_MAX)
+		return doc_bad(e, command, "the command is longer than Linux takes (%d bytes)",
+			       WORD_ARG_MAX);
 	if (time && (unit_parse_duration(time->text, &ms) || !ms || ms > COMMAND_MS_MAX))
 		return doc_bad(
 			e, time,

@@ -24,6 +24,12 @@ int word_relative(const struct doc_node *n, const char *what, struct err *e) mus
 /* A rule's glob (cache/cache.h). */
 int word_glob(const struct doc_node *n, struct err *e) must_check;
 int word_env_name(const struct doc_node *n, struct err *e) must_check;
+/* Which entry of a list whose entries begin with their name has n's? */
+int word_lookup(const struct doc_node *n, const char *what, const void *list, size_t count,
+		size_t size, size_t *index, struct err *e) must_check;
+/* Can the file `path`, which n names, be read? "what PATH: why not" */
+int word_file(const struct doc_node *n, const char *what, const char *path, struct err *e)
+	must_check;
 /* Is `path` the same as `in` or below it? */
 bool word_inside(const char *path, const char *in);
 

@@ -3,17 +3,15 @@
 
 #include <string.h>
 
-/* The array the suite gives, else the ecosystem's. */
 static int phase_harvest(const struct suite *s, const struct doc_node *names,
 			 struct suite_phase *to, struct err *e)
 {
 	for (size_t i = 0; names && i < names->n; i++) {
 		const struct doc_node *name = names->items[i].value;
-		size_t store = 0;
-		while (store < s->n_stores && strcmp(s->stores[store].name, name->text))
-			store++;
-		if (store == s->n_stores)
-			return doc_bad(e, name, "there is no store '%.64s'", name->text);
+		size_t store;
+		if (word_lookup(name, "store", s->stores, s->n_stores, sizeof(*s->stores), &store,
+				e))
+			return -1;
 		for (size_t k = 0; k < to->n_harvest; k++)
 			if (to->harvest[k] == store)
 				return doc_bad(e, name,

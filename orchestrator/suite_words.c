@@ -118,6 +118,30 @@ int word_env_name(const struct doc_node *n, struct err *e)
 	return 0;
 }
 
+int word_lookup(const struct doc_node *n, const char *what, const void *list, size_t count,
+		size_t size, size_t *index, struct err *e)
+{
+	auto_text struct text known = TEXT_INIT;
+	for (size_t i = 0; i < count; i++) {
+		const char *name = *(char *const *)((const char *)list + i * size);
+		*index = i;
+		if (!strcmp(name, n->text))
+			return 0;
+		text_addf(&known, "%s%s", i ? ", " : "; there is ", name);
+	}
+	return doc_bad(e, n, "there is no %s '%.64s'%.400s", what, n->text, text_str(&known));
+}
+
+int word_file(const struct doc_node *n, const char *what, const char *path, struct err *e)
+{
+	struct stat st;
+	if (stat(path, &st) || access(path, R_OK))
+		return doc_bad(e, n, "%s %s: %m", what, path);
+	if (!S_ISREG(st.st_mode))
+		return doc_bad(e, n, "%s %s is no regular file", what, path);
+	return 0;
+}
+
 bool word_inside(const char *path, const char *in)
 {
 	size_t n = strlen(in);

@@ -48,9 +48,12 @@ static int bad_yaml(struct err *e, const struct building *b)
 	yaml_mark_t m = p->problem_mark;
 	if (m.index < b->doc->n && b->doc->text[m.index] == '\t')
 		return bad_mark(e, b, m, "a tab cannot indent or separate here; use spaces");
-	return doc_bad_at(e, b->doc, mark_line(m), mark_column(m), "this is not YAML: %s%s%s",
-			  p->problem ? p->problem : "unknown trouble", p->context ? " " : "",
-			  p->context ? p->context : "");
+	if (!p->context)
+		return doc_bad_at(e, b->doc, mark_line(m), mark_column(m), "this is not YAML: %s",
+				  p->problem ? p->problem : "no more is known");
+	return doc_bad_at(e, b->doc, mark_line(m), mark_column(m),
+			  "this is not YAML: %s %s that begins in line %u", p->problem, p->context,
+			  mark_line(p->context_mark));
 }
 
 static struct doc_node *new_node(struct building *b, enum doc_kind kind, yaml_mark_t m)
