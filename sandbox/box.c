@@ -1,0 +1,216 @@
+/* How a box begins, and what its helper says about it. */
+#include "sandbox/inside.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#define BOX_PIPE (256 << 10)
+
+static int box_pipe(int *write_fd, struct err *e)
+{
+	int fds[2];
+	if (pipe2(fds, O_CLOEXEC))
+		return err_sys(e, "pipe");
+	/* A larger one is faster; an unprivileged user's pipes are bounded in sum (pipe(7)), then
+	 * this one is as it is. */
+	fcntl(fds[1], F_SETPIPE_SZ, BOX_PIPE);
+	if (fcntl(fds[0], F_SETFL, O_NONBLOCK)) {
+		close(fds[0]);
+		close(fds[1]);
+		return err_sys(e, "pipe");
+	}
+	*write_fd = fds[1];
+	return fds[0];
+}
+
+static int box_uppers(struct box *b, const struct box_spec *spec, struct err *e)
+{
+	b->target.uppers = own_calloc(spec->n_mounts + 1, sizeof(*b->target.uppers));
+	for (size_t i = 0; i < spec->n_mounts; i++) {
+		const struct box_mount *m = &spec->mounts[i];
+		if (m->mode != BOX_COW || m->upper_fd < 0)
+			continue;
+		int fd = fcntl(m->upper_fd, F_DUPFD_CLOEXEC, 0);
+		if (fd < 0)
+			return err_sys(e, "mount %s: upper", m->path);
+		b->target.uppers[b->target.n_uppers++] = fd;
+	}
+	return 0;
+}
+
+static int box_join(struct box *b, struct err *e)
+{
+	struct cgroup_limits limits = {.memory = b->limits.memory,
+				       .processes = b->limits.processes};
+	auto_free char *name = own_fmt("%s.%zu", b->name, b->slot->number);
+	b->cgroup = cgroup_make(b->sandbox->cgroups, name, &limits, e);
+	if (!b->cgroup)
+		return -1;
+	cgroup_read(b->cgroup, &b->counts);
+	b->facts.cgroup = cgroup_host_kind(b->sandbox->cgroups);
+	return 0;
+}
+
+static int box_send(struct box *b, const struct box_spec *spec, int write_fd, struct err *e)
+{
+	/* Without a cgroup the watch ends a box with too many processes; this is what holds a
+	 * quicker one. Some room, so that it is the watch that sees it. One is pid 1. */
+	uint64_t n = b->limits.processes,
+		 rlimit = n && !b->counts.has_processes ? n + n / 8 + 17 : 0;
+	struct pack p;
+	int cgroup_fd = cgroup_clone_fd(b->cgroup);
+	b->in_cgroup = cgroup_fd >= 0;
+	int rc = pack_make(&p, spec, &b->sandbox->filter, rlimit, b->sandbox->verbose, e);
+	if (!rc)
+		rc = helper_plan(b->slot->helper, &p, write_fd, cgroup_fd, e);
+	pack_fini(&p);
+	return rc;
+}
+
+static void box_undo(struct box *b)
+{
+	struct err ignored = ERR_INIT;
+	for (size_t i = 0; i < b->target.n_uppers; i++)
+		close(b->target.uppers[i]);
+	free(b->target.uppers);
+	if (b->output_fd >= 0)
+		close(b->output_fd);
+	if (b->cgroup && cgroup_remove(b->cgroup, &ignored))
+		b->cgroup = NULL; /* empty, yet it stays: for sandbox_sweep */
+	free(b->name);
+	free(b);
+}
+
+static int box_begin(struct box *b, const struct box_spec *spec, struct err *e)
+{
+	auto_fd int write_fd = -1;
+	b->output_fd = box_pipe(&write_fd, e);
+	if (b->output_fd < 0 || box_uppers(b, spec, e) || sandbox_helper(b->slot, e) ||
+	    box_join(b, e))
+		return -1;
+	return box_send(b, spec, write_fd, e);
+}
+
+static int box_watch(struct box *b, struct err *e)
+{
+	uv_loop_t *loop = b->sandbox->loop;
+	int rc = uv_poll_init(loop, &b->output, b->output_fd);
+	if (rc)
+		return err_set(e, ERR_SYS, "watch a pipe: %s", uv_strerror(rc));
+	uv_timer_init(loop, &b->timer);
+	b->handles = 2;
+	b->output.data = b->timer.data = b->work.data = b->orphan.data = b;
+	output_start(b);
+	box_schedule(b);
+	return 0;
+}
+
+static struct slot *slot_free(struct sandbox *sb)
+{
+	for (size_t i = 0; i < sb->n_slots; i++)
+		if (!sb->slots[i].box)
+			return &sb->slots[i];
+	return NULL;
+}
+
+struct box *box_start(struct sandbox *sb, const struct box_spec *spec, const struct box_events *ev,
+		      void *owner, struct err *e)
+{
+	int64_t now = clock_mono_ns();
+	if (pack_check(spec, e))
+		return NULL;
+	struct slot *slot = sb->on_closed ? NULL : slot_free(sb);
+	if (!slot) {
+		err_set(e, ERR_BUSY, "box %s: all %zu slots are taken", spec->name, sb->n_slots);
+		return NULL;
+	}
+	struct box *b = own_calloc(1, sizeof(*b));
+	*b = (struct box){
+		.sandbox = sb,
+		.slot = slot,
+		.ev = *ev,
+		.owner = owner,
+		.name = own_dup(spec->name),
+		.limits = spec->limits,
+		.output_fd = -1,
+		.pidfd = -1,
+		.started_ns = now,
+		.end = {.command_status = -1},
+		.facts = {.exit_code = -1, .started_ms = clock_real_ms(), .cgroup = "none"},
+	};
+	if (box_begin(b, spec, e) || box_watch(b, e)) {
+		err_add(e, "box %s", spec->name);
+		box_undo(b);
+		return NULL;
+	}
+	slot->box = b;
+	sb->n_boxes++;
+	return b;
+}
+
+static void heard_born(struct box *b, const struct plan_reply *r, int fd)
+{
+	struct err e = ERR_INIT;
+	b->pid = r->pid;
+	b->pidfd = fd;
+	b->state = BOX_BORN;
+	if (!b->in_cgroup && cgroup_add(b->cgroup, b->pid, &e)) {
+		box_trouble(b, "%s", e.text);
+		return;
+	}
+	helper_say(b->slot->helper, PLAN_GO);
+}
+
+static void heard_runs(struct box *b, const struct plan_reply *r)
+{
+	b->runs_ns = (int64_t)r->exec_ns;
+	b->facts.setup_ns = (uint64_t)(b->runs_ns - b->started_ns);
+	b->said_ns = b->watch_at_ns = b->disk_at_ns = clock_mono_ns();
+	b->state = BOX_RUNS;
+	box_schedule(b);
+}
+
+void box_heard(struct box *b, const struct plan_reply *r, int fd)
+{
+	if (r->kind == PLAN_BORN && b->state == BOX_SENT && fd >= 0) {
+		heard_born(b, r, fd);
+	} else if (r->kind == PLAN_RUNS && b->state == BOX_BORN) {
+		heard_runs(b, r);
+	} else if (r->kind == PLAN_ENDED && b->state < BOX_ORPHAN) {
+		b->end = *r;
+		if (r->error[0] && !b->facts.error[0])
+			snprintf(b->facts.error, sizeof(b->facts.error), "box %s: %.400s", b->name,
+				 r->error);
+		box_gone(b);
+	}
+}
+
+static void on_orphan(uv_poll_t *poll, int status, int events)
+{
+	struct box *b = poll->data;
+	(void)status;
+	(void)events;
+	uv_poll_stop(poll);
+	box_gone(b);
+}
+
+/* Its pid 1 dies of its helper's death (PR_SET_PDEATHSIG), at once; the pidfd says when it is over.
+ */
+void box_lost(struct box *b, const char *how)
+{
+	if (b->state >= BOX_ORPHAN)
+		return;
+	if (!b->facts.error[0])
+		snprintf(b->facts.error, sizeof(b->facts.error), "box %s: %s", b->name, how);
+	b->state = BOX_ORPHAN;
+	if (b->cgroup)
+		cgroup_kill(b->cgroup);
+	if (b->pidfd >= 0 && !uv_poll_init(b->sandbox->loop, &b->orphan, b->pidfd)) {
+		b->handles++;
+		uv_poll_start(&b->orphan, UV_READABLE, on_orphan);
+	} else
+		box_gone(b);
+}

@@ -1,0 +1,108 @@
+#include "sandbox/box/birth.h"
+
+#include "sandbox/box/init.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define BIRTH_NAMESPACES (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS)
+
+static pid_t birth_clone(uint64_t flags, int cgroup_fd, int *pidfd, struct err *e)
+{
+	struct clone_args args = {
+		.flags = BIRTH_NAMESPACES | CLONE_PIDFD | flags |
+			 (cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0ull),
+		.pidfd = (uint64_t)(uintptr_t)pidfd,
+		.exit_signal = SIGCHLD,
+		.cgroup = cgroup_fd >= 0 ? (unsigned)cgroup_fd : 0,
+	};
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (pid < 0 && errno == EPERM)
+		return err_sys(e, "clone with new namespaces (unprivileged user namespaces may be "
+				  "switched off here)");
+	return pid < 0 ? err_sys(e, "clone with new namespaces") : pid;
+}
+
+/* The host's need of memory is met by jobs first. */
+static void birth_oom(pid_t pid)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid);
+	auto_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0 && write(fd, "500", 3) < 0)
+		return; /* a wish, not a promise */
+}
+
+static int birth_tell_mapped(const struct birth *b, struct err *e)
+{
+	struct init_message m = {.kind = INIT_MAPPED};
+	if (send(b->socket, &m, sizeof(m), MSG_NOSIGNAL) < 0)
+		return err_sys(e, "speak to the box's pid 1");
+	return 0;
+}
+
+int birth_make(struct birth *b, const struct plan_start *start, const int *fds, size_t n,
+	       const struct ids *ids, enum overlay_way way, bool only, struct err *e)
+{
+	size_t skip = 2 + !!start->in_cgroup;
+	int pair[2];
+	*b = (struct birth){.pidfd = -1, .socket = -1};
+	if (spec_read(&b->spec, fds[0], start->bytes, start->n_fds, e) ||
+	    layers_open(&b->layers, &b->spec, fds + skip, n - skip, ids, e))
+		return -1;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return err_sys(e, "socketpair");
+	b->socket = pair[0];
+	b->socket_open = true;
+	pid_t pid = birth_clone(b->spec.flags & PLAN_NET_HOST ? 0 : CLONE_NEWNET,
+				start->in_cgroup ? fds[2] : -1, &b->pidfd, e);
+	if (!pid) {
+		struct init in = {&b->spec, &b->layers, way, only, ids->ranged, pair[1], fds[1]};
+		close(pair[0]);
+		close(PLAN_SOCKET);
+		init_run(&in);
+	}
+	close(pair[1]);
+	if (pid < 0)
+		return -1;
+	b->pid = pid;
+	birth_oom(pid);
+	return ids_map(ids, pid, e) || birth_tell_mapped(b, e) ? -1 : 0;
+}
+
+void birth_fini(struct birth *b)
+{
+	if (b->pid && b->pidfd >= 0 && !syscall(SYS_pidfd_send_signal, b->pidfd, SIGKILL, NULL, 0))
+		while (waitpid(b->pid, NULL, __WALL) < 0 && errno == EINTR)
+			;
+	if (b->pidfd >= 0)
+		close(b->pidfd);
+	if (b->socket >= 0)
+		close(b->socket);
+	layers_close(&b->layers);
+	spec_fini(&b->spec);
+	*b = (struct birth){.pidfd = -1, .socket = -1};
+}
+
+int birth_try(const struct ids *ids, struct err *e)
+{
+	int pidfd = -1;
+	pid_t pid = birth_clone(CLONE_NEWNET, -1, &pidfd, e);
+	if (!pid)
+		for (;;)
+			pause();
+	if (pid < 0)
+		return -1;
+	int rc = ids_map(ids, pid, e);
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	close(pidfd);
+	return rc;
+}

@@ -1,0 +1,27 @@
+/* How a box comes into the world: its plan is read, its layers are opened, its pid 1 is cloned into
+ * fresh namespaces and mapped. */
+#pragma once
+#include "base/err.h"
+#include "sandbox/box/ids.h"
+#include "sandbox/box/layer.h"
+#include "sandbox/box/overlay.h"
+#include "sandbox/box/spec.h"
+
+struct birth {
+	struct spec spec;
+	struct layers layers;
+	pid_t pid; /* 0: none */
+	int pidfd;
+	int socket; /* to pid 1 (init.h) */
+	bool socket_open;
+};
+
+/* birth_make(b, start, fds, n, ids, way, only, e): fds are the plan's text, the output, with
+ * start->in_cgroup a cgroup, then the layers; all borrowed. The caller frees b with birth_fini, in
+ * both cases. */
+int birth_make(struct birth *b, const struct plan_start *start, const int *fds, size_t n,
+	       const struct ids *ids, enum overlay_way way, bool only, struct err *e) must_check;
+void birth_fini(struct birth *b);
+
+/* birth_try(e): can this process make a box's namespaces at all? */
+int birth_try(const struct ids *ids, struct err *e) must_check;

@@ -1,0 +1,154 @@
+#include "sandbox/box/command.h"
+
+#include "base/dir.h"
+#include "sandbox/box/privilege.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+
+static int rlimit_set(int which, const char *name, rlim_t soft, rlim_t hard, struct err *e)
+{
+	struct rlimit old, new;
+	if (getrlimit(which, &old))
+		return err_sys(e, "getrlimit %s", name);
+	/* Never raised: that would need CAP_SYS_RESOURCE. */
+	new.rlim_max = hard < old.rlim_max ? hard : old.rlim_max;
+	new.rlim_cur = soft < new.rlim_max ? soft : new.rlim_max;
+	return setrlimit(which, &new) ? err_sys(e, "setrlimit %s", name) : 0;
+}
+
+/* 0 means none of ours: then files are a number that programs which close them all can bear. */
+static int command_rlimits(const struct spec *spec, struct err *e)
+{
+	rlim_t files = spec->open_files ? spec->open_files : RLIM_INFINITY;
+	rlim_t size = spec->file_size ? spec->file_size : RLIM_INFINITY;
+	/* A core limit of 1 stops dumps to a pipe, too (core(5): 0 does not): no handler of the
+	 * host is fed by jobs. */
+	if (rlimit_set(RLIMIT_CORE, "core", 1, 1, e) ||
+	    rlimit_set(RLIMIT_NOFILE, "open files", spec->open_files ? files : 4096, files, e) ||
+	    rlimit_set(RLIMIT_FSIZE, "file size", size, size, e) ||
+	    rlimit_set(RLIMIT_STACK, "stack", 8 << 20, RLIM_INFINITY, e) ||
+	    rlimit_set(RLIMIT_MEMLOCK, "locked memory", 64 << 10, 64 << 10, e))
+		return -1;
+	return spec->processes &&
+	       rlimit_set(RLIMIT_NPROC, "processes", spec->processes, spec->processes, e);
+}
+
+static void command_signals(void)
+{
+	struct sigaction standard = {.sa_handler = SIG_DFL};
+	sigset_t none;
+	for (int i = 1; i < NSIG; i++)
+		sigaction(i, &standard,
+			  NULL); /* KILL, STOP and libc's own refuse: they are as they should be */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int command_files(const struct spec *spec, int output_fd, int *report_fd, struct err *e)
+{
+	char cwd[PATH_MAX];
+	auto_fd int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (null < 0)
+		return err_sys(e, "open /dev/null in the box");
+	/* The report first goes where it can't be in the way, then to 3. */
+	if (dup2(null, 0) < 0 || dup2(output_fd, 1) < 0 || dup2(output_fd, 2) < 0 ||
+	    dup3(*report_fd, 3, O_CLOEXEC) < 0 || close_range(4, ~0u, 0))
+		return err_sys(e, "descriptors of the command");
+	null = -1;
+	*report_fd = 3;
+	if (chdir(spec->cwd))
+		return err_sys(e, "working directory %s", spec->cwd);
+	/* A directory outside of the root would show here as "(unreachable)". */
+	if (!getcwd(cwd, sizeof(cwd)) || cwd[0] != '/')
+		return err_set(e, ERR_BOX, "working directory %s is not in the box", spec->cwd);
+	return 0;
+}
+
+static const char *command_path(char *const *env)
+{
+	for (; *env; env++)
+		if (!strncmp(*env, "PATH=", 5))
+			return *env + 5;
+	return "/usr/local/bin:/usr/bin:/bin";
+}
+
+/* Returns the errno that says most. */
+static int command_exec(const struct spec *spec)
+{
+	const char *file = spec->argv[0], *path = command_path(spec->env);
+	char full[PATH_MAX];
+	int found = ENOENT;
+	if (strchr(file, '/')) {
+		execve(file, spec->argv, spec->env);
+		return errno;
+	}
+	for (const char *end; *file; path = end + 1) {
+		end = strchrnul(path, ':');
+		if (snprintf(full, sizeof(full), "%.*s%s%s", (int)(end - path), path,
+			     end > path ? "/" : "", file) < (int)sizeof(full)) {
+			execve(full, spec->argv, spec->env);
+			if (errno != ENOENT && errno != ENOTDIR)
+				found = errno;
+			if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
+				break;
+		}
+		if (!*end)
+			break;
+	}
+	return found;
+}
+
+static void command_run(const struct spec *spec, int output_fd, int report_fd)
+	__attribute__((noreturn));
+static void command_run(const struct spec *spec, int output_fd, int report_fd)
+{
+	struct err e = ERR_INIT;
+	if (setsid() < 0)
+		err_sys(&e, "setsid");
+	else if (!command_files(spec, output_fd, &report_fd, &e) && !command_rlimits(spec, &e) &&
+		 !privilege_drop(&e)) {
+		command_signals();
+		if (!privilege_filter(spec->filter, spec->n_filter, &e)) {
+			int why = command_exec(spec);
+			dprintf(STDERR_FILENO, "assay: %s: %s\n", spec->argv[0], strerror(why));
+			_exit(why == ENOENT || why == ENOTDIR ? 127 : 126);
+		}
+	}
+	if (dir_write_all(report_fd, e.text, strlen(e.text)))
+		_exit(124);
+	_exit(125);
+}
+
+pid_t command_start(const struct spec *spec, int output_fd, struct err *e)
+{
+	int report[2];
+	if (pipe2(report, O_CLOEXEC))
+		return err_sys(e, "pipe");
+	pid_t pid = fork();
+	if (!pid)
+		command_run(spec, output_fd, report[1]);
+	if (pid < 0)
+		err_sys(e, "fork the command");
+	close(report[1]);
+	auto_fd int from = report[0];
+	if (pid < 0)
+		return -1;
+	/* Ends without a word when the command is executed. */
+	char text[PLAN_ERROR];
+	size_t n = 0;
+	for (;;) {
+		ssize_t r = read(from, text + n, sizeof(text) - 1 - n);
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r <= 0)
+			break;
+		n += (size_t)r;
+	}
+	text[n] = 0;
+	return n ? err_set(e, ERR_BOX, "%s", text) : pid;
+}

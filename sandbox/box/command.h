@@ -1,0 +1,13 @@
+/* The command itself: the last steps between the box's pid 1 and the job's first program. */
+#pragma once
+#include "base/err.h"
+#include "sandbox/box/spec.h"
+
+#include <sys/types.h>
+
+/* command_start(spec, output_fd, e): a child in its own session, stdin /dev/null, stdout and stderr
+ * output_fd, nothing else open, privileges dropped, filtered. Its pid once it executes argv[0]
+ * (looked up in PATH of spec->env). A program that is not there is the package's affair: one line
+ * on its output and exit status 127, or 126 where it can't be executed, as shells do. -1 where a
+ * step of ours was refused. */
+pid_t command_start(const struct spec *spec, int output_fd, struct err *e) must_check;

@@ -1,0 +1,181 @@
+#include "sandbox/box/init.h"
+
+#include "base/clock.h"
+#include "sandbox/box/command.h"
+#include "sandbox/box/privilege.h"
+#include "sandbox/box/stage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static void init_say(int socket, const struct init_message *m)
+{
+	while (send(socket, m, sizeof(*m), MSG_NOSIGNAL) < 0 && errno == EINTR)
+		;
+}
+
+static void init_fail(const struct init *in, const struct err *e) __attribute__((noreturn));
+static void init_fail(const struct init *in, const struct err *e)
+{
+	struct init_message m = {.kind = INIT_FAILED};
+	snprintf(m.error, sizeof(m.error), "%.*s", (int)sizeof(m.error) - 1, e->text);
+	init_say(in->socket, &m);
+	_exit(1);
+}
+
+/* The helper's word, or the end. */
+static void init_await(const struct init *in, enum init_kind kind)
+{
+	struct init_message m;
+	for (;;) {
+		ssize_t n = recv(in->socket, &m, sizeof(m), 0);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n != (ssize_t)sizeof(m))
+			_exit(1);
+		if (m.kind == (uint32_t)kind)
+			return;
+		if (m.kind == INIT_TERM)
+			_exit(1); /* there is no command yet that could end itself */
+	}
+}
+
+static int init_become(const struct init *in, struct err *e)
+{
+	/* Root of the box. Who was started by an ordinary user is it already, and may not change
+	 * groups. */
+	if (in->ranged && (setgroups(0, NULL) || setresgid(0, 0, 0) || setresuid(0, 0, 0)))
+		return err_sys(e, "become the box's root");
+	/* Both are undone by a change of ids, hence after it: prctl(2). */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || prctl(PR_SET_DUMPABLE, 0))
+		return err_sys(e, "tie the box to its helper");
+	prctl(PR_SET_NAME, "assay-init");
+	umask(022);
+	return setsid() < 0 ? err_sys(e, "setsid") : 0;
+}
+
+static int init_network(const struct spec *spec, struct err *e)
+{
+	if (spec->flags & PLAN_NET_HOST)
+		return 0;
+	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+	auto_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &lo))
+		return err_sys(e, "bring up the loopback interface");
+	return 0;
+}
+
+static int init_build(const struct init *in, struct err *e)
+{
+	const struct spec *spec = in->spec;
+	struct stage st = {
+		.spec = spec,
+		.layers = in->layers,
+		.way = in->way,
+		.only_way = in->only_way,
+		.top = -1,
+		.root = -1,
+	};
+	if (init_become(in, e) || init_network(spec, e))
+		return -1;
+	if (sethostname(spec->hostname, strlen(spec->hostname)))
+		return err_sys(e, "hostname %s", spec->hostname);
+	return stage_build(&st, e);
+}
+
+/* Moved to fd 3 and alone: everything else that is open goes. */
+static int init_alone(int socket)
+{
+	if (socket != 3) {
+		if (dup3(socket, 3, O_CLOEXEC) < 0)
+			_exit(1);
+		socket = 3;
+	}
+	for (int fd = 0; fd < 3; fd++)
+		close(fd);
+	if (close_range(4, ~0u, 0))
+		_exit(1);
+	return socket;
+}
+
+static void on_child(int signal)
+{
+	(void)signal; /* only there so that ppoll returns */
+}
+
+/* Reap all that have ended; true with its status if the command was among them. */
+static bool init_reap(pid_t command, int *status)
+{
+	bool over = false;
+	int st;
+	for (pid_t pid; (pid = waitpid(-1, &st, WNOHANG | __WALL)) != 0;) {
+		if (pid < 0 && errno == EINTR)
+			continue;
+		if (pid < 0)
+			break;
+		if (pid == command) {
+			*status = st;
+			over = true;
+		}
+	}
+	return over;
+}
+
+static void init_supervise(int socket, pid_t command) __attribute__((noreturn));
+static void init_supervise(int socket, pid_t command)
+{
+	struct init_message m = {.kind = INIT_OVER};
+	struct pollfd p = {.fd = socket, .events = POLLIN};
+	sigset_t none;
+	sigemptyset(&none);
+	while (!init_reap(command, &m.status)) {
+		if (ppoll(&p, 1, NULL, &none) <= 0)
+			continue;
+		struct init_message in;
+		if (recv(socket, &in, sizeof(in), MSG_DONTWAIT) <= 0)
+			_exit(1); /* the helper is gone */
+		if (in.kind == INIT_TERM)
+			kill(-command, SIGTERM);
+	}
+	init_say(socket, &m);
+	_exit(0); /* and with it everything else in its pid namespace: pid_namespaces(7) */
+}
+
+void init_run(const struct init *in)
+{
+	struct err e = ERR_INIT;
+	struct sigaction child = {.sa_handler = on_child, .sa_flags = SA_RESTART};
+	sigset_t all;
+	init_await(in, INIT_MAPPED);
+	if (init_build(in, &e))
+		init_fail(in, &e);
+	init_await(in, INIT_GO);
+	/* Now that it is in its control group, this is what it sees as the root of all. */
+	if (unshare(CLONE_NEWCGROUP)) {
+		err_sys(&e, "new cgroup namespace");
+		init_fail(in, &e);
+	}
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	sigaction(SIGCHLD, &child, NULL);
+	spec_say(in->spec, "run %s", in->spec->argv[0]);
+	pid_t command = command_start(in->spec, in->output_fd, &e);
+	if (command < 0)
+		init_fail(in, &e);
+	struct init_message runs = {.kind = INIT_RUNS, .exec_ns = (uint64_t)clock_mono_ns()};
+	init_say(in->socket, &runs);
+	if (privilege_keep_kill(&e))
+		init_fail(in, &e);
+	init_supervise(init_alone(in->socket), command);
+}

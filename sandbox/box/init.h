@@ -1,0 +1,29 @@
+/* A box's pid 1: builds the root, starts the command, reaps, and ends everything when the command
+ * has ended. It is cloned from the helper into the box's namespaces and never returns.
+ *
+ * It has one descriptor, a SOCK_SEQPACKET socket to the helper, whose messages are structs
+ * init_message. The helper says INIT_MAPPED, later INIT_GO, and INIT_TERM at any time; pid 1 says
+ * INIT_RUNS, then INIT_OVER, or INIT_FAILED. If the helper is gone, so is pid 1. */
+#pragma once
+#include "sandbox/box/layer.h"
+#include "sandbox/box/overlay.h"
+#include "sandbox/box/spec.h"
+
+enum init_kind { INIT_MAPPED = 1, INIT_GO, INIT_TERM, INIT_RUNS, INIT_OVER, INIT_FAILED };
+
+struct init_message {
+	uint32_t kind;
+	int32_t status;   /* INIT_OVER: as of wait(2) */
+	uint64_t exec_ns; /* INIT_RUNS */
+	char error[PLAN_ERROR];
+};
+
+struct init {
+	const struct spec *spec;
+	struct layers *layers;
+	enum overlay_way way;
+	bool only_way, ranged;
+	int socket, output_fd;
+};
+
+void init_run(const struct init *in) __attribute__((noreturn));

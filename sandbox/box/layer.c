@@ -1,0 +1,116 @@
+#include "sandbox/box/layer.h"
+
+#include "sandbox/box/mnt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static char *layer_path(int fd, struct err *e)
+{
+	char link[32], path[PATH_MAX];
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, path, sizeof(path));
+	if (n <= 0 || n == (ssize_t)sizeof(path)) {
+		err_sys(e, "where a layer is");
+		return NULL;
+	}
+	return own_dup_n(path, (size_t)n);
+}
+
+static int layer_open(struct layer *l, int fd, bool ours, const struct ids *ids, struct err *e)
+{
+	struct stat st;
+	l->path = layer_path(fd, e);
+	if (!l->path || fstat(fd, &st))
+		return l->path ? err_sys(e, "stat %s", l->path) : -1;
+	l->dev = st.st_dev;
+	l->ino = st.st_ino;
+	if (!ids->ranged)
+		return 0;
+	l->fd = mnt_clone(fd, "", l->recursive, e);
+	if (l->fd < 0 || (ours && mnt_idmap(l->fd, ids->userns_fd, l->recursive, e)) ||
+	    (l->attr && mnt_set(l->fd, l->attr, l->recursive, e)))
+		return err_add(e, "%s", l->path);
+	return 0;
+}
+
+/* An upper and its work directory must be on one mount (overlayfs says so), hence the directory
+ * that holds both is mounted. */
+static int layer_open_upper(struct layer *upper, struct layer *work, int upper_fd, int work_fd,
+			    const struct ids *ids, struct err *e)
+{
+	struct stat a, b;
+	auto_fd int above = openat(upper_fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int beside = openat(work_fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_free char *upper_path = layer_path(upper_fd, e), *work_path = layer_path(work_fd, e);
+	if (!upper_path || !work_path)
+		return -1;
+	if (above < 0 || beside < 0 || fstat(above, &a) || fstat(beside, &b))
+		return err_sys(e, "directory above %s", upper_path);
+	if (a.st_dev != b.st_dev || a.st_ino != b.st_ino)
+		return err_set(e, ERR_USAGE,
+			       "upper %s and work directory %s are not beside each other",
+			       upper_path, work_path);
+	upper->name = own_dup(strrchr(upper_path, '/') + 1);
+	work->name = own_dup(strrchr(work_path, '/') + 1);
+	if (fstatat(above, upper->name, &a, AT_SYMLINK_NOFOLLOW) || fstat(upper_fd, &b) ||
+	    a.st_ino != b.st_ino)
+		return err_set(e, ERR_BOX, "upper %s is not there any more", upper_path);
+	return layer_open(upper, above, true, ids, e);
+}
+
+int layers_open(struct layers *out, const struct spec *spec, const int *fds, size_t n,
+		const struct ids *ids, struct err *e)
+{
+	*out = (struct layers){own_calloc(n + 1, sizeof(*out->all)), n};
+	for (size_t i = 0; i < n; i++)
+		out->all[i].fd = -1;
+	for (size_t i = 0; i < spec->n_mounts; i++) {
+		const struct spec_mount *m = &spec->mounts[i];
+		bool bind = m->mode == PLAN_MOUNT_RW || (m->mode == PLAN_MOUNT_RO && m->n == 1);
+		for (uint32_t k = m->first; k < m->first + m->n; k++) {
+			out->all[k].recursive = bind;
+			if (bind)
+				out->all[k].attr =
+					MOUNT_ATTR_NODEV |
+					(m->mode == PLAN_MOUNT_RO ? MOUNT_ATTR_RDONLY : 0);
+			if (layer_open(&out->all[k], fds[k], m->ours, ids, e))
+				return err_add(e, "mount %s", m->path);
+		}
+		if (m->upper != PLAN_NO_FD &&
+		    layer_open_upper(&out->all[m->upper], &out->all[m->work], fds[m->upper],
+				     fds[m->work], ids, e))
+			return err_add(e, "mount %s", m->path);
+	}
+	return 0;
+}
+
+void layers_close(struct layers *ls)
+{
+	for (size_t i = 0; i < ls->n; i++) {
+		if (ls->all[i].fd >= 0)
+			close(ls->all[i].fd);
+		free(ls->all[i].path);
+		free(ls->all[i].name);
+	}
+	free(ls->all);
+	*ls = (struct layers){.all = NULL};
+}
+
+int layer_take(struct layer *l, struct err *e)
+{
+	struct stat st;
+	if (l->fd >= 0)
+		return give_fd(&l->fd);
+	auto_fd int fd = mnt_clone(AT_FDCWD, l->path, l->recursive, e);
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) || st.st_dev != l->dev || st.st_ino != l->ino)
+		return err_set(e, ERR_BOX, "%s is not the directory it was", l->path);
+	if (l->attr && mnt_set(fd, l->attr, l->recursive, e))
+		return err_add(e, "%s", l->path);
+	return give_fd(&fd);
+}

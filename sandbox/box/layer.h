@@ -1,0 +1,35 @@
+/* The directories a plan came with, made into mounts of the box. As root the helper clones (and
+ * idmaps) them before the box is cloned, and the box inherits detached mounts; an ordinary user's
+ * helper may not, so that the box, which may do it in its own namespaces, finds each directory
+ * again by its path and checks that it is the same one. */
+#pragma once
+#include "base/err.h"
+#include "sandbox/box/ids.h"
+#include "sandbox/box/spec.h"
+
+#include <sys/types.h>
+
+struct layer {
+	int fd;     /* a detached mount, or -1: by path */
+	char *path; /* owned; for messages and, by path, for finding it */
+	char *name; /* owned; of an upper or work directory: its name in the directory that is
+		       mounted (path: the one above) */
+	dev_t dev;
+	ino_t ino;
+	bool recursive; /* with what is mounted below it */
+	uint64_t attr;  /* MOUNT_ATTR_* */
+};
+
+struct layers {
+	struct layer *all; /* by index of the plan's descriptors */
+	size_t n;
+};
+
+/* layers_open(out, spec, fds, n, ids, e): in the helper. The caller frees out with layers_close, in
+ * both cases. */
+int layers_open(struct layers *out, const struct spec *spec, const int *fds, size_t n,
+		const struct ids *ids, struct err *e) must_check;
+void layers_close(struct layers *ls);
+
+/* layer_take(l, e): in the box: the detached mount, the caller's. */
+int layer_take(struct layer *l, struct err *e) must_check;

@@ -1,0 +1,27 @@
+/* The kernel's mount calls (Linux 5.12), each with what it was doing to what. A mount is a
+ * descriptor until it is put somewhere. */
+#pragma once
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/mount.h>
+
+/* mnt_make(type, options, attr, e): a new file system. options: "key=value" or "flag",
+ * NULL-terminated; attr: MOUNT_ATTR_*. */
+int mnt_make(const char *type, const char *const *options, uint64_t attr, struct err *e) must_check;
+/* mnt_tmpfs(size, mode, attr, e): an empty tmpfs of size bytes. */
+int mnt_tmpfs(uint64_t size, unsigned mode, uint64_t attr, struct err *e) must_check;
+/* mnt_clone(dirfd, path, recursive, e): a private copy of the mount that path (or, with "", dirfd
+ * itself) is on, from there down. */
+int mnt_clone(int dirfd, const char *path, bool recursive, struct err *e) must_check;
+/* mnt_set(fd, attr, recursive, e) */
+int mnt_set(int fd, uint64_t attr, bool recursive, struct err *e) must_check;
+/* mnt_idmap(fd, userns_fd, recursive, e): owners as the user namespace maps them (Linux 5.12). */
+int mnt_idmap(int fd, int userns_fd, bool recursive, struct err *e) must_check;
+/* mnt_put(fd, dirfd, path, e): attach it at path, or with "" on dirfd itself. The path is not
+ * followed if it is a link. */
+int mnt_put(int fd, int dirfd, const char *path, struct err *e) must_check;
+/* mnt_say(fs_fd, e, what): err_sys with what the file system itself has to say (fsopen(2): the log
+ * of a context). */
+int mnt_say(int fs_fd, struct err *e, const char *what);

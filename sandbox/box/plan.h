@@ -1,0 +1,80 @@
+/* What the caller (sandbox/) and the helper `assay-box` (sandbox/box/) say to each other: format
+ * version 1. Both come from one build and run on one machine, so numbers are native; a helper of
+ * another version is refused at its first message.
+ *
+ * The helper is started as `assay-box serve PARENT-PID SLOT [fd|names|classic]` with a
+ * SOCK_SEQPACKET socket as descriptor PLAN_SOCKET. One message is one struct; descriptors travel
+ * beside it (SCM_RIGHTS). A box, from the caller's side:
+ *
+ *     -> PLAN_START  struct plan_start; the text of the plan (a memfd), the output pipe, and with
+ * PLAN_IN_CGROUP a cgroup directory
+ *     -> PLAN_FDS    as often as it takes: the next layers' descriptors, at most PLAN_FDS_MAX each,
+ * n_fds in all
+ *     <- PLAN_BORN   pid, and a pidfd: the box's pid 1 is there; it runs nothing of the job before
+ * PLAN_GO
+ *     -> PLAN_GO
+ *     <- PLAN_RUNS   exec_ns: the command was executed
+ *     -> PLAN_TERM   SIGTERM to the command; PLAN_KILL ends everything. Both at any time, any
+ * number of times
+ *     <- PLAN_ENDED  all its processes and mounts are gone. Exactly once for each PLAN_START; the
+ * helper is free again
+ *
+ * The text of a plan, in this order. u32 and u64 as they are; a string is u32 n, n bytes, NUL; a
+ * list is u32 n and its elements: u32 flags (PLAN_*), string name, hostname, cwd, home ("" for
+ * none) u64 open files, file size, processes (RLIMIT_NPROC), tmpfs bytes; 0 = none, for tmpfs a
+ * default list of mounts, sorted by path: string path, u32 mode (PLAN_MOUNT_*), u32 ours, u64 size,
+ * u32 first layer, u32 number of layers (indexes into the descriptors, uppermost first), u32 upper,
+ * u32 work (such indexes too, or PLAN_NO_FD) list of files: string path, u32 mode, string bytes
+ *     list of arguments: string; list of environment: string
+ *     string: the seccomp filter's struct sock_filter array */
+#pragma once
+#include <stdint.h>
+
+#define PLAN_VERSION 1u
+#define PLAN_SOCKET 3
+#define PLAN_FDS_MAX 250           /* SCM_RIGHTS takes 253 (SCM_MAX_FD) */
+#define PLAN_LAYERS_MAX 4096       /* descriptors of one plan */
+#define PLAN_TEXT_MAX (64ul << 20) /* bytes of one plan */
+#define PLAN_NO_FD 0xffffffffu
+#define PLAN_ERROR 512
+
+enum plan_flag {
+	PLAN_ROOT_HOST = 1,
+	PLAN_NET_HOST = 2,
+	PLAN_VERBOSE = 4,
+};
+
+enum plan_mount_mode { PLAN_MOUNT_RO, PLAN_MOUNT_RW, PLAN_MOUNT_COW, PLAN_MOUNT_TMPFS };
+
+enum plan_kind {
+	PLAN_START = 1,
+	PLAN_FDS,
+	PLAN_GO,
+	PLAN_TERM,
+	PLAN_KILL,
+	PLAN_BORN = 16,
+	PLAN_RUNS,
+	PLAN_ENDED,
+};
+
+/* Every message of the caller; what is only PLAN_START's is 0 in others. */
+struct plan_start {
+	uint32_t kind, version;
+	uint32_t n_fds;     /* layers */
+	uint32_t in_cgroup; /* the third descriptor is a cgroup2 directory to be born in */
+	uint64_t bytes;     /* of the plan's text */
+};
+
+/* Every message of the helper. */
+struct plan_reply {
+	uint32_t kind, version;
+	int32_t pid;            /* PLAN_BORN: as the caller sees it */
+	int32_t command_status; /* PLAN_ENDED: as of wait(2), of the command; -1: not known */
+	int32_t init_status;    /* PLAN_ENDED: as of wait(2), of the box's pid 1 */
+	uint32_t reserved;
+	uint64_t exec_ns;            /* PLAN_RUNS: CLOCK_MONOTONIC */
+	uint64_t user_ns, system_ns; /* PLAN_ENDED: rusage of everything that was waited for */
+	uint64_t peak_bytes;         /* PLAN_ENDED: the largest process */
+	char error[PLAN_ERROR];      /* PLAN_ENDED: "" or why the command could not be run: our own
+					trouble */
+};

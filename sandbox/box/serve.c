@@ -1,0 +1,248 @@
+#include "sandbox/box/serve.h"
+
+#include "sandbox/box/birth.h"
+#include "sandbox/box/init.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+/* One box, seen from outside. */
+struct life {
+	struct birth birth; /* its processes' handles; birth.pid 0: none */
+	struct plan_reply end;
+	bool over; /* end.command_status is known */
+};
+
+static int life_reply(const struct plan_reply *r, int fd)
+{
+	struct iovec v = {.iov_base = (void *)(uintptr_t)r, .iov_len = sizeof(*r)};
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = {.bytes = {0}};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+	if (fd >= 0) {
+		m.msg_control = control.bytes;
+		m.msg_controllen = sizeof(control.bytes);
+		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &fd, sizeof(int));
+	}
+	ssize_t n;
+	while ((n = sendmsg(PLAN_SOCKET, &m, MSG_NOSIGNAL)) < 0 && errno == EINTR)
+		;
+	return n < 0 ? -1 : 0;
+}
+
+static void life_begin(struct life *l, const struct serve *s, const struct plan_start *start,
+		       const int *fds, size_t n_fds)
+{
+	struct err e = ERR_INIT;
+	*l = (struct life){
+		.end = {.kind = PLAN_ENDED, .version = PLAN_VERSION, .command_status = -1}};
+	if (birth_make(&l->birth, start, fds, n_fds, &s->ids, s->way, s->only_way, &e)) {
+		snprintf(l->end.error, sizeof(l->end.error), "%.*s", (int)sizeof(l->end.error) - 1,
+			 e.text);
+		birth_fini(&l->birth);
+		life_reply(&l->end, -1);
+		return;
+	}
+	struct plan_reply born = {.kind = PLAN_BORN, .version = PLAN_VERSION, .pid = l->birth.pid};
+	life_reply(&born, l->birth.pidfd);
+}
+
+static void life_tell(struct life *l, enum init_kind kind)
+{
+	struct init_message m = {.kind = (uint32_t)kind};
+	if (l->birth.pid && send(l->birth.socket, &m, sizeof(m), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		return; /* it has ended: the pidfd says so */
+}
+
+static void life_kill(const struct life *l)
+{
+	if (l->birth.pid)
+		syscall(SYS_pidfd_send_signal, l->birth.pidfd, SIGKILL, NULL, 0);
+}
+
+/* What the box's pid 1 says. false: no more will come. */
+static bool life_hear(struct life *l)
+{
+	struct init_message m;
+	ssize_t n = recv(l->birth.socket, &m, sizeof(m), MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return true;
+	if (n != (ssize_t)sizeof(m))
+		return false;
+	if (m.kind == INIT_RUNS) {
+		struct plan_reply r = {.kind = PLAN_RUNS,
+				       .version = PLAN_VERSION,
+				       .pid = l->birth.pid,
+				       .exec_ns = m.exec_ns};
+		life_reply(&r, -1);
+	} else if (m.kind == INIT_OVER) {
+		l->over = true;
+		l->end.command_status = m.status;
+	} else if (m.kind == INIT_FAILED) {
+		m.error[sizeof(m.error) - 1] = 0;
+		memcpy(l->end.error, m.error, sizeof(m.error));
+	}
+	return true;
+}
+
+static uint64_t life_ns(const struct timeval *t)
+{
+	return (uint64_t)t->tv_sec * 1000000000u + (uint64_t)t->tv_usec * 1000u;
+}
+
+/* Pid 1 can be waited for once all of its namespace has been: with it the last mount is gone. */
+static void life_end(struct life *l)
+{
+	struct rusage usage = {.ru_maxrss = 0};
+	int status = 0;
+	while (l->birth.socket_open && life_hear(l)) {
+		struct pollfd p = {.fd = l->birth.socket, .events = POLLIN};
+		if (poll(&p, 1, 0) <= 0)
+			break;
+	}
+	while (wait4(l->birth.pid, &status, __WALL, &usage) < 0 && errno == EINTR)
+		;
+	l->end.pid = l->birth.pid;
+	l->end.init_status = status;
+	l->end.user_ns = life_ns(&usage.ru_utime);
+	l->end.system_ns = life_ns(&usage.ru_stime);
+	l->end.peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
+	birth_fini(&l->birth);
+	life_reply(&l->end, -1);
+}
+
+/* One message and its descriptors, at most `room` of them. Bytes, 0 at the end, -1. */
+static ssize_t serve_receive(void *message, size_t size, int *fds, size_t room, size_t *n_fds)
+{
+	struct iovec v = {.iov_base = message, .iov_len = size};
+	union {
+		char bytes[CMSG_SPACE(sizeof(int) * PLAN_FDS_MAX)];
+		struct cmsghdr align;
+	} control;
+	struct msghdr m = {.msg_iov = &v,
+			   .msg_iovlen = 1,
+			   .msg_control = control.bytes,
+			   .msg_controllen = sizeof(control.bytes)};
+	ssize_t n;
+	while ((n = recvmsg(PLAN_SOCKET, &m, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
+		;
+	*n_fds = 0;
+	for (struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		const int *got = (const int *)(void *)CMSG_DATA(c);
+		for (size_t i = 0; i < count; i++)
+			if (*n_fds < room)
+				fds[(*n_fds)++] = got[i];
+			else
+				close(got[i]);
+	}
+	return m.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? -1 : n;
+}
+
+static int serve_start(const struct serve *s, struct life *l, const struct plan_start *start,
+		       int *first, size_t n_first, struct err *e)
+{
+	struct plan_start more;
+	int rc = 0;
+	if (start->version != PLAN_VERSION)
+		rc = err_set(e, ERR_USAGE, "the caller speaks version %u, this is %u",
+			     start->version, PLAN_VERSION);
+	else if (n_first != 2 + (size_t) !!start->in_cgroup || start->n_fds > PLAN_LAYERS_MAX ||
+		 l->birth.pid)
+		rc = err_set(e, ERR_USAGE, "a plan that breaks the rules");
+	size_t n_fds = n_first, all = rc ? n_first : n_first + start->n_fds;
+	int *fds = own_calloc(all + 1, sizeof(*fds));
+	memcpy(fds, first, n_first * sizeof(*fds));
+	while (!rc && n_fds < all) {
+		size_t got = 0;
+		ssize_t n = serve_receive(&more, sizeof(more), fds + n_fds, all - n_fds, &got);
+		n_fds += got;
+		if (n != (ssize_t)sizeof(more) || more.kind != PLAN_FDS || !got)
+			rc = err_set(e, ERR_USAGE, "%zu descriptors of a plan did not come",
+				     all - n_fds);
+	}
+	if (!rc)
+		life_begin(l, s, start, fds, n_fds);
+	for (size_t i = 0; i < n_fds; i++)
+		close(fds[i]);
+	free(fds);
+	return rc;
+}
+
+/* 1: go on, 0: the caller has gone. */
+static int serve_caller(const struct serve *s, struct life *l, struct err *e)
+{
+	struct plan_start m;
+	int fds[3];
+	size_t n_fds;
+	ssize_t n = serve_receive(&m, sizeof(m), fds, countof(fds), &n_fds);
+	if (n == 0)
+		return 0;
+	if (n != (ssize_t)sizeof(m))
+		return n < 0 ? err_sys(e, "receive from the caller")
+			     : err_set(e, ERR_USAGE, "message of %zd bytes", n);
+	switch ((enum plan_kind)m.kind) {
+	case PLAN_START:
+		return serve_start(s, l, &m, fds, n_fds, e) ? -1 : 1;
+	case PLAN_GO:
+		life_tell(l, INIT_GO);
+		return 1;
+	case PLAN_TERM:
+		life_tell(l, INIT_TERM);
+		return 1;
+	case PLAN_KILL:
+		life_kill(l);
+		return 1;
+	case PLAN_FDS:
+	case PLAN_BORN:
+	case PLAN_RUNS:
+	case PLAN_ENDED:
+		break;
+	}
+	return err_set(e, ERR_USAGE, "message %u is not the caller's", m.kind);
+}
+
+int serve_run(const struct serve *s, struct err *e)
+{
+	struct life l = {.birth = {.pid = 0}};
+	int rc = 1;
+	while (rc > 0) {
+		struct pollfd p[] = {
+			{.fd = PLAN_SOCKET, .events = POLLIN},
+			{.fd = l.birth.pid && l.birth.socket_open ? l.birth.socket : -1,
+			 .events = POLLIN},
+			{.fd = l.birth.pid ? l.birth.pidfd : -1, .events = POLLIN},
+		};
+		if (poll(p, countof(p), -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			return err_sys(e, "poll");
+		}
+		if (p[1].revents)
+			l.birth.socket_open = life_hear(&l);
+		if (p[2].revents)
+			life_end(&l);
+		if (p[0].revents)
+			rc = serve_caller(s, &l, e);
+	}
+	if (l.birth.pid) {
+		life_kill(&l);
+		while (waitpid(l.birth.pid, NULL, __WALL) < 0 && errno == EINTR)
+			;
+	}
+	return rc;
+}

@@ -1,0 +1,14 @@
+/* The helper's life: box after box for one caller, and nothing kept from one to the next. */
+#pragma once
+#include "sandbox/box/ids.h"
+#include "sandbox/box/overlay.h"
+
+struct serve {
+	struct ids ids;
+	enum overlay_way way;
+	bool only_way;
+};
+
+/* serve_run(s): until the caller's socket (PLAN_SOCKET) ends: 0, or -1 where the caller breaks the
+ * rules. */
+int serve_run(const struct serve *s, struct err *e) must_check;

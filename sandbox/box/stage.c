@@ -1,0 +1,105 @@
+#include "sandbox/box/stage.h"
+
+#include "sandbox/box/mnt.h"
+#include "sandbox/box/place.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#define STAGE_TMPFS (2ull << 30) /* a build in /tmp works; what is not used costs nothing */
+
+static const char *const stage_dirs[] = {"l", "k", "f", "b", "n", "t", "r", "d", "p", "s"};
+
+/* Host directories of a root_host, where they are directories; links (usrmerge) are part of the
+ * skeleton. */
+static const char *const stage_host[] = {"/usr", "/etc",   "/bin",   "/sbin",
+					 "/lib", "/lib32", "/lib64", "/libx32"};
+
+static void step_add(struct stage *st, const char *path, enum step_kind kind, unsigned mode)
+{
+	for (size_t i = 0; i < st->spec->n_mounts; i++)
+		if (!strcmp(st->spec->mounts[i].path, path))
+			return; /* the plan has its own idea */
+	st->steps[st->n_steps++] = (struct step){path, kind, mode, NULL};
+}
+
+static int step_order(const void *a, const void *b)
+{
+	return strcmp(((const struct step *)a)->path, ((const struct step *)b)->path);
+}
+
+static void stage_steps(struct stage *st)
+{
+	const struct spec *spec = st->spec;
+	struct stat s;
+	st->steps = own_calloc(spec->n_mounts + countof(stage_host) + 4, sizeof(*st->steps));
+	step_add(st, "/dev", STEP_DEV, 0);
+	step_add(st, "/tmp", STEP_TMPFS, 01777);
+	step_add(st, "/run", STEP_TMPFS, 0755);
+	for (size_t i = 0; spec->flags & PLAN_ROOT_HOST && i < countof(stage_host); i++)
+		if (!lstat(stage_host[i], &s) && S_ISDIR(s.st_mode))
+			step_add(st, stage_host[i], STEP_HOST, 0);
+	for (size_t i = 0; i < spec->n_mounts; i++)
+		if (strcmp(spec->mounts[i].path, "/"))
+			st->steps[st->n_steps++] = (struct step){spec->mounts[i].path, STEP_MOUNT,
+								 0, &spec->mounts[i]};
+	qsort(st->steps, st->n_steps, sizeof(*st->steps), step_order);
+}
+
+static int stage_open(struct stage *st, struct err *e)
+{
+	st->tmpfs = st->spec->tmpfs ? st->spec->tmpfs : STAGE_TMPFS;
+	st->placed = own_calloc(st->spec->n_files + 1, sizeof(*st->placed));
+	/* Nothing of the host's mounts may reach the box any more, and nothing of the box's the
+	 * host. */
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return err_sys(e, "make the mounts private");
+	st->top = mnt_make("tmpfs", (const char *const[]){"mode=755", NULL}, 0, e);
+	if (st->top < 0 || mnt_put(st->top, AT_FDCWD, "/", e))
+		return -1;
+	if (fchdir(st->top))
+		return err_sys(e, "chdir to the stage");
+	for (size_t i = 0; i < countof(stage_dirs); i++)
+		if (mkdir(stage_dirs[i], 0755))
+			return err_sys(e, "mkdir %s in the stage", stage_dirs[i]);
+	return 0;
+}
+
+static int stage_pivot(struct stage *st, struct err *e)
+{
+	/* pivot_root(2): with "." twice the old root comes to lie over the new one, and is taken
+	 * away from there. */
+	if (fchdir(st->root) || syscall(SYS_pivot_root, ".", "."))
+		return err_sys(e, "pivot_root");
+	if (umount2(".", MNT_DETACH))
+		return err_sys(e, "detach the host's root");
+	return chdir("/") ? err_sys(e, "chdir to the new root") : 0;
+}
+
+/* The directories a command may count on; a read-only root may lack its home. */
+static int stage_homes(struct stage *st, struct err *e)
+{
+	struct err unimportant = ERR_INIT;
+	auto_fd int home = *st->spec->home == '/'
+				   ? place_dir(st->root, st->spec->home, 0755, &unimportant)
+				   : -1;
+	auto_fd int cwd = place_dir(st->root, st->spec->cwd, 0755, e);
+	return cwd < 0 ? err_add(e, "working directory %s", st->spec->cwd) : 0;
+}
+
+int stage_build(struct stage *st, struct err *e)
+{
+	stage_steps(st);
+	if (stage_open(st, e) || root_make(st, e))
+		return -1;
+	for (size_t i = 0; i < st->n_steps; i++)
+		if (mount_step(st, &st->steps[i], e))
+			return err_add(e, "mount %s", st->steps[i].path);
+	if (files_bind(st, e) || kernelfs_sys(st, e) || kernelfs_proc(st, e) || stage_homes(st, e))
+		return -1;
+	spec_say(st->spec, "pivot");
+	return stage_pivot(st, e);
+}

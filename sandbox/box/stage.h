@@ -1,0 +1,73 @@
+/* The box's root, built in the box's own namespaces by its pid 1 before any byte of the job's runs
+ * there.
+ *
+ * A tmpfs of ours is put over "/", where every name is ours:
+ *     l/N  layers    k  skeleton    f/N  layers of files    b/N  files to be bound    n  nothing
+ * t/N  tmpfs uppers r    the new root    d p s  /dev, /proc and /sys while they are made    m where
+ * mount(2) mounts first Everything is attached there, then moved to its place below r. The pivot
+ * into r leaves all of it behind. */
+#pragma once
+#include "base/err.h"
+#include "sandbox/box/layer.h"
+#include "sandbox/box/overlay.h"
+#include "sandbox/box/spec.h"
+
+enum step_kind {
+	STEP_HOST,  /* the host's directory, read-only */
+	STEP_TMPFS, /* ours, with the mode */
+	STEP_DEV,
+	STEP_MOUNT, /* the plan's */
+};
+
+/* One mount of the box, "/" apart. */
+struct step {
+	const char *path;
+	enum step_kind kind;
+	unsigned mode;
+	const struct spec_mount *mount; /* STEP_MOUNT */
+};
+
+struct stage {
+	const struct spec *spec;
+	struct layers *layers;
+	enum overlay_way way;
+	bool only_way;
+	uint64_t tmpfs;     /* bytes of a tmpfs */
+	int top, root;      /* descriptors */
+	struct step *steps; /* sorted by path */
+	size_t n_steps;
+	bool *placed;    /* by file of the plan */
+	unsigned n_made; /* names used up in f and t */
+};
+
+/* stage_build(st, e): from the plan to a pivoted root. st->spec, layers, way, only_way are given.
+ * It frees nothing: pid 1 execs or ends. */
+int stage_build(struct stage *st, struct err *e) must_check;
+
+/* In root.c. root_make(st, e): the root mount, put at "r"; st->root is set. */
+int root_make(struct stage *st, struct err *e) must_check;
+
+/* In files.c. The step whose mount holds path, or NULL: the root. */
+const struct step *files_owner(const struct stage *st, const char *path);
+/* files_layer(st, owner, lowers, n, name, e): put what the plan wants inside owner's overlay into
+ * one layer, as long as its parents are no links in the lowers. name gets the layer's name, or ""
+ * where there is nothing to put. */
+int files_layer(struct stage *st, const struct step *owner, const char *const *lowers, size_t n,
+		char name[16], struct err *e) must_check;
+/* files_missing(st, owner, fd): does the plan want files in owner that its directory fd has no
+ * entry for? */
+bool files_missing(const struct stage *st, const struct step *owner, int fd);
+/* files_bind(st, e): the files that are in no overlay's layer, over what is at their place. */
+int files_bind(struct stage *st, struct err *e) must_check;
+
+/* In mounts.c. mount_overlay(st, owner, m, at_root, e): a detached overlay of the plan's mount m.
+ */
+int mount_overlay(struct stage *st, const struct step *owner, const struct spec_mount *m,
+		  struct err *e) must_check;
+/* mount_step(st, s, e): made and put at its place. */
+int mount_step(struct stage *st, const struct step *s, struct err *e) must_check;
+
+/* In kernelfs.c. Each made in the stage and put at its place below the root. */
+int kernelfs_dev(struct stage *st, struct err *e) must_check;
+int kernelfs_proc(struct stage *st, struct err *e) must_check;
+int kernelfs_sys(struct stage *st, struct err *e) must_check;

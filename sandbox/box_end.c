@@ -1,0 +1,234 @@
+/* How a box ends, and what is said about it: by itself, by a limit, by the caller, by our own
+ * trouble. */
+#include "sandbox/inside.h"
+
+#include "base/clock.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#define MS INT64_C(1000000)
+#define KILL_AGAIN_NS (1000 * MS)
+#define CGROUP_AGAIN_NS (10 * MS)
+#define CGROUP_TRIES 100
+
+static void box_free(uv_handle_t *handle)
+{
+	struct box *b = handle->data;
+	struct sandbox *sb = b->sandbox;
+	if (--b->handles)
+		return;
+	for (size_t i = 0; i < b->target.n_uppers; i++)
+		close(b->target.uppers[i]);
+	free(b->target.uppers);
+	close(b->output_fd);
+	if (b->pidfd >= 0)
+		close(b->pidfd);
+	free(b->name);
+	free(b);
+	sb->n_boxes--;
+	sandbox_settle(sb);
+}
+
+static void box_close(struct box *b)
+{
+	uv_handle_t *all[] = {(uv_handle_t *)&b->output, (uv_handle_t *)&b->timer,
+			      (uv_handle_t *)&b->orphan};
+	for (size_t i = 0; i < countof(all); i++)
+		if (all[i]->loop && !uv_is_closing(all[i]))
+			uv_close(all[i], box_free);
+}
+
+static void facts_limit(struct box_facts *f, enum box_limit l, uint64_t bound, uint64_t value)
+{
+	f->end = BOX_LIMITED;
+	f->limit = l;
+	f->limit_bound = bound;
+	f->limit_value = value;
+}
+
+/* Who ended it. The kernel's counts come first: a command may have seen its child being killed for
+ * memory, and gone on. */
+static void box_judge(struct box *b)
+{
+	const struct cgroup_counts *c = &b->counts;
+	struct box_facts *f = &b->facts;
+	bool ran = b->runs_ns != 0;
+	if (f->error[0])
+		f->end = BOX_FAILED;
+	else if (ran && c->oom_kills)
+		facts_limit(f, BOX_LIMIT_MEMORY, b->limits.memory, c->peak_memory);
+	else if (f->limit != BOX_LIMIT_NONE)
+		f->end = BOX_LIMITED;
+	else if (b->cancelled)
+		f->end = BOX_CANCELLED;
+	else if (ran && b->limits.processes && c->processes_refused)
+		facts_limit(f, BOX_LIMIT_PROCESSES, b->limits.processes, b->limits.processes);
+	else if (f->signal)
+		f->end = BOX_SIGNALLED;
+	else if (f->exit_code >= 0)
+		f->end = BOX_EXITED;
+	else {
+		f->end = BOX_FAILED;
+		snprintf(f->error, sizeof(f->error), "box %s: its pid 1 was lost (wait status %#x)",
+			 b->name, (unsigned)b->end.init_status);
+	}
+}
+
+/* Before the cgroup goes. */
+static void box_count(struct box *b)
+{
+	struct cgroup_counts *c = &b->counts;
+	struct box_facts *f = &b->facts;
+	int status = b->end.command_status;
+	cgroup_read(b->cgroup, c);
+	f->cpu_user_ns = c->has_cpu ? c->cpu_user_ns : b->end.user_ns;
+	f->cpu_system_ns = c->has_cpu ? c->cpu_system_ns : b->end.system_ns;
+	f->peak_memory = c->has_memory ? c->peak_memory : b->end.peak_bytes;
+	f->oom_kills = c->oom_kills;
+	f->processes_refused = c->processes_refused;
+	f->exit_code = -1;
+	if (status >= 0 && WIFEXITED(status))
+		f->exit_code = WEXITSTATUS(status);
+	else if (status >= 0 && WIFSIGNALED(status)) {
+		f->signal = WTERMSIG(status);
+		f->core = WCOREDUMP(status);
+	} else if (b->killed && b->runs_ns)
+		f->signal = SIGKILL; /* with everything else, by us */
+}
+
+/* The cgroup goes when it is empty, which the kernel may notice a moment after us. */
+static bool box_leave_cgroup(struct box *b)
+{
+	struct err e = ERR_INIT;
+	if (!b->cgroup || !cgroup_remove(b->cgroup, &e)) {
+		b->cgroup = NULL;
+		return true;
+	}
+	cgroup_kill(b->cgroup);
+	if (++b->cgroup_tries < CGROUP_TRIES)
+		return false;
+	fprintf(stderr, "assay: box %s: its cgroup stays: %s\n", b->name, e.text);
+	b->cgroup = NULL; /* sandbox_sweep takes it another day */
+	return true;
+}
+
+void box_settle(struct box *b)
+{
+	if (b->state != BOX_GONE || !b->drained || b->in_work || !b->slot)
+		return;
+	if (!b->counted) {
+		b->counted = true;
+		box_count(b);
+		box_judge(b);
+	}
+	if (!box_leave_cgroup(b)) {
+		b->settle_at_ns = clock_mono_ns() + CGROUP_AGAIN_NS;
+		box_schedule(b);
+		return;
+	}
+	struct sandbox *sb = b->sandbox;
+	b->slot->box = NULL;
+	b->slot = NULL;
+	uv_timer_stop(&b->timer);
+	b->ev.on_end(b->owner, &b->facts);
+	box_close(b);
+	sandbox_settle(sb);
+}
+
+void box_gone(struct box *b)
+{
+	b->state = BOX_GONE;
+	b->facts.wall_ns = (uint64_t)(clock_mono_ns() - (b->runs_ns ? b->runs_ns : b->started_ns));
+	output_drain(b);
+	box_settle(b);
+}
+
+static void box_kill(struct box *b)
+{
+	b->killed = true;
+	b->kill_at_ns = clock_mono_ns() + KILL_AGAIN_NS; /* until it is gone */
+	if (b->slot && b->slot->helper)
+		helper_say(b->slot->helper, PLAN_KILL);
+	if (b->cgroup)
+		cgroup_kill(b->cgroup);
+}
+
+static void box_terminate(struct box *b, bool gently)
+{
+	if (b->state == BOX_GONE || b->killed)
+		return;
+	if (!gently || !b->limits.grace_ms || b->state != BOX_RUNS) {
+		box_kill(b);
+	} else if (!b->ending) {
+		helper_say(b->slot->helper, PLAN_TERM);
+		b->kill_at_ns = clock_mono_ns() + (int64_t)b->limits.grace_ms * MS;
+	}
+	b->ending = true;
+	box_schedule(b);
+}
+
+void box_fire(struct box *b, enum box_limit l, uint64_t bound, uint64_t value)
+{
+	if (b->ending || b->state != BOX_RUNS)
+		return;
+	b->facts.limit = l;
+	b->facts.limit_bound = bound;
+	b->facts.limit_value = value;
+	box_terminate(b, true);
+}
+
+void box_trouble(struct box *b, const char *fmt, ...)
+{
+	char text[400];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (!b->facts.error[0] && !b->cancelled)
+		snprintf(b->facts.error, sizeof(b->facts.error), "box %s: %s", b->name, text);
+	box_terminate(b, false);
+}
+
+void box_cancel(struct box *b, bool gently)
+{
+	if (!b->ending)
+		b->cancelled = true;
+	box_terminate(b, gently);
+}
+
+void box_on_timer(uv_timer_t *timer)
+{
+	struct box *b = timer->data;
+	int64_t now = clock_mono_ns();
+	if (b->kill_at_ns && now >= b->kill_at_ns && b->state < BOX_GONE)
+		box_kill(b);
+	limits_look(b, now);
+	if (b->state != BOX_GONE || (b->settle_at_ns && now < b->settle_at_ns)) {
+		box_schedule(b);
+		return;
+	}
+	b->settle_at_ns = 0;
+	output_drain(b);
+	box_settle(b);
+}
+
+void box_schedule(struct box *b)
+{
+	int64_t now = clock_mono_ns(), next = limits_next(b);
+	if (b->kill_at_ns && b->state < BOX_GONE && b->kill_at_ns < next)
+		next = b->kill_at_ns;
+	if (b->settle_at_ns && b->settle_at_ns < next)
+		next = b->settle_at_ns;
+	if (b->state == BOX_GONE && !b->drained && !b->paused)
+		next = now; /* the caller takes output again */
+	if (next == INT64_MAX) {
+		uv_timer_stop(&b->timer);
+		return;
+	}
+	uv_update_time(b->sandbox->loop);
+	uv_timer_start(&b->timer, box_on_timer,
+		       next > now ? (uint64_t)((next - now + MS - 1) / MS) : 0, 0);
+}

@@ -1,0 +1,283 @@
+#include "sandbox/helper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+struct helper {
+	const struct helper_events *ev;
+	void *owner;
+	pid_t pid;
+	int socket, pidfd;
+	bool dead;
+	unsigned handles; /* open on the loop */
+	uv_poll_t on_socket, on_pid;
+};
+
+/* Its own session: no terminal, and a Ctrl-C meant for us is not its affair. Everything else of
+ * ours it closes itself. */
+static int helper_spawn(int exe_fd, int socket, int error_fd, char *const *argv, pid_t *pid,
+			struct err *e)
+{
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attr;
+	sigset_t all, none;
+	char path[32];
+	char *env[] = {NULL};
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", exe_fd);
+	sigfillset(&all);
+	sigemptyset(&none);
+	posix_spawn_file_actions_init(&files);
+	posix_spawnattr_init(&attr);
+	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+	if (error_fd >= 0)
+		posix_spawn_file_actions_adddup2(&files, error_fd, STDERR_FILENO);
+	if (socket >= 0)
+		posix_spawn_file_actions_adddup2(&files, socket, PLAN_SOCKET);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setsigdefault(&attr, &all);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
+						POSIX_SPAWN_SETSIGDEF);
+	int rc = posix_spawn(pid, path, &files, &attr, argv, env);
+	posix_spawn_file_actions_destroy(&files);
+	posix_spawnattr_destroy(&attr);
+	errno = rc;
+	return rc ? err_sys(e, "start assay-box") : 0;
+}
+
+static void helper_free(uv_handle_t *handle)
+{
+	struct helper *h = handle->data;
+	if (--h->handles)
+		return;
+	close(h->socket);
+	close(h->pidfd);
+	if (h->dead)
+		h->ev->on_freed(h->owner);
+	free(h);
+}
+
+static void helper_died(struct helper *h, const char *how)
+{
+	if (h->dead)
+		return;
+	h->dead = true;
+	uv_close((uv_handle_t *)&h->on_socket, helper_free);
+	uv_close((uv_handle_t *)&h->on_pid, helper_free);
+	h->ev->on_death(h->owner, how);
+}
+
+static void on_pid(uv_poll_t *poll, int status, int events)
+{
+	struct helper *h = poll->data;
+	int st = 0;
+	char how[80];
+	(void)status;
+	(void)events;
+	pid_t got = waitpid(h->pid, &st, WNOHANG);
+	if (!got)
+		return;
+	if (got > 0 && WIFSIGNALED(st))
+		snprintf(how, sizeof(how), "assay-box was killed by signal %d", WTERMSIG(st));
+	else
+		snprintf(how, sizeof(how), "assay-box ended with status %d",
+			 got > 0 ? WEXITSTATUS(st) : -1);
+	helper_died(h, how);
+}
+
+static ssize_t helper_receive(int socket, struct plan_reply *r, int *fd)
+{
+	struct iovec v = {.iov_base = r, .iov_len = sizeof(*r)};
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct msghdr m = {.msg_iov = &v,
+			   .msg_iovlen = 1,
+			   .msg_control = control.bytes,
+			   .msg_controllen = sizeof(control.bytes)};
+	ssize_t n;
+	while ((n = recvmsg(socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
+		;
+	*fd = -1;
+	struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m);
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(fd, CMSG_DATA(c), sizeof(int));
+	return n;
+}
+
+static void on_socket(uv_poll_t *poll, int status, int events)
+{
+	struct helper *h = poll->data;
+	struct plan_reply r;
+	int fd;
+	(void)events;
+	ssize_t n = status ? 0 : helper_receive(h->socket, &r, &fd);
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n != (ssize_t)sizeof(r) || r.version != PLAN_VERSION) {
+		uv_poll_stop(
+			&h->on_socket); /* it is ending: the pidfd says when; a stranger is ended */
+		if (n > 0)
+			helper_stop(h);
+		return;
+	}
+	r.error[sizeof(r.error) - 1] = 0;
+	h->ev->on_reply(h->owner, &r, fd);
+}
+
+static int helper_watch(struct helper *h, uv_loop_t *loop, struct err *e)
+{
+	h->on_socket.data = h->on_pid.data = h;
+	int rc = uv_poll_init(loop, &h->on_socket, h->socket);
+	if (rc)
+		return err_set(e, ERR_SYS, "watch assay-box: %s", uv_strerror(rc));
+	h->handles = 1;
+	rc = uv_poll_init(loop, &h->on_pid, h->pidfd);
+	if (rc)
+		return err_set(e, ERR_SYS, "watch assay-box: %s", uv_strerror(rc));
+	h->handles = 2;
+	uv_poll_start(&h->on_socket, UV_READABLE, on_socket);
+	uv_poll_start(&h->on_pid, UV_READABLE, on_pid);
+	return 0;
+}
+
+struct helper *helper_start(uv_loop_t *loop, int exe_fd, size_t slot,
+			    const struct helper_events *ev, void *owner, struct err *e)
+{
+	int pair[2];
+	char parent[24], number[24];
+	/* For tests of the ways older kernels take: fd, names, classic. */
+	char *way = getenv("ASSAY_BOX_OVERLAY");
+	if (way && !*way)
+		way = NULL;
+	snprintf(parent, sizeof(parent), "%d", (int)getpid());
+	snprintf(number, sizeof(number), "%zu", slot);
+	char *argv[] = {(char[]){"assay-box"}, (char[]){"serve"}, parent, number, way, NULL};
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
+		err_sys(e, "socketpair");
+		return NULL;
+	}
+	struct helper *h = own_calloc(1, sizeof(*h));
+	*h = (struct helper){.ev = ev, .owner = owner, .socket = pair[0], .pidfd = -1};
+	int rc = helper_spawn(exe_fd, pair[1], -1, argv, &h->pid, e);
+	close(pair[1]);
+	/* Not reaped yet, so the number is still its own. */
+	if (!rc && (h->pidfd = (int)syscall(SYS_pidfd_open, h->pid, 0)) < 0)
+		rc = err_sys(e, "pidfd_open");
+	if (!rc && !helper_watch(h, loop, e))
+		return h;
+	if (h->pid > 0) {
+		kill(h->pid, SIGKILL);
+		waitpid(h->pid, NULL, 0);
+	}
+	if (h->handles) {
+		uv_close((uv_handle_t *)&h->on_socket, helper_free);
+		return NULL;
+	}
+	close(h->socket);
+	if (h->pidfd >= 0)
+		close(h->pidfd);
+	free(h);
+	return NULL;
+}
+
+static int helper_send(struct helper *h, const struct plan_start *m, const int *fds, size_t n)
+{
+	struct iovec v = {.iov_base = (void *)(uintptr_t)m, .iov_len = sizeof(*m)};
+	union {
+		char bytes[CMSG_SPACE(sizeof(int) * PLAN_FDS_MAX)];
+		struct cmsghdr align;
+	} control = {.bytes = {0}};
+	struct msghdr msg = {.msg_iov = &v, .msg_iovlen = 1};
+	if (n) {
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = CMSG_SPACE(sizeof(int) * n);
+		struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int) * n);
+		memcpy(CMSG_DATA(c), fds, sizeof(int) * n);
+	}
+	ssize_t rc;
+	while ((rc = sendmsg(h->socket, &msg, MSG_NOSIGNAL | MSG_DONTWAIT)) < 0 && errno == EINTR)
+		;
+	return rc < 0 ? -1 : 0;
+}
+
+int helper_plan(struct helper *h, const struct pack *p, int output_fd, int cgroup_fd, struct err *e)
+{
+	struct plan_start m = {
+		.kind = PLAN_START,
+		.version = PLAN_VERSION,
+		.n_fds = (uint32_t)p->n_fds,
+		.in_cgroup = cgroup_fd >= 0,
+		.bytes = p->bytes,
+	};
+	int first[] = {p->text_fd, output_fd, cgroup_fd};
+	if (helper_send(h, &m, first, cgroup_fd >= 0 ? 3 : 2))
+		return err_sys(e, "send a plan to assay-box");
+	for (size_t at = 0; at < p->n_fds; at += PLAN_FDS_MAX) {
+		size_t n = p->n_fds - at < PLAN_FDS_MAX ? p->n_fds - at : PLAN_FDS_MAX;
+		struct plan_start more = {.kind = PLAN_FDS, .version = PLAN_VERSION};
+		if (!helper_send(h, &more, p->fds + at, n))
+			continue;
+		err_sys(e, "send layers to assay-box");
+		helper_stop(h); /* it waits for the rest in vain */
+		return -1;
+	}
+	return 0;
+}
+
+void helper_say(struct helper *h, enum plan_kind kind)
+{
+	struct plan_start m = {.kind = (uint32_t)kind, .version = PLAN_VERSION};
+	if (!h->dead && helper_send(h, &m, NULL, 0))
+		helper_stop(h);
+}
+
+void helper_stop(struct helper *h)
+{
+	if (!h->dead)
+		shutdown(h->socket, SHUT_RDWR);
+}
+
+int helper_try(int exe_fd, struct err *e)
+{
+	int report[2], status = 0;
+	char text[400];
+	pid_t pid;
+	char *argv[] = {(char[]){"assay-box"}, (char[]){"try"}, (char[]){"0"}, NULL};
+	if (pipe2(report, O_CLOEXEC))
+		return err_sys(e, "pipe");
+	int rc = helper_spawn(exe_fd, -1, report[1], argv, &pid, e);
+	close(report[1]);
+	auto_fd int from = report[0];
+	if (rc)
+		return -1;
+	size_t n = 0;
+	for (ssize_t r; n < sizeof(text) - 1;) {
+		r = read(from, text + n, sizeof(text) - 1 - n);
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r <= 0)
+			break;
+		n += (size_t)r;
+	}
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	while (n && text[n - 1] == '\n')
+		n--;
+	text[n] = 0;
+	if (!status)
+		return 0;
+	return err_set(e, ERR_BOX, "no box can be made here: %s",
+		       n ? text : "assay-box does not run");
+}

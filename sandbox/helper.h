@@ -1,0 +1,42 @@
+/* Inside sandbox/ only: one `assay-box` process and the socket to it (protocol:
+ * sandbox/box/plan.h). Loop thread. */
+#pragma once
+#include "base/err.h"
+#include "sandbox/box/plan.h"
+#include "sandbox/pack.h"
+
+#include <uv.h>
+
+struct helper;
+
+struct helper_events {
+	/* fd: the pidfd that came with PLAN_BORN, the callee's now, else -1 */
+	void (*on_reply)(void *owner, const struct plan_reply *r, int fd);
+	/* it has ended, whyever, and is not to be used any more */
+	void (*on_death)(void *owner, const char *how);
+	/* later: nothing of it is on the loop any more */
+	void (*on_freed)(void *owner);
+};
+
+/* helper_start(loop, exe_fd, slot, ev, owner, e): one posix_spawn, of the program that exe_fd is
+ * open on. NULL with e. */
+struct helper *helper_start(uv_loop_t *loop, int exe_fd, size_t slot,
+			    const struct helper_events *ev, void *owner, struct err *e) must_check;
+/* helper_plan(h, p, output_fd, cgroup_fd, e): PLAN_START and what belongs to it; cgroup_fd may be
+ * -1. */
+int helper_plan(struct helper *h, const struct pack *p, int output_fd, int cgroup_fd, struct err *e)
+	must_check;
+/* helper_say(h, kind): PLAN_GO, PLAN_TERM, PLAN_KILL. If it can't be said, the helper is dead:
+ * on_death comes. */
+void helper_say(struct helper *h, enum plan_kind kind);
+/* helper_stop(h): the end of its socket; it ends, and its box with it. on_death still comes. May be
+ * said again. */
+void helper_stop(struct helper *h);
+
+/* helper_try(exe_fd, e): could it make boxes? Waits for a few milliseconds. */
+int helper_try(int exe_fd, struct err *e) must_check;
+/* helper_find(path, e): open the program: path, or NULL: beside the running program, in
+ * ../libexec/assay, or where it was installed. An ordinary user's own file is copied to a sealed
+ * memfd first: a box of that user, who is root in it, could write to the file itself by way of
+ * /proc/self/exe (CVE-2019-5736). */
+int helper_find(const char *path, struct err *e) must_check;

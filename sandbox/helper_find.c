@@ -1,0 +1,80 @@
+#include "sandbox/helper.h"
+
+#include "base/dir.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U /* Linux 6.3 */
+#endif
+
+/* A descriptor below 10 could be where the helper's own are put when it is started. */
+static int out_of_the_way(int fd, const char *path, struct err *e)
+{
+	int high = fcntl(fd, F_DUPFD_CLOEXEC, 10);
+	return high < 0 ? err_sys(e, "open %s", path) : high;
+}
+
+static int sealed_copy(int from, const char *path, struct err *e)
+{
+	auto_text struct text t = TEXT_INIT;
+	if (dir_read_fd(from, (size_t)64 << 20, &t, e))
+		return err_add(e, "%s", path);
+	auto_fd int fd = memfd_create("assay-box", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+	if (fd < 0 && errno == EINVAL)
+		fd = memfd_create("assay-box", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0 || dir_write_all(fd, t.p, t.n) ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE))
+		return err_sys(e, "sealed copy of %s", path);
+	/* The descriptor that made it is open for writing, and what is open for writing can't be
+	 * executed. */
+	char self[32];
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	auto_fd int readable = open(self, O_RDONLY | O_CLOEXEC);
+	return readable < 0 ? err_sys(e, "sealed copy of %s", path)
+			    : out_of_the_way(readable, path, e);
+}
+
+static int find_open(const char *path, struct err *e)
+{
+	struct stat st;
+	auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return err_set(e, ERR_ABSENT, "there is no %s", path);
+	if (fd < 0 || fstat(fd, &st))
+		return err_sys(e, "open %s", path);
+	uid_t me = geteuid();
+	if (me && (st.st_uid == me || !access(path, W_OK)))
+		return sealed_copy(fd, path, e);
+	return out_of_the_way(fd, path, e);
+}
+
+int helper_find(const char *path, struct err *e)
+{
+	static const char *const places[] = {"assay-box", "../libexec/assay/assay-box"};
+	char self[PATH_MAX];
+	if (path)
+		return find_open(path, e);
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	if (n < 0)
+		return err_sys(e, "where this program is");
+	self[n] = 0;
+	*strrchr(self, '/') = 0;
+	for (size_t i = 0; i < countof(places); i++) {
+		auto_free char *beside = own_fmt("%s/%s", self, places[i]);
+		*e = (struct err)ERR_INIT;
+		int fd = find_open(beside, e);
+		if (fd >= 0 || e->kind != ERR_ABSENT)
+			return fd;
+	}
+	*e = (struct err)ERR_INIT;
+	return find_open(ASSAY_LIBEXECDIR "/assay-box", e);
+}

@@ -1,0 +1,107 @@
+/* Inside sandbox/ only: what sandbox.c (slots and helpers), box.c (a box's life) and watch.c (its
+ * limits) share. Loop thread. */
+#pragma once
+#include "sandbox/sandbox.h"
+
+#include "sandbox/cgroup.h"
+#include "sandbox/filter.h"
+#include "sandbox/helper.h"
+#include "sandbox/watch.h"
+
+struct slot {
+	struct sandbox *sandbox;
+	size_t number;
+	struct helper *helper; /* NULL: none yet, or dead */
+	struct box *box;       /* NULL: free */
+};
+
+struct sandbox {
+	uv_loop_t *loop;
+	struct cgroup_host *cgroups;
+	struct filter filter;
+	int exe_fd; /* of assay-box */
+	bool verbose;
+	struct slot *slots;
+	size_t n_slots;
+	size_t n_boxes, n_helpers; /* whose handles are still on the loop */
+	uv_timer_t last; /* closed with the sandbox, so that nothing ends inside sandbox_close */
+	bool last_closed;
+	void (*on_closed)(void *owner); /* set: closing */
+	void *owner;
+};
+
+/* In sandbox.c. sandbox_settle(sb): closing, and was this the last thing? */
+void sandbox_settle(struct sandbox *sb);
+/* sandbox_helper(s, e): the slot has a helper now. */
+int sandbox_helper(struct slot *s, struct err *e) must_check;
+
+enum box_state {
+	BOX_SENT,   /* its plan is with the helper */
+	BOX_BORN,   /* its pid 1 exists and builds */
+	BOX_RUNS,   /* its command was executed */
+	BOX_ORPHAN, /* its helper died: it is going too */
+	BOX_GONE,   /* no process is left; its last output may still be to be read */
+};
+
+struct box {
+	struct sandbox *sandbox;
+	struct slot *slot; /* NULL once it is over */
+	struct box_events ev;
+	void *owner;
+	char *name;
+	enum box_state state;
+	struct box_limits limits;
+	struct cgroup *cgroup;
+	struct cgroup_counts counts; /* has_*: what the cgroup does; numbers: as last read */
+	bool in_cgroup;              /* it is born there */
+	unsigned cgroup_tries;
+
+	int output_fd;
+	bool paused, drained;
+	int pidfd; /* of its pid 1, from BOX_BORN on; watched when it is an orphan */
+	pid_t pid;
+
+	int64_t started_ns, runs_ns,
+		said_ns;                  /* monotonic; said: last output, or the end of a pause */
+	int64_t kill_at_ns, settle_at_ns; /* 0: not wanted */
+	int64_t watch_at_ns, disk_at_ns;  /* when to look again */
+	bool ending;                      /* by us, for whatever reason */
+	bool killed, cancelled, counted;
+	bool in_work; /* the pool has target and seen */
+
+	struct watch_target target;
+	struct watch_seen seen;
+	struct plan_reply end;
+	struct box_facts facts;
+
+	uv_poll_t output, orphan;
+	uv_timer_t timer;
+	uv_work_t work;
+	unsigned handles; /* on the loop */
+};
+
+/* In box.c. box_heard(b, r, fd), box_lost(b, how): what its helper said, or how it died. */
+void box_heard(struct box *b, const struct plan_reply *r, int fd);
+void box_lost(struct box *b, const char *how);
+
+/* In box_end.c. box_schedule(b): set the timer for whatever is next. */
+void box_schedule(struct box *b);
+void box_on_timer(uv_timer_t *timer);
+/* box_fire(b, l, bound, value): a limit was passed: the box is ended for it, unless something else
+ * ends it already. */
+void box_fire(struct box *b, enum box_limit l, uint64_t bound, uint64_t value);
+/* box_trouble(b, fmt, ...): our own: it is ended at once, as BOX_FAILED. */
+void box_trouble(struct box *b, const char *fmt, ...) printf_like(2, 3);
+/* box_gone(b): its last process is. */
+void box_gone(struct box *b);
+/* box_settle(b): something its end waited for is over. */
+void box_settle(struct box *b);
+
+/* In output.c. output_start(b): read when there is something. output_drain(b): all that is left. */
+void output_start(struct box *b);
+void output_drain(struct box *b);
+
+/* In limits.c. limits_next(b): when to look, monotonic ns. limits_look(b, now): fire what was
+ * passed. */
+int64_t limits_next(const struct box *b);
+void limits_look(struct box *b, int64_t now);

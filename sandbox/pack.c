@@ -1,0 +1,278 @@
+#include "sandbox/pack.h"
+
+#include "base/dir.h"
+#include "base/text.h"
+#include "sandbox/box/plan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define PACK_NAME_MAX 64
+#define PACK_RESOLV_MAX ((size_t)64 << 10)
+
+static const char pack_resolv[] = "/etc/resolv.conf";
+
+static bool path_is_plain(const char *path)
+{
+	if (!path || path[0] != '/')
+		return false;
+	if (!path[1])
+		return true;
+	for (const char *p = path; *p;) {
+		const char *end = strchrnul(++p, '/');
+		size_t n = (size_t)(end - p);
+		if (!n || n > 255 || (n == 1 && p[0] == '.') ||
+		    (n == 2 && p[0] == '.' && p[1] == '.'))
+			return false;
+		p = end;
+	}
+	return strlen(path) < 4096;
+}
+
+static bool path_is_in(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+	return !strncmp(path, dir, n) && (!path[n] || path[n] == '/');
+}
+
+static int check_mount(const struct box_spec *s, const struct box_mount *m, struct err *e)
+{
+	if (!path_is_plain(m->path))
+		return err_set(e, ERR_USAGE, "mount %s: the path is not absolute and normalised",
+			       m->path ? m->path : "(none)");
+	if (path_is_in(m->path, "/proc") || path_is_in(m->path, "/sys") ||
+	    (path_is_in(m->path, "/dev") && strcmp(m->path, "/dev/shm")))
+		return err_set(e, ERR_USAGE, "mount %s: /dev, /proc and /sys are made by the box",
+			       m->path);
+	for (const struct box_mount *o = s->mounts; o < m; o++)
+		if (!strcmp(o->path, m->path))
+			return err_set(e, ERR_USAGE, "mount %s: twice", m->path);
+	bool root = !m->path[1];
+	size_t least = m->mode == BOX_RW || (m->mode == BOX_RO && !(root && s->root_host)) ? 1 : 0;
+	size_t most = m->mode == BOX_RW ? 1 : m->mode == BOX_TMPFS ? 0 : PLAN_LAYERS_MAX;
+	if (m->n_lowers < least || m->n_lowers > most)
+		return err_set(e, ERR_USAGE, "mount %s: %zu lower directories make no sense here",
+			       m->path, m->n_lowers);
+	if ((m->upper_fd < 0) != (m->work_fd < 0) && m->mode == BOX_COW)
+		return err_set(e, ERR_USAGE, "mount %s: upper without work directory", m->path);
+	if (root && m->mode == BOX_RW && s->root_host)
+		return err_set(e, ERR_USAGE, "mount /: the host's root or this directory");
+	return 0;
+}
+
+int pack_check(const struct box_spec *s, struct err *e)
+{
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+	bool root = s->root_host;
+	if (!s->name || !*s->name || strlen(s->name) > PACK_NAME_MAX ||
+	    s->name[strspn(s->name, allowed)] || s->name[0] == '.')
+		return err_set(e, ERR_USAGE, "box name %s", s->name ? s->name : "(none)");
+	if (!s->argv || !s->argv[0] || !s->argv[0][0] || !s->env)
+		return err_set(e, ERR_USAGE, "no command or no environment");
+	if (!path_is_plain(s->cwd))
+		return err_set(e, ERR_USAGE, "working directory %s", s->cwd ? s->cwd : "(none)");
+	if (!s->hostname || !*s->hostname || strlen(s->hostname) > 63)
+		return err_set(e, ERR_USAGE, "host name %s", s->hostname ? s->hostname : "(none)");
+	for (size_t i = 0; i < s->n_mounts; i++) {
+		if (check_mount(s, &s->mounts[i], e))
+			return -1;
+		root |= !s->mounts[i].path[1];
+	}
+	for (size_t i = 0; i < s->n_files; i++)
+		if (!path_is_plain(s->files[i].path) || !s->files[i].path[1] ||
+		    path_is_in(s->files[i].path, "/proc") || path_is_in(s->files[i].path, "/sys"))
+			return err_set(e, ERR_USAGE, "file %s",
+				       s->files[i].path ? s->files[i].path : "(none)");
+	return root ? 0 : err_set(e, ERR_USAGE, "nothing is mounted at /");
+}
+
+static void put_u32(struct text *t, uint32_t v)
+{
+	text_put(t, &v, sizeof(v));
+}
+
+static void put_u64(struct text *t, uint64_t v)
+{
+	text_put(t, &v, sizeof(v));
+}
+
+static void put_bytes(struct text *t, const void *bytes, size_t n)
+{
+	put_u32(t, (uint32_t)n);
+	if (n)
+		text_put(t, bytes, n);
+	text_addc(t, 0);
+}
+
+static void put_string(struct text *t, const char *s)
+{
+	put_bytes(t, s, strlen(s));
+}
+
+static void put_strings(struct text *t, char *const *list)
+{
+	uint32_t n = 0;
+	while (list[n])
+		n++;
+	put_u32(t, n);
+	for (uint32_t i = 0; i < n; i++)
+		put_string(t, list[i]);
+}
+
+static uint32_t pack_fd(struct pack *p, int fd)
+{
+	p->fds[p->n_fds] = fd;
+	return (uint32_t)p->n_fds++;
+}
+
+static enum plan_mount_mode plan_mode(enum box_mode mode)
+{
+	switch (mode) {
+	case BOX_RO:
+		return PLAN_MOUNT_RO;
+	case BOX_RW:
+		return PLAN_MOUNT_RW;
+	case BOX_COW:
+		return PLAN_MOUNT_COW;
+	case BOX_TMPFS:
+		return PLAN_MOUNT_TMPFS;
+	}
+	return PLAN_MOUNT_RO;
+}
+
+static void put_mount(struct pack *p, struct text *t, const struct box_mount *m)
+{
+	uint32_t first = (uint32_t)p->n_fds;
+	bool upper = m->mode == BOX_COW && m->upper_fd >= 0;
+	for (size_t i = 0; i < m->n_lowers; i++)
+		pack_fd(p, m->lowers[i]);
+	put_string(t, m->path);
+	put_u32(t, plan_mode(m->mode));
+	put_u32(t, m->ours);
+	put_u64(t, m->size);
+	put_u32(t, first);
+	put_u32(t, (uint32_t)m->n_lowers);
+	put_u32(t, upper ? pack_fd(p, m->upper_fd) : PLAN_NO_FD);
+	put_u32(t, upper ? pack_fd(p, m->work_fd) : PLAN_NO_FD);
+}
+
+static int by_path(const void *a, const void *b)
+{
+	return strcmp((*(const struct box_mount *const *)a)->path,
+		      (*(const struct box_mount *const *)b)->path);
+}
+
+static int put_mounts(struct pack *p, struct text *t, const struct box_spec *s, struct err *e)
+{
+	size_t n_fds = 0;
+	auto_free const struct box_mount **sorted = own_calloc(s->n_mounts + 1, sizeof(*sorted));
+	for (size_t i = 0; i < s->n_mounts; i++) {
+		sorted[i] = &s->mounts[i];
+		n_fds += s->mounts[i].n_lowers + 2;
+	}
+	if (n_fds > PLAN_LAYERS_MAX)
+		return err_set(e, ERR_LIMIT, "box %s: %zu lower directories", s->name, n_fds);
+	qsort(sorted, s->n_mounts, sizeof(*sorted), by_path);
+	p->fds = own_calloc(n_fds + 1, sizeof(*p->fds));
+	put_u32(t, (uint32_t)s->n_mounts);
+	for (size_t i = 0; i < s->n_mounts; i++)
+		put_mount(p, t, sorted[i]);
+	return 0;
+}
+
+static void put_file(struct text *t, const char *path, unsigned mode, const void *bytes, size_t n)
+{
+	put_string(t, path);
+	put_u32(t, mode);
+	put_bytes(t, bytes, n);
+}
+
+/* The host's /etc is shown, its resolv.conf is a link out of it (systemd-resolved, resolvconf) and
+ * the box has the host's network: then names resolve only if what the link leads to comes along. */
+static bool resolv_wanted(const struct box_spec *s, struct text *content)
+{
+	char target[2];
+	struct err ignored = ERR_INIT;
+	if (!s->root_host || s->net != BOX_NET_HOST ||
+	    readlink(pack_resolv, target, sizeof(target)) < 0)
+		return false;
+	for (size_t i = 0; i < s->n_files; i++)
+		if (!strcmp(s->files[i].path, pack_resolv))
+			return false;
+	for (size_t i = 0; i < s->n_mounts; i++)
+		if (!strcmp(s->mounts[i].path, "/etc"))
+			return false;
+	auto_fd int fd = open(pack_resolv, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	return fd >= 0 && !dir_read_fd(fd, PACK_RESOLV_MAX, content, &ignored);
+}
+
+static void put_files(struct text *t, const struct box_spec *s)
+{
+	auto_text struct text resolv = TEXT_INIT;
+	bool extra = resolv_wanted(s, &resolv);
+	put_u32(t, (uint32_t)s->n_files + extra);
+	for (size_t i = 0; i < s->n_files; i++)
+		put_file(t, s->files[i].path, s->files[i].mode, s->files[i].bytes, s->files[i].n);
+	if (extra)
+		put_file(t, pack_resolv, 0444, text_str(&resolv), resolv.n);
+}
+
+static const char *pack_home(char *const *env)
+{
+	for (; *env; env++)
+		if (!strncmp(*env, "HOME=", 5) && path_is_plain(*env + 5))
+			return *env + 5;
+	return "";
+}
+
+/* Sealed: what the helper reads is what was written. */
+static int pack_text(const struct text *t, struct err *e)
+{
+	auto_fd int fd = memfd_create("assay-plan", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0 || dir_write_all(fd, text_str(t), t->n) ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE))
+		return err_sys(e, "plan in a memfd");
+	return give_fd(&fd);
+}
+
+int pack_make(struct pack *p, const struct box_spec *s, const struct filter *filter,
+	      uint64_t processes, bool verbose, struct err *e)
+{
+	auto_text struct text t = TEXT_INIT;
+	*p = (struct pack){.text_fd = -1};
+	put_u32(&t, (s->root_host ? PLAN_ROOT_HOST : 0u) |
+			    (s->net == BOX_NET_HOST ? PLAN_NET_HOST : 0u) |
+			    (verbose ? PLAN_VERBOSE : 0u));
+	put_string(&t, s->name);
+	put_string(&t, s->hostname);
+	put_string(&t, s->cwd);
+	put_string(&t, pack_home(s->env));
+	put_u64(&t, s->limits.open_files);
+	put_u64(&t, s->limits.file_size);
+	put_u64(&t, processes);
+	put_u64(&t, s->limits.memory);
+	if (put_mounts(p, &t, s, e))
+		return -1;
+	put_files(&t, s);
+	put_strings(&t, s->argv);
+	put_strings(&t, s->env);
+	put_bytes(&t, filter->code, filter->n * sizeof(*filter->code));
+	if (t.n > PLAN_TEXT_MAX)
+		return err_set(e, ERR_LIMIT,
+			       "box %s: its files, arguments and environment take %zu bytes",
+			       s->name, t.n);
+	p->bytes = t.n;
+	p->text_fd = pack_text(&t, e);
+	return p->text_fd < 0 ? -1 : 0;
+}
+
+void pack_fini(struct pack *p)
+{
+	if (p->text_fd >= 0)
+		close(p->text_fd);
+	free(p->fds);
+	*p = (struct pack){.text_fd = -1};
+}

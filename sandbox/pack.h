@@ -1,0 +1,22 @@
+/* Inside sandbox/ only: a box's description, checked and written as the text of a plan (format:
+ * sandbox/box/plan.h). Pure but for the memfd. */
+#pragma once
+#include "sandbox/sandbox.h"
+
+#include "sandbox/filter.h"
+
+struct pack {
+	int text_fd; /* a sealed memfd */
+	uint64_t bytes;
+	int *fds; /* layers, in the plan's order; borrowed descriptors */
+	size_t n_fds;
+};
+
+/* pack_check(spec, e): ERR_USAGE and which part of the description makes no sense. */
+int pack_check(const struct box_spec *spec, struct err *e) must_check;
+
+/* pack_make(p, spec, filter, processes, verbose, e): a checked description. processes: for
+ * RLIMIT_NPROC, 0: none. The caller frees it with pack_fini. */
+int pack_make(struct pack *p, const struct box_spec *spec, const struct filter *filter,
+	      uint64_t processes, bool verbose, struct err *e) must_check;
+void pack_fini(struct pack *p);

@@ -1,0 +1,112 @@
+/* The sandbox: its slots, and a helper process for each once it is needed. */
+#include "sandbox/inside.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void on_reply(void *owner, const struct plan_reply *r, int fd)
+{
+	struct slot *s = owner;
+	if (s->box && !(r->kind == PLAN_BORN && s->box->pidfd >= 0))
+		box_heard(s->box, r, fd);
+	else if (fd >= 0)
+		close(fd);
+}
+
+static void on_death(void *owner, const char *how)
+{
+	struct slot *s = owner;
+	s->helper = NULL;
+	if (s->box)
+		box_lost(s->box, how);
+}
+
+static void on_freed(void *owner)
+{
+	struct slot *s = owner;
+	s->sandbox->n_helpers--;
+	sandbox_settle(s->sandbox);
+}
+
+int sandbox_helper(struct slot *s, struct err *e)
+{
+	static const struct helper_events events = {on_reply, on_death, on_freed};
+	if (s->helper)
+		return 0;
+	s->helper = helper_start(s->sandbox->loop, s->sandbox->exe_fd, s->number, &events, s, e);
+	if (!s->helper)
+		return -1;
+	s->sandbox->n_helpers++;
+	return 0;
+}
+
+static void sandbox_free(struct sandbox *sb)
+{
+	if (sb->exe_fd >= 0)
+		close(sb->exe_fd);
+	if (sb->cgroups)
+		cgroup_host_close(sb->cgroups);
+	filter_fini(&sb->filter);
+	free(sb->slots);
+	free(sb);
+}
+
+struct sandbox *sandbox_open(uv_loop_t *loop, const struct sandbox_conf *conf, struct err *e)
+{
+	struct sandbox *sb = own_calloc(1, sizeof(*sb));
+	*sb = (struct sandbox){
+		.loop = loop,
+		.verbose = conf->verbose,
+		.n_slots = conf->slots ? conf->slots : 1,
+	};
+	sb->slots = own_calloc(sb->n_slots, sizeof(*sb->slots));
+	for (size_t i = 0; i < sb->n_slots; i++)
+		sb->slots[i] = (struct slot){.sandbox = sb, .number = i};
+	sb->exe_fd = helper_find(conf->helper, e);
+	if (sb->exe_fd < 0 || helper_try(sb->exe_fd, e) || filter_default(&sb->filter, e) ||
+	    !(sb->cgroups = cgroup_host_open(conf->name, e))) {
+		sandbox_free(sb);
+		return NULL;
+	}
+	uv_timer_init(loop, &sb->last);
+	uv_unref((uv_handle_t *)&sb->last);
+	sb->last.data = sb;
+	return sb;
+}
+
+static void on_last(uv_handle_t *handle)
+{
+	struct sandbox *sb = handle->data;
+	sb->last_closed = true;
+	sandbox_settle(sb);
+}
+
+void sandbox_settle(struct sandbox *sb)
+{
+	if (!sb->on_closed)
+		return;
+	for (size_t i = 0; i < sb->n_slots; i++)
+		if (sb->slots[i].helper && !sb->slots[i].box)
+			helper_stop(sb->slots[i].helper);
+	if (sb->n_boxes || sb->n_helpers || !sb->last_closed)
+		return;
+	void (*on_closed)(void *) = sb->on_closed;
+	void *owner = sb->owner;
+	sandbox_free(sb);
+	on_closed(owner);
+}
+
+void sandbox_close(struct sandbox *sb, void (*on_closed)(void *owner), void *owner)
+{
+	sb->on_closed = on_closed;
+	sb->owner = owner;
+	for (size_t i = 0; i < sb->n_slots; i++) {
+		struct box *b = sb->slots[i].box;
+		if (!b)
+			continue;
+		box_cancel(b, false);
+		box_pause_output(b, false);
+	}
+	uv_close((uv_handle_t *)&sb->last, on_last);
+	sandbox_settle(sb);
+}

@@ -1,0 +1,254 @@
+/* What the integration tests of the sandbox share: a loop, a sandbox, boxes described in a line or
+ * two, and what came of them. */
+#pragma once
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+#include "base/clock.h"
+#include "base/dir.h"
+#include "base/text.h"
+#include "sandbox/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#define TRY_MOUNTS 16
+#define TRY_FILES 8
+
+/* One box, as a test says it and as it went. */
+struct
+try {
+	struct box_spec spec;
+	struct box_mount mounts[TRY_MOUNTS];
+	struct box_file files[TRY_FILES];
+	int lowers[TRY_MOUNTS][64];
+	char *argv[8];
+
+	struct box *box;
+	struct text out; /* all of its output */
+	struct box_facts facts;
+	unsigned ends;
+	bool keep_output; /* false: count only */
+	uint64_t bytes;
+};
+
+static uv_loop_t try_loop;
+static struct sandbox *try_sandbox;
+static char try_dir[64]; /* a temporary directory of this program's */
+static int try_dir_fd;
+
+static char *try_env[] = {(char[]){"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"},
+			  (char[]){"HOME=/root"}, NULL};
+
+static inline int try_setup(void **state)
+{
+	struct err e = ERR_INIT;
+	struct sandbox_conf conf = {.helper = getenv("ASSAY_BOX") ? getenv("ASSAY_BOX") : ASSAY_BOX,
+				    .slots = 4,
+				    .name = "assay-test",
+				    .verbose = !!getenv("VERBOSE")};
+	(void)state;
+	snprintf(try_dir, sizeof(try_dir), "/var/tmp/assay-test.XXXXXX");
+	if (!mkdtemp(try_dir))
+		return -1;
+	try_dir_fd = open(try_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uv_loop_init(&try_loop);
+	try_sandbox = sandbox_open(&try_loop, &conf, &e);
+	if (!try_sandbox) {
+		if (strstr(e.text, "namespace")) {
+			print_message("[  SKIPPED ] %s\n", e.text);
+			exit(77);
+		}
+		print_error("%s\n", e.text);
+		return -1;
+	}
+	return 0;
+}
+
+static inline void try_closed(void *owner)
+{
+	*(bool *)owner = true;
+}
+
+static inline int try_teardown(void **state)
+{
+	struct err e = ERR_INIT;
+	bool closed = false;
+	(void)state;
+	sandbox_close(try_sandbox, try_closed, &closed);
+	assert_false(closed);
+	uv_run(&try_loop, UV_RUN_DEFAULT);
+	assert_true(closed);
+	assert_int_equal(uv_loop_close(&try_loop), 0);
+	close(try_dir_fd);
+	auto_fd int above = open("/var/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir_remove(above, strrchr(try_dir, '/') + 1, &e))
+		print_error("%s\n", e.text);
+	return e.kind ? -1 : 0;
+}
+
+static inline void try_on_output(void *owner, const void *bytes, size_t n)
+{
+	struct try *t = owner;
+	assert_int_equal(t->ends, 0);
+	t->bytes += n;
+	if (t->keep_output)
+		text_put(&t->out, bytes, n);
+}
+
+static inline void try_on_end(void *owner, const struct box_facts *facts)
+{
+	struct try *t = owner;
+	t->ends++;
+	t->facts = *facts;
+	t->box = NULL;
+}
+
+/* A box with the host's programs, no network, running `sh -c script`. */
+static inline void try_init(struct try *t, const char *script)
+{
+	*t = (struct try){.keep_output = true};
+	static char sh[] = "/bin/sh", c[] = "-c";
+	t->argv[0] = sh;
+	t->argv[1] = c;
+	t->argv[2] = own_dup(script);
+	t->spec = (struct box_spec){
+		.name = "test",
+		.root_host = true,
+		.mounts = t->mounts,
+		.files = t->files,
+		.argv = t->argv,
+		.env = try_env,
+		.cwd = "/",
+		.hostname = "box",
+		.limits = {.wall_ms = 60000},
+	};
+}
+
+static inline int try_open(const char *rel)
+{
+	struct err e = ERR_INIT;
+	int fd = dir_make(try_dir_fd, rel, 0755, &e);
+	if (fd < 0)
+		print_error("%s\n", e.text);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static inline void try_write(const char *rel, const char *content)
+{
+	struct err e = ERR_INIT;
+	auto_free char *above = own_dup_n(rel, (size_t)(strrchr(rel, '/') - rel));
+	close(try_open(above));
+	assert_int_equal(dir_write_whole(try_dir_fd, rel, content, strlen(content), 0644, &e), 0);
+}
+
+static inline bool try_exists(const char *rel)
+{
+	struct stat st;
+	return !fstatat(try_dir_fd, rel, &st, AT_SYMLINK_NOFOLLOW);
+}
+
+static inline struct box_mount *try_mount(struct try *t, const char *path, enum box_mode mode)
+{
+	struct box_mount *m = &t->mounts[t->spec.n_mounts];
+	*m = (struct box_mount){
+		.path = path, .mode = mode, .upper_fd = -1, .work_fd = -1, .ours = true};
+	m->lowers = t->lowers[t->spec.n_mounts++];
+	return m;
+}
+
+static inline struct box_mount *try_lower(struct try *t, struct box_mount *m, const char *rel)
+{
+	t->lowers[m - t->mounts][m->n_lowers++] = try_open(rel);
+	return m;
+}
+
+/* rel/u and rel/w */
+static inline struct box_mount *try_upper(struct box_mount *m, const char *rel)
+{
+	auto_free char *u = own_fmt("%s/u", rel), *w = own_fmt("%s/w", rel);
+	m->upper_fd = try_open(u);
+	m->work_fd = try_open(w);
+	return m;
+}
+
+static inline void try_file(struct try *t, const char *path, const char *content)
+{
+	t->files[t->spec.n_files++] = (struct box_file){path, content, strlen(content), 0644};
+}
+
+static inline void try_start(struct try *t)
+{
+	static const struct box_events events = {try_on_output, try_on_end};
+	struct err e = ERR_INIT;
+	t->box = box_start(try_sandbox, &t->spec, &events, t, &e);
+	if (!t->box)
+		print_error("%s\n", e.text);
+	assert_non_null(t->box);
+	for (size_t i = 0; i < t->spec.n_mounts; i++) {
+		for (size_t k = 0; k < t->mounts[i].n_lowers; k++)
+			close(t->lowers[i][k]);
+		if (t->mounts[i].upper_fd >= 0) {
+			close(t->mounts[i].upper_fd);
+			close(t->mounts[i].work_fd);
+		}
+	}
+}
+
+static inline void try_wait(struct try *t)
+{
+	while (!t->ends && uv_run(&try_loop, UV_RUN_ONCE))
+		;
+	assert_int_equal(t->ends, 1);
+}
+
+static inline void try_run(struct try *t)
+{
+	try_start(t);
+	try_wait(t);
+}
+
+static inline void try_fini(struct try *t)
+{
+	text_fini(&t->out);
+	free(t->argv[2]);
+}
+
+static inline void try_tell(const struct try *t)
+{
+	print_message("end %d exit %d signal %d limit %s (%llu/%llu) error %s\noutput: %s\n",
+		      t->facts.end, t->facts.exit_code, t->facts.signal,
+		      box_limit_name(t->facts.limit), (unsigned long long)t->facts.limit_value,
+		      (unsigned long long)t->facts.limit_bound, t->facts.error, text_str(&t->out));
+}
+
+/* It ended by itself with this status and output. */
+static inline void try_expect(struct try *t, int code, const char *output)
+{
+	if (t->facts.end != BOX_EXITED || t->facts.exit_code != code ||
+	    (output && strcmp(text_str(&t->out), output)))
+		try_tell(t);
+	assert_int_equal(t->facts.end, BOX_EXITED);
+	assert_int_equal(t->facts.exit_code, code);
+	if (output)
+		assert_string_equal(text_str(&t->out), output);
+}
+
+/* Run a script over the host's root; it must exit with this status and output. */
+static inline void try_script(const char *script, int code, const char *output)
+{
+	struct try t;
+	try_init(&t, script);
+	try_run(&t);
+	try_expect(&t, code, output);
+	try_fini(&t);
+}
