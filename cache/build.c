@@ -35,8 +35,7 @@ void build_drop(struct build *b)
 	if (b->root >= 0) {
 		auto_free char *list = own_fmt("%s.list", b->name);
 		unlinkat(b->c->tmp_fd, list, 0);
-		if (dir_remove(b->c->tmp_fd, b->name, &ignored))
-			cache_step("a temporary tree stays");
+		(void)!dir_remove(b->c->tmp_fd, b->name, &ignored);
 	}
 	own_close(&b->root);
 	tree_at_fini(&b->at);

@@ -4,6 +4,27 @@
 
 #include <string.h>
 
+static unsigned harvest_mode(mode_t mode)
+{
+	if (S_ISLNK(mode))
+		return 0777;
+	return S_ISDIR(mode) || mode & 0111 ? 0755 : 0644;
+}
+
+/* What can be said of it before it is judged. */
+static struct cache_entry harvest_entry(const struct tree_item *it)
+{
+	bool dir = S_ISDIR(it->st.st_mode);
+	return (struct cache_entry){
+		.path = own_dup(it->path),
+		.type = judge_type(it->st.st_mode),
+		.mode = harvest_mode(it->st.st_mode),
+		.mtime_s = dir ? 0 : it->st.st_mtim.tv_sec,
+		.mtime_ns = dir ? 0 : (uint32_t)it->st.st_mtim.tv_nsec,
+		.size = S_ISREG(it->st.st_mode) ? (uint64_t)it->st.st_size : 0,
+	};
+}
+
 static int harvest_item(void *arg, struct tree_item *it, struct err *e)
 {
 	struct harvest *h = arg;
@@ -11,21 +32,10 @@ static int harvest_item(void *arg, struct tree_item *it, struct err *e)
 		h->cap = h->cap ? 2 * h->cap : 64;
 		h->v = own_grow(h->v, h->cap, sizeof(*h->v));
 	}
-	struct harvest_item *x = &h->v[h->n];
-	*x = (struct harvest_item){.above = it->above};
-	x->x = (struct cache_entry){
-		.path = own_dup(it->path),
-		.type = judge_type(it->st.st_mode),
-		.mode = 0755,
-		.mtime_s = it->st.st_mtim.tv_sec,
-		.mtime_ns = (uint32_t)it->st.st_mtim.tv_nsec,
-	};
-	it->tag = h->n++;
 	const struct harvest_item *above = it->above == TREE_ROOT ? NULL : &h->v[it->above];
-	if (x->x.type == 'd')
-		x->x.mtime_s = x->x.mtime_ns = 0;
-	else if (it->above != TREE_ROOT)
-		h->v[it->above].filled = true;
+	struct harvest_item *x = &h->v[h->n];
+	*x = (struct harvest_item){.above = it->above, .x = harvest_entry(it)};
+	it->tag = h->n++;
 	if (!judge_entry(h, it, x, above, e))
 		return 0;
 	/* What refused everything is the last that is told. */

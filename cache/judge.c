@@ -196,7 +196,6 @@ static int judge_link(struct judge *c, const struct lower *l, struct err *e)
 		return err_sys(e, "read link %s", c->it->path);
 	mine[n] = '\0';
 	c->x->x.target = own_dup(mine);
-	c->x->x.mode = 0777;
 	c->x->x.size = (uint64_t)n;
 	if (c->rule == CACHE_UNION_LINES || c->rule == CACHE_CONTENT_HASH)
 		return judge_refuse(c, "a link where a rule wants a file");
@@ -313,8 +312,6 @@ static int judge_file(struct judge *c, const struct lower *l, struct err *e)
 	const struct stat *st = &c->it->st;
 	uint64_t max_file = how->max_file ? how->max_file : (uint64_t)4 << 30;
 	uint64_t max_bytes = how->max_bytes ? how->max_bytes : (uint64_t)16 << 30;
-	c->x->x.mode = st->st_mode & 0111 ? 0755 : 0644;
-	c->x->x.size = (uint64_t)st->st_size;
 	if (c->x->x.size > max_file)
 		return judge_refuse(c, "a file larger than allowed");
 	if (c->rule == CACHE_UNION_LINES && c->x->x.size > NPM_BUCKET_MAX)

@@ -50,6 +50,8 @@ static int segment_compress(struct segment *s, const void *bytes, size_t n, ZSTD
 static la_ssize_t segment_on_write(struct archive *a, void *arg, const void *bytes, size_t n)
 {
 	struct segment *s = arg;
+	if (s->ended)
+		return (la_ssize_t)n;
 	if (!segment_compress(s, bytes, n, ZSTD_e_continue))
 		return (la_ssize_t)n;
 	archive_set_error(a, EIO, "%s", s->why.text);
@@ -156,11 +158,12 @@ int segment_data(struct segment *s, const void *bytes, size_t n, struct err *e)
 
 int segment_end(struct segment *s, struct cache_published *out, struct err *e)
 {
-	/* The padding of the last entry first: archive_write_fail() would forget it. Without that
-	 * call the end-of-archive blocks would follow, and tar would stop reading there. */
+	/* The padding of the last entry belongs to the frame. What archive_write_free() says after
+	 * that, the end-of-archive blocks tar would stop at, does not. (archive_write_fail() would
+	 * prevent them as well, and leak.) */
 	if (archive_write_finish_entry(s->a) < ARCHIVE_WARN)
 		return segment_failed(s, e);
-	archive_write_fail(s->a);
+	s->ended = true;
 	if (segment_compress(s, NULL, 0, ZSTD_e_end))
 		return segment_failed(s, e);
 	cache_step("frame appended");
@@ -186,14 +189,11 @@ void segment_drop(struct segment *s)
 {
 	char name[32];
 	segment_name(s->number, name);
-	if (s->a) {
-		archive_write_fail(s->a);
-		archive_write_free(s->a);
-	}
-	if (s->fd >= 0 && !s->kept) {
-		if (s->start ? ftruncate(s->fd, (off_t)s->start) : unlinkat(s->c->seg_fd, name, 0))
-			cache_step("a torn frame stays");
-	}
+	s->ended = true;
+	archive_write_free(s->a);
+	if (s->fd >= 0 && !s->kept)
+		(void)!(s->start ? ftruncate(s->fd, (off_t)s->start)
+				 : unlinkat(s->c->seg_fd, name, 0));
 	ZSTD_freeCCtx(s->z);
 	hash_close(&s->hash);
 	free(s->buffer);

@@ -94,6 +94,8 @@ static inline void put_bytes(int at, const char *rel, const void *bytes, size_t 
 	auto_fd int dir = sub(at, above);
 	const struct timespec t[2] = {{.tv_sec = 1600000000, .tv_nsec = 123456789},
 				      {.tv_sec = 1600000000, .tv_nsec = 123456789}};
+	/* Never into the file itself: a layer may have it by link(2), as it may have an upper's. */
+	unlinkat(dir, slash ? slash + 1 : rel, 0);
 	auto_fd int fd = openat(dir, slash ? slash + 1 : rel,
 				O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);

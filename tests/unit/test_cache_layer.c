@@ -4,6 +4,8 @@
 #include "cache/list.h"
 #include "cache/tree.h"
 
+#include <pthread.h>
+
 static struct cache_layer import(struct fixture *f, const char *rel, const char *prefix)
 {
 	struct err e = ERR_INIT;
@@ -279,6 +281,91 @@ static void opened_for_reading_it_repairs_and_writes_nothing(void **state)
 	cache_close(c);
 }
 
+static int steps_left;
+
+static void die_at_step(const char *step)
+{
+	(void)step;
+	if (!steps_left--)
+		_exit(42);
+}
+
+static void an_import_killed_at_any_step_leaves_nothing_or_a_whole_layer(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = ERR_INIT;
+	auto_fd int a = sub(f->work, "one");
+	put(a, "a/x", "1");
+	put(a, "b", "2");
+	auto_free char *path = at_work(f, "one");
+	int steps = 0;
+	for (bool killed = true; killed; steps++) {
+		pid_t pid = fork();
+		if (!pid) {
+			struct cache_layer out;
+			steps_left = steps;
+			cache_on_step = die_at_step;
+			_exit(cache_layer_import(f->c, path, NULL, &out, &e) ? 1 : 0);
+		}
+		int status = -1;
+		assert_true(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+		killed = WEXITSTATUS(status) == 42;
+		assert_true(killed || !WEXITSTATUS(status));
+		/* Whatever has the name of a layer is that layer. */
+		auto_fd int layers = sub(f->state, "layers");
+		DIR *d = fdopendir(dup(layers));
+		for (struct dirent *it; (it = readdir(d));)
+			if (cache_is_id(it->d_name, strlen(it->d_name)))
+				OK(cache_layer_verify(f->c, it->d_name, &e));
+		closedir(d);
+		struct cache_known nothing = {0};
+		assert_non_null(fixture_reopen(f, &nothing, &e));
+		expect_clean(f, 0);
+	}
+	assert_true(steps > 5);
+}
+
+struct importer {
+	struct fixture *f;
+	char name[16];
+	struct cache_layer out;
+	struct err e;
+	int rc;
+};
+
+static void *import_in_thread(void *arg)
+{
+	struct importer *im = arg;
+	auto_free char *path = at_work(im->f, im->name);
+	for (int i = 0; !im->rc && i < 10; i++)
+		im->rc = cache_layer_import(im->f->c, path, NULL, &im->out, &im->e);
+	return NULL;
+}
+
+static void several_threads_import_the_same_and_others_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct importer im[4] = {0};
+	pthread_t threads[4];
+	for (size_t i = 0; i < 4; i++) {
+		im[i].f = f;
+		snprintf(im[i].name, sizeof(im[i].name), "t%zu", i);
+		auto_fd int a = sub(f->work, im[i].name);
+		put(a, "same/x", "1");
+		put(a, "which", i % 2 ? "odd" : "even");
+	}
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, import_in_thread, &im[i]), 0);
+	for (size_t i = 0; i < 4; i++) {
+		pthread_join(threads[i], NULL);
+		if (im[i].rc)
+			fail_msg("%s", im[i].e.text);
+	}
+	assert_string_equal(im[0].out.id, im[2].out.id);
+	assert_string_equal(im[1].out.id, im[3].out.id);
+	expect_clean(f, 2);
+}
+
 static void lists_read_back_what_was_written_with_any_bytes_in_names(void **state)
 {
 	(void)state;
@@ -327,6 +414,8 @@ int main(void)
 		T(importing_a_tree_around_the_state_directory_is_refused),
 		T(opening_keeps_what_is_known_and_sweeps_the_rest),
 		T(a_segment_shorter_than_committed_is_corrupt),
+		T(an_import_killed_at_any_step_leaves_nothing_or_a_whole_layer),
+		T(several_threads_import_the_same_and_others_at_once),
 		T(opened_for_reading_it_repairs_and_writes_nothing),
 		cmocka_unit_test(lists_read_back_what_was_written_with_any_bytes_in_names),
 	};

@@ -1,0 +1,118 @@
+/* A store over a fixture's cache: a stack of layers that grows by publishing, and what "the
+ * database" remembers of it. */
+#pragma once
+#include "cache_fixture.h"
+
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+
+struct store {
+	struct fixture *f;
+	char ids[64][CACHE_ID];
+	int fds[64]; /* as `ids`: oldest first */
+	size_t n;
+	struct cache_known_segment segments[4];
+	size_t n_segments;
+	const struct cache_rule *rules;
+	size_t n_rules;
+	bool trusted; /* the overlay used trusted.overlay.* */
+	uint64_t max_entries, max_bytes, max_file;
+	unsigned max_depth;
+	struct cache_published out; /* of the last publish */
+};
+
+static inline void store_end(struct store *s)
+{
+	cache_published_fini(&s->out);
+	for (size_t i = 0; i < s->n; i++)
+		close(s->fds[i]);
+}
+
+static inline struct cache_known store_known(struct store *s, const char **layers)
+{
+	for (size_t i = 0; i < s->n; i++)
+		layers[i] = s->ids[i];
+	return (struct cache_known){s->segments, s->n_segments, layers, s->n};
+}
+
+/* Harvest work/upper; nothing is remembered. */
+static inline int store_try(struct store *s, const char *upper, struct err *e)
+{
+	int lowers[64];
+	for (size_t i = 0; i < s->n; i++)
+		lowers[i] = s->fds[s->n - 1 - i];
+	auto_fd int fd = sub(s->f->work, upper);
+	struct cache_harvest how = {
+		.store = "npm-cache",
+		.upper_fd = fd,
+		.lower_fds = lowers,
+		.n_lowers = s->n,
+		.rules = s->rules,
+		.n_rules = s->n_rules,
+		.userxattr = !s->trusted,
+		.max_entries = s->max_entries,
+		.max_bytes = s->max_bytes,
+		.max_file = s->max_file,
+		.max_depth = s->max_depth,
+		.job = "run 1 semver@7.5.4 fetch",
+	};
+	cache_published_fini(&s->out);
+	return cache_publish(s->f->c, &how, &s->out, e);
+}
+
+/* What a commit to the database remembers. */
+static inline void store_commit(struct store *s)
+{
+	struct err e = ERR_INIT;
+	if (s->out.nothing)
+		return;
+	memcpy(s->ids[s->n], s->out.layer.id, CACHE_ID);
+	s->fds[s->n] = cache_layer_open(s->f->c, s->out.layer.id, &e);
+	assert_true(s->fds[s->n] >= 0);
+	s->n++;
+	if (!s->n_segments || s->segments[s->n_segments - 1].number != s->out.segment)
+		s->segments[s->n_segments++].number = s->out.segment;
+	s->segments[s->n_segments - 1].bytes = s->out.frame_offset + s->out.frame_bytes;
+}
+
+static inline void store_publish(struct store *s, const char *upper)
+{
+	struct err e = ERR_INIT;
+	OK(store_try(s, upper, &e));
+	store_commit(s);
+}
+
+static inline const struct cache_entry *entry_of(const struct store *s, const char *path)
+{
+	for (size_t i = 0; i < s->out.n_entries; i++)
+		if (!strcmp(s->out.entries[i].path, path))
+			return &s->out.entries[i];
+	return NULL;
+}
+
+static inline void expect_change(const struct store *s, const char *path, enum cache_change change)
+{
+	const struct cache_entry *x = entry_of(s, path);
+	if (!x)
+		fail_msg("%s is not among the entries", path);
+	if (x->change != change)
+		fail_msg("%s is %s (%s), not %s", path, cache_change_name(x->change),
+			 x->reason ? x->reason : "", cache_change_name(change));
+}
+
+/* The uppermost layer that has path, or -1. */
+static inline int store_has(const struct store *s, const char *path)
+{
+	for (size_t i = s->n; i--;)
+		if (there(s->fds[i], path))
+			return (int)i;
+	return -1;
+}
+
+static inline void store_expect(const struct store *s, const char *path, const char *content)
+{
+	int i = store_has(s, path);
+	if (i < 0)
+		fail_msg("the store has no %s", path);
+	expect(s->fds[i], path, content);
+}
