@@ -10,8 +10,9 @@ for f in bin/assay libexec/assay/assay-box share/assay/ecosystems/npm.yaml share
 	fact "$f" test -s "$prefix/$f"
 done
 fact "the helper needs no library" bash -c '! ldd "$1" 2>/dev/null | grep "=>"' - "$prefix/libexec/assay/assay-box"
-fact "its suites load from there" ends 3 "$prefix/bin/assay" plan "$prefix/share/assay/suites/demo.yaml"
-fact "up to the layers, which nobody made yet" has "$said" "layer"
+fact "its suites load from there" ends 0 "$prefix/bin/assay" plan "$prefix/share/assay/suites/demo.yaml"
+fact "and the layers that nobody made yet are missed" has "$said" "node-24: MISSING"
+fact "which a run does not begin without" ends 3 "$prefix/bin/assay" run "$prefix/share/assay/suites/demo.yaml"
 cat >"$work/s.yaml" <<'END'
 assay: 1
 suite: installed
