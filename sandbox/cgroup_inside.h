@@ -63,8 +63,8 @@ struct cgroup_kind {
 	void (*read)(const struct cgroup *c, struct cgroup_counts *out);
 	void (*kill)(const struct cgroup_world *w, int dirfd);
 	bool (*empty)(int dirfd);
-	void (*leave)(
-		struct cgroup_host *h); /* before NAME.<pid> is removed; NULL: nothing to do */
+	/* before NAME.<pid> is removed; NULL: nothing to do */
+	void (*leave)(struct cgroup_host *h);
 };
 
 struct cgroup_host {
@@ -73,9 +73,8 @@ struct cgroup_host {
 	char name[128]; /* NAME.<pid>, or NAME.<pid>-<n> for a process's second sandbox */
 	size_t n;       /* hierarchies in use; all below are parallel */
 	struct cgroup_place base[CGROUP_HIERARCHIES]; /* NAME.<pid> is in it */
-	int dir[CGROUP_HIERARCHIES]; /* NAME.<pid> itself, locked (flock(2)) for as long as its
-					maker lives */
-	bool moved;                  /* v2: this process is in NAME.<pid>/supervisor */
+	int dir[CGROUP_HIERARCHIES];                  /* NAME.<pid> itself, locked (flock(2)) */
+	bool moved; /* v2: this process is in NAME.<pid>/supervisor */
 };
 
 struct cgroup {

@@ -112,12 +112,11 @@ static pid_t owner_of(const char *entry, const char *name)
 	return errno || *end || pid <= 0 || pid > INT32_MAX ? 0 : (pid_t)pid;
 }
 
-/* Who has our own pid is us, or was somebody before us: the lock says which. It also says so of a
- * pid in another namespace. */
+/* Who has our own pid is us, or was somebody before us: the lock says which. */
 static bool owner_lives(int base, const char *entry, pid_t pid)
 {
-	if (pid != getpid() && (!kill(pid, 0) || errno != ESRCH))
-		return true;
+	if (pid != getpid())
+		return !kill(pid, 0) || errno != ESRCH;
 	auto_fd int fd = openat(base, entry, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
 }

@@ -1,0 +1,261 @@
+/* sandbox/cgroup*.c and sweep.c: limits, counts and the ends of boxes' groups, without a kernel's
+ * groups. */
+#include "tests/unit/fake_cgroup.h"
+
+static void no_limit_writes_no_limit(void **state)
+{
+	(void)state;
+	a_v1_host();
+	struct cgroup_host *h = open_as("v1");
+	struct cgroup *c = make(h, 0, 0);
+	assert_string_equal(text_str(&fake.writes), "");
+	end(h, c);
+}
+
+static void v1_without_counted_swap_does_not_swap(void **state)
+{
+	(void)state;
+	static struct file files[countof(v1_files)];
+	size_t n = 0;
+	a_v1_host();
+	for (const struct file *f = v1_files; f->name; f++)
+		if (strcmp(f->name, "memory.memsw.limit_in_bytes"))
+			files[n++] = *f;
+	fake.files = files;
+	struct cgroup_host *h = open_as("v1");
+	struct cgroup *c = make(h, 4096, 0);
+	check("cg/my memory", "/box-job/memory.swappiness", "0");
+	end(h, c);
+}
+
+static void names_that_are_no_names_are_refused(void **state)
+{
+	(void)state;
+	static const char *const bad[] = {"", "a b", "../x", "a/b", "é"};
+	a_v1_host();
+	struct cgroup_host *h = open_as("v1");
+	for (size_t i = 0; i < countof(bad); i++) {
+		struct err e = ERR_INIT;
+		assert_null(cgroup_make(h, bad[i], &(struct cgroup_limits){0}, &e));
+		assert_int_equal(e.kind, ERR_USAGE);
+		assert_null(cgroup_host_open_in(&world, bad[i], &e));
+	}
+	struct err e;
+	struct cgroup *c = cgroup_make(h, "tasks", &(struct cgroup_limits){0}, &e);
+	assert_non_null(c);
+	assert_null(cgroup_make(h, "tasks", &(struct cgroup_limits){0}, &e));
+	assert_int_equal(e.sys, EEXIST);
+	assert_int_equal(cgroup_add(c, 0, &e), -1);
+	end(h, c);
+}
+
+static void a_limit_that_is_refused_leaves_no_group(void **state)
+{
+	(void)state;
+	struct err e = ERR_INIT;
+	a_v1_host();
+	struct cgroup_host *h = open_as("v1");
+	fake.refuse = "pids.max";
+	fake.refuse_errno = EINVAL;
+	assert_null(cgroup_make(h, "job", &(struct cgroup_limits){4096, 7}, &e));
+	assert_int_equal(e.sys, EINVAL);
+	assert_non_null(strstr(e.text, "pids.max"));
+	auto_free char *left = own_name("cg/my memory", "/box-job");
+	assert_false(there(left));
+	cgroup_host_close(h);
+}
+
+static void v1_counts_are_read(void **state)
+{
+	(void)state;
+	struct cgroup_counts n;
+	a_v1_host();
+	struct cgroup_host *h = open_as("v1");
+	struct cgroup *c = make(h, 0, 0);
+	fill("cg/my memory", "/box-job/memory.max_usage_in_bytes", "123456\n");
+	fill("cg/my memory", "/box-job/memory.oom_control",
+	     "oom_kill_disable 0\nunder_oom 1\noom_kill 3\n");
+	fill("cg/pids/user/a b:c", "/box-job/pids.events", "max 9\n");
+	fill("cg/cpu", "/box-job/cpuacct.usage", "5000000001\n");
+	fill("cg/cpu", "/box-job/cpuacct.usage_user", "4000000000\n");
+	cgroup_read(c, &n);
+	assert_true(n.has_memory && n.has_processes && n.has_cpu);
+	assert_int_equal(n.peak_memory, 123456);
+	assert_int_equal(n.oom_kills, 3);
+	assert_int_equal(n.processes_refused, 9);
+	assert_int_equal(n.cpu_user_ns, 4000000000);
+	assert_int_equal(n.cpu_system_ns, 1000000001);
+	fill("cg/my memory", "/box-job/memory.oom_control", "oom_kill_disable 0\n");
+	fill("cg/cpu", "/box-job/cpuacct.usage", "x\n");
+	cgroup_read(c, &n);
+	assert_false(n.has_memory || n.has_cpu);
+	assert_int_equal(n.peak_memory, 0);
+	end(h, c);
+}
+
+static void v2_counts_are_read(void **state)
+{
+	(void)state;
+	struct cgroup_counts n;
+	a_v2_host();
+	struct cgroup_host *h = open_as("v2");
+	struct cgroup *c = make(h, 0, 0);
+	fill("cg2/svc", "/box-job/memory.peak", "99\n");
+	fill("cg2/svc", "/box-job/memory.events", "low 0\noom 8\noom_kill 2\noom_group_kill 1\n");
+	fill("cg2/svc", "/box-job/pids.events", "max 5\n");
+	fill("cg2/svc", "/box-job/cpu.stat",
+	     "usage_usec 7\nuser_usec 4\nsystem_usec 3\nnr_periods 0\n");
+	cgroup_read(c, &n);
+	assert_true(n.has_memory && n.has_processes && n.has_cpu);
+	assert_int_equal(n.peak_memory, 99);
+	assert_int_equal(n.oom_kills, 2);
+	assert_int_equal(n.processes_refused, 5);
+	assert_int_equal(n.cpu_user_ns, 4000);
+	assert_int_equal(n.cpu_system_ns, 3000);
+	auto_free char *peak = own_name("cg2/svc", "/box-job/memory.peak");
+	auto_free char *current = own_name("cg2/svc", "/box-job/memory.current");
+	drop(peak);
+	put(current, "70\n");
+	cgroup_read(c, &n);
+	put(current, "20\n");
+	cgroup_read(c, &n);
+	assert_int_equal(n.peak_memory, 70);
+	drop(current);
+	fill("cg2/svc", "/box-job/cgroup.events", "populated 1\nfrozen 0\n");
+	assert_false(cgroup_empty(c));
+	end(h, c);
+}
+
+/* The list has outsiders (0), this process, and nonsense; only the box's own die. */
+static void v1_kills_between_freezing_and_thawing(void **state)
+{
+	(void)state;
+	pid_t one = sleeper(), two = sleeper();
+	auto_free char *list = own_fmt("0\n%d\n%d\n99999999999999999999\nx\n%d\n", (int)one,
+				       (int)getpid(), (int)two);
+	a_v1_host();
+	struct cgroup_host *h = open_as("v1");
+	struct cgroup *c = make(h, 0, 0);
+	assert_true(cgroup_empty(c));
+	fill("cg/freezer", "/box-job/cgroup.procs", list);
+	assert_false(cgroup_empty(c));
+	cgroup_kill(c);
+	assert_killed(one);
+	assert_killed(two);
+	assert_string_equal(text_str(&fake.writes), "freezer.state=FROZEN freezer.state=THAWED ");
+	end(h, c);
+}
+
+static void v2_without_cgroup_kill_signals_each(void **state)
+{
+	(void)state;
+	pid_t one = sleeper();
+	auto_free char *list = own_fmt("%d\n", (int)one);
+	a_v2_host();
+	struct cgroup_host *h = open_as("v2");
+	struct cgroup *c = make(h, 0, 0);
+	text_fini(&fake.writes);
+	cgroup_kill(c);
+	assert_string_equal(text_str(&fake.writes), "cgroup.kill=1 ");
+	auto_free char *path = own_name("cg2/svc", "/box-job/cgroup.kill");
+	drop(path);
+	fill("cg2/svc", "/box-job/cgroup.procs", list);
+	cgroup_kill(c);
+	assert_killed(one);
+	assert_non_null(strstr(text_str(&fake.writes), "cgroup.freeze=1 cgroup.freeze=0 "));
+	end(h, c);
+}
+
+/* A second sandbox of one process, and what an earlier owner of our pid left, do not meet. */
+static void one_process_may_open_twice(void **state)
+{
+	(void)state;
+	struct err e;
+	a_v1_host();
+	struct cgroup_host *one = open_as("v1"), *two = open_as("v1");
+	auto_free char *second = own_name("cg/freezer", "-1");
+	assert_true(there(second));
+	assert_int_equal(cgroup_sweep_in(&world, "n", &e), 0);
+	assert_true(there(second));
+	cgroup_host_close(one);
+	cgroup_host_close(two);
+	assert_false(there(second));
+}
+
+static pid_t a_dead_pid(void)
+{
+	pid_t pid = fork();
+	if (!pid)
+		_exit(0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	return pid;
+}
+
+static void the_sweep_takes_what_the_dead_left_and_nothing_else(void **state)
+{
+	(void)state;
+	struct err e = ERR_INIT;
+	int dead = (int)a_dead_pid();
+	a_v1_host();
+	static const char *const stay[] = {"n.1",   "n.x", "n.",    "other.%d",
+					   "n.%dx", "n",   "n.%d-", "nn.%d"};
+	static const char *const go[] = {"n.%d", "n.%d-3", "n.%d-4/box-a/deeper"};
+	for (size_t i = 0; i < countof(stay) + countof(go); i++) {
+		const char *pattern = i < countof(stay) ? stay[i] : go[i - countof(stay)];
+		auto_text struct text path = TEXT_INIT;
+		text_add(&path, "cg/my memory/");
+		for (const char *p = pattern; *p; p++)
+			if (*p == '%')
+				text_addf(&path, "%d", dead), p++;
+			else
+				text_addc(&path, *p);
+		put_group(text_str(&path), v1_files);
+	}
+	assert_int_equal(cgroup_sweep_in(&world, "n", &e), 0);
+	auto_free char *gone = own_fmt("cg/my memory/n.%d", dead),
+		       *gone3 = own_fmt("cg/my memory/n.%d-3", dead),
+		       *gone4 = own_fmt("cg/my memory/n.%d-4", dead),
+		       *other = own_fmt("cg/my memory/other.%d", dead),
+		       *odd = own_fmt("cg/my memory/n.%dx", dead),
+		       *nn = own_fmt("cg/my memory/nn.%d", dead);
+	assert_false(there(gone) || there(gone3) || there(gone4));
+	assert_true(there(other) && there(odd) && there(nn) && there("cg/my memory/n.1") &&
+		    there("cg/my memory/n.x"));
+}
+
+static void the_sweep_kills_what_is_left_in_a_group(void **state)
+{
+	(void)state;
+	struct err e = ERR_INIT;
+	int dead = (int)a_dead_pid();
+	a_v1_host();
+	pid_t child = sleeper();
+	auto_free char *box = own_fmt("cg/freezer/n.%d/box-a", dead),
+		       *procs = own_fmt("%s/cgroup.procs", box),
+		       *list = own_fmt("%d\n", (int)child);
+	put_group(box, v1_files);
+	put(procs, list);
+	assert_int_equal(cgroup_sweep_in(&world, "n", &e), 0);
+	assert_killed(child);
+	assert_false(there(box));
+	assert_non_null(strstr(text_str(&fake.writes), "freezer.state=THAWED"));
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(no_limit_writes_no_limit),
+		TEST(v1_without_counted_swap_does_not_swap),
+		TEST(names_that_are_no_names_are_refused),
+		TEST(a_limit_that_is_refused_leaves_no_group),
+		TEST(v1_counts_are_read),
+		TEST(v2_counts_are_read),
+		TEST(v1_kills_between_freezing_and_thawing),
+		TEST(v2_without_cgroup_kill_signals_each),
+		TEST(one_process_may_open_twice),
+		TEST(the_sweep_takes_what_the_dead_left_and_nothing_else),
+		TEST(the_sweep_kills_what_is_left_in_a_group),
+	};
+	return cmocka_run_group_tests_name("sandbox/cgroup_life", tests, NULL, NULL);
+}
