@@ -3,12 +3,14 @@
  *
  * Below the state directory:
  *   layers/<64 hex>/   immutable trees; the name is the tree digest (below)
+ *   layers/<64 hex>.list  the text that digest is of, so that a check can say what differs and merging reads no content
  *   seg/NNNNNN.tar.zst append-only archives of what was published; only the last one grows
  *   tmp/ trash/        a crash leaves things only here, or past a segment's committed length, or as a layer nobody names
  *
  * Tree digest, version 1: SHA-256 over the tree's entries in bytewise order of their paths; for each entry the text
  *   "<type> <mode octal> <mtime sec>.<nsec 9 digits> <size> <path length>:<path> <sha256 hex of the content | link length:link target>\n"
- * type is f, d or l; directories have no mtime or size (0), so that making one does not change the digest.
+ * type is f, d or l; the mode has 4 digits; directories have no mtime or size (0), so that making one does not change the digest, and
+ * "-" for what they hold.
  *
  * Threads: a struct cache may be used from several threads for different layers; calls that append to the segment
  * (cache_publish) and cache_open/cache_close are the caller's to serialise (one lane). */

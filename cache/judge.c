@@ -50,36 +50,53 @@ static int judge_hostile(struct judge *c, struct err *e, const char *why)
 	return err_set(e, ERR_HOSTILE, "%.300s: %s", c->it->path, why);
 }
 
-/* ---- extended attributes ---- */
+/* ---- extended attributes: those of the mount's own namespace mean something; of the other one
+ * they are bytes a job wrote ---- */
 
-/* The value of overlay.<name> in the namespace this mount used; the other one is only bytes a job
- * wrote. -1: not set. */
-static ssize_t judge_overlay_xattr(const struct judge *c, int fd, const char *name, char *value,
-				   size_t n)
+static const char *judge_space(const struct judge *c)
+{
+	return c->h->how->userxattr ? "user.overlay." : "trusted.overlay.";
+}
+
+/* 1: the directory has overlay.<name>, of which value gets the first byte; 0: it has not; -1. */
+static int judge_overlay_xattr(const struct judge *c, int fd, const char *name, char *value,
+			       struct err *e)
 {
 	char full[64];
-	snprintf(full, sizeof(full), "%s.overlay.%s", c->h->how->userxattr ? "user" : "trusted",
-		 name);
-	return fgetxattr(fd, full, value, n);
+	snprintf(full, sizeof(full), "%s%s", judge_space(c), name);
+	ssize_t n = fgetxattr(fd, full, value, 1);
+	if (n < 0 && errno == ERANGE) /* longer */
+		*value = '\0';
+	else if (n < 0)
+		return errno == ENODATA || errno == ENOTSUP
+			       ? 0
+			       : err_sys(e, "attributes of %s", c->it->path);
+	return 1;
 }
 
-static bool judge_has_overlay(const struct judge *c, int fd, const char *name)
+/* *why: a file is refused for what attributes it has, else NULL. *foreign: some would travel with a
+ * link to it. 0 or -1. */
+static int judge_attributes(const struct judge *c, int fd, const char **why, bool *foreign,
+			    struct err *e)
 {
-	return judge_overlay_xattr(c, fd, name, NULL, 0) >= 0;
-}
-
-/* Attributes that are not the system's own would travel with a linked file: true where there are
- * any. */
-static bool judge_foreign_xattrs(int fd)
-{
+	const char *space = judge_space(c);
+	size_t n_space = strlen(space);
 	char names[4096];
 	ssize_t n = flistxattr(fd, names, sizeof(names));
-	if (n < 0)
-		return errno != ENOTSUP;
-	for (const char *p = names; p < names + n; p += strlen(p) + 1)
-		if (strcmp(p, "security.selinux"))
-			return true;
-	return false;
+	if (n < 0 && errno == ERANGE)
+		*why = "a file with more attributes than we read";
+	else if (n < 0 && errno != ENOTSUP)
+		return err_sys(e, "attributes of %s", c->it->path);
+	for (const char *p = names; p < names + n; p += strlen(p) + 1) {
+		const char *ours = strncmp(p, space, n_space) ? "" : p + n_space;
+		*foreign |= strcmp(p, "security.selinux") != 0;
+		if (!strcmp(p, "security.capability"))
+			*why = "a file with capabilities";
+		if (!strcmp(ours, "metacopy") || !strcmp(ours, "redirect") ||
+		    !strcmp(ours, "whiteout"))
+			*why = "a file that overlayfs reads from elsewhere";
+	}
+	return 0;
 }
 
 /* ---- directories ---- */
@@ -103,7 +120,7 @@ static int judge_hidden_dir(struct judge *c, struct err *e)
 static int judge_dir(struct judge *c, struct err *e)
 {
 	size_t n;
-	char value[4];
+	char value = '\0';
 	const unsigned short *lowers = judge_lowers(c, &n);
 	c->it->skip = true;
 	if (c->it->elsewhere)
@@ -115,9 +132,14 @@ static int judge_dir(struct judge *c, struct err *e)
 		return judge_refuse(c, "a directory we may not read");
 	if (fd < 0)
 		return err_sys(e, "open directory %s", c->it->path);
-	if (judge_has_overlay(c, fd, "redirect"))
-		return judge_refuse(c, "a directory that shows another one's content");
-	ssize_t opaque = judge_overlay_xattr(c, fd, "opaque", value, sizeof(value));
+	int redirect = judge_overlay_xattr(c, fd, "redirect", &value, e);
+	if (redirect)
+		return redirect < 0
+			       ? -1
+			       : judge_refuse(c, "a directory that shows another one's content");
+	int opaque = judge_overlay_xattr(c, fd, "opaque", &value, e);
+	if (opaque < 0)
+		return -1;
 	c->it->skip = false;
 	c->x->hidden = c->above && c->above->hidden;
 	if (!c->x->hidden && lower_dirs(c->h->how, lowers, n, c->it->path, c->x, e))
@@ -129,7 +151,7 @@ static int judge_dir(struct judge *c, struct err *e)
 	if (!c->x->n_lowers)
 		return judge_is(c, c->rule == CACHE_DROP || c->rule == CACHE_REJECT ? CACHE_DROPPED
 										    : CACHE_ADDED);
-	return judge_is(c, opaque == 1 && *value == 'y' ? CACHE_DELETED : CACHE_IDENTICAL);
+	return judge_is(c, opaque && value == 'y' ? CACHE_DELETED : CACHE_IDENTICAL);
 }
 
 /* ---- what the rule says where the store has something ---- */
@@ -214,18 +236,6 @@ static int judge_link(struct judge *c, const struct lower *l, struct err *e)
 }
 
 /* ---- files ---- */
-
-static const char *judge_file_reason(const struct judge *c, int fd)
-{
-	const struct stat *st = &c->it->st;
-	if (st->st_mode & (S_ISUID | S_ISGID))
-		return "a set-id file";
-	if (judge_has_overlay(c, fd, "metacopy") || judge_has_overlay(c, fd, "redirect"))
-		return "a file without its content";
-	if (fgetxattr(fd, "security.capability", NULL, 0) >= 0)
-		return "a file with capabilities";
-	return NULL;
-}
 
 static int judge_merge(struct judge *c, const struct lower *l, struct content *mine, struct err *e)
 {
@@ -316,6 +326,8 @@ static int judge_file(struct judge *c, const struct lower *l, struct err *e)
 		return judge_refuse(c, "a file larger than allowed");
 	if (c->rule == CACHE_UNION_LINES && c->x->x.size > NPM_BUCKET_MAX)
 		return judge_refuse(c, "a list of lines larger than allowed");
+	if (st->st_mode & (S_ISUID | S_ISGID))
+		return judge_refuse(c, "a set-id file");
 	if (!(st->st_mode & 0400))
 		return judge_refuse(c, "a file its owner may not read");
 	auto_fd int fd =
@@ -324,7 +336,10 @@ static int judge_file(struct judge *c, const struct lower *l, struct err *e)
 		return judge_refuse(c, "a file we may not read");
 	if (fd < 0)
 		return err_sys(e, "open %s", c->it->path);
-	const char *reason = judge_file_reason(c, fd);
+	bool foreign = false;
+	const char *reason = NULL;
+	if (judge_attributes(c, fd, &reason, &foreign, e))
+		return -1;
 	if (reason)
 		return judge_refuse(c, reason);
 	c->h->bytes += c->x->x.size;
@@ -332,7 +347,7 @@ static int judge_file(struct judge *c, const struct lower *l, struct err *e)
 		return err_set(e, ERR_HOSTILE, "more than %llu bytes",
 			       (unsigned long long)max_bytes);
 	/* A second name of it may lie anywhere in the upper: its mode is not ours to change. */
-	c->x->may_link = st->st_nlink == 1 && st->st_uid == geteuid() && !judge_foreign_xattrs(fd);
+	c->x->may_link = st->st_nlink == 1 && st->st_uid == geteuid() && !foreign;
 	c->x->dev = st->st_dev;
 	c->x->ino = st->st_ino;
 	return judge_read_file(c, l, fd, e);

@@ -35,13 +35,12 @@ static inline struct cache_known store_known(struct store *s, const char **layer
 	return (struct cache_known){s->segments, s->n_segments, layers, s->n};
 }
 
-/* Harvest work/upper; nothing is remembered. */
-static inline int store_try(struct store *s, const char *upper, struct err *e)
+/* Harvest the upper; nothing is remembered. */
+static inline int store_try_fd(struct store *s, int fd, struct err *e)
 {
 	int lowers[64];
 	for (size_t i = 0; i < s->n; i++)
 		lowers[i] = s->fds[s->n - 1 - i];
-	auto_fd int fd = sub(s->f->work, upper);
 	struct cache_harvest how = {
 		.store = "npm-cache",
 		.upper_fd = fd,
@@ -58,6 +57,12 @@ static inline int store_try(struct store *s, const char *upper, struct err *e)
 	};
 	cache_published_fini(&s->out);
 	return cache_publish(s->f->c, &how, &s->out, e);
+}
+
+static inline int store_try(struct store *s, const char *upper, struct err *e)
+{
+	auto_fd int fd = sub(s->f->work, upper);
+	return store_try_fd(s, fd, e);
 }
 
 /* What a commit to the database remembers. */

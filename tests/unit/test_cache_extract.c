@@ -225,8 +225,8 @@ static void what_is_no_archive_or_an_empty_one_is_said_so(void **state)
 	put(f->work, "empty", "");
 	/* A description of files elsewhere is not an archive either: it would read them. */
 	put(f->work, "mtree", "#mtree\n./passwd type=file contents=/etc/passwd\n");
-	auto_free char *none = pack(f, "none.tar", archive_write_set_format_pax, NULL, honest, 0);
-	auto_free char *one = pack(f, "one.tar", archive_write_set_format_pax, NULL, honest, 1);
+	free(pack(f, "none.tar", archive_write_set_format_pax, NULL, honest, 0));
+	free(pack(f, "one.tar", archive_write_set_format_pax, NULL, honest, 1));
 	static const struct {
 		const char *name;
 		unsigned strip;

@@ -191,11 +191,10 @@ static void deletions_are_seen_and_never_merged(void **state)
 	s.n_rules = 0;
 	put(u, "logs/old", "1");
 	put(u, "opaque/old", "1");
-	put(u, "raw/old", "1");
 	store_publish(&s, "u");
 	s.n_rules = n;
 	auto_fd int v = sub(s.f->work, "v");
-	auto_fd int l = sub(v, "logs"), o = sub(v, "opaque"), r = sub(v, "raw");
+	auto_fd int l = sub(v, "logs"), o = sub(v, "opaque");
 	if (mknodat(l, "old", S_IFCHR, makedev(0, 0)) ||
 	    fsetxattr(o, "user.overlay.opaque", "y", 1, 0)) {
 		print_message("no whiteouts or attributes here: %s\n", strerror(errno));
