@@ -23,10 +23,11 @@ static int tree_open_short(int root, const char *path, int flags)
 int tree_open(int root, const char *path, int flags)
 {
 	auto_fd int at = -1;
-	for (size_t n; (n = strlen(path)) > TREE_PIECE;) {
+	while (strlen(path) > TREE_PIECE) {
 		char piece[TREE_PIECE + 1];
-		for (n = TREE_PIECE; n && path[n] != '/'; n--)
-			;
+		size_t n = TREE_PIECE;
+		while (n && path[n] != '/')
+			n--;
 		if (!n) {
 			errno = ENAMETOOLONG;
 			return -1;
