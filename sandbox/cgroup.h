@@ -1,8 +1,10 @@
 /* Inside sandbox/ only: a control group per box, in whichever hierarchy this process may write: cgroup v2 where it is delegated,
  * cgroup v1 where that is what the host has, or none. Loop thread; every call is a few small reads or writes of cgroupfs, nothing waits.
  *
- * Where groups are made: below the group(s) this process is in, as NAME.<pid>/<box>: v2 needs the controllers in the parent's
- * cgroup.subtree_control (cgroups(7)); v1 uses memory, pids, cpuacct, freezer hierarchies, each if it is mounted and writable. */
+ * Where groups are made: below the group(s) this process is in, as NAME.<pid>/box-<name>: v2 needs the controllers in the parent's
+ * cgroup.subtree_control (cgroups(7)), for which this process, if it is alone in a group that is delegated to it, steps down into
+ * NAME.<pid>/supervisor (cgroup_v2.c); v1 uses memory, pids, cpuacct, freezer hierarchies, each if it is mounted and writable. In v2 an OOM
+ * kill ends a whole box, its pid 1 too (memory.oom.group); in v1 it ends one process. */
 #pragma once
 #include "base/err.h"
 

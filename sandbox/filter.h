@@ -1,4 +1,5 @@
-/* Inside sandbox/ only: the seccomp filter of the profile `default` (seccomp(2)), compiled once by libseccomp and sent to boxes as bytes. */
+/* Inside sandbox/ only: the seccomp filter of the profile `default` (seccomp(2)), compiled once (libseccomp, and rows of ours for
+ * arguments) and sent to boxes as bytes. */
 #pragma once
 #include "base/err.h"
 
