@@ -50,6 +50,8 @@ static void in_overlay(struct store *s, const char *upper, job_fn job)
 	_exit(0);
 }
 
+static bool no_overlays;
+
 static void run_job(struct store *s, const char *upper, job_fn job)
 {
 	pid_t pid = fork();
@@ -58,8 +60,9 @@ static void run_job(struct store *s, const char *upper, job_fn job)
 	int status = -1;
 	assert_true(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status));
 	if (WEXITSTATUS(status) == 77) {
-		print_message("no overlay mounts in a user namespace here\n");
-		exit(77);
+		no_overlays = true;
+		store_end(s);
+		skip();
 	}
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
@@ -166,5 +169,8 @@ int main(void)
 		T(a_real_upper_is_understood),
 		T(the_next_job_sees_both_generations_joined_and_may_write),
 	};
-	return cmocka_run_group_tests_name("cache/overlay", tests, NULL, NULL);
+	int rc = cmocka_run_group_tests_name("cache/overlay", tests, NULL, NULL);
+	if (no_overlays)
+		puts("skipped: no overlay mounts in a user namespace here");
+	return no_overlays && !rc ? 77 : rc;
 }
