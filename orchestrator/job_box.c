@@ -1,5 +1,5 @@
-/* The box of a phase: started with what JOB_OPEN made ready, its output captured, its slot given back as soon as it is gone. The state is
- * over when its log is on disk. */
+/* The box of a phase: started with what JOB_OPEN made ready, its output captured, its slot given
+ * back as soon as it is gone. The state is over when its log is on disk. */
 #include "orchestrator/job.h"
 
 #include "base/clock.h"
@@ -26,7 +26,8 @@ static void on_log(void *owner, struct capture_log *log)
 	j->harvest_at = 0;
 	if (j->log.err.kind)
 		engine_fail(g, &j->log.err);
-	job_go(j, job_box_passed(j) && job_phase(j)->n_harvest && !g->failed ? JOB_SHELVE : JOB_CLOSE);
+	job_go(j,
+	       job_box_passed(j) && job_phase(j)->n_harvest && !g->failed ? JOB_SHELVE : JOB_CLOSE);
 	engine_kick(g);
 }
 
@@ -48,8 +49,9 @@ static void on_drain(void *owner)
 static bool host_full(const struct engine *g)
 {
 	struct statvfs fs;
-	return !fstatvfs(g->state->fd, &fs) && ((uint64_t)fs.f_bavail * fs.f_frsize < HOST_BYTES_MIN ||
-						(fs.f_files && fs.f_favail < HOST_INODES_MIN));
+	return !fstatvfs(g->state->fd, &fs) &&
+	       ((uint64_t)fs.f_bavail * fs.f_frsize < HOST_BYTES_MIN ||
+		(fs.f_files && fs.f_favail < HOST_INODES_MIN));
 }
 
 static void on_box_end(void *owner, const struct box_facts *facts)
@@ -75,17 +77,24 @@ static struct box_limits limits_of(const struct suite_limits *l)
 		.processes = l->processes,
 		.disk = l->disk,
 		.disk_inodes = l->inodes,
-		.output_bytes = l->log > UINT64_MAX / 64 ? 0 : l->log * 64, /* head and tail are kept well before: the hard cap */
+		.output_bytes =
+			l->log > UINT64_MAX / 64
+				? 0
+				: l->log *
+					  64, /* head and tail are kept well before: the hard cap */
 		.open_files = l->open_files,
 		.grace_ms = l->grace_ms,
 	};
 }
 
-/* No box at all: what the sandbox says about that is the phase's outcome, as where it could not be built later. */
+/* No box at all: what the sandbox says about that is the phase's outcome, as where it could not be
+ * built later. */
 static void box_never_was(struct job *j, const struct err *e)
 {
-	struct box_facts facts = {
-		.end = BOX_FAILED, .exit_code = -1, .cgroup = "none", .started_ms = clock_real_ms()};
+	struct box_facts facts = {.end = BOX_FAILED,
+				  .exit_code = -1,
+				  .cgroup = "none",
+				  .started_ms = clock_real_ms()};
 	snprintf(facts.error, sizeof(facts.error), "%.*s", (int)sizeof(facts.error) - 1, e->text);
 	on_box_end(j, &facts);
 }

@@ -17,7 +17,8 @@
 
 static size_t stores[] = {0};
 static struct suite_store store = {(char[]){"cache"}, (char[]){"/store"}, NULL, 0};
-static struct suite_variant variants[WORLD_VARIANTS] = {{.name = (char[]){"base"}}, {.name = (char[]){"next"}}};
+static struct suite_variant variants[WORLD_VARIANTS] = {{.name = (char[]){"base"}},
+							{.name = (char[]){"next"}}};
 static const struct suite_phase phases[WORLD_PHASES] = {
 	[WORLD_FETCH] = {.name = (char[]){"fetch"},
 			 .run = (char[]){"fetch it"},
@@ -26,8 +27,13 @@ static const struct suite_phase phases[WORLD_PHASES] = {
 			 .harvest = stores,
 			 .n_harvest = 1,
 			 .limits = {.grace_ms = 500}},
-	[WORLD_BUILD] = {.name = (char[]){"build"}, .run = (char[]){"build it"}, .limits = {.grace_ms = 500}},
-	[WORLD_TEST] = {.name = (char[]){"test"}, .run = (char[]){"test it"}, .goal = true, .limits = {.grace_ms = 500}},
+	[WORLD_BUILD] = {.name = (char[]){"build"},
+			 .run = (char[]){"build it"},
+			 .limits = {.grace_ms = 500}},
+	[WORLD_TEST] = {.name = (char[]){"test"},
+			.run = (char[]){"test it"},
+			.goal = true,
+			.limits = {.grace_ms = 500}},
 };
 
 static const struct suite empty_suite = {
@@ -173,10 +179,15 @@ static int64_t *world_rows(struct world *w)
 	for (size_t i = 0; i < w->plan->n_units; i++) {
 		const struct plan_unit *u = &w->plan->units[i];
 		if (u->variant != PLAN_NONE)
-			jobs[n++] = (struct db_job){0, s->packages[u->package].id, s->packages[u->package].version,
+			jobs[n++] = (struct db_job){0, s->packages[u->package].id,
+						    s->packages[u->package].version,
 						    s->variants[u->variant].name};
 	}
-	struct db_run run = {.suite = "world", .goal = "test", .pid = 1, .started_ms = clock_real_ms(), .jobs_at_once = 1};
+	struct db_run run = {.suite = "world",
+			     .goal = "test",
+			     .pid = 1,
+			     .started_ms = clock_real_ms(),
+			     .jobs_at_once = 1};
 	w->run = db_run_begin(w->state->db, &run, v, s->n_variants, jobs, n, &w->err);
 	if (w->run < 0)
 		fail_msg("%s", w->err.text);
@@ -221,7 +232,8 @@ void world_reopen(struct world *w)
 		fail_msg("%s", w->err.text);
 }
 
-const struct world_news *world_result(const struct world *w, const char *package, const char *variant)
+const struct world_news *world_result(const struct world *w, const char *package,
+				      const char *variant)
 {
 	const struct world_news *found = NULL;
 	for (size_t i = 0; i < w->n_news; i++) {
@@ -234,11 +246,13 @@ const struct world_news *world_result(const struct world *w, const char *package
 	return found;
 }
 
-const struct fake_seen *world_box(size_t *from, const char *package, const char *variant, const char *phase)
+const struct fake_seen *world_box(size_t *from, const char *package, const char *variant,
+				  const char *phase)
 {
 	while (*from < fake.n_seen) {
 		const struct fake_seen *s = &fake.seen[(*from)++];
-		if ((!package || !strcmp(s->package, package)) && (!variant || !strcmp(s->variant, variant)) &&
+		if ((!package || !strcmp(s->package, package)) &&
+		    (!variant || !strcmp(s->variant, variant)) &&
 		    (!phase || !strcmp(s->phase, phase)))
 			return s;
 	}

@@ -1,5 +1,6 @@
-/* What the stories of the engine happen in: a real state directory, database and cache, a suite of three phases made in memory, and the fake
- * sandbox. A story says what its boxes do (fake.play), calls world_run, and looks at what was seen. */
+/* What the stories of the engine happen in: a real state directory, database and cache, a suite of
+ * three phases made in memory, and the fake sandbox. A story says what its boxes do (fake.play),
+ * calls world_run, and looks at what was seen. */
 #pragma once
 #include "orchestrator/engine.h"
 #include "tests/unit/fake_sandbox.h"
@@ -26,27 +27,32 @@ struct world {
 	struct err err;
 };
 
-/* The suite's three phases: `fetch` (network, harvests the store "cache" at /store, offline first), `build`, `test` (the goal). */
+/* The suite's three phases: `fetch` (network, harvests the store "cache" at /store, offline first),
+ * `build`, `test` (the goal). */
 enum { WORLD_FETCH, WORLD_BUILD, WORLD_TEST, WORLD_PHASES };
 
-/* cmocka's set_up and tear_down; *state is a struct world without packages. The latter looks for what must not stay: descriptors, boxes,
- * anything below jobs/. */
+/* cmocka's set_up and tear_down; *state is a struct world without packages. The latter looks for
+ * what must not stay: descriptors, boxes, anything below jobs/. */
 int world_set_up(void **state);
 int world_tear_down(void **state);
 
 /* world_packages(w, n, shared): n packages p0, p1, …; shared: fetch is once-per package. */
 void world_packages(struct world *w, size_t n, bool shared);
 
-/* world_run(w, at_once): plan, rows, engine_run, the run's end recorded: what engine_run returned. May be called again: another run. */
+/* world_run(w, at_once): plan, rows, engine_run, the run's end recorded: what engine_run returned.
+ * May be called again: another run. */
 int world_run(struct world *w, size_t at_once);
 
 /* world_reopen(w): as a new process would find the state directory. */
 void world_reopen(struct world *w);
 
 /* What became of a job, from the news; NULL: nothing. */
-const struct world_news *world_result(const struct world *w, const char *package, const char *variant);
-/* The first box of that kind from index *from on, which moves behind it; NULL: none. Names NULL: any. */
-const struct fake_seen *world_box(size_t *from, const char *package, const char *variant, const char *phase);
+const struct world_news *world_result(const struct world *w, const char *package,
+				      const char *variant);
+/* The first box of that kind from index *from on, which moves behind it; NULL: none. Names NULL:
+ * any. */
+const struct fake_seen *world_box(size_t *from, const char *package, const char *variant,
+				  const char *phase);
 /* How many such boxes there were. */
 size_t world_boxes(const char *package, const char *variant, const char *phase);
 /* One number out of the database. */

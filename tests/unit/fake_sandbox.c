@@ -86,7 +86,8 @@ static void box_speak(struct box *b)
 	memset(line, 'x', sizeof(line) - 1);
 	line[sizeof(line) - 1] = '\n';
 	while (b->said < b->act.output && !b->paused && !fake.seen[b->seen].cancelled) {
-		size_t left = b->act.output - b->said, n = left < sizeof(line) ? left : sizeof(line);
+		size_t left = b->act.output - b->said,
+		       n = left < sizeof(line) ? left : sizeof(line);
 		b->said += n;
 		b->events.on_output(b->owner, line, n);
 	}
@@ -101,17 +102,26 @@ static struct box *sandbox_next(struct sandbox *sb)
 {
 	struct box *first = NULL;
 	for (struct box *b = sb->boxes; b; b = b->next)
-		if ((!b->paused || fake.seen[b->seen].cancelled) && (!first || b->until_ms <= first->until_ms))
+		if ((!b->paused || fake.seen[b->seen].cancelled) &&
+		    (!first || b->until_ms <= first->until_ms))
 			first = b; /* newest first in the list: of equals the eldest */
 	return first;
 }
 
-/* While blocking work is under way time stands still. */
+/* While blocking work is under way time stands still; only what ends at this same moment ends too.
+ */
+static bool sandbox_may_go_on(const struct sandbox *sb, const struct box *b)
+{
+	if (sb->hold || sb->closing)
+		return false;
+	return !sb->loop->active_reqs.count ||
+	       (b && b->until_ms <= fake.now_ms && b->until_ms > fake.seen[b->seen].began_ms);
+}
+
 static void on_prepare(uv_prepare_t *h)
 {
 	struct sandbox *sb = h->data;
-	while (!sb->hold && !sb->closing && !sb->loop->active_reqs.count) {
-		struct box *b = sandbox_next(sb);
+	for (struct box *b; b = sandbox_next(sb), sandbox_may_go_on(sb, b);) {
 		int number = sb->signals < 4 ? fake.signals[sb->signals].number : 0;
 		uint64_t at = number ? fake.signals[sb->signals].at_ms : 0;
 		if (number && (!b || at <= b->until_ms)) {
@@ -211,7 +221,8 @@ static void write_in(const struct box_mount *m, const char *name)
 {
 	if (!name)
 		return;
-	auto_fd int fd = m ? openat(m->upper_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644) : -1;
+	auto_fd int fd =
+		m ? openat(m->upper_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644) : -1;
 	if (fd < 0 || write(fd, name, strlen(name)) != (ssize_t)strlen(name))
 		abort();
 }
@@ -236,8 +247,8 @@ static size_t box_see(const struct box_spec *spec)
 	return fake.n_seen++;
 }
 
-struct box *box_start(struct sandbox *sb, const struct box_spec *spec, const struct box_events *ev, void *owner,
-		      struct err *e)
+struct box *box_start(struct sandbox *sb, const struct box_spec *spec, const struct box_events *ev,
+		      void *owner, struct err *e)
 {
 	if (fake.running == sb->slots) {
 		err_set(e, ERR_BUSY, "no free slot");

@@ -1,5 +1,6 @@
-/* A sandbox without a kernel, for tests of what uses one: it takes the place of sandbox/ when it is linked first. Boxes do what the story
- * says, on a clock that moves only when nothing else is left to do: no sleep, no chance, any number of boxes. */
+/* A sandbox without a kernel, for tests of what uses one: it takes the place of sandbox/ when it is
+ * linked first. Boxes do what the story says, on a clock that moves only when nothing else is left
+ * to do: no sleep, no chance, any number of boxes. */
 #pragma once
 #include "sandbox/sandbox.h"
 
@@ -10,10 +11,11 @@ struct fake_act {
 	int exit_code, signal;
 	enum box_limit limit;
 	uint64_t oom_kills;
-	bool never;         /* box_start says no */
-	size_t output;      /* so many bytes of "x…\n" before `says` */
-	const char *says;   /* last words */
-	const char *stores; /* NAME: a file of that name and content in the upper of the mount /store */
+	bool never;       /* box_start says no */
+	size_t output;    /* so many bytes of "x…\n" before `says` */
+	const char *says; /* last words */
+	const char *
+		stores; /* NAME: a file of that name and content in the upper of the mount /store */
 	const char *leaves; /* NAME: the same in the upper of "/" */
 };
 
@@ -21,7 +23,8 @@ struct fake_act {
 struct fake_seen {
 	char *name, *package, *variant, *phase;
 	bool offline, networked;
-	char **root, **store; /* NULL-terminated: paths of the lowers of "/" and /store, uppermost first */
+	char **root, **store; /* NULL-terminated: paths of the lowers of "/" and /store, uppermost
+				 first */
 	size_t n_store;
 	uint64_t began_ms, ended_ms;
 	bool ended, cancelled, gently;

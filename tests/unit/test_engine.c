@@ -1,4 +1,5 @@
-/* orchestrator/engine.c, job*.c: a run in good days. What goes wrong is in test_engine_trouble.c. */
+/* orchestrator/engine.c, job*.c: a run in good days. What goes wrong is in test_engine_trouble.c.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,8 +21,8 @@ static bool says(const char *a, const char *b)
 	return !strcmp(a, b);
 }
 
-static void expect(const struct world *w, const char *package, const char *variant, enum status s, enum reason r,
-		   const char *phase)
+static void expect(const struct world *w, const char *package, const char *variant, enum status s,
+		   enum reason r, const char *phase)
 {
 	const struct world_news *n = world_result(w, package, variant);
 	assert_non_null(n);
@@ -76,7 +77,8 @@ static void a_trunk_runs_once_and_serves_its_branches(void **state)
 	}
 	expect(w, "p0", "base", STATUS_PASS, REASON_OK, "test");
 	expect(w, "p0", "next", STATUS_PASS, REASON_OK, "test");
-	assert_int_equal(world_result(w, "p0", "base")->wall_ms, 2000); /* the shared phase is nobody's */
+	assert_int_equal(world_result(w, "p0", "base")->wall_ms,
+			 2000); /* the shared phase is nobody's */
 	assert_int_equal(w->outcome.done, 2);
 	assert_int_equal(world_number(w, "SELECT count(*) FROM phase"), 5);
 	assert_int_equal(world_number(w, "SELECT count(*) FROM attempt_phase"), 6);
@@ -110,14 +112,20 @@ static void a_failing_trunk_gives_its_result_to_each_branch(void **state)
 	expect(w, "p1", "base", STATUS_PASS, REASON_OK, "test");
 	assert_int_equal(world_boxes("p0", NULL, NULL), 1);
 	assert_int_equal(world_result(w, "p0", "base")->wall_ms, 0);
-	assert_int_equal(world_number(w, "SELECT count(*) FROM result WHERE exit_code = 1 AND evidence LIKE '%E404%'"), 2);
-	assert_int_equal(world_number(w, "SELECT count(*) FROM attempt_phase a JOIN phase p ON p.id = a.phase "
-					 "WHERE p.exit_code = 1"), 2);
+	assert_int_equal(world_number(w, "SELECT count(*) FROM result WHERE exit_code = 1 AND "
+					 "evidence LIKE '%E404%'"),
+			 2);
+	assert_int_equal(
+		world_number(w,
+			     "SELECT count(*) FROM attempt_phase a JOIN phase p ON p.id = a.phase "
+			     "WHERE p.exit_code = 1"),
+		2);
 }
 
 static struct fake_act build_of_next_fails(const struct fake_seen *b)
 {
-	return (struct fake_act){.exit_code = says(b->phase, "build") && says(b->variant, "next") ? 2 : 0};
+	return (struct fake_act){
+		.exit_code = says(b->phase, "build") && says(b->variant, "next") ? 2 : 0};
 }
 
 static void a_phase_that_fails_is_the_last(void **state)
@@ -150,7 +158,8 @@ static void a_phase_sees_the_uppers_of_earlier_ones_newest_first(void **state)
 	assert_true(strstr(test->root[0], "/jobs/") != NULL);
 }
 
-/* p0 fetches quickly and brings something; p1 was already running; p2 begins while it is published, p3 later. */
+/* p0 fetches quickly and brings something; p1 was already running; p2 begins while it is published,
+ * p3 later. */
 static struct fake_act fetches(const struct fake_seen *b)
 {
 	if (!says(b->phase, "fetch"))
@@ -214,7 +223,8 @@ static void once_offline_passes_nothing_networked_runs(void **state)
 	size_t first = fake.n_seen, networked = 0;
 	for (size_t i = 0; i < first; i++)
 		networked += fake.seen[i].networked;
-	assert_int_equal(networked, 2); /* p0, and p1, which began while p0's harvest was published */
+	assert_int_equal(networked,
+			 2); /* p0, and p1, which began while p0's harvest was published */
 	world_reopen(w);
 	run(w, 2);
 	for (size_t i = first; i < fake.n_seen; i++)
@@ -225,14 +235,35 @@ static void once_offline_passes_nothing_networked_runs(void **state)
 
 static enum box_end offline_end;
 
+static size_t thrown_away;
+
+/* By the time of a build, whatever its package's first, abandoned try had written is gone from the
+ * disk. */
+static void look_for_the_first_try(const struct fake_seen *b)
+{
+	for (char **dir = b->root; *dir; dir++) {
+		char *try = strstr(*dir, "/fetch.2/");
+		if (!try)
+			continue;
+		auto_free char *first = own_fmt("%.*s/fetch.1", (int)(try - *dir), *dir);
+		assert_int_equal(access(*dir, F_OK), 0);
+		assert_int_equal(access(first, F_OK), -1);
+		thrown_away++;
+	}
+}
+
 static struct fake_act needs_the_network(const struct fake_seen *b)
 {
+	look_for_the_first_try(b);
 	if (!says(b->phase, "fetch"))
 		return (struct fake_act){0};
 	if (b->networked)
-		return (struct fake_act){.stores = b->package, .leaves = "online"};
-	return (struct fake_act){
-		.end = offline_end, .exit_code = 1, .says = "npm error code ENOTCACHED\n", .stores = "half", .leaves = "offline"};
+		return (struct fake_act){.takes_ms = 10, .stores = b->package, .leaves = "online"};
+	return (struct fake_act){.end = offline_end,
+				 .exit_code = 1,
+				 .says = "npm error code ENOTCACHED\n",
+				 .stores = "half",
+				 .leaves = "offline"};
 }
 
 static void an_offline_failure_is_repeated_with_the_network_and_only_that_counts(void **state)
@@ -241,28 +272,40 @@ static void an_offline_failure_is_repeated_with_the_network_and_only_that_counts
 	world_packages(w, 3, true);
 	fake.play = needs_the_network;
 	offline_end = BOX_EXITED;
+	thrown_away = 0;
 	run(w, 1); /* p0 and p1 find an empty store and do not try */
 	expect(w, "p2", "base", STATUS_PASS, REASON_OK, "test");
 	offline_end = BOX_LIMITED;
 	run(w, 1);
 	expect(w, "p0", "next", STATUS_PASS, REASON_OK, "test");
 	expect(w, "p2", "base", STATUS_PASS, REASON_OK, "test");
+	assert_int_equal(thrown_away, 4 * 4); /* of four packages, each build and test */
 	size_t from = 0;
-	const struct fake_seen *offline = world_box(&from, "p2", NULL, "fetch"), *online = world_box(&from, "p2", NULL, "fetch");
+	const struct fake_seen *offline = world_box(&from, "p2", NULL, "fetch"),
+			       *online = world_box(&from, "p2", NULL, "fetch");
 	assert_true(offline->offline && !offline->networked);
 	assert_true(!online->offline && online->networked);
 	for (const struct fake_seen *b; (b = world_box(&from, "p2", NULL, NULL));)
 		if (!says(b->phase, "fetch"))
-			assert_true(in_list(b->root, "/fetch.2/0/u") && !in_list(b->root, "/fetch.1/0/u"));
-	assert_int_equal(world_number(w, "SELECT count(*) FROM attempt_phase a JOIN phase p ON p.id = a.phase "
-					 "WHERE p.exit_code <> 0"), 0);
-	assert_int_equal(world_number(w, "SELECT count(*) FROM entry WHERE CAST(path AS TEXT) = 'half'"), 0);
-	assert_int_equal(world_number(w, "SELECT count(*) FROM phase WHERE network = 'none' AND name = 'fetch'"), 4);
+			assert_true(in_list(b->root, "/fetch.2/0/u") &&
+				    !in_list(b->root, "/fetch.1/0/u"));
+	assert_int_equal(
+		world_number(w,
+			     "SELECT count(*) FROM attempt_phase a JOIN phase p ON p.id = a.phase "
+			     "WHERE p.exit_code <> 0"),
+		0);
+	assert_int_equal(
+		world_number(w, "SELECT count(*) FROM entry WHERE CAST(path AS TEXT) = 'half'"), 0);
+	assert_int_equal(
+		world_number(
+			w, "SELECT count(*) FROM phase WHERE network = 'none' AND name = 'fetch'"),
+		4);
 }
 
 static struct fake_act says_much(const struct fake_seen *b)
 {
-	return (struct fake_act){.output = says(b->phase, "test") ? (size_t)8 << 20 : 0, .says = "the end\n"};
+	return (struct fake_act){.output = says(b->phase, "test") ? (size_t)8 << 20 : 0,
+				 .says = "the end\n"};
 }
 
 static void output_waits_for_the_disk_and_is_kept(void **state)
@@ -272,7 +315,9 @@ static void output_waits_for_the_disk_and_is_kept(void **state)
 	fake.play = says_much;
 	run(w, 2);
 	assert_true(fake.pauses > 0);
-	assert_int_equal(world_number(w, "SELECT count(*) FROM phase WHERE name = 'test' AND log_bytes = output_bytes + 8"), 2);
+	assert_int_equal(world_number(w, "SELECT count(*) FROM phase WHERE name = 'test' AND "
+					 "log_bytes = output_bytes + 8"),
+			 2);
 }
 
 static void a_run_of_many_ends_with_every_job_done(void **state)
@@ -285,7 +330,10 @@ static void a_run_of_many_ends_with_every_job_done(void **state)
 	assert_int_equal(w->n_news, 600);
 	assert_int_equal(world_number(w, "SELECT count(*) FROM job WHERE state <> 'done'"), 0);
 	assert_int_equal(world_number(w, "SELECT count(*) FROM result WHERE status = 'pass'"), 300);
-	assert_int_equal(world_number(w, "SELECT count(*) FROM result WHERE status = 'fail' AND phase = 'build'"), 300);
+	assert_int_equal(
+		world_number(
+			w, "SELECT count(*) FROM result WHERE status = 'fail' AND phase = 'build'"),
+		300);
 	assert_int_equal(world_number(w, "SELECT count(*) FROM phase WHERE ended_ms IS NULL"), 0);
 }
 

@@ -53,8 +53,10 @@ static void a_first_signal_lets_running_boxes_end_and_starts_nothing_more(void *
 	assert_int_equal(fake.n_seen, 12);
 	assert_int_equal(w->outcome.done, w->n_news);
 	assert_int_equal(jobs_with_result(w), w->n_news);
-	assert_int_equal(world_number(w, "SELECT count(*) FROM job WHERE state = 'done'"), w->n_news);
-	assert_int_equal(world_number(w, "SELECT count(*) FROM phase WHERE ended_as <> 'exited'"), 0);
+	assert_int_equal(world_number(w, "SELECT count(*) FROM job WHERE state = 'done'"),
+			 w->n_news);
+	assert_int_equal(world_number(w, "SELECT count(*) FROM phase WHERE ended_as <> 'exited'"),
+			 0);
 }
 
 static void a_second_signal_ends_what_runs_gently_and_records_no_result_of_it(void **state)
@@ -70,10 +72,12 @@ static void a_second_signal_ends_what_runs_gently_and_records_no_result_of_it(vo
 	assert_true(w->outcome.interrupted);
 	assert_int_equal(cancelled(), 4);
 	for (size_t i = 0; i < fake.n_seen; i++)
-		assert_true(!fake.seen[i].cancelled || (fake.seen[i].gently && fake.seen[i].ended_ms == 2100));
+		assert_true(!fake.seen[i].cancelled ||
+			    (fake.seen[i].gently && fake.seen[i].ended_ms == 2100));
 	assert_int_equal(w->n_news, 0);
 	assert_int_equal(jobs_with_result(w), 0);
-	assert_int_equal(world_number(w, "SELECT count(*) FROM phase WHERE ended_as = 'cancelled'"), 4);
+	assert_int_equal(world_number(w, "SELECT count(*) FROM phase WHERE ended_as = 'cancelled'"),
+			 4);
 }
 
 static void a_third_signal_ends_it_at_once(void **state)
@@ -88,14 +92,16 @@ static void a_third_signal_ends_it_at_once(void **state)
 	assert_int_equal(world_run(w, 2), 0);
 	assert_int_equal(cancelled(), 2);
 	for (size_t i = 0; i < fake.n_seen; i++)
-		assert_true(!fake.seen[i].cancelled || (!fake.seen[i].gently && fake.seen[i].ended_ms == 1700));
+		assert_true(!fake.seen[i].cancelled ||
+			    (!fake.seen[i].gently && fake.seen[i].ended_ms == 1700));
 	assert_int_equal(w->n_news, 0);
 }
 
 static struct fake_act brings_something(const struct fake_seen *b)
 {
 	/* under the box's own name, which no other run has: always something new */
-	return (struct fake_act){.takes_ms = 1000, .stores = says(b->phase, "fetch") ? b->name : NULL};
+	return (struct fake_act){.takes_ms = 1000,
+				 .stores = says(b->phase, "fetch") ? b->name : NULL};
 }
 
 static void what_a_stopped_run_fetched_is_kept(void **state)
@@ -131,6 +137,27 @@ static void a_signal_at_any_moment_leaves_whole_results(void **state)
 	}
 }
 
+static struct fake_act the_first_box_brings_a_signal(const struct fake_seen *b)
+{
+	(void)b;
+	if (fake.n_seen == 1)
+		raise(SIGINT);
+	return (struct fake_act){.takes_ms = 1000};
+}
+
+/* Four jobs are on their way to a box; the loop sees the signal before the lane is through with all
+ * of them. */
+static void a_box_that_is_being_made_ready_is_not_started_any_more(void **state)
+{
+	struct world *w = *state;
+	world_packages(w, 4, true);
+	fake.play = the_first_box_brings_a_signal;
+	assert_int_equal(world_run(w, 4), 0);
+	assert_in_range(fake.n_seen, 1, 2);
+	assert_true(w->outcome.interrupted);
+	assert_int_equal(w->outcome.done, 0);
+}
+
 /* ---- boxes that are no boxes ---- */
 
 static struct fake_act some_never_are(const struct fake_seen *b)
@@ -149,7 +176,8 @@ static void a_box_that_cannot_be_made_is_our_trouble_with_that_job_only(void **s
 	assert_int_equal(n->status, STATUS_INFRA);
 	assert_int_equal(n->reason, REASON_BOX_START);
 	assert_int_equal(world_result(w, "p3", "base")->status, STATUS_PASS);
-	assert_int_equal(world_number(w, "SELECT count(*) FROM phase WHERE error LIKE 'no box for r%'"), 6);
+	assert_int_equal(
+		world_number(w, "SELECT count(*) FROM phase WHERE error LIKE 'no box for r%'"), 6);
 }
 
 static void without_a_sandbox_there_is_no_run(void **state)
@@ -183,7 +211,9 @@ static void a_refused_harvest_is_told_and_the_job_goes_on(void **state)
 	assert_non_null(n->note);
 	assert_non_null(strstr(n->note, "harvest refused: "));
 	assert_int_equal(world_number(w, "SELECT count(*) FROM generation"), 0);
-	assert_int_equal(world_number(w, "SELECT count(*) FROM phase WHERE error LIKE 'harvest refused: %'"), 2);
+	assert_int_equal(
+		world_number(w, "SELECT count(*) FROM phase WHERE error LIKE 'harvest refused: %'"),
+		2);
 }
 
 static void a_high_stack_of_layers_becomes_one(void **state)
@@ -194,7 +224,9 @@ static void a_high_stack_of_layers_becomes_one(void **state)
 	assert_int_equal(world_run(w, 1), 0);
 	for (size_t i = 0; i < fake.n_seen; i++)
 		assert_true(fake.seen[i].n_store <= CACHE_MAX_LAYERS + 1); /* and its own upper */
-	assert_int_equal(world_number(w, "SELECT count(*) FROM generation WHERE made_by = 'flatten'"), 1);
+	assert_int_equal(world_number(w,
+				      "SELECT count(*) FROM generation WHERE made_by = 'flatten'"),
+			 1);
 	world_reopen(w);
 	assert_int_equal(world_run(w, 1), 0);
 	assert_int_equal(w->outcome.done, 2 * (CACHE_MAX_LAYERS + 3));
@@ -208,8 +240,10 @@ static struct world *troubled;
 static struct fake_act a_log_is_in_the_way(const struct fake_seen *b)
 {
 	if (says(b->package, "p2") && says(b->variant, "next") && says(b->phase, "build")) {
-		auto_free char *log = own_fmt("runs/%lld/p2.next.build.log.zst", (long long)troubled->run);
-		auto_fd int fd = openat(troubled->state->fd, log, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		auto_free char *log =
+			own_fmt("runs/%lld/p2.next.build.log.zst", (long long)troubled->run);
+		auto_fd int fd =
+			openat(troubled->state->fd, log, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 		assert_true(fd >= 0);
 		return (struct fake_act){.takes_ms = 10};
 	}
@@ -232,12 +266,15 @@ static void trouble_of_our_own_ends_all_boxes_and_is_told_once(void **state)
 	assert_int_equal(world_number(w, "SELECT count(*) FROM run WHERE state = 'aborted'"), 1);
 }
 
-/* The database says no at its 1st, 2nd, … change of each table: every run ends, tells it, and leaves nothing behind. */
+/* The database says no at its 1st, 2nd, … change of each table: every run ends, tells it, and
+ * leaves nothing behind. */
 static void the_database_may_say_no_at_any_row(void **state)
 {
 	static const char *const changes[] = {
-		"INSERT ON attempt", "INSERT ON phase", "UPDATE OF ended_ms ON phase", "INSERT ON result", "INSERT ON generation",
-		"INSERT ON harvest", "UPDATE OF current ON store", "UPDATE OF state ON job",
+		"INSERT ON attempt",           "INSERT ON phase",
+		"UPDATE OF ended_ms ON phase", "INSERT ON result",
+		"INSERT ON generation",        "INSERT ON harvest",
+		"UPDATE OF current ON store",  "UPDATE OF state ON job",
 	};
 	struct world *w = *state;
 	size_t failed = 0;
@@ -247,14 +284,17 @@ static void the_database_may_say_no_at_any_row(void **state)
 		for (int nth = 1; nth <= 4; nth++) {
 			auto_free char *sql = own_fmt(
 				"CREATE TABLE fault (left INTEGER); INSERT INTO fault VALUES (%d);"
-				"CREATE TRIGGER fault_1 BEFORE %s WHEN (SELECT left FROM fault) <= 1 BEGIN SELECT RAISE(ABORT, 'row %d'); END;"
-				"CREATE TRIGGER fault_2 BEFORE %s BEGIN UPDATE fault SET left = left - 1; END;",
+				"CREATE TRIGGER fault_1 BEFORE %s WHEN (SELECT left FROM fault) <= "
+				"1 BEGIN SELECT RAISE(ABORT, 'row %d'); END;"
+				"CREATE TRIGGER fault_2 BEFORE %s BEGIN UPDATE fault SET left = "
+				"left - 1; END;",
 				nth, changes[i], nth, changes[i]);
 			world_reopen(w);
 			world_exec(w, sql);
 			int64_t before = (int64_t)jobs_with_result(w);
 			int rc = world_run(w, 2);
-			world_exec(w, "DROP TRIGGER fault_1; DROP TRIGGER fault_2; DROP TABLE fault");
+			world_exec(w,
+				   "DROP TRIGGER fault_1; DROP TRIGGER fault_2; DROP TABLE fault");
 			assert_int_equal(jobs_with_result(w) - (size_t)before, w->outcome.done);
 			assert_int_equal(w->outcome.done, w->n_news);
 			if (rc) {
@@ -268,6 +308,27 @@ static void the_database_may_say_no_at_any_row(void **state)
 	assert_int_equal(world_run(w, 2), 0);
 }
 
+/* All harvests wait for the first one, which can't be recorded: none of the others is served. What
+ * goes wrong later is not what is told. */
+static void trouble_in_a_publish_lets_no_other_be_served(void **state)
+{
+	struct world *w = *state;
+	world_packages(w, 8, true);
+	fake.play = brings_something;
+	world_exec(w, "CREATE TRIGGER fault_1 BEFORE INSERT ON harvest BEGIN SELECT RAISE(ABORT, "
+		      "'the first trouble'); END;"
+		      "CREATE TRIGGER fault_2 BEFORE UPDATE OF ended_ms ON phase BEGIN SELECT "
+		      "RAISE(ABORT, 'the second'); END;");
+	assert_int_equal(world_run(w, 8), -1);
+	assert_non_null(strstr(w->err.text, "the first trouble"));
+	world_exec(w, "DROP TRIGGER fault_1; DROP TRIGGER fault_2");
+	assert_int_equal(fake.most, 8);
+	assert_int_equal(world_number(w, "SELECT count(*) FROM harvest"), 0);
+	world_reopen(w);
+	assert_int_equal(world_run(w, 8), 0);
+	assert_int_equal(w->outcome.done, 16);
+}
+
 #define STORY(name) cmocka_unit_test_setup_teardown(name, world_set_up, world_tear_down)
 
 int main(void)
@@ -278,12 +339,14 @@ int main(void)
 		STORY(a_third_signal_ends_it_at_once),
 		STORY(what_a_stopped_run_fetched_is_kept),
 		STORY(a_signal_at_any_moment_leaves_whole_results),
+		STORY(a_box_that_is_being_made_ready_is_not_started_any_more),
 		STORY(a_box_that_cannot_be_made_is_our_trouble_with_that_job_only),
 		STORY(without_a_sandbox_there_is_no_run),
 		STORY(a_refused_harvest_is_told_and_the_job_goes_on),
 		STORY(a_high_stack_of_layers_becomes_one),
 		STORY(trouble_of_our_own_ends_all_boxes_and_is_told_once),
 		STORY(the_database_may_say_no_at_any_row),
+		STORY(trouble_in_a_publish_lets_no_other_be_served),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

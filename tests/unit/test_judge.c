@@ -15,7 +15,10 @@ static struct suite_phase phases[] = {{.name = (char[]){"test"}, .goal = true}};
 static struct suite_log_rule rules[] = {
 	{(char[]){"r"}, (char[]){"DECIDED"}, NULL, (char[]){"fail"}, (char[]){"test-failed"}},
 };
-static const struct suite suite = {.phases = phases, .n_phases = 1, .log_rules = rules, .n_log_rules = 1};
+static const struct suite suite = {.phases = phases,
+				   .n_phases = 1,
+				   .log_rules = rules,
+				   .n_log_rules = 1};
 static const struct box_facts failed = {.end = BOX_EXITED, .exit_code = 1, .cgroup = "v2"};
 
 /* A log that is kept whole, the judgement's text being all of it. */
@@ -85,7 +88,8 @@ static void what_a_job_wrote_moves_no_terminal(void **state)
 	(void)state;
 	struct result r;
 	struct evidence ev;
-	static const char log[] = "\x1b]0;title\aone\n\0\x1b[31mDECIDED\x1b[0m\x07\xc2\x9b" "2J \xff\n";
+	static const char log[] = "\x1b]0;title\aone\n\0\x1b[31mDECIDED\x1b[0m\x07\xc2\x9b"
+				  "2J \xff\n";
 	judge(log, sizeof(log) - 1, &r, &ev);
 	assert_non_null(strstr(ev.text, "DECIDED"));
 	for (const char *p = ev.text; *p; p++)
@@ -112,7 +116,8 @@ static void evidence_ends_with_a_whole_character(void **state)
 		judge(log.p, log.n, &r, &ev);
 		size_t n = strlen(ev.text);
 		assert_true(n > RESULT_EVIDENCE - 8 && n <= RESULT_EVIDENCE);
-		assert_true(!memcmp(ev.text + n - 3, "\xe2\x82\xac", 3) || ev.text[n - 1] == '\n' || ev.text[n - 1] == 'x');
+		assert_true(!memcmp(ev.text + n - 3, "\xe2\x82\xac", 3) || ev.text[n - 1] == '\n' ||
+			    ev.text[n - 1] == 'x');
 		free(ev.text);
 	}
 }
@@ -125,7 +130,10 @@ static void a_line_in_the_tail_has_its_place_in_the_log(void **state)
 	struct result r;
 	struct evidence ev;
 	struct judged j = {.facts = &failed, .log = text, .log_n = strlen(text)};
-	struct capture_log log = {.kept = 1000008, .tail_at = 5, .tail_offset = 1000000, .text_n = strlen(text)};
+	struct capture_log log = {.kept = 1000008,
+				  .tail_at = 5,
+				  .tail_offset = 1000000,
+				  .text_n = strlen(text)};
 	judge_job(&suite, &j, &log, &r, &ev);
 	assert_int_equal(ev.offset, 1000000);
 	assert_int_equal(ev.length, 7);
@@ -139,7 +147,10 @@ static void a_line_cut_by_the_gap_ends_at_the_gap(void **state)
 	struct result r;
 	struct evidence ev;
 	struct judged j = {.facts = &failed, .log = text, .log_n = strlen(text)};
-	struct capture_log log = {.kept = 1000010, .tail_at = 12, .tail_offset = 1000000, .text_n = strlen(text)};
+	struct capture_log log = {.kept = 1000010,
+				  .tail_at = 12,
+				  .tail_offset = 1000000,
+				  .text_n = strlen(text)};
 	judge_job(&suite, &j, &log, &r, &ev);
 	assert_int_equal(ev.offset, 5);
 	assert_int_equal(ev.length, 7);
@@ -164,9 +175,22 @@ static void facts_become_a_row_in_its_units(void **state)
 {
 	(void)state;
 	struct box_facts f = {
-		.end = BOX_LIMITED, .exit_code = -1, .signal = 9, .core = true, .limit = BOX_LIMIT_MEMORY, .limit_bound = 5,
-		.limit_value = 6, .setup_ns = 1999, .wall_ns = 2000000, .cpu_user_ns = 3000, .cpu_system_ns = 4000,
-		.peak_memory = 7, .output_bytes = 8, .oom_kills = 1, .processes_refused = 2, .cgroup = "v1",
+		.end = BOX_LIMITED,
+		.exit_code = -1,
+		.signal = 9,
+		.core = true,
+		.limit = BOX_LIMIT_MEMORY,
+		.limit_bound = 5,
+		.limit_value = 6,
+		.setup_ns = 1999,
+		.wall_ns = 2000000,
+		.cpu_user_ns = 3000,
+		.cpu_system_ns = 4000,
+		.peak_memory = 7,
+		.output_bytes = 8,
+		.oom_kills = 1,
+		.processes_refused = 2,
+		.cgroup = "v1",
 	};
 	struct capture_log log = {.kept = 10, .stored = 11, .sha256 = "ab"};
 	struct db_facts row;

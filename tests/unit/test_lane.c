@@ -49,8 +49,10 @@ static void a_task_may_be_pushed_again_or_freed_when_it_is_done(void **state)
 	lane_init(&lane, &loop);
 	for (int i = 0; i < 20; i++) {
 		struct chain *c = own_calloc(1, sizeof(*c));
-		*c = (struct chain){
-			.task = {.work = chain_work, .done = chain_done}, .lane = &lane, .left = 50, .done = &done};
+		*c = (struct chain){.task = {.work = chain_work, .done = chain_done},
+				    .lane = &lane,
+				    .left = 50,
+				    .done = &done};
 		lane_push(&lane, &c->task);
 	}
 	assert_int_equal(done, 0);
@@ -86,7 +88,8 @@ static void two_lanes_work_beside_each_other(void **state)
 	pthread_barrier_init(&barrier, NULL, 2);
 	for (size_t i = 0; i < 2; i++) {
 		lane_init(&lanes[i], &loop);
-		meets[i] = (struct meet){.task = {.work = meet_work, .done = meet_done}, .barrier = &barrier};
+		meets[i] = (struct meet){.task = {.work = meet_work, .done = meet_done},
+					 .barrier = &barrier};
 		lane_push(&lanes[i], &meets[i].task);
 	}
 	uv_run(&loop, UV_RUN_DEFAULT); /* each waits for the other's work */
@@ -118,7 +121,9 @@ static void a_lane_never_does_two_things_at_once(void **state)
 	assert_int_equal(uv_loop_init(&loop), 0);
 	lane_init(&lane, &loop);
 	for (size_t i = 0; i < countof(tasks); i++) {
-		tasks[i] = (struct count){.task = {.work = count_work, .done = meet_done}, .now = &now, .most = &most};
+		tasks[i] = (struct count){.task = {.work = count_work, .done = meet_done},
+					  .now = &now,
+					  .most = &most};
 		lane_push(&lane, &tasks[i].task);
 	}
 	uv_run(&loop, UV_RUN_DEFAULT);

@@ -39,8 +39,11 @@ static void caught_text(struct text *t)
 
 static struct engine_news news(enum status s, enum reason r, const char *note)
 {
-	return (struct engine_news){
-		.package = &packages[0], .variant = &next, .result = {s, r, "test", NULL}, .wall_ms = 1500, .note = note};
+	return (struct engine_news){.package = &packages[0],
+				    .variant = &next,
+				    .result = {s, r, "test", NULL},
+				    .wall_ms = 1500,
+				    .note = note};
 }
 
 static void each_result_is_a_line(void **state)
@@ -58,7 +61,8 @@ static void each_result_is_a_line(void **state)
 	caught_text(&t);
 	assert_non_null(strstr(t.p, "run 7: demo, 2 jobs\n"));
 	assert_non_null(strstr(t.p, "  1/2  semver  next       pass  1.5 s\n"));
-	assert_non_null(strstr(t.p, "  2/2  semver  next       fail/missing-dep in test  1.5 s\nassay: semver: harvest refused: x\n"));
+	assert_non_null(strstr(t.p, "  2/2  semver  next       fail/missing-dep in test  1.5 "
+				    "s\nassay: semver: harvest refused: x\n"));
 	assert_non_null(strstr(t.p, "run 7: 2 of 2 jobs in "));
 }
 
@@ -91,9 +95,11 @@ static void on_a_terminal_the_last_line_is_redrawn_and_gone_in_the_end(void **st
 	progress_tick(&p, 2);
 	progress_fini(&p);
 	caught_text(&t);
-	const char *first = strstr(t.p, "0 of 9 done, 4 running, "), *last = strstr(t.p, "3 of 9 done, 2 running, ");
+	const char *first = strstr(t.p, "0 of 9 done, 4 running, "),
+		   *last = strstr(t.p, "3 of 9 done, 2 running, ");
 	assert_non_null(first);
-	assert_null(memmem(first, (size_t)(strchr(first, '\r') - first), " left", 5)); /* too early to tell */
+	assert_null(memmem(first, (size_t)(strchr(first, '\r') - first), " left",
+			   5)); /* too early to tell */
 	assert_memory_equal(strchr(first, '\r'), "\r\033[K  1/9", 9);
 	assert_non_null(strstr(last, ", about "));
 	assert_non_null(strstr(last, " left\r\033[Krun 1: 3 of 9 jobs"));

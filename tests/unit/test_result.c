@@ -17,9 +17,12 @@ static struct suite_phase phases[] = {
 };
 
 static struct suite_log_rule rules[] = {
-	{(char[]){"r/1"}, (char[]){"Cannot find module '[^.]"}, NULL, (char[]){"fail"}, (char[]){"missing-dep"}},
-	{(char[]){"r/2"}, (char[]){"^AssertionError"}, (char[]){"test"}, (char[]){"fail"}, (char[]){"test-failed"}},
-	{(char[]){"r/3"}, (char[]){"FATAL ERROR: .* out of memory$"}, NULL, (char[]){"crash"}, (char[]){"abrt"}},
+	{(char[]){"r/1"}, (char[]){"Cannot find module '[^.]"}, NULL, (char[]){"fail"},
+	 (char[]){"missing-dep"}},
+	{(char[]){"r/2"}, (char[]){"^AssertionError"}, (char[]){"test"}, (char[]){"fail"},
+	 (char[]){"test-failed"}},
+	{(char[]){"r/3"}, (char[]){"FATAL ERROR: .* out of memory$"}, NULL, (char[]){"crash"},
+	 (char[]){"abrt"}},
 	{(char[]){"r/4"}, (char[]){"no space"}, NULL, (char[]){"infra"}, (char[]){"enospc"}},
 	{(char[]){"r/5"}, (char[]){"sly"}, NULL, (char[]){"fail"}, (char[]){"enospc"}},
 };
@@ -33,7 +36,8 @@ static const struct suite suite = {
 
 enum { FETCH, TEST };
 
-static struct result judge(size_t phase, const struct box_facts *f, const char *log, struct evidence *ev)
+static struct result judge(size_t phase, const struct box_facts *f, const char *log,
+			   struct evidence *ev)
 {
 	struct judged j = {.facts = f, .phase = phase, .log = log, .log_n = strlen(log)};
 	return result_of(&suite, &j, ev);
@@ -69,9 +73,13 @@ static void a_status_is_what_the_harness_saw(void **state)
 		{{.end = BOX_EXITED, .exit_code = 255}, STATUS_FAIL, REASON_EXIT},
 		{{.end = BOX_SIGNALLED, .signal = SIGSEGV}, STATUS_CRASH, REASON_SEGV},
 		{{.end = BOX_SIGNALLED, .signal = SIGKILL}, STATUS_CRASH, REASON_OTHER_SIGNAL},
-		{{.end = BOX_LIMITED, .limit = BOX_LIMIT_WALL, .signal = SIGKILL}, STATUS_KILL, REASON_WALL_TIME},
+		{{.end = BOX_LIMITED, .limit = BOX_LIMIT_WALL, .signal = SIGKILL},
+		 STATUS_KILL,
+		 REASON_WALL_TIME},
 		{{.end = BOX_LIMITED, .limit = BOX_LIMIT_OUTPUT}, STATUS_KILL, REASON_LOG_SIZE},
-		{{.end = BOX_LIMITED, .limit = BOX_LIMIT_INODES, .exit_code = 0}, STATUS_KILL, REASON_INODES},
+		{{.end = BOX_LIMITED, .limit = BOX_LIMIT_INODES, .exit_code = 0},
+		 STATUS_KILL,
+		 REASON_INODES},
 		{{.end = BOX_CANCELLED}, STATUS_KILL, REASON_CANCELLED},
 		{{.end = BOX_FAILED, .exit_code = -1}, STATUS_INFRA, REASON_BOX_START},
 	};
@@ -93,7 +101,8 @@ static void an_oom_kill_is_kill_memory_whatever_the_exit(void **state)
 	};
 	for (size_t i = 0; i < countof(cases); i++) {
 		struct evidence ev;
-		expect(judge(TEST, &cases[i], "Cannot find module 'x'\n", &ev), STATUS_KILL, REASON_MEMORY);
+		expect(judge(TEST, &cases[i], "Cannot find module 'x'\n", &ev), STATUS_KILL,
+		       REASON_MEMORY);
 	}
 }
 
@@ -102,7 +111,11 @@ static void a_full_host_is_infra_whatever_the_log_says(void **state)
 	(void)state;
 	struct evidence ev;
 	struct box_facts f = {.end = BOX_EXITED, .exit_code = 1};
-	struct judged j = {.facts = &f, .host_full = true, .phase = TEST, .log = "Cannot find module 'x'\n", .log_n = 23};
+	struct judged j = {.facts = &f,
+			   .host_full = true,
+			   .phase = TEST,
+			   .log = "Cannot find module 'x'\n",
+			   .log_n = 23};
 	expect(result_of(&suite, &j, &ev), STATUS_INFRA, REASON_ENOSPC);
 }
 
@@ -112,7 +125,8 @@ static void nothing_a_log_says_leads_to_infra(void **state)
 	struct evidence ev;
 	struct box_facts exited = {.end = BOX_EXITED, .exit_code = 1};
 	struct box_facts crashed = {.end = BOX_SIGNALLED, .signal = SIGABRT};
-	expect(judge(TEST, &exited, "no space left on device\nENOSPC\n", &ev), STATUS_FAIL, REASON_EXIT);
+	expect(judge(TEST, &exited, "no space left on device\nENOSPC\n", &ev), STATUS_FAIL,
+	       REASON_EXIT);
 	expect(judge(TEST, &exited, "sly\n", &ev), STATUS_FAIL, REASON_EXIT);
 	expect(judge(TEST, &crashed, "sly no space\n", &ev), STATUS_CRASH, REASON_ABRT);
 }
@@ -126,7 +140,8 @@ static void the_first_rule_of_the_suite_that_matches_refines(void **state)
 	struct result r = judge(TEST, &f, log, &ev);
 	expect(r, STATUS_FAIL, REASON_MISSING_DEP);
 	assert_string_equal(r.rule, "r/1");
-	assert_memory_equal(log + ev.offset, "Error: Cannot find module 'left-pad'", (size_t)ev.length);
+	assert_memory_equal(log + ev.offset, "Error: Cannot find module 'left-pad'",
+			    (size_t)ev.length);
 	assert_int_equal(ev.length, 36);
 }
 
@@ -164,7 +179,8 @@ static void without_a_rule_the_first_line_that_tells_is_the_evidence_else_the_la
 	(void)state;
 	struct evidence ev;
 	struct box_facts f = {.end = BOX_EXITED, .exit_code = 2};
-	const char *tells = "warm up\nTypeError: x is not a function\n    at y\n", *silent = "one\ntwo\n \t\n\n";
+	const char *tells = "warm up\nTypeError: x is not a function\n    at y\n",
+		   *silent = "one\ntwo\n \t\n\n";
 	judge(TEST, &f, tells, &ev);
 	assert_int_equal(ev.offset, 8);
 	assert_int_equal(ev.length, (int64_t)strlen("TypeError: x is not a function"));
@@ -207,7 +223,8 @@ int main(void)
 		cmocka_unit_test(the_first_rule_of_the_suite_that_matches_refines),
 		cmocka_unit_test(a_rule_of_another_phase_or_status_says_nothing),
 		cmocka_unit_test(rules_match_line_by_line),
-		cmocka_unit_test(without_a_rule_the_first_line_that_tells_is_the_evidence_else_the_last),
+		cmocka_unit_test(
+			without_a_rule_the_first_line_that_tells_is_the_evidence_else_the_last),
 		cmocka_unit_test(every_status_and_reason_goes_to_text_and_back),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

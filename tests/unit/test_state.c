@@ -23,7 +23,8 @@ static const char *const names[] = {"ASSAY_STATE", "XDG_STATE_HOME", "HOME"};
 static int set_up(void **state)
 {
 	struct place *p = own_calloc(1, sizeof(*p));
-	snprintf(p->path, sizeof(p->path), "%s/assay-state-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+	snprintf(p->path, sizeof(p->path), "%s/assay-state-XXXXXX",
+		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
 	for (size_t i = 0; i < countof(names); i++) {
 		p->env[i] = getenv(names[i]) ? own_dup(getenv(names[i])) : NULL;
 		unsetenv(names[i]);
@@ -133,7 +134,10 @@ static void what_a_killed_run_left_is_swept(void **state)
 	struct state *s = open_state(p->path);
 	struct db_variant v = {.name = "base"};
 	struct db_job job = {.package = "p", .version = "1", .variant = "base"};
-	struct db_run run = {.suite = "s", .pid = 1, .started_ms = clock_real_ms(), .jobs_at_once = 1};
+	struct db_run run = {.suite = "s",
+			     .pid = 1,
+			     .started_ms = clock_real_ms(),
+			     .jobs_at_once = 1};
 	int64_t id = db_run_begin(s->db, &run, &v, 1, &job, 1, &e);
 	assert_true(id > 0);
 	int left = dir_make(s->fd, "jobs/1/0/build.1/0/u/deep/er", 0700, &e);
@@ -144,7 +148,10 @@ static void what_a_killed_run_left_is_swept(void **state)
 	assert_int_equal(faccessat(s->fd, "jobs/1", F_OK, 0), -1);
 	assert_int_equal(faccessat(s->fd, "jobs", F_OK, 0), 0);
 	struct db_table *t = NULL;
-	assert_int_equal(db_query(s->db, "SELECT r.state, j.state FROM run r JOIN job j ON j.run = r.id", NULL, 0, &t, &e), 0);
+	assert_int_equal(db_query(s->db,
+				  "SELECT r.state, j.state FROM run r JOIN job j ON j.run = r.id",
+				  NULL, 0, &t, &e),
+			 0);
 	assert_string_equal(t->cells[0].s, "aborted");
 	assert_string_equal(t->cells[1].s, "abandoned");
 	db_table_free(t);
@@ -180,7 +187,8 @@ static void a_file_in_its_place_is_refused(void **state)
 {
 	struct place *p = *state;
 	struct err e = ERR_INIT;
-	auto_free char *path = own_fmt("%s/file", p->path), *below = own_fmt("%s/file/state", p->path);
+	auto_free char *path = own_fmt("%s/file", p->path),
+		       *below = own_fmt("%s/file/state", p->path);
 	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 	assert_null(state_open(path, &e));
 	assert_non_null(strstr(e.text, path));
@@ -191,12 +199,16 @@ static void a_file_in_its_place_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(the_option_wins_then_assay_state_then_xdg_then_home, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(it_is_made_with_its_parents_for_its_owner_only, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(one_at_a_time_and_the_other_is_told_who, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_option_wins_then_assay_state_then_xdg_then_home,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(it_is_made_with_its_parents_for_its_owner_only,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(one_at_a_time_and_the_other_is_told_who, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(a_death_unlocks_it, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_a_killed_run_left_is_swept, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(however_it_is_spelled_its_boxes_have_one_name, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(however_it_is_spelled_its_boxes_have_one_name,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_file_in_its_place_is_refused, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
