@@ -157,7 +157,8 @@ static void heard_born(struct box *b, const struct plan_reply *r, int fd)
 	b->pid = r->pid;
 	b->pidfd = fd;
 	b->state = BOX_BORN;
-	if (!b->in_cgroup && cgroup_add(b->cgroup, b->pid, &e)) {
+	/* One that is gone already could not be built: its end says why. */
+	if (!b->in_cgroup && cgroup_add(b->cgroup, b->pid, &e) && e.sys != ESRCH) {
 		box_trouble(b, "%s", e.text);
 		return;
 	}

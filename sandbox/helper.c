@@ -120,7 +120,8 @@ static void on_socket(uv_poll_t *poll, int status, int events)
 	int fd;
 	(void)events;
 	ssize_t n = status ? 0 : helper_receive(h->socket, &r, &fd);
-	if (n < 0 && errno == EAGAIN)
+	/* A reset is told once if the helper went without having read our last word. */
+	if (n < 0 && (errno == EAGAIN || errno == ECONNRESET))
 		return;
 	if (n != (ssize_t)sizeof(r) || r.version != PLAN_VERSION) {
 		uv_poll_stop(

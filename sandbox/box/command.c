@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 static int rlimit_set(int which, const char *name, rlim_t soft, rlim_t hard, struct err *e)
 {
@@ -38,13 +39,19 @@ static int command_rlimits(const struct spec *spec, struct err *e)
 	       rlimit_set(RLIMIT_NPROC, "processes", spec->processes, spec->processes, e);
 }
 
+/* Also the two that libc keeps for itself and its sigaction refuses: posix_spawn hands them down
+ * ignored. KILL and STOP refuse. */
 static void command_signals(void)
 {
-	struct sigaction standard = {.sa_handler = SIG_DFL};
+	struct {
+		void (*handler)(int);
+		unsigned long flags;
+		void (*restorer)(void);
+		uint64_t mask;
+	} standard = {.handler = SIG_DFL};
 	sigset_t none;
-	for (int i = 1; i < NSIG; i++)
-		sigaction(i, &standard,
-			  NULL); /* KILL, STOP and libc's own refuse: they are as they should be */
+	for (int i = 1; i <= 64; i++)
+		syscall(SYS_rt_sigaction, i, &standard, NULL, sizeof(standard.mask));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -20,8 +20,9 @@ const struct step *files_owner(const struct stage *st, const char *path)
 {
 	const struct step *owner = NULL;
 	for (size_t i = 0; i < st->n_steps; i++)
-		if (below(path, st->steps[i].path))
-			owner = &st->steps[i]; /* sorted: a deeper one comes later */
+		if (below(path, st->steps[i].path) &&
+		    (!owner || strlen(st->steps[i].path) > strlen(owner->path)))
+			owner = &st->steps[i];
 	return owner;
 }
 

@@ -30,13 +30,36 @@ bool place_is(int root, const char *path)
 	return fd >= 0;
 }
 
-int place_dir(int root, const char *path, mode_t mode, struct err *e)
+/* What a link at path leads to, as a path of the root: malloc'ed, or NULL: there is no link. */
+static char *place_link(int root, const char *path)
 {
-	int fd = place_open(root, path, O_PATH | O_DIRECTORY);
-	if (fd >= 0)
-		return fd;
-	if (errno != ENOENT)
-		return err_sys(e, "directory %s in the box", path);
+	char target[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	auto_free char *above = own_dup_n(path, (size_t)(slash - path));
+	auto_fd int dir = place_open(root, above, O_PATH | O_DIRECTORY);
+	ssize_t n = dir < 0 ? -1 : readlinkat(dir, slash + 1, target, sizeof(target) - 1);
+	if (n <= 0)
+		return NULL;
+	target[n] = 0;
+	return target[0] == '/' ? own_dup(target) : own_fmt("%s/%s", above, target);
+}
+
+/* Where a link that leads to nothing leads: path itself if it is none. */
+static char *place_follow(int root, const char *path)
+{
+	char *to = own_dup(path);
+	for (int i = 0; i < PLACE_LINKS; i++) {
+		char *next = place_link(root, to);
+		if (!next)
+			break;
+		free(to);
+		to = next;
+	}
+	return to;
+}
+
+static int place_make(int root, const char *path, mode_t mode, int links, struct err *e)
+{
 	auto_free char *prefix = own_dup(path);
 	auto_fd int at = place_open(root, "", O_PATH | O_DIRECTORY);
 	for (char *name = prefix; at >= 0 && name;) {
@@ -44,12 +67,16 @@ int place_dir(int root, const char *path, mode_t mode, struct err *e)
 		char *slash = strchr(name, '/');
 		if (slash)
 			*slash = 0;
-		int next = place_open(root, prefix, O_PATH | O_DIRECTORY);
-		if (next < 0 && errno == ENOENT) {
-			if (mkdirat(at, name, mode))
+		int next = *name ? place_open(root, prefix, O_PATH | O_DIRECTORY) : dup(at);
+		if (next < 0 && errno == ENOENT && mkdirat(at, name, mode)) {
+			if (errno != EEXIST || links == PLACE_LINKS)
 				return err_sys(e, "mkdir %s in the box", prefix);
+			auto_free char *to = place_follow(root, prefix);
+			next = place_make(root, to, mode, links + 1, e);
+			if (next < 0)
+				return err_add(e, "link %s", prefix);
+		} else if (next < 0 && errno == ENOENT)
 			next = place_open(root, prefix, O_PATH | O_DIRECTORY);
-		}
 		close(at);
 		at = next;
 		if (slash)
@@ -61,18 +88,13 @@ int place_dir(int root, const char *path, mode_t mode, struct err *e)
 	return give_fd(&at);
 }
 
-/* What a link at path leads to, as a path of the root: malloc'ed, or NULL: there is no link. */
-static char *place_link(int root, const char *path)
+int place_dir(int root, const char *path, mode_t mode, struct err *e)
 {
-	char target[PATH_MAX];
-	const char *slash = strrchr(path, '/');
-	auto_free char *above = own_dup_n(path, (size_t)(slash - path));
-	auto_fd int dir = place_open(root, above, O_PATH | O_DIRECTORY);
-	ssize_t n = dir < 0 ? -1 : readlinkat(dir, slash + 1, target, sizeof(target) - 1);
-	if (n < 0)
-		return NULL;
-	target[n] = 0;
-	return target[0] == '/' ? own_dup(target) : own_fmt("%s/%s", above, target);
+	int fd = place_open(root, path, O_PATH | O_DIRECTORY);
+	if (fd >= 0)
+		return fd;
+	return errno == ENOENT ? place_make(root, path, mode, 0, e)
+			       : err_sys(e, "directory %s in the box", path);
 }
 
 int place_file(int root, const char *path, struct err *e)
@@ -82,14 +104,7 @@ int place_file(int root, const char *path, struct err *e)
 		return fd;
 	if (errno != ENOENT)
 		return err_sys(e, "file %s in the box", path);
-	auto_free char *to = own_dup(path);
-	for (int i = 0; i < PLACE_LINKS; i++) {
-		char *next = place_link(root, to);
-		if (!next)
-			break;
-		free(to);
-		to = next;
-	}
+	auto_free char *to = place_follow(root, path);
 	char *slash = strrchr(to, '/');
 	auto_free char *above = own_dup_n(to, (size_t)(slash - to));
 	auto_fd int dir = place_dir(root, above, 0755, e);

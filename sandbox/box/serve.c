@@ -77,7 +77,9 @@ static bool life_hear(struct life *l)
 {
 	struct init_message m;
 	ssize_t n = recv(l->birth.socket, &m, sizeof(m), MSG_DONTWAIT);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	/* A reset is told once if pid 1 went without having read our last word; what it said itself
+	 * still comes. */
+	if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNRESET))
 		return true;
 	if (n != (ssize_t)sizeof(m))
 		return false;
@@ -190,7 +192,7 @@ static int serve_caller(const struct serve *s, struct life *l, struct err *e)
 	int fds[3];
 	size_t n_fds;
 	ssize_t n = serve_receive(&m, sizeof(m), fds, countof(fds), &n_fds);
-	if (n == 0)
+	if (n == 0 || (n < 0 && errno == ECONNRESET))
 		return 0;
 	if (n != (ssize_t)sizeof(m))
 		return n < 0 ? err_sys(e, "receive from the caller")

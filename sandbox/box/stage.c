@@ -11,6 +11,8 @@
 
 #define STAGE_TMPFS (2ull << 30) /* a build in /tmp works; what is not used costs nothing */
 
+#define STAGE_STACKED 64
+
 static const char *const stage_dirs[] = {"l", "k", "f", "b", "n", "t", "r", "d", "p", "s"};
 
 /* Host directories of a root_host, where they are directories; links (usrmerge) are part of the
@@ -26,11 +28,8 @@ static void step_add(struct stage *st, const char *path, enum step_kind kind, un
 	st->steps[st->n_steps++] = (struct step){path, kind, mode, NULL};
 }
 
-static int step_order(const void *a, const void *b)
-{
-	return strcmp(((const struct step *)a)->path, ((const struct step *)b)->path);
-}
-
+/* Ours first: a link that an earlier phase left in the way of one of the plan's mounts then leads
+ * to what the box will see there. */
 static void stage_steps(struct stage *st)
 {
 	const struct spec *spec = st->spec;
@@ -46,7 +45,6 @@ static void stage_steps(struct stage *st)
 		if (strcmp(spec->mounts[i].path, "/"))
 			st->steps[st->n_steps++] = (struct step){spec->mounts[i].path, STEP_MOUNT,
 								 0, &spec->mounts[i]};
-	qsort(st->steps, st->n_steps, sizeof(*st->steps), step_order);
 }
 
 static int stage_open(struct stage *st, struct err *e)
@@ -68,14 +66,25 @@ static int stage_open(struct stage *st, struct err *e)
 	return 0;
 }
 
+static uint64_t stage_mount_id(int dirfd, const char *path)
+{
+	struct statx st;
+	return statx(dirfd, path, AT_EMPTY_PATH, STATX_MNT_ID, &st) ? 0 : st.stx_mnt_id;
+}
+
+/* pivot_root(2): with "." twice the old root comes to lie over the new one. So does the stage,
+ * which is over the old root, and whatever else is stacked there: taken away one by one, until what
+ * is above the root is the root. */
 static int stage_pivot(struct stage *st, struct err *e)
 {
-	/* pivot_root(2): with "." twice the old root comes to lie over the new one, and is taken
-	 * away from there. */
 	if (fchdir(st->root) || syscall(SYS_pivot_root, ".", "."))
 		return err_sys(e, "pivot_root");
-	if (umount2(".", MNT_DETACH))
-		return err_sys(e, "detach the host's root");
+	uint64_t mine = stage_mount_id(st->root, "");
+	for (int i = 0; i < STAGE_STACKED && stage_mount_id(AT_FDCWD, "/..") != mine; i++)
+		if (umount2(".", MNT_DETACH))
+			return err_sys(e, "detach the host's root");
+	if (!mine || stage_mount_id(AT_FDCWD, "/..") != mine)
+		return err_set(e, ERR_BOX, "the host's root can't be detached");
 	return chdir("/") ? err_sys(e, "chdir to the new root") : 0;
 }
 

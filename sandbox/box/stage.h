@@ -34,7 +34,8 @@ struct stage {
 	bool only_way;
 	uint64_t tmpfs;     /* bytes of a tmpfs */
 	int top, root;      /* descriptors */
-	struct step *steps; /* sorted by path */
+	struct step *steps; /* in the order they are mounted: the host's and ours, then the plan's
+			       by path */
 	size_t n_steps;
 	bool *placed;    /* by file of the plan */
 	unsigned n_made; /* names used up in f and t */

@@ -1,0 +1,363 @@
+/* How boxes end: what is said about it is exact, and nothing of them is left. */
+#include "test_sandbox.h"
+
+#include <dirent.h>
+#include <spawn.h>
+#include <sys/prctl.h>
+
+extern char **environ;
+
+/* How many processes have a command line that begins with these bytes. */
+static unsigned running(const char *line)
+{
+	char buf[256];
+	unsigned n = 0;
+	DIR *proc = opendir("/proc");
+	for (struct dirent *d; (d = readdir(proc));) {
+		auto_free char *rel = own_fmt("%s/cmdline", d->d_name);
+		auto_fd int fd = d->d_name[0] >= '0' && d->d_name[0] <= '9'
+					 ? openat(dirfd(proc), rel, O_RDONLY | O_CLOEXEC)
+					 : -1;
+		ssize_t got = fd < 0 ? -1 : read(fd, buf, sizeof(buf) - 1);
+		for (ssize_t i = 0; i < got; i++)
+			if (!buf[i])
+				buf[i] = ' ';
+		if (got > 0 && (size_t)got > strlen(line) && !strncmp(buf, line, strlen(line)))
+			n++;
+	}
+	closedir(proc);
+	return n;
+}
+
+static unsigned fds_open(void)
+{
+	unsigned n = 0;
+	DIR *d = opendir("/proc/self/fd");
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+static unsigned mounts_here(void)
+{
+	unsigned n = 0;
+	char line[4096];
+	auto_file FILE *f = fopen("/proc/self/mountinfo", "re");
+	while (fgets(line, sizeof(line), f))
+		n++;
+	return n;
+}
+
+static void exit_codes_are_what_they_are(void **state)
+{
+	static const int codes[] = {0,   1,   2,   123, 124, 125, 126, 127,
+				    128, 129, 130, 137, 139, 143, 255};
+	(void)state;
+	for (size_t i = 0; i < countof(codes); i++) {
+		auto_free char *script = own_fmt("exit %d", codes[i]);
+		try_script(script, codes[i], "");
+	}
+}
+
+static void a_signal_is_a_signal(void **state)
+{
+	static const int signals[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGABRT, SIGSEGV,
+				      SIGTERM, SIGKILL, SIGUSR1, SIGPIPE};
+	(void)state;
+	for (size_t i = 0; i < countof(signals); i++) {
+		struct try t;
+		auto_free char *script = own_fmt("kill -%d $$", signals[i]);
+		try_init(&t, script);
+		try_run(&t);
+		assert_int_equal(t.facts.end, BOX_SIGNALLED);
+		assert_int_equal(t.facts.signal, signals[i]);
+		assert_int_equal(t.facts.exit_code, -1);
+		assert_false(t.facts.core); /* no dump: a core limit of 1 */
+		try_fini(&t);
+	}
+	/* a child's signal is the shell's business */
+	try_script("sh -c 'kill -9 $$'; exit 3", 3, NULL);
+}
+
+static void a_program_that_is_not_there_is_the_package_s_affair(void **state)
+{
+	static const struct {
+		const char *program;
+		int code;
+		const char *text;
+	} cases[] = {
+		{"no-such-program", 127, "assay: no-such-program: No such file or directory\n"},
+		{"/no/such/program", 127, "assay: /no/such/program: No such file or directory\n"},
+		{"/etc", 126, "assay: /etc: Permission denied\n"},
+		{"/etc/passwd", 126, "assay: /etc/passwd: Permission denied\n"},
+	};
+	(void)state;
+	for (size_t i = 0; i < countof(cases); i++) {
+		struct try t;
+		try_init(&t, "");
+		auto_free char *program = own_dup(cases[i].program);
+		t.argv[0] = program;
+		try_run(&t);
+		try_expect(&t, cases[i].code, cases[i].text);
+		try_fini(&t);
+	}
+}
+
+static void nothing_survives_the_command(void **state)
+{
+	(void)state;
+	/* a double fork, a session of its own, a stopped one, one that ignores what can be ignored,
+	 * one that holds the output */
+	try_script("(setsid sleep 7771 &) ; sleep 7772 & kill -STOP $!; sh -c 'trap \"\" TERM HUP "
+		   "INT; sleep 7773; sleep 7773' &"
+		   "(trap '' TERM; exec setsid sh -c 'sleep 7774 >/dev/null & sleep 7774') & sleep "
+		   "0.2; echo done",
+		   0, "done\n");
+	assert_int_equal(running("sleep 777"), 0);
+}
+
+static void output_is_exact_however_much_it_is(void **state)
+{
+	struct try t;
+	(void)state;
+	try_init(&t, "head -c 200000000 /dev/zero");
+	t.keep_output = false;
+	try_run(&t);
+	try_expect(&t, 0, NULL);
+	assert_int_equal(t.bytes, 200000000);
+	assert_int_equal(t.facts.output_bytes, 200000000);
+	try_fini(&t);
+	/* what is said at the very end, and by a process that outlives the command, is there, too
+	 */
+	try_script("printf abc; (printf def) & wait; printf ghi", 0, "abcdefghi");
+}
+
+static void on_second(uv_timer_t *timer)
+{
+	*(bool *)timer->data = true;
+}
+
+static void wait_ms(uint64_t ms)
+{
+	uv_timer_t timer;
+	bool over = false;
+	uv_timer_init(&try_loop, &timer);
+	timer.data = &over;
+	uv_timer_start(&timer, on_second, ms, 0);
+	while (!over)
+		uv_run(&try_loop, UV_RUN_ONCE);
+	uv_close((uv_handle_t *)&timer, NULL);
+	uv_run(&try_loop, UV_RUN_NOWAIT);
+}
+
+static void paused_output_waits_and_nothing_is_lost(void **state)
+{
+	struct try t;
+	(void)state;
+	try_init(&t, "head -c 3000000 /dev/zero; echo end");
+	t.keep_output = false;
+	try_start(&t);
+	box_pause_output(t.box, true);
+	wait_ms(300);
+	assert_int_equal(t.bytes, 0);
+	assert_int_equal(t.ends, 0);
+	box_pause_output(t.box, false);
+	try_wait(&t);
+	try_expect(&t, 0, NULL);
+	assert_int_equal(t.bytes, 3000004);
+	try_fini(&t);
+	/* paused beyond its end: the end waits for the output */
+	try_init(&t, "echo all");
+	try_start(&t);
+	box_pause_output(t.box, true);
+	wait_ms(300);
+	assert_int_equal(t.ends, 0);
+	assert_int_equal(t.bytes, 0);
+	box_pause_output(t.box, false);
+	assert_int_equal(t.ends, 0);
+	try_wait(&t);
+	try_expect(&t, 0, "all\n");
+	try_fini(&t);
+}
+
+static void silence_is_not_counted_while_paused(void **state)
+{
+	struct try t;
+	(void)state;
+	try_init(&t, "sleep 0.6; echo x");
+	t.spec.limits.silence_ms = 300;
+	try_start(&t);
+	box_pause_output(t.box, true);
+	wait_ms(700);
+	box_pause_output(t.box, false);
+	try_wait(&t);
+	try_expect(&t, 0, "x\n");
+	try_fini(&t);
+}
+
+static void a_box_is_cancelled_gently_or_not(void **state)
+{
+	struct try t;
+	(void)state;
+	for (int gently = 0; gently < 2; gently++) {
+		try_init(&t, "trap 'echo asked; exit 7' TERM; echo ready; while :; do :; done");
+		t.spec.limits.grace_ms = 5000;
+		try_start(&t);
+		while (!t.out.n)
+			uv_run(&try_loop, UV_RUN_ONCE);
+		box_cancel(t.box, gently);
+		try_wait(&t);
+		assert_int_equal(t.facts.end, BOX_CANCELLED);
+		assert_int_equal(t.facts.exit_code, gently ? 7 : -1);
+		assert_int_equal(t.facts.signal, gently ? 0 : SIGKILL);
+		assert_string_equal(text_str(&t.out), gently ? "ready\nasked\n" : "ready\n");
+		try_fini(&t);
+	}
+	/* at once after its start, before it is born */
+	try_init(&t, "sleep 7781");
+	try_start(&t);
+	box_cancel(t.box, true);
+	try_wait(&t);
+	assert_int_equal(t.facts.end, BOX_CANCELLED);
+	try_fini(&t);
+	assert_int_equal(running("sleep 7781"), 0);
+}
+
+static void when_its_helper_dies_a_box_fails_and_the_next_has_a_new_one(void **state)
+{
+	struct try t;
+	(void)state;
+	try_init(&t, "echo ready; sleep 7791");
+	try_start(&t);
+	while (!t.out.n)
+		uv_run(&try_loop, UV_RUN_ONCE);
+	/* our children are helpers, and nothing else */
+	DIR *proc = opendir("/proc");
+	unsigned killed = 0;
+	for (struct dirent *d; (d = readdir(proc));) {
+		auto_free char *rel = own_fmt("%s/stat", d->d_name);
+		auto_fd int fd = openat(dirfd(proc), rel, O_RDONLY | O_CLOEXEC);
+		char buf[512] = "";
+		int parent;
+		const char *rest =
+			fd < 0 || read(fd, buf, sizeof(buf) - 1) <= 0 ? NULL : strrchr(buf, ')');
+		if (rest && sscanf(rest + 1, " %*c %d", &parent) == 1 && parent == getpid())
+			killed += !kill((pid_t)strtol(d->d_name, NULL, 10), SIGKILL);
+	}
+	closedir(proc);
+	assert_int_not_equal(killed, 0);
+	try_wait(&t);
+	assert_int_equal(t.facts.end, BOX_FAILED);
+	assert_non_null(strstr(t.facts.error, "killed by signal 9"));
+	assert_int_equal(running("sleep 7791"), 0);
+	try_fini(&t);
+	try_script("echo again", 0, "again\n");
+}
+
+static void many_boxes_leave_nothing(void **state)
+{
+	struct try t;
+	unsigned before = 0, mounts = mounts_here();
+	int64_t setup[200];
+	(void)state;
+	for (int i = 0; i < 200; i++) {
+		auto_free char *upper = own_fmt("many/%d", i);
+		try_init(&t, "");
+		static char program[] = "/bin/true";
+		t.argv[0] = program;
+		t.argv[1] = NULL;
+		t.spec.limits.memory = 1u << 30;
+		t.spec.limits.processes = 100;
+		try_upper(try_lower(&t, try_mount(&t, "/", BOX_COW), "many/l"), upper);
+		try_run(&t);
+		try_expect(&t, 0, "");
+		setup[i] = (int64_t)t.facts.setup_ns;
+		try_fini(&t);
+		if (i == 3)
+			before = fds_open();
+	}
+	uv_run(&try_loop, UV_RUN_NOWAIT);
+	assert_true(fds_open() <= before);
+	assert_int_equal(mounts_here(), mounts);
+	assert_int_equal(running("/bin/true"), 0);
+	for (size_t i = 1; i < 200; i++)
+		for (size_t k = i; k && setup[k] < setup[k - 1]; k--) {
+			int64_t swap = setup[k];
+			setup[k] = setup[k - 1];
+			setup[k - 1] = swap;
+		}
+	print_message("set-up of a box: median %.2f ms, of 200\n", (double)setup[100] / 1e6);
+}
+
+/* The other process: opens a sandbox, runs a box, waits to be killed. */
+static int hold(void)
+{
+	struct try t;
+	void *state = NULL;
+	if (try_setup(&state))
+		return 1;
+	try_init(&t, "(setsid sleep 7801 &); sleep 7802 & kill -STOP $!; echo ready; sleep 7803");
+	t.spec.limits.wall_ms = 0;
+	try_start(&t);
+	while (!t.out.n)
+		uv_run(&try_loop, UV_RUN_ONCE);
+	if (write(STDOUT_FILENO, try_dir, sizeof(try_dir)) < 0)
+		return 1;
+	uv_run(&try_loop, UV_RUN_DEFAULT);
+	return 1;
+}
+
+static void with_its_caller_killed_nothing_is_left_within_a_second(void **state)
+{
+	struct err e = ERR_INIT;
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		int out[2];
+		char dir[sizeof(try_dir)] = "", self[] = "/proc/self/exe", word[] = "hold",
+		     *argv[] = {self, word, NULL};
+		pid_t pid;
+		posix_spawn_file_actions_t files;
+		assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+		posix_spawn_file_actions_init(&files);
+		posix_spawn_file_actions_adddup2(&files, out[1], STDOUT_FILENO);
+		assert_int_equal(posix_spawn(&pid, self, &files, NULL, argv, environ), 0);
+		posix_spawn_file_actions_destroy(&files);
+		close(out[1]);
+		assert_true(read(out[0], dir, sizeof(dir)) > 0);
+		close(out[0]);
+		for (int k = 0; k < 200 && running("sleep 780") != 3; k++)
+			wait_ms(10);
+		assert_int_equal(running("sleep 780"), 3);
+		int64_t began = clock_mono_ns();
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		while (running("sleep 780") && clock_mono_ns() - began < 5000000000)
+			wait_ms(5);
+		int64_t took = clock_mono_ns() - began;
+		assert_true(took < 1000000000);
+		auto_fd int above = open("/var/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_int_equal(dir_remove(above, strrchr(dir, '/') + 1, &e), 0);
+	}
+	assert_int_equal(sandbox_sweep("assay-test", &e), 0);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(exit_codes_are_what_they_are),
+		cmocka_unit_test(a_signal_is_a_signal),
+		cmocka_unit_test(a_program_that_is_not_there_is_the_package_s_affair),
+		cmocka_unit_test(nothing_survives_the_command),
+		cmocka_unit_test(output_is_exact_however_much_it_is),
+		cmocka_unit_test(paused_output_waits_and_nothing_is_lost),
+		cmocka_unit_test(silence_is_not_counted_while_paused),
+		cmocka_unit_test(a_box_is_cancelled_gently_or_not),
+		cmocka_unit_test(when_its_helper_dies_a_box_fails_and_the_next_has_a_new_one),
+		cmocka_unit_test(many_boxes_leave_nothing),
+		cmocka_unit_test(with_its_caller_killed_nothing_is_left_within_a_second),
+	};
+	if (argc == 2 && !strcmp(argv[1], "hold"))
+		return hold();
+	return cmocka_run_group_tests_name("sandbox: ends", tests, try_setup, try_teardown);
+}
