@@ -30,11 +30,6 @@ void job_fini(struct job *j)
 	free(j->evidence.text);
 }
 
-const char *job_state_name(enum job_state s)
-{
-	return job_steps[s].name;
-}
-
 void job_go(struct job *j, enum job_state to)
 {
 	const struct job_step *from = &job_steps[j->state];

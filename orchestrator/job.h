@@ -117,7 +117,6 @@ void job_fini(struct job *j);
 void job_go(struct job *j, enum job_state to);
 /* job_lane(j, lane, work): the state's work on a lane; when it is done the state's `finish` names the next. */
 void job_lane(struct job *j, struct lane *lane, int (*work)(struct job *, struct err *));
-const char *job_state_name(enum job_state s);
 static inline const struct suite_phase *job_phase(const struct job *j)
 {
 	return &j->engine->suite->phases[j->phase];
