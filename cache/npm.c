@@ -63,6 +63,7 @@ struct npm_line {
 	const char *json;
 	size_t n;
 	char *identity; /* key and request headers: what a later line replaces */
+	char *says;     /* the entry but for its time */
 	double time;
 	bool deletes, gone;
 };
@@ -86,6 +87,23 @@ static char *npm_identity(const json_t *key, const json_t *entry)
 		text_add(&t, dump);
 	free(dump);
 	return text_take(&t);
+}
+
+/* What an entry says apart from when it was written: npm writes a line anew, with another time,
+ * each time it uses it. */
+static char *npm_says(json_t *entry)
+{
+	json_object_del(entry, "time");
+	char *dump = json_dumps(entry, JSON_COMPACT | JSON_SORT_KEYS);
+	if (!dump)
+		abort(); /* only for want of memory */
+	return dump;
+}
+
+static void npm_line_free(struct npm_line *x)
+{
+	free(x->identity);
+	free(x->says);
 }
 
 static bool npm_belongs(const struct npm_lines *l, const json_t *key)
@@ -116,6 +134,8 @@ static bool npm_parse(struct npm_lines *l, const char *p, size_t n, struct npm_l
 			.time = json_number_value(time),
 			.deletes = !json_is_string(json_object_get(entry, "integrity")),
 		};
+	if (good)
+		x->says = npm_says(entry);
 	json_decref(entry);
 	return good;
 }
@@ -169,21 +189,34 @@ static int npm_by_identity(const void *left, const void *right)
 	return c ? c : npm_by_time(a, b);
 }
 
-/* Of each identity the newest stays. */
+/* Of lines i to j, one identity's in the order of time: the newest stays, as it was first written.
+ */
+static void npm_keep_one(struct npm_line *v, size_t i, size_t j)
+{
+	size_t keep = j;
+	while (keep > i && !strcmp(v[keep - 1].says, v[j].says))
+		keep--;
+	for (size_t k = i; k <= j; k++)
+		v[k].gone = k != keep;
+}
+
 static void npm_newest(struct npm_lines *l)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < l->n; i++) {
 		if (l->v[i].gone)
-			free(l->v[i].identity);
+			npm_line_free(&l->v[i]);
 		else
 			l->v[n++] = l->v[i];
 	}
 	l->n = n;
 	if (n)
 		qsort(l->v, n, sizeof(*l->v), npm_by_identity);
-	for (size_t i = 0; i + 1 < n; i++)
-		l->v[i].gone = !strcmp(l->v[i].identity, l->v[i + 1].identity);
+	for (size_t i = 0, j; i < n; i = j + 1) {
+		for (j = i; j + 1 < n && !strcmp(l->v[j].identity, l->v[j + 1].identity);)
+			j++;
+		npm_keep_one(l->v, i, j);
+	}
 	if (n)
 		qsort(l->v, n, sizeof(*l->v), npm_by_time);
 }
@@ -217,7 +250,7 @@ size_t npm_union(const char *path, const struct text *old, const struct text *ne
 			npm_write(&l, &l.v[i], out);
 			kept++;
 		}
-		free(l.v[i].identity);
+		npm_line_free(&l.v[i]);
 	}
 	free(l.v);
 	hash_close(&l.sha1);

@@ -167,12 +167,14 @@ void shelf_advance(struct shelf *sh, const struct shelf_publish *p)
 		memcpy(one[0], p->flat.id, sizeof(one[0]));
 		shelf_set(sh, p->generation, one, 1);
 	} else {
-		size_t n = sh->n_layers;
-		auto_free char(*all)[65] = own_calloc(n + 1, sizeof(*all));
+		/* A layer that was in the stack already is on top now, and once: an overlay takes no lower twice. */
+		size_t n = 1;
+		auto_free char(*all)[65] = own_calloc(sh->n_layers + 1, sizeof(*all));
 		memcpy(all[0], p->out.layer.id, sizeof(all[0]));
-		if (n)
-			memcpy(all + 1, old, n * sizeof(*all));
-		shelf_set(sh, p->generation, all, n + 1);
+		for (size_t i = 0; i < sh->n_layers; i++)
+			if (strcmp(old[i], all[0]))
+				memcpy(all[n++], old[i], sizeof(all[0]));
+		shelf_set(sh, p->generation, all, n);
 	}
 	free(old);
 }

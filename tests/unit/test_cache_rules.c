@@ -152,6 +152,7 @@ static void line(struct text *t, const char *json)
 }
 
 #define A1 "{\"key\":\"a\",\"integrity\":\"sha512-1\",\"time\":1}"
+#define A1_AGAIN "{\"key\":\"a\",\"integrity\":\"sha512-1\",\"time\":8}"
 #define A2 "{\"key\":\"a\",\"integrity\":\"sha512-2\",\"time\":2.5}"
 #define A_OTHER                                                                                    \
 	"{\"key\":\"a\",\"integrity\":\"sha512-3\",\"time\":2,\"metadata\":{\"reqHeaders\":{"      \
@@ -184,6 +185,15 @@ static void the_newest_line_of_each_key_and_headers_stays(void **state)
 	join(L(A1, B3), L(A_OTHER), L(A1, A_OTHER, B3));
 	join(L(B3), L(A2, A1, A_OTHER), L(A_OTHER, A2, B3));
 	join(L(A1), L(A1, A1), L(A1));
+}
+
+static void a_line_written_anew_with_nothing_new_is_no_change(void **state)
+{
+	(void)state;
+	join(L(A1), L(A1_AGAIN), L(A1));
+	join(L(A1_AGAIN), L(A1), L(A1));
+	join(L(A1, B3), L(A1_AGAIN, A2), L(B3, A1_AGAIN)); /* something else was said between */
+	join(L(A2), L(A1_AGAIN), L(A1_AGAIN));
 }
 
 static void a_deletion_takes_only_what_its_own_file_said_before(void **state)
@@ -260,6 +270,7 @@ int main(void)
 		cmocka_unit_test(every_word_reads_back_as_itself),
 		cmocka_unit_test(content_is_named_by_a_digest_we_trust),
 		cmocka_unit_test(the_newest_line_of_each_key_and_headers_stays),
+		cmocka_unit_test(a_line_written_anew_with_nothing_new_is_no_change),
 		cmocka_unit_test(a_deletion_takes_only_what_its_own_file_said_before),
 		cmocka_unit_test(lines_that_are_not_what_they_say_are_dropped),
 		cmocka_unit_test(a_bucket_takes_only_keys_that_belong_into_it),
