@@ -56,10 +56,9 @@ static int box_join(struct box *b, struct err *e)
 
 static int box_send(struct box *b, const struct box_spec *spec, int write_fd, struct err *e)
 {
-	/* Without a cgroup the watch ends a box with too many processes; this is what holds a
-	 * quicker one. Some room, so that it is the watch that sees it. One is pid 1. */
-	uint64_t n = b->limits.processes,
-		 rlimit = n && !b->counts.has_processes ? n + n / 8 + 17 : 0;
+	/* Without a cgroup the watch ends a box with too many processes. This holds one that is
+	 * quicker, and leaves room, so that it is the watch that sees it. */
+	uint64_t n = b->limits.processes, rlimit = n && !b->counts.has_processes ? 4 * n + 256 : 0;
 	struct pack p;
 	int cgroup_fd = cgroup_clone_fd(b->cgroup);
 	b->in_cgroup = cgroup_fd >= 0;
@@ -169,7 +168,9 @@ static void heard_runs(struct box *b, const struct plan_reply *r)
 {
 	b->runs_ns = (int64_t)r->exec_ns;
 	b->facts.setup_ns = (uint64_t)(b->runs_ns - b->started_ns);
-	b->said_ns = b->watch_at_ns = b->disk_at_ns = clock_mono_ns();
+	b->said_ns = b->disk_at_ns = clock_mono_ns();
+	b->look_ns = BOX_FIRST_LOOK_NS;
+	b->watch_at_ns = b->said_ns + b->look_ns;
 	b->state = BOX_RUNS;
 	box_schedule(b);
 }

@@ -77,6 +77,11 @@ static void box_judge(struct box *b)
 	}
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* Before the cgroup goes. */
 static void box_count(struct box *b)
 {
@@ -86,7 +91,11 @@ static void box_count(struct box *b)
 	cgroup_read(b->cgroup, c);
 	f->cpu_user_ns = c->has_cpu ? c->cpu_user_ns : b->end.user_ns;
 	f->cpu_system_ns = c->has_cpu ? c->cpu_system_ns : b->end.system_ns;
-	f->peak_memory = c->has_memory ? c->peak_memory : b->end.peak_bytes;
+	f->peak_memory =
+		c->has_memory ? c->peak_memory : larger(b->end.peak_bytes, b->seen.peak_memory);
+	/* Who is killed together with pid 1 is in nobody's rusage; the watch may have seen it. */
+	if (!c->has_cpu && b->seen.cpu_ns > f->cpu_user_ns + f->cpu_system_ns)
+		f->cpu_user_ns = b->seen.cpu_ns - f->cpu_system_ns;
 	f->oom_kills = c->oom_kills;
 	f->processes_refused = c->processes_refused;
 	f->exit_code = -1;

@@ -64,6 +64,7 @@ struct box {
 	int64_t started_ns, runs_ns,
 		said_ns;                  /* monotonic; said: last output, or the end of a pause */
 	int64_t kill_at_ns, settle_at_ns; /* 0: not wanted */
+	int64_t look_ns;                  /* between two looks: longer and longer, up to a bound */
 	int64_t watch_at_ns, disk_at_ns;  /* when to look again */
 	bool ending;                      /* by us, for whatever reason */
 	bool killed, cancelled, counted;
@@ -100,6 +101,8 @@ void box_settle(struct box *b);
 /* In output.c. output_start(b): read when there is something. output_drain(b): all that is left. */
 void output_start(struct box *b);
 void output_drain(struct box *b);
+
+#define BOX_FIRST_LOOK_NS 20000000 /* limits.c */
 
 /* In limits.c. limits_next(b): when to look, monotonic ns. limits_look(b, now): fire what was
  * passed. */

@@ -130,7 +130,8 @@ void limits_look(struct box *b, int64_t now)
 	if (now >= silence_end(b))
 		box_fire(b, BOX_LIMIT_SILENCE, l->silence_ms, ms_of(now - b->said_ns));
 	if (now >= b->watch_at_ns) {
-		b->watch_at_ns = now + LOOK_NS;
+		b->look_ns = b->look_ns * 2 < LOOK_NS ? b->look_ns * 2 : LOOK_NS;
+		b->watch_at_ns = now + b->look_ns;
 		look_cgroup(b);
 		look_outside(b, now);
 	}

@@ -66,7 +66,8 @@ static void add_children(struct pids *p, pid_t pid)
 		if (d->d_name[0] == '.')
 			continue;
 		auto_free char *children = own_fmt("%s/%s/children", path, d->d_name);
-		if (dir_read_whole(AT_FDCWD, children, (size_t)1 << 20, &t, &ignored))
+		auto_fd int fd = open(children, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || dir_read_fd(fd, (size_t)1 << 20, &t, &ignored))
 			continue;
 		char *next = NULL;
 		for (char *at = t.p; at && *at; at = next) {
@@ -120,6 +121,8 @@ static void look_processes(const struct watch_target *t, struct watch_seen *s)
 	free(p.all);
 	s->processes = now.processes;
 	s->memory = now.memory;
+	if (now.memory > s->peak_memory)
+		s->peak_memory = now.memory;
 	if (now.cpu_ns > s->cpu_ns)
 		s->cpu_ns = now.cpu_ns;
 	s->has_processes = true;

@@ -22,6 +22,7 @@ struct watch_seen {
 	uint64_t processes; /* tasks, pid 1 of the box not counted */
 	uint64_t memory; /* anonymous bytes in memory, of all of them: shared files count for nobody
 			  */
+	uint64_t peak_memory;
 	uint64_t cpu_ns; /* of all that lived and live */
 	int64_t disk_took_ns;
 	bool has_disk, has_processes;

@@ -21,7 +21,13 @@ static int place_open(int root, const char *path, int flags)
 	};
 	while (*path == '/')
 		path++;
-	return (int)syscall(SYS_openat2, root, *path ? path : ".", &how, sizeof(how));
+	/* EAGAIN: something somewhere was renamed or mounted while ".." was looked at; openat2(2)
+	 * says try again. */
+	int fd;
+	while ((fd = (int)syscall(SYS_openat2, root, *path ? path : ".", &how, sizeof(how))) < 0 &&
+	       errno == EAGAIN)
+		;
+	return fd;
 }
 
 bool place_is(int root, const char *path)

@@ -110,6 +110,7 @@ static inline void try_on_end(void *owner, const struct box_facts *facts)
 	t->ends++;
 	t->facts = *facts;
 	t->box = NULL;
+	uv_stop(&try_loop); /* a timer's callback may have said it: the loop would go on to wait */
 }
 
 /* A box with the host's programs, no network, running `sh -c script`. */

@@ -136,6 +136,7 @@ static void output_is_exact_however_much_it_is(void **state)
 static void on_second(uv_timer_t *timer)
 {
 	*(bool *)timer->data = true;
+	uv_stop(&try_loop);
 }
 
 static void wait_ms(uint64_t ms)
@@ -297,7 +298,8 @@ static int hold(void)
 	void *state = NULL;
 	if (try_setup(&state))
 		return 1;
-	try_init(&t, "(setsid sleep 7801 &); sleep 7802 & kill -STOP $!; echo ready; sleep 7803");
+	try_init(&t, "(setsid sleep 7801 &); sleep 7802 & sleep 0.1; kill -STOP $!; echo ready; "
+		     "sleep 7803");
 	t.spec.limits.wall_ms = 0;
 	try_start(&t);
 	while (!t.out.n)

@@ -1,0 +1,183 @@
+/* Each limit fires, alone, with its reason and its value. Where no cgroup counts (an ordinary
+ * user), the watch does. */
+#include "test_sandbox.h"
+
+static void limited(const char *script, struct box_limits limits, enum box_limit which,
+		    struct try *t)
+{
+	try_init(t, script);
+	if (!limits.wall_ms)
+		limits.wall_ms = 30000;
+	t->spec.limits = limits;
+	t->keep_output = which != BOX_LIMIT_OUTPUT;
+	if (which == BOX_LIMIT_DISK || which == BOX_LIMIT_INODES) {
+		static unsigned number;
+		auto_free char *rel = own_fmt("limits/%u", number++);
+		try_upper(try_mount(t, "/data", BOX_COW), rel);
+	}
+	try_run(t);
+	if (t->facts.end != BOX_LIMITED || t->facts.limit != which)
+		try_tell(t);
+	assert_int_equal(t->facts.end, BOX_LIMITED);
+	assert_string_equal(box_limit_name(t->facts.limit), box_limit_name(which));
+	assert_true(t->facts.limit_value >= t->facts.limit_bound);
+	try_fini(t);
+}
+
+static void wall_time(void **state)
+{
+	struct try t;
+	(void)state;
+	limited("sleep 30", (struct box_limits){.wall_ms = 300}, BOX_LIMIT_WALL, &t);
+	assert_true(t.facts.wall_ns >= 300000000);
+	assert_true(t.facts.wall_ns < 5000000000);
+	assert_int_equal(t.facts.limit_bound, 300);
+	assert_int_equal(t.facts.signal, SIGKILL);
+}
+
+static void a_command_may_end_itself_in_its_grace(void **state)
+{
+	struct try t;
+	(void)state;
+	limited("trap 'exit 9' TERM; while :; do :; done",
+		(struct box_limits){.wall_ms = 300, .grace_ms = 10000}, BOX_LIMIT_WALL, &t);
+	assert_int_equal(t.facts.exit_code, 9);
+	limited("trap '' TERM; while :; do sleep 1; done",
+		(struct box_limits){.wall_ms = 300, .grace_ms = 300}, BOX_LIMIT_WALL, &t);
+	assert_int_equal(t.facts.signal, SIGKILL);
+	assert_true(t.facts.wall_ns >= 600000000);
+}
+
+static void cpu_time(void **state)
+{
+	struct try t;
+	(void)state;
+	limited("(while :; do :; done) & while :; do :; done", (struct box_limits){.cpu_ms = 600},
+		BOX_LIMIT_CPU, &t);
+	assert_true(t.facts.cpu_user_ns + t.facts.cpu_system_ns >= 500000000);
+}
+
+static void silence(void **state)
+{
+	struct try t;
+	(void)state;
+	limited("for i in 1 2 3; do sleep 0.2; echo $i; done; sleep 30",
+		(struct box_limits){.silence_ms = 500}, BOX_LIMIT_SILENCE, &t);
+	assert_int_equal(t.bytes, 6);
+}
+
+static void memory(void **state)
+{
+	struct try t;
+	(void)state;
+	limited("head -c 1000000000 /dev/zero | tail -c 900000000 >/dev/null",
+		(struct box_limits){.memory = 64 << 20}, BOX_LIMIT_MEMORY, &t);
+	assert_true(t.facts.peak_memory >= 32 << 20);
+	/* and if the one that was killed for it is somebody's child, and the command says all is
+	 * well */
+	limited("head -c 1000000000 /dev/zero | tail -c 900000000 >/dev/null; sleep 0.7; exit 0",
+		(struct box_limits){.memory = 64 << 20}, BOX_LIMIT_MEMORY, &t);
+}
+
+static void memory_is_no_address_space(void **state)
+{
+	struct try t;
+	(void)state;
+	/* reserved, not used */
+	try_init(&t, "python3 -c 'import mmap; m = mmap.mmap(-1, 4 << 30, flags=mmap.MAP_PRIVATE | "
+		     "mmap.MAP_ANONYMOUS | 0x4000); m[0] = 1; print(len(m))'");
+	t.spec.limits.memory = 256 << 20;
+	try_run(&t);
+	if (t.facts.exit_code != 127)
+		try_expect(&t, 0, "4294967296\n");
+	try_fini(&t);
+}
+
+static void processes(void **state)
+{
+	struct try t;
+	(void)state;
+	limited("i=0; while [ $i -lt 60 ]; do sleep 20 & i=$((i+1)); done; wait",
+		(struct box_limits){.processes = 20}, BOX_LIMIT_PROCESSES, &t);
+	limited("f() { f | f & }; f; sleep 20", (struct box_limits){.processes = 50},
+		BOX_LIMIT_PROCESSES, &t);
+}
+
+static void disk(void **state)
+{
+	struct try t;
+	(void)state;
+	limited("head -c 20000000 /dev/zero >/data/f; sleep 20",
+		(struct box_limits){.disk = 4 << 20}, BOX_LIMIT_DISK, &t);
+	limited("i=0; while :; do i=$((i+1)); : >/data/$i; [ $i = 2000 ] && sleep 20; done",
+		(struct box_limits){.disk_inodes = 500}, BOX_LIMIT_INODES, &t);
+}
+
+static void output(void **state)
+{
+	struct try t;
+	(void)state;
+	limited("cat /dev/zero", (struct box_limits){.output_bytes = 1000000}, BOX_LIMIT_OUTPUT,
+		&t);
+	assert_int_equal(t.bytes, 1000000);
+	assert_true(t.facts.output_bytes > 1000000);
+}
+
+static void open_files_and_file_size_are_refused(void **state)
+{
+	struct try t;
+	(void)state;
+	try_init(&t, "ulimit -n; ulimit -Hn; trap '' XFSZ; head -c 100000 /dev/zero >/tmp/f; stat "
+		     "-c %s /tmp/f");
+	t.spec.limits.open_files = 99;
+	t.spec.limits.file_size = 4096;
+	try_run(&t);
+	try_expect(&t, 0, "99\n99\nhead: error writing 'standard output': File too large\n4096\n");
+	try_fini(&t);
+}
+
+static void what_stays_below_its_limits_ends_by_itself(void **state)
+{
+	struct try t;
+	(void)state;
+	try_init(&t, "for i in 1 2 3 4 5; do sleep 0.2 & done; wait; head -c 1000000 /dev/zero "
+		     ">/data/f; echo done");
+	t.spec.limits = (struct box_limits){
+		.wall_ms = 30000,
+		.cpu_ms = 10000,
+		.silence_ms = 10000,
+		.memory = 256 << 20,
+		.processes = 32,
+		.disk = 32 << 20,
+		.disk_inodes = 100,
+		.output_bytes = 100,
+		.open_files = 64,
+		.file_size = 2 << 20,
+		.grace_ms = 1000,
+	};
+	try_upper(try_mount(&t, "/data", BOX_COW), "below");
+	try_run(&t);
+	try_expect(&t, 0, "done\n");
+	assert_int_equal(t.facts.limit, BOX_LIMIT_NONE);
+	assert_true(t.facts.wall_ns > 200000000);
+	assert_true(t.facts.setup_ns > 0);
+	try_fini(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(wall_time),
+		cmocka_unit_test(a_command_may_end_itself_in_its_grace),
+		cmocka_unit_test(cpu_time),
+		cmocka_unit_test(silence),
+		cmocka_unit_test(memory),
+		cmocka_unit_test(memory_is_no_address_space),
+		cmocka_unit_test(processes),
+		cmocka_unit_test(disk),
+		cmocka_unit_test(output),
+		cmocka_unit_test(open_files_and_file_size_are_refused),
+		cmocka_unit_test(what_stays_below_its_limits_ends_by_itself),
+	};
+	return cmocka_run_group_tests_name("sandbox: limits", tests, try_setup, try_teardown);
+}
