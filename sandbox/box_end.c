@@ -41,6 +41,12 @@ static void box_close(struct box *b)
 			uv_close(all[i], box_free);
 }
 
+/* Its output may be here before the helper's word that it runs. */
+static bool box_ran(const struct box *b)
+{
+	return b->runs_ns || b->facts.output_bytes;
+}
+
 static void facts_limit(struct box_facts *f, enum box_limit l, uint64_t bound, uint64_t value)
 {
 	f->end = BOX_LIMITED;
@@ -55,7 +61,7 @@ static void box_judge(struct box *b)
 {
 	const struct cgroup_counts *c = &b->counts;
 	struct box_facts *f = &b->facts;
-	bool ran = b->runs_ns != 0;
+	bool ran = box_ran(b);
 	if (f->error[0])
 		f->end = BOX_FAILED;
 	else if (ran && c->oom_kills)
@@ -104,7 +110,7 @@ static void box_count(struct box *b)
 	else if (status >= 0 && WIFSIGNALED(status)) {
 		f->signal = WTERMSIG(status);
 		f->core = WCOREDUMP(status);
-	} else if (b->killed && b->runs_ns)
+	} else if (b->killed && box_ran(b))
 		f->signal = SIGKILL; /* with everything else, by us */
 }
 
@@ -169,10 +175,10 @@ static void box_terminate(struct box *b, bool gently)
 {
 	if (b->state == BOX_GONE || b->killed)
 		return;
-	if (!gently || !b->limits.grace_ms || b->state != BOX_RUNS) {
+	if (!gently || !b->limits.grace_ms || !b->slot->helper) {
 		box_kill(b);
 	} else if (!b->ending) {
-		helper_say(b->slot->helper, PLAN_TERM);
+		helper_say(b->slot->helper, PLAN_TERM); /* one that does not run its command yet just ends */
 		b->kill_at_ns = clock_mono_ns() + (int64_t)b->limits.grace_ms * MS;
 	}
 	b->ending = true;
@@ -181,7 +187,7 @@ static void box_terminate(struct box *b, bool gently)
 
 void box_fire(struct box *b, enum box_limit l, uint64_t bound, uint64_t value)
 {
-	if (b->ending || b->state != BOX_RUNS)
+	if (b->ending || (b->state != BOX_BORN && b->state != BOX_RUNS))
 		return;
 	b->facts.limit = l;
 	b->facts.limit_bound = bound;

@@ -7,7 +7,7 @@
 int mnt_say(int fs_fd, struct err *e, const char *what)
 {
 	int sys = errno;
-	char log[256], last[256] = "";
+	char log[256], last[264] = "";
 	ssize_t n;
 	while ((n = read(fs_fd, log, sizeof(log) - 1)) > 0) {
 		log[n] = 0;

@@ -65,7 +65,9 @@ static int skeleton_fill(struct stage *st, int dirfd, struct err *e)
 			continue;
 		/* A link in the way (/lib/x on a host with usrmerge): found and made at its real
 		 * place when it is mounted. */
-		auto_fd int made = dir_make(dirfd, st->steps[i].path + 1, 0755, &ignored);
+		int made = dir_make(dirfd, st->steps[i].path + 1, 0755, &ignored);
+		if (made >= 0)
+			close(made);
 	}
 	return 0;
 }

@@ -92,9 +92,11 @@ static int stage_pivot(struct stage *st, struct err *e)
 static int stage_homes(struct stage *st, struct err *e)
 {
 	struct err unimportant = ERR_INIT;
-	auto_fd int home = *st->spec->home == '/'
-				   ? place_dir(st->root, st->spec->home, 0755, &unimportant)
-				   : -1;
+	if (*st->spec->home == '/') {
+		int home = place_dir(st->root, st->spec->home, 0755, &unimportant);
+		if (home >= 0)
+			close(home);
+	}
 	auto_fd int cwd = place_dir(st->root, st->spec->cwd, 0755, e);
 	return cwd < 0 ? err_add(e, "working directory %s", st->spec->cwd) : 0;
 }
