@@ -11,7 +11,8 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-static int rlimit_set(__rlimit_resource_t which, const char *name, rlim_t soft, rlim_t hard, struct err *e)
+static int rlimit_set(__rlimit_resource_t which, const char *name, rlim_t soft, rlim_t hard,
+		      struct err *e)
 {
 	struct rlimit old, new;
 	if (getrlimit(which, &old))

@@ -76,7 +76,7 @@ static int init_network(const struct spec *spec, struct err *e)
 	return 0;
 }
 
-static int init_build(const struct init *in, struct err *e)
+static int init_build(const struct init *in, enum overlay_way *way, struct err *e)
 {
 	const struct spec *spec = in->spec;
 	struct stage st = {
@@ -91,7 +91,9 @@ static int init_build(const struct init *in, struct err *e)
 		return -1;
 	if (sethostname(spec->hostname, strlen(spec->hostname)))
 		return err_sys(e, "hostname %s", spec->hostname);
-	return stage_build(&st, e);
+	int rc = stage_build(&st, e);
+	*way = st.way;
+	return rc;
 }
 
 /* Moved to fd 3 and alone: everything else that is open goes. */
@@ -163,7 +165,8 @@ void init_run(const struct init *in)
 	struct sigaction child = {.sa_handler = on_child, .sa_flags = SA_RESTART};
 	sigset_t all;
 	init_await(in, INIT_MAPPED);
-	if (init_build(in, &e))
+	enum overlay_way way = in->way;
+	if (init_build(in, &way, &e))
 		init_fail(in, &e);
 	init_await(in, INIT_GO);
 	/* Now that it is in its control group, this is what it sees as the root of all. */
@@ -178,7 +181,9 @@ void init_run(const struct init *in)
 	pid_t command = command_start(in->spec, in->output_fd, &e);
 	if (command < 0)
 		init_fail(in, &e);
-	struct init_message runs = {.kind = INIT_RUNS, .exec_ns = (uint64_t)clock_mono_ns()};
+	struct init_message runs = {.kind = INIT_RUNS,
+				    .way = way,
+				    .exec_ns = (uint64_t)clock_mono_ns()};
 	init_say(in->socket, &runs);
 	if (privilege_keep_kill(&e))
 		init_fail(in, &e);

@@ -14,6 +14,7 @@ enum init_kind { INIT_MAPPED = 1, INIT_GO, INIT_TERM, INIT_RUNS, INIT_OVER, INIT
 struct init_message {
 	uint32_t kind;
 	int32_t status;   /* INIT_OVER: as of wait(2) */
+	uint32_t way;     /* INIT_RUNS: the enum overlay_way that this kernel takes */
 	uint64_t exec_ns; /* INIT_RUNS */
 	char error[PLAN_ERROR];
 };

@@ -91,7 +91,7 @@ int mount_overlay(struct stage *st, const struct step *owner, const struct spec_
 	    (m->mode != PLAN_MOUNT_COW || !overlay_upper(st, m, &upper, &work, e))) {
 		size_t skip = !names.all[0][0];
 		struct overlay o = {m->path, names.list + skip, names.n - skip, upper, work};
-		fd = overlay_mount(&o, st->way, st->only_way, e);
+		fd = overlay_mount(&o, &st->way, st->only_way, e);
 	}
 	free(names.all);
 	free(names.list);
@@ -146,7 +146,7 @@ static int mount_host(struct stage *st, const struct step *s, struct err *e)
 	if (!files[0])
 		return give_fd(&fd);
 	struct overlay o = {s->path, lowers, 2, NULL, NULL};
-	return overlay_mount(&o, st->way, st->only_way, e);
+	return overlay_mount(&o, &st->way, st->only_way, e);
 }
 
 int mount_step(struct stage *st, const struct step *s, struct err *e)

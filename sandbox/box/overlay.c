@@ -98,16 +98,18 @@ static int overlay_classic(const struct overlay *o, struct err *e)
 	return fd < 0 ? err_sys(e, "open_tree") : fd;
 }
 
-int overlay_mount(const struct overlay *o, enum overlay_way first, bool only, struct err *e)
+int overlay_mount(const struct overlay *o, enum overlay_way *way, bool only, struct err *e)
 {
 	struct err best = ERR_INIT;
-	for (enum overlay_way way = first; way <= OVERLAY_CLASSIC; way++) {
+	for (enum overlay_way try = *way; try <= OVERLAY_CLASSIC; try++) {
 		struct err why = ERR_INIT;
-		int fd = way == OVERLAY_CLASSIC ? overlay_classic(o, &why)
-						: overlay_new(o, way, &why);
-		if (fd >= 0)
+		int fd = try == OVERLAY_CLASSIC ? overlay_classic(o, &why)
+						: overlay_new(o, try, &why);
+		if (fd >= 0) {
+			*way = try;
 			return fd;
-		err_add(&why, "overlay at %s (%s)", o->what, way_names[way]);
+		}
+		err_add(&why, "overlay at %s (%s)", o->what, way_names[try]);
 		/* The first way that knows its options says best what is wrong: an old kernel says
 		 * EINVAL to what it doesn't know. */
 		if (!best.kind || best.sys == EINVAL)

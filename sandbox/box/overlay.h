@@ -26,8 +26,8 @@ struct overlay {
 /* overlay_way_of(name, way): "fd", "names", "classic". 1 or 0. */
 int overlay_way_of(const char *name, enum overlay_way *way);
 
-/* overlay_mount(o, first, only, e): try the ways from `first` on, or `first` only. The current
- * directory is the one the names are below; its "m" is where the classic way mounts first. The
- * detached or movable mount, or -1. */
-int overlay_mount(const struct overlay *o, enum overlay_way first, bool only, struct err *e)
+/* overlay_mount(o, way, only, e): try the ways from *way on, or that one only; *way is then the one
+ * this kernel takes. The current directory is the one the names are below; its "m" is where the
+ * classic way mounts first. The detached or movable mount, or -1. */
+int overlay_mount(const struct overlay *o, enum overlay_way *way, bool only, struct err *e)
 	must_check;

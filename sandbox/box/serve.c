@@ -16,7 +16,7 @@
 struct life {
 	struct birth birth; /* its processes' handles; birth.pid 0: none */
 	struct plan_reply end;
-	bool over; /* end.command_status is known */
+	enum overlay_way way; /* that worked here */
 };
 
 static int life_reply(const struct plan_reply *r, int fd)
@@ -46,9 +46,11 @@ static void life_begin(struct life *l, const struct serve *s, const struct plan_
 		       const int *fds, size_t n_fds)
 {
 	struct err e = ERR_INIT;
-	*l = (struct life){
-		.end = {.kind = PLAN_ENDED, .version = PLAN_VERSION, .command_status = -1}};
-	if (birth_make(&l->birth, start, fds, n_fds, &s->ids, s->way, s->only_way, &e)) {
+	*l = (struct life){.way = l->way,
+			   .end = {.kind = PLAN_ENDED,
+				   .version = PLAN_VERSION,
+				   .command_status = -1}};
+	if (birth_make(&l->birth, start, fds, n_fds, &s->ids, l->way, s->only_way, &e)) {
 		snprintf(l->end.error, sizeof(l->end.error), "%.*s", (int)sizeof(l->end.error) - 1,
 			 e.text);
 		birth_fini(&l->birth);
@@ -84,13 +86,13 @@ static bool life_hear(struct life *l)
 	if (n != (ssize_t)sizeof(m))
 		return false;
 	if (m.kind == INIT_RUNS) {
+		l->way = (enum overlay_way)m.way;
 		struct plan_reply r = {.kind = PLAN_RUNS,
 				       .version = PLAN_VERSION,
 				       .pid = l->birth.pid,
 				       .exec_ns = m.exec_ns};
 		life_reply(&r, -1);
 	} else if (m.kind == INIT_OVER) {
-		l->over = true;
 		l->end.command_status = m.status;
 	} else if (m.kind == INIT_FAILED) {
 		m.error[sizeof(m.error) - 1] = 0;
@@ -220,7 +222,7 @@ static int serve_caller(const struct serve *s, struct life *l, struct err *e)
 
 int serve_run(const struct serve *s, struct err *e)
 {
-	struct life l = {.birth = {.pid = 0}};
+	struct life l = {.birth = {.pid = 0}, .way = s->way};
 	int rc = 1;
 	while (rc > 0) {
 		struct pollfd p[] = {

@@ -1,4 +1,5 @@
-/* The helper's life: box after box for one caller, and nothing kept from one to the next. */
+/* The helper's life: box after box for one caller, and nothing kept from one to the next
+ * but what this kernel can. */
 #pragma once
 #include "sandbox/box/ids.h"
 #include "sandbox/box/overlay.h"

@@ -1,6 +1,8 @@
 /* Boxes that do what they should: roots, layers, uppers, files, output, exit statuses. */
 #include "test_sandbox.h"
 
+#include <sys/utsname.h>
+
 static void a_command_runs_and_its_output_comes(void **state)
 {
 	(void)state;
@@ -318,6 +320,39 @@ static void there_are_as_many_boxes_as_slots(void **state)
 	try_fini(&t[4]);
 }
 
+/* Which kernels take overlays in which way; each is forced where it is one of them. */
+static const struct {
+	const char *way;
+	int major, minor;
+} ways[] = {{"fd", 6, 13}, {"names", 6, 7}, {"classic", 5, 11}};
+
+static int overlays(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_a_box_writes_is_in_its_upper_and_the_next_sees_it_below),
+		cmocka_unit_test(what_a_box_leaves_belongs_to_who_started_it),
+		cmocka_unit_test(without_an_upper_what_is_written_is_lost),
+		cmocka_unit_test(read_only_is_read_only_also_below),
+		cmocka_unit_test(mounts_lie_in_one_another_in_any_order),
+		cmocka_unit_test(files_are_put_into_layers_and_over_what_is_read_only),
+		cmocka_unit_test(sixty_layers_are_one_directory),
+		cmocka_unit_test(renames_and_removals_work_in_an_overlay),
+	};
+	struct utsname kernel;
+	int major = 0, minor = 0, rc = 0;
+	uname(&kernel);
+	sscanf(kernel.release, "%d.%d", &major, &minor);
+	for (size_t i = 0; i < countof(ways); i++) {
+		if (major < ways[i].major || (major == ways[i].major && minor < ways[i].minor))
+			continue;
+		auto_free char *name = own_fmt("sandbox: overlays, the way called %s", ways[i].way);
+		setenv("ASSAY_BOX_OVERLAY", ways[i].way, 1);
+		rc += _cmocka_run_group_tests(name, tests, countof(tests), try_setup, try_teardown);
+	}
+	unsetenv("ASSAY_BOX_OVERLAY");
+	return rc;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -338,5 +373,6 @@ int main(void)
 		cmocka_unit_test(nonsense_is_refused_before_anything_runs),
 		cmocka_unit_test(there_are_as_many_boxes_as_slots),
 	};
-	return cmocka_run_group_tests_name("sandbox: basic", tests, try_setup, try_teardown);
+	int rc = cmocka_run_group_tests_name("sandbox: basic", tests, try_setup, try_teardown);
+	return rc + overlays();
 }

@@ -189,6 +189,12 @@ static void without_network_there_is_loopback_and_nothing_else(void **state)
 		     "except OSError as e:\n"
 		     "    print(e.strerror)\n'");
 	try_file(&t, "/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n");
+	if (access("/proc/net/if_inet6", F_OK)) { /* a kernel without IPv6 */
+		char *six = strstr(t.argv[2], "::1");
+		memcpy(six, "127", 3);
+		memset(strstr(six, "INET6"), ' ', 5);
+		memcpy(strstr(six, "AF_") + 3, "INET ", 5);
+	}
 	try_run(&t);
 	if (t.facts.exit_code == 127)
 		skip(); /* no python3 here */
