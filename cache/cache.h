@@ -105,6 +105,7 @@ struct cache_harvest {
 	bool userxattr;      /* the overlay was mounted with userxattr: honour user.overlay.*, else trusted.overlay.* */
 	uint64_t max_entries, max_bytes, max_file; /* 0: 1,000,000 entries, 16 GiB, 4 GiB */
 	unsigned max_depth;  /* 0: 256 */
+	uint64_t max_ms;     /* 0: 10 minutes */
 	const char *job;     /* who made it, for the segment's own record and the entries: "run 3 semver@7.5.4 fetch" */
 };
 
@@ -153,7 +154,8 @@ struct cache_published {
 
 /* cache_publish(c, how, out, e): harvest how->upper_fd relative to the current generation and publish what the rules admit. The
  * upper's own files become the layer's by link(2) where they can (read-only, public modes), else by copy; the upper may be deleted afterwards.
- * ERR_HOSTILE: the whole harvest is refused (content-hash mismatch, reject, bounds); nothing was published. The caller frees out with
+ * ERR_HOSTILE: the whole harvest is refused (content-hash mismatch, reject, bounds: those of how, and 256 MiB of names
+ * and merged lines); nothing was published. The caller frees out with
  * cache_published_fini in both cases. */
 int cache_publish(struct cache *c, const struct cache_harvest *how, struct cache_published *out,
 		  struct err *e) must_check;

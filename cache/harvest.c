@@ -1,8 +1,22 @@
 #include "cache/harvest.h"
 #include "cache/judge.h"
 #include "cache/rules.h"
+#include "base/clock.h"
 
 #include <string.h>
+
+/* A million entries of usual names; not a million of the longest at the greatest depth. */
+#define HARVEST_HELD ((uint64_t)256 << 20)
+#define HARVEST_MS ((uint64_t)10 * 60 * 1000)
+
+int harvest_hold(struct harvest *h, uint64_t n, struct err *e)
+{
+	h->held += n;
+	return h->held <= HARVEST_HELD
+		       ? 0
+		       : err_set(e, ERR_HOSTILE, "more than %llu MiB of names and lists",
+				 (unsigned long long)(HARVEST_HELD >> 20));
+}
 
 static unsigned harvest_mode(mode_t mode)
 {
@@ -25,6 +39,15 @@ static struct cache_entry harvest_entry(const struct tree_item *it)
 	};
 }
 
+/* What the whole walk may take, of memory and of time. */
+static int harvest_bounds(struct harvest *h, const struct tree_item *it, struct err *e)
+{
+	if (clock_mono_ns() > h->deadline_ns)
+		return err_set(e, ERR_HOSTILE, "%.200s: the harvest took longer than allowed",
+			       it->path);
+	return harvest_hold(h, strlen(it->path) + sizeof(struct harvest_item), e);
+}
+
 static int harvest_item(void *arg, struct tree_item *it, struct err *e)
 {
 	struct harvest *h = arg;
@@ -36,7 +59,7 @@ static int harvest_item(void *arg, struct tree_item *it, struct err *e)
 	struct harvest_item *x = &h->v[h->n];
 	*x = (struct harvest_item){.above = it->above, .x = harvest_entry(it)};
 	it->tag = h->n++;
-	if (!judge_entry(h, it, x, above, e))
+	if (!harvest_bounds(h, it, e) && !judge_entry(h, it, x, above, e))
 		return 0;
 	/* What refused everything is the last that is told. */
 	x->x.change = CACHE_REFUSED;
@@ -76,7 +99,11 @@ int harvest_run(struct harvest *h, const struct cache_harvest *how, struct err *
 		.max_entries = how->max_entries ? how->max_entries : 1000000,
 		.max_depth = how->max_depth ? how->max_depth : 256,
 	};
-	*h = (struct harvest){.how = how};
+	*h = (struct harvest){
+		.how = how,
+		.deadline_ns = clock_mono_ns() +
+			       (int64_t)(how->max_ms ? how->max_ms : HARVEST_MS) * 1000000,
+	};
 	if (content_open(&h->reader, e))
 		return -1;
 	h->all = own_calloc(how->n_lowers + 1, sizeof(*h->all));

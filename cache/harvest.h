@@ -27,11 +27,15 @@ struct harvest {
 	const struct cache_harvest *how;
 	struct harvest_item *v; /* bytewise order by path */
 	size_t n, cap;
-	uint64_t bytes, kept; /* read so far; of them held in memory */
+	uint64_t bytes, kept; /* read so far; of them held in memory to be read once */
+	uint64_t held;        /* bytes of memory that the upper's author decides about */
+	int64_t deadline_ns;  /* monotonic */
 	struct content_reader reader;
 	unsigned short *all;
 };
 
+/* harvest_hold(h, n, e): n bytes more of memory for the harvest, or ERR_HOSTILE. */
+int harvest_hold(struct harvest *h, uint64_t n, struct err *e) must_check;
 /* harvest_run(h, how, e): 0, or -1; ERR_HOSTILE refuses all of it, h then holds what was seen. The
  * caller calls harvest_fini. */
 int harvest_run(struct harvest *h, const struct cache_harvest *how, struct err *e) must_check;

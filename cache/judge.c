@@ -23,6 +23,7 @@ struct judge {
 	struct harvest_item *x;
 	const struct harvest_item *above; /* NULL: the root */
 	enum cache_do rule;
+	bool made; /* x's bytes are in no file of the upper */
 };
 
 static int judge_is(struct judge *c, enum cache_change change)
@@ -217,6 +218,8 @@ static int judge_link(struct judge *c, const struct lower *l, struct err *e)
 	if (n < 0)
 		return err_sys(e, "read link %s", c->it->path);
 	mine[n] = '\0';
+	if (harvest_hold(c->h, (uint64_t)n, e))
+		return -1;
 	c->x->x.target = own_dup(mine);
 	c->x->x.size = (uint64_t)n;
 	if (c->rule == CACHE_UNION_LINES || c->rule == CACHE_CONTENT_HASH)
@@ -245,6 +248,9 @@ static int judge_merge(struct judge *c, const struct lower *l, struct content *m
 	if (l->found && !file)
 		return judge_conflict(c, "the store has no file there");
 	if (file) {
+		if (l->st.st_size > (off_t)NPM_BUCKET_MAX)
+			return judge_conflict(c,
+					      "the store's list of lines is larger than we read");
 		auto_fd int fd = lower_read(l, e);
 		if (fd < 0 || dir_read_fd(fd, NPM_BUCKET_MAX, &old, e))
 			return err_add(e, "%s", c->it->path);
@@ -253,7 +259,11 @@ static int judge_merge(struct judge *c, const struct lower *l, struct content *m
 		return judge_refuse(c, "no line of it is valid");
 	if (file && merged.n == old.n && !memcmp(merged.p, old.p, old.n))
 		return judge_is(c, CACHE_IDENTICAL);
+	/* What could not be merged again must not get in: those who come later could not either. */
+	if (merged.n > NPM_BUCKET_MAX)
+		return judge_conflict(c, "together a list of lines larger than allowed");
 	if (merged.n != new.n || memcmp(merged.p, new.p, new.n)) {
+		c->made = true;
 		c->x->may_link = false;
 		c->x->x.size = merged.n;
 		cache_digest(merged.p, merged.n, c->x->x.sha256);
@@ -281,12 +291,30 @@ static int judge_judge_file(struct judge *c, const struct lower *l, struct conte
 	return judge_differs(c, l, "the store has other bytes there", e);
 }
 
-/* Which of a file's bytes stay in memory: buckets for merging, and small ones for the segment. */
+static bool judge_is_small(const struct judge *c, uint64_t size)
+{
+	return size <= JUDGE_SMALL && c->h->kept + size <= JUDGE_KEPT;
+}
+
+/* Which of a file's bytes are read into memory: buckets for merging, and small ones for the
+ * segment. */
 static bool judge_keeps(const struct judge *c)
 {
-	uint64_t size = (uint64_t)c->it->st.st_size;
-	return c->rule == CACHE_UNION_LINES ||
-	       (size <= JUDGE_SMALL && c->h->kept + size <= JUDGE_KEPT);
+	return c->rule == CACHE_UNION_LINES || judge_is_small(c, (uint64_t)c->it->st.st_size);
+}
+
+/* And which of them stay there: what is nowhere else, and small ones. */
+static int judge_keep(struct judge *c, struct content *mine, struct err *e)
+{
+	uint64_t size = c->x->x.size;
+	bool small = judge_is_small(c, size);
+	if (!small && !c->made)
+		return 0;
+	if (!small && harvest_hold(c->h, size, e))
+		return -1;
+	c->h->kept += small ? size : 0;
+	c->x->bytes = give(mine->bytes);
+	return 0;
 }
 
 static int judge_read_file(struct judge *c, const struct lower *l, int fd, struct err *e)
@@ -308,10 +336,8 @@ static int judge_read_file(struct judge *c, const struct lower *l, int fd, struc
 		return judge_refuse(c, "it changed while it was read");
 	memcpy(c->x->x.sha256, mine.sha256, CACHE_ID);
 	int rc = judge_judge_file(c, l, &mine, hex, e);
-	if (!rc && c->x->wanted && mine.kept) {
-		c->x->bytes = give(mine.bytes);
-		c->h->kept += c->x->x.size;
-	}
+	if (!rc && c->x->wanted && mine.kept)
+		rc = judge_keep(c, &mine, e);
 	free(mine.bytes);
 	return rc;
 }

@@ -63,6 +63,7 @@ struct npm_line {
 	const char *json;
 	size_t n;
 	char *identity; /* key and request headers: what a later line replaces */
+	size_t key_n;   /* of it, that are the key */
 	char *says;     /* the entry but for its time */
 	double time;
 	bool deletes, gone;
@@ -131,6 +132,7 @@ static bool npm_parse(struct npm_lines *l, const char *p, size_t n, struct npm_l
 			.json = p + 41,
 			.n = n - 41,
 			.identity = npm_identity(key, entry),
+			.key_n = json_string_length(key),
 			.time = json_number_value(time),
 			.deletes = !json_is_string(json_object_get(entry, "integrity")),
 		};
@@ -140,26 +142,47 @@ static bool npm_parse(struct npm_lines *l, const char *p, size_t n, struct npm_l
 	return good;
 }
 
-/* A deleting line speaks about its key, whatever the headers were. */
-static void npm_delete(struct npm_lines *l, size_t from, const struct npm_line *x)
+/* Lines of one key together, the last of them first. Pointers into one array: their order is that
+ * of the lines. */
+static int npm_by_key(const void *left, const void *right)
 {
-	size_t n = strcspn(x->identity, "\n") + 1;
-	for (size_t i = from; i < l->n; i++)
-		l->v[i].gone |= !strncmp(l->v[i].identity, x->identity, n);
+	const struct npm_line *a = *(struct npm_line *const *)left,
+			      *b = *(struct npm_line *const *)right;
+	int c = memcmp(a->identity, b->identity, a->key_n < b->key_n ? a->key_n : b->key_n);
+	if (!c)
+		c = (a->key_n > b->key_n) - (a->key_n < b->key_n);
+	return c ? c : (a < b) - (a > b);
+}
+
+static bool npm_same_key(const struct npm_line *a, const struct npm_line *b)
+{
+	return a->key_n == b->key_n && !memcmp(a->identity, b->identity, a->key_n);
+}
+
+/* A deleting line speaks about its key, whatever the headers were: what stands before it among the
+ * lines from `from` on is gone. */
+static void npm_delete(struct npm_lines *l, size_t from)
+{
+	size_t n = l->n - from;
+	auto_free struct npm_line **v = own_calloc(n, sizeof(*v));
+	for (size_t i = 0; i < n; i++)
+		v[i] = &l->v[from + i];
+	qsort(v, n, sizeof(struct npm_line *), npm_by_key);
+	for (size_t i = 0; i < n; i++)
+		v[i]->gone = v[i]->deletes || (i && npm_same_key(v[i - 1], v[i]) && v[i - 1]->gone);
 }
 
 static void npm_read(struct npm_lines *l, const struct text *t)
 {
 	const char *p = text_str(t), *stop = p + t->n;
 	size_t from = l->n;
+	bool deletes = false;
 	while (p < stop) {
 		const char *end = memchr(p, '\n', (size_t)(stop - p));
 		struct npm_line x;
 		size_t n = (size_t)((end ? end : stop) - p);
 		if (npm_parse(l, p, n, &x)) {
-			if (x.deletes)
-				npm_delete(l, from, &x);
-			x.gone = x.deletes;
+			deletes |= x.deletes;
 			if (l->n == l->cap) {
 				l->cap = l->cap ? 2 * l->cap : 8;
 				l->v = own_grow(l->v, l->cap, sizeof(*l->v));
@@ -168,6 +191,8 @@ static void npm_read(struct npm_lines *l, const struct text *t)
 		}
 		p += n + 1;
 	}
+	if (deletes)
+		npm_delete(l, from);
 }
 
 static int npm_by_bytes(const struct npm_line *a, const struct npm_line *b)

@@ -18,6 +18,7 @@ struct store {
 	bool trusted; /* the overlay used trusted.overlay.* */
 	uint64_t max_entries, max_bytes, max_file;
 	unsigned max_depth;
+	uint64_t max_ms;
 	struct cache_published out; /* of the last publish */
 };
 
@@ -53,6 +54,7 @@ static inline int store_try_fd(struct store *s, int fd, struct err *e)
 		.max_bytes = s->max_bytes,
 		.max_file = s->max_file,
 		.max_depth = s->max_depth,
+		.max_ms = s->max_ms,
 		.job = "run 1 semver@7.5.4 fetch",
 	};
 	cache_published_fini(&s->out);

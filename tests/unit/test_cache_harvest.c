@@ -377,6 +377,48 @@ static void paths_longer_than_path_max_are_published(void **state)
 	store_end(&s);
 }
 
+static void a_harvest_that_takes_too_long_is_refused(void **state)
+{
+	STORE(.max_ms = 1);
+	struct err e = ERR_INIT;
+	for (int i = 0; i < 2000; i++) {
+		auto_free char *path = own_fmt("u/%d", i);
+		put(s.f->work, path, "x");
+	}
+	assert_int_equal(store_try(&s, "u", &e), -1);
+	assert_int_equal(e.kind, ERR_HOSTILE);
+	assert_non_null(strstr(e.text, "took longer"));
+	s.max_ms = 0;
+	OK(store_try(&s, "u", &e));
+	store_end(&s);
+}
+
+/* 5,000 paths of 60,000 bytes: no bound on their number helps against that. */
+static void names_do_not_take_memory_without_end(void **state)
+{
+	STORE();
+	struct err e = ERR_INIT;
+	char name[251];
+	auto_fd int at = sub(s.f->work, "u");
+	memset(name, 'd', 250);
+	name[250] = '\0';
+	for (int i = 0; i < 240; i++) {
+		int next = mkdirat(at, name, 0755)
+				   ? -1
+				   : openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_true(next >= 0);
+		close(at);
+		at = next;
+	}
+	for (int i = 0; i < 5000; i++) {
+		snprintf(name, sizeof(name), "%d", i);
+		assert_int_equal(mknodat(at, name, S_IFREG | 0644, 0), 0);
+	}
+	assert_int_equal(store_try(&s, "u", &e), -1);
+	assert_int_equal(e.kind, ERR_HOSTILE);
+	store_end(&s);
+}
+
 /* ---- npm ---- */
 
 #define INDEX "index-v5/aa/bb/cc"
@@ -420,6 +462,33 @@ static void bucket(int at, const char *json)
 		text_addf(&t, "%02x", raw[i]);
 	text_addf(&t, "\t%s", json);
 	put(at, INDEX, t.p);
+}
+
+/* One valid line of about n bytes about the key. */
+static void large_bucket(int at, const char *key, size_t n)
+{
+	auto_text struct text t = TEXT_INIT;
+	auto_free char *pad = own_calloc(1, n + 1);
+	memset(pad, 'x', n);
+	text_addf(&t, "{\"key\":\"%s\",\"integrity\":\"%s\",\"time\":1}", key, pad);
+	bucket(at, t.p);
+}
+
+/* Each may be read, both together not: nobody could merge with what they would become. */
+static void a_bucket_never_becomes_larger_than_can_be_merged(void **state)
+{
+	STORE(RULES({"index-v5/**", CACHE_UNION_LINES}));
+	auto_fd int u = sub(s.f->work, "u"), v = sub(s.f->work, "v"), w = sub(s.f->work, "w");
+	large_bucket(u, "a", 9 << 20);
+	store_publish(&s, "u");
+	expect_change(&s, INDEX, CACHE_ADDED);
+	large_bucket(v, "b", 9 << 20);
+	store_publish(&s, "v");
+	expect_change(&s, INDEX, CACHE_CONFLICT);
+	large_bucket(w, "c", 1);
+	store_publish(&s, "w");
+	expect_change(&s, INDEX, CACHE_MERGED);
+	store_end(&s);
 }
 
 static void index_buckets_are_joined(void **state)
@@ -473,7 +542,10 @@ int main(void)
 		T(links_must_stay_in_the_store),
 		T(bounds_refuse_the_whole_harvest),
 		T(paths_longer_than_path_max_are_published),
+		T(a_harvest_that_takes_too_long_is_refused),
+		T(names_do_not_take_memory_without_end),
 		T(content_that_is_not_what_its_name_says_refuses_all),
+		T(a_bucket_never_becomes_larger_than_can_be_merged),
 		T(index_buckets_are_joined),
 	};
 	return cmocka_run_group_tests_name("cache/harvest", tests, NULL, NULL);

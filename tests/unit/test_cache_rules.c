@@ -1,6 +1,7 @@
 /* cache/: globs, rules, and what npm's cache means. */
 #include "cache_fixture.h"
 
+#include "base/clock.h"
 #include "cache/hash.h"
 #include "cache/npm.h"
 #include "cache/rules.h"
@@ -203,6 +204,26 @@ static void a_deletion_takes_only_what_its_own_file_said_before(void **state)
 	join(L(B3), L(A1, A_OTHER, A_GONE), L(B3));
 	join(NULL, L(A1, A_GONE, A2), L(A2));
 	join(NULL, L(A_GONE), NONE);
+	/* Where a key ends is not said by its bytes. */
+	join(NULL,
+	     L("{\"key\":\"a\\nb\",\"integrity\":\"1\",\"time\":1}", A1,
+	       "{\"key\":\"a\\nc\",\"integrity\":null,\"time\":2}"),
+	     L(A1, "{\"key\":\"a\\nb\",\"integrity\":\"1\",\"time\":1}"));
+}
+
+/* A job may write as many as fit in 16 MiB: comparing each with each would take minutes. */
+static void many_deletions_are_quick(void **state)
+{
+	auto_text struct text n = TEXT_INIT, is = TEXT_INIT;
+	(void)state;
+	for (int i = 0; i < 60000; i++) {
+		auto_free char *json = own_fmt("{\"key\":\"%d\",\"time\":1}", i);
+		line(&n, json);
+	}
+	line(&n, A1);
+	int64_t began = clock_mono_ns();
+	assert_int_equal(npm_union("x", NULL, &n, &is), 1);
+	assert_true(clock_mono_ns() - began < (int64_t)15 * 1000000000);
 }
 
 static void lines_that_are_not_what_they_say_are_dropped(void **state)
@@ -272,6 +293,7 @@ int main(void)
 		cmocka_unit_test(the_newest_line_of_each_key_and_headers_stays),
 		cmocka_unit_test(a_line_written_anew_with_nothing_new_is_no_change),
 		cmocka_unit_test(a_deletion_takes_only_what_its_own_file_said_before),
+		cmocka_unit_test(many_deletions_are_quick),
 		cmocka_unit_test(lines_that_are_not_what_they_say_are_dropped),
 		cmocka_unit_test(a_bucket_takes_only_keys_that_belong_into_it),
 		cmocka_unit_test(the_union_is_the_same_from_either_side_and_of_itself),
