@@ -27,10 +27,10 @@ struct box_mount {
 	enum box_mode mode;
 	const int *lowers; /* directory descriptors, uppermost first; BOX_RO and BOX_RW take at least one, BOX_COW any number */
 	size_t n_lowers;
-	/* BOX_COW: an empty directory that will *be* the upper, and an empty work directory beside it on the same file system,
+	/* BOX_COW: an empty directory that will *be* the upper, and an empty work directory in the same directory as it,
 	 * neither on an overlay. Both -1: the changes go to a tmpfs and are lost. */
 	int upper_fd, work_fd;
-	uint64_t size; /* BOX_TMPFS bytes, 0: a default */
+	uint64_t size; /* BOX_TMPFS bytes, 0: limits.memory, or without one 2 GiB; so has the box's own /tmp */
 	/* What lies in lowers and upper has owners as the box sees them (0 = the box's root): our layers and uppers. Where the
 	 * box's ids are a range of others (started as root) they are shown through an idmapped mount. false: a directory of the
 	 * host, shown as it is. */
@@ -80,7 +80,8 @@ struct box_spec {
 };
 
 enum box_end {
-	BOX_EXITED,    /* by itself, exit_code says how */
+	BOX_EXITED,    /* by itself, exit_code says how; 127 and 126 also where argv[0] is not there or can't be
+			* executed: that is the package's affair, and told by a line of its output */
 	BOX_SIGNALLED, /* by a signal that was not ours */
 	BOX_LIMITED,   /* by us: `limit` fired (an OOM kill in the box's cgroup is BOX_LIMIT_MEMORY whatever the exit) */
 	BOX_CANCELLED, /* by us: box_cancel() */
