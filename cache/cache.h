@@ -160,6 +160,9 @@ struct cache_published {
 int cache_publish(struct cache *c, const struct cache_harvest *how, struct cache_published *out,
 		  struct err *e) must_check;
 void cache_published_fini(struct cache_published *p);
+/* cache_publish_undo(c, p): the caller could not commit p: the next frame goes where p's is. What p left on disk stays until then, or
+ * until the next cache_open: whether a commit that failed took effect is known for sure only when the database is opened again. */
+void cache_publish_undo(struct cache *c, const struct cache_published *p);
 
 /* cache_flatten(c, layers, n, out, e): one layer (hard links) that shows what n layers, uppermost first, show together. */
 int cache_flatten(struct cache *c, const char *const *layers, size_t n, struct cache_layer *out,

@@ -183,6 +183,15 @@ int cache_publish(struct cache *c, const struct cache_harvest *how, struct cache
 	return err_add(e, "publish %s", how->store ? how->store : "a store");
 }
 
+/* The file is cut by the next segment_begin(). */
+void cache_publish_undo(struct cache *c, const struct cache_published *p)
+{
+	if (p->nothing)
+		return;
+	c->segment = p->segment;
+	c->segment_end = p->frame_offset;
+}
+
 void cache_published_fini(struct cache_published *p)
 {
 	for (size_t i = 0; i < p->n_entries; i++) {

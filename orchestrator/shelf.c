@@ -94,7 +94,24 @@ int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const 
 	}
 	if (rc || p->out.nothing)
 		return rc;
-	return shelf_flatten(p, c, e);
+	rc = shelf_flatten(p, c, e);
+	if (rc)
+		shelf_undo(p, c);
+	return rc;
+}
+
+void shelf_undo(struct shelf_publish *p, struct cache *c)
+{
+	if (!p->recorded)
+		cache_publish_undo(c, &p->out);
+}
+
+/* A job sets its files' times as it likes: some are too far off to be counted in ns. */
+static int64_t shelf_time_ns(const struct cache_entry *x)
+{
+	const int64_t last = INT64_MAX / 1000000000 - 1;
+	int64_t s = x->mtime_s > last ? last : x->mtime_s < -last ? -last : x->mtime_s;
+	return s * 1000000000 + x->mtime_ns;
 }
 
 int shelf_record(struct shelf_publish *p, struct db *d, int64_t phase, struct err *e)
@@ -111,7 +128,7 @@ int shelf_record(struct shelf_publish *p, struct db *d, int64_t phase, struct er
 			.change = cache_change_name(x->change),
 			.type = x->type,
 			.mode = x->mode,
-			.mtime_ns = x->mtime_s * 1000000000 + x->mtime_ns,
+			.mtime_ns = shelf_time_ns(x),
 			.size = (int64_t)x->size,
 			.sha256 = x->sha256,
 			.target = x->target,
@@ -147,6 +164,7 @@ int shelf_record(struct shelf_publish *p, struct db *d, int64_t phase, struct er
 	p->generation = db_publish(d, &pub, e);
 	if (p->generation < 0)
 		return err_add(e, "store %s", p->from.key);
+	p->recorded = true;
 	if (p->flat.id[0]) {
 		p->generation = db_store_flatten(d, p->from.key, p->generation, p->flat.id,
 						 (int64_t)p->flat.entries, (int64_t)p->flat.bytes,

@@ -30,6 +30,7 @@ struct shelf_publish {
 	struct cache_published out;
 	struct cache_layer flat; /* id "" unless the stack became too high and was made into one layer */
 	int64_t generation;      /* after recording: the current one */
+	bool recorded;           /* the database has it */
 	bool refused;            /* hostile: nothing was published, why is in refusal */
 	struct err refusal;
 };
@@ -39,4 +40,6 @@ int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const 
 int shelf_record(struct shelf_publish *p, struct db *d, int64_t phase, struct err *e) must_check;
 /* Loop. */
 void shelf_advance(struct shelf *sh, const struct shelf_publish *p);
+/* shelf_undo(p, c): what was published and not recorded is given up; nobody else publishes meanwhile. */
+void shelf_undo(struct shelf_publish *p, struct cache *c);
 void shelf_publish_fini(struct shelf_publish *p);

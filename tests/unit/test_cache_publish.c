@@ -326,6 +326,33 @@ static void a_full_disk_leaves_the_old_generation_and_the_next_publish_works(voi
 	store_end(&s);
 }
 
+static void what_could_not_be_committed_is_written_over(void **state)
+{
+	STORE();
+	size_t n;
+	fill(&s, "u", 0, 10);
+	store_publish(&s, "u");
+	uint64_t end = s.segments[0].bytes;
+	struct err e = ERR_INIT;
+	fill(&s, "v", 10, 200);
+	OK(store_try(&s, "v", &e));
+	cache_publish_undo(s.f->c, &s.out);
+	fill(&s, "w", 20, 30);
+	store_publish(&s, "w");
+	assert_int_equal(s.out.frame_offset, end);
+	free(segment_bytes(s.f, &n));
+	assert_int_equal(n, end + s.out.frame_bytes);
+	/* Also where it was the first of a segment. */
+	s.f->c->segment_end = CACHE_SEGMENT_FULL;
+	for (int i = 0; i < 2; i++) {
+		OK(store_try(&s, "v", &e));
+		assert_int_equal(s.out.segment, 2);
+		assert_int_equal(s.out.frame_offset, 0);
+		cache_publish_undo(s.f->c, &s.out);
+	}
+	store_end(&s);
+}
+
 /* ---- flatten ---- */
 
 static char *layer_list(struct fixture *f, const char *id)
@@ -453,6 +480,7 @@ int main(void)
 		T(a_publish_killed_at_any_step_leaves_the_old_generation),
 		T(a_committed_publish_survives_opening_again),
 		T(a_full_disk_leaves_the_old_generation_and_the_next_publish_works),
+		T(what_could_not_be_committed_is_written_over),
 		T(a_flattened_stack_shows_what_the_layers_show_together),
 		T(a_file_over_a_directory_hides_what_lies_below),
 		T(flattening_what_is_not_there_makes_nothing),

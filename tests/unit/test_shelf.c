@@ -1,0 +1,102 @@
+/* orchestrator/shelf.c: a harvest on its way from an upper to the database. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/dir.h"
+#include "orchestrator/shelf.h"
+#include "orchestrator/state.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define OK(call)                                                                                   \
+	do {                                                                                       \
+		if (call)                                                                          \
+			fail_msg("%s: %s", #call, e.text);                                         \
+	} while (0)
+
+struct place {
+	char path[128];
+	struct state *state;
+	struct suite_store store;
+	struct shelf shelf;
+};
+
+static int set_up(void **state)
+{
+	struct err e = ERR_INIT;
+	struct place *p = own_calloc(1, sizeof(*p));
+	snprintf(p->path, sizeof(p->path), "%s/assay-shelf-XXXXXX",
+		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+	assert_non_null(mkdtemp(p->path));
+	p->state = state_open(p->path, &e);
+	if (!p->state)
+		fail_msg("%s", e.text);
+	p->store = (struct suite_store){(char[]){"cache"}, (char[]){"/store"}, NULL, 0};
+	p->shelf = (struct shelf){.store = &p->store, .key = own_dup("cache")};
+	*state = p;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct place *p = *state;
+	struct err e = ERR_INIT;
+	state_close(p->state);
+	shelf_fini(&p->shelf);
+	auto_fd int root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int rc = dir_remove(root, p->path + 1, &e);
+	free(p);
+	return rc;
+}
+
+/* An empty file at the time the test says. */
+static void leave(int upper, const char *name, int64_t seconds)
+{
+	const struct timespec t[2] = {{.tv_sec = seconds}, {.tv_sec = seconds}};
+	auto_fd int fd = openat(upper, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	assert_true(fd >= 0);
+	assert_int_equal(futimens(fd, t), 0);
+}
+
+static void publish(struct place *p, const char *upper_name)
+{
+	struct err e = ERR_INIT;
+	struct shelf_publish pub = {.from = shelf_copy(&p->shelf)};
+	auto_fd int upper = dir_make(p->state->fd, upper_name, 0755, &e);
+	OK(shelf_publish(&pub, p->state->cache, upper, "a test", &e));
+	OK(shelf_record(&pub, p->state->db, 0, &e));
+	shelf_advance(&p->shelf, &pub);
+	shelf_publish_fini(&pub);
+}
+
+static void times_beyond_what_can_be_counted_are_the_last_that_can(void **state)
+{
+	struct place *p = *state;
+	struct err e = ERR_INIT;
+	struct db_table *t;
+	auto_fd int upper = dir_make(p->state->fd, "jobs/u", 0755, &e);
+	leave(upper, "far", 15000000000);
+	leave(upper, "near", 1600000000);
+	leave(upper, "past", -2000000000);
+	publish(p, "jobs/u");
+	OK(db_query(p->state->db, "SELECT mtime_ns FROM entry ORDER BY path", NULL, 0, &t, &e));
+	assert_int_equal(t->n_rows, 3);
+	assert_true(t->cells[0].i > 0 && t->cells[0].i > t->cells[1].i);
+	assert_int_equal(t->cells[1].i, 1600000000 * (int64_t)1000000000);
+	assert_int_equal(t->cells[2].i, -2000000000 * (int64_t)1000000000);
+	db_table_free(t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			times_beyond_what_can_be_counted_are_the_last_that_can, set_up, tear_down),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
