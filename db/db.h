@@ -162,7 +162,8 @@ struct db_publish {
 	int64_t made_ms;
 };
 /* One transaction: segment length, frame, layer, generation (parent's layers below the new one), entries, notes, counts. The new
- * generation's id (the parent's where nothing), or -1. */
+ * generation's id (the parent's where nothing), or -1. Of each change that is a note the first DB_NOTES are kept; the counts tell of all. */
+#define DB_NOTES 10000
 int64_t db_publish(struct db *d, const struct db_publish *p, struct err *e) must_check;
 
 /* db_store_flatten(d, store, parent, layer, …): a generation of one layer that shows what parent's layers show. Layers no generation

@@ -205,43 +205,50 @@ static int publish_nowhere(struct db *d, int64_t harvest, size_t ordinal, const 
 typedef int (*publish_fn)(struct db *d, int64_t harvest, size_t ordinal, const struct db_entry *x,
 			  struct err *e);
 
+/* How many a harvest may have of what goes there: what is in the store is told whole, of what a
+ * hostile job piled up beside it a part is enough. */
+#define PUBLISH_ALL SIZE_MAX
+
 /* clang-format off */
 static const struct {
 	const char *change;
 	publish_fn put;
+	size_t most;
 } changes[] = {
-	{"added",     publish_entry},
-	{"replaced",  publish_entry},
-	{"merged",    publish_entry},
-	{"conflict",  publish_note},
-	{"refused",   publish_note},
-	{"deleted",   publish_note},
-	{"dropped",   publish_note},
-	{"identical", publish_nowhere}, /* counted, not listed: most of what a warm cache touches */
+	{"added",     publish_entry,   PUBLISH_ALL},
+	{"replaced",  publish_entry,   PUBLISH_ALL},
+	{"merged",    publish_entry,   PUBLISH_ALL},
+	{"conflict",  publish_note,    DB_NOTES},
+	{"refused",   publish_note,    DB_NOTES},
+	{"deleted",   publish_note,    DB_NOTES},
+	{"dropped",   publish_note,    DB_NOTES},
+	{"identical", publish_nowhere, PUBLISH_ALL}, /* counted, not listed: most of what a warm cache touches */
 };
 /* clang-format on */
 
-static publish_fn publish_where(const struct db_publish *p, const struct db_entry *x, struct err *e)
+/* Index into changes, or -1. */
+static int publish_change(const struct db_publish *p, const struct db_entry *x, struct err *e)
 {
 	for (size_t i = 0; x->change && i < countof(changes); i++)
 		if (!strcmp(x->change, changes[i].change)) {
 			if (changes[i].put != publish_entry || !p->nothing)
-				return changes[i].put;
-			err_set(e, ERR_CORRUPT, "%s is %s, and yet nothing was published", x->path,
-				x->change);
-			return NULL;
+				return (int)i;
+			return err_set(e, ERR_CORRUPT, "%s is %s, and yet nothing was published",
+				       x->path, x->change);
 		}
-	err_set(e, ERR_CORRUPT, "%s: '%s' is no change", x->path, x->change ? x->change : "");
-	return NULL;
+	return err_set(e, ERR_CORRUPT, "%s: '%s' is no change", x->path,
+		       x->change ? x->change : "");
 }
 
 static int publish_entries(struct db *d, const struct db_publish *p, int64_t harvest, struct err *e)
 {
+	size_t n[countof(changes)] = {0};
 	for (size_t i = 0; i < p->n_entries; i++) {
-		publish_fn put = publish_where(p, &p->entries[i], e);
-		if (!put)
+		int c = publish_change(p, &p->entries[i], e);
+		if (c < 0)
 			return -1;
-		if (put(d, harvest, i, &p->entries[i], e) < 0)
+		if (n[c]++ < changes[c].most &&
+		    changes[c].put(d, harvest, i, &p->entries[i], e) < 0)
 			return err_add(e, "%s", p->entries[i].path);
 	}
 	return 0;

@@ -173,6 +173,33 @@ static void nothing_new_leaves_notes_and_counts_but_no_generation(void **state)
 	assert_int_equal(db_publish(d, &p, &e), -1); /* "added", and yet nothing */
 }
 
+static void of_very_many_notes_a_part_is_kept_and_all_are_counted(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct life l = life_begin(d, 100);
+	size_t n = 3 * DB_NOTES;
+	auto_free struct db_entry *notes = own_calloc(n, sizeof(*notes));
+	for (size_t i = 0; i < n; i++)
+		notes[i] = (struct db_entry){.path = "x",
+					     .change = i % 3 ? "conflict" : "refused",
+					     .type = '?'};
+	struct db_publish p = {.store = "npm/cache",
+			       .phase = life_phase(d, &l, 0, true, "fetch", 110),
+			       .nothing = true,
+			       .entries = notes,
+			       .n_entries = n,
+			       .conflicts = 2 * DB_NOTES,
+			       .refused = DB_NOTES,
+			       .made_ms = 600};
+	assert_int_equal(db_publish(d, &p, &e), 0);
+	assert_int_equal(number(d, "SELECT conflicts + refused FROM harvest"), n);
+	assert_int_equal(number(d, "SELECT count(*) FROM harvest_note WHERE change = 'conflict'"),
+			 DB_NOTES);
+	assert_int_equal(number(d, "SELECT count(*) FROM harvest_note WHERE change = 'refused'"),
+			 DB_NOTES);
+}
+
 static void flattening_shows_the_same_through_one_layer(void **state)
 {
 	struct db *d = ((struct scratch *)*state)->db;
@@ -433,6 +460,7 @@ int main(void)
 		scratch_test(publishing_is_all_or_nothing),
 		scratch_test(a_harvest_against_an_older_generation_is_refused),
 		scratch_test(nothing_new_leaves_notes_and_counts_but_no_generation),
+		scratch_test(of_very_many_notes_a_part_is_kept_and_all_are_counted),
 		scratch_test(flattening_shows_the_same_through_one_layer),
 		scratch_test(two_stores_may_hold_the_same_layer),
 		scratch_test(a_layer_that_comes_back_is_not_stacked_twice),
