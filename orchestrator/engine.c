@@ -6,6 +6,13 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
+
+/* So many trees for each slot may wait to be removed. */
+#define ENGINE_LEAVING 4
+
+/* More than any number of slots needs. */
+#define ENGINE_DESCRIPTORS 65536
 
 void engine_push(struct job_queue *q, struct job *j)
 {
@@ -34,8 +41,8 @@ struct job *engine_pop(struct job_queue *q)
 static void engine_cancel_boxes(struct engine *g, bool gently)
 {
 	for (size_t i = 0; i < g->conf->plan->n_units; i++)
-		if (g->jobs[i].box)
-			box_cancel(g->jobs[i].box, gently);
+		if (g->jobs[i] && g->jobs[i]->box)
+			box_cancel(g->jobs[i]->box, gently);
 }
 
 void engine_fail(struct engine *g, const struct err *e)
@@ -68,6 +75,7 @@ static void engine_trash_done(struct lane_task *t)
 	struct engine *g = x->engine;
 	free(x->rel);
 	free(x);
+	g->leaving--;
 	engine_kick(g);
 }
 
@@ -76,7 +84,15 @@ void engine_discard(struct engine *g, const char *rel)
 	struct engine_trash *x = own_calloc(1, sizeof(*x));
 	*x = (struct engine_trash){
 		.task = {.work = engine_trash_work, .done = engine_trash_done}, .engine = g, .rel = own_dup(rel)};
+	g->leaving++;
 	lane_push(&g->trash, &x->task);
+}
+
+struct job *engine_job(struct engine *g, size_t unit)
+{
+	if (!g->jobs[unit])
+		g->jobs[unit] = job_new(g, unit);
+	return g->jobs[unit];
 }
 
 static void engine_sandbox_closed(void *owner)
@@ -104,7 +120,7 @@ static struct job *engine_next_new(struct engine *g)
 	const struct plan *p = g->conf->plan;
 	while (g->next_unit < p->n_units && p->units[g->next_unit].trunk != PLAN_NONE)
 		g->next_unit++; /* branches come from their trunk */
-	return g->next_unit < p->n_units ? &g->jobs[g->next_unit++] : NULL;
+	return g->next_unit < p->n_units ? engine_job(g, g->next_unit++) : NULL;
 }
 
 static void engine_start_some(struct engine *g)
@@ -116,8 +132,9 @@ static void engine_start_some(struct engine *g)
 		g->used_slots++;
 		job_go(j, JOB_OPEN);
 	}
-	/* Begin new packages only as far as the slots need and the stores keep up: their directories cost disk. */
-	if (g->publishers.n > g->n_slots)
+	/* Begin new packages only as far as the slots need, and the stores and the removal of what is over keep up: their
+	 * directories cost disk. */
+	if (g->publishers.n > g->n_slots || g->leaving > ENGINE_LEAVING * g->n_slots)
 		return;
 	for (size_t ahead = g->used_slots + g->ready.n + g->beginning; ahead <= g->n_slots; ahead++) {
 		j = engine_next_new(g);
@@ -183,6 +200,9 @@ static int engine_open(struct engine *g, struct err *e)
 		.name = name,
 		.verbose = g->conf->verbose,
 	};
+	/* Run numbers are given once: logs that are there already belong to a database that is gone. */
+	if (dir_remove(g->state->fd, runs, e))
+		return -1;
 	g->runs_fd = dir_make(g->state->fd, runs, 0700, e);
 	if (g->runs_fd < 0 || engine_stores(g, e))
 		return -1;
@@ -208,12 +228,15 @@ static int engine_handles(struct engine *g, struct err *e)
 	return engine_signal(g, &g->sigint, SIGINT, e) || engine_signal(g, &g->sigterm, SIGTERM, e) ? -1 : 0;
 }
 
-static void engine_jobs(struct engine *g)
+/* A box that runs, and one that is made ready even more, holds descriptors; 1024, the usual limit, exists for the
+ * sake of select(2). Boxes get a limit of their own. */
+static void engine_descriptors(void)
 {
-	size_t n = g->conf->plan->n_units;
-	g->jobs = own_calloc(n, sizeof(*g->jobs));
-	for (size_t i = 0; i < n; i++)
-		job_init(&g->jobs[i], g, i);
+	struct rlimit files;
+	if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur >= ENGINE_DESCRIPTORS)
+		return;
+	files.rlim_cur = files.rlim_max < ENGINE_DESCRIPTORS ? files.rlim_max : ENGINE_DESCRIPTORS;
+	(void)!setrlimit(RLIMIT_NOFILE, &files);
 }
 
 static void engine_free(struct engine *g)
@@ -221,7 +244,7 @@ static void engine_free(struct engine *g)
 	auto_free char *dir = own_fmt("jobs/%lld", (long long)g->conf->run);
 	struct err ignored; /* the next start sweeps what stays */
 	for (size_t i = 0; i < g->conf->plan->n_units; i++)
-		job_fini(&g->jobs[i]);
+		job_free(g->jobs[i]);
 	for (size_t i = 0; g->shelves && i < g->suite->n_stores; i++)
 		shelf_fini(&g->shelves[i]);
 	free(g->shelves);
@@ -249,7 +272,8 @@ int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struc
 	lane_init(&g.stores, &g.loop);
 	lane_init(&g.logs, &g.loop);
 	lane_init(&g.trash, &g.loop);
-	engine_jobs(&g);
+	engine_descriptors();
+	g.jobs = own_calloc(conf->plan->n_units, sizeof(struct job *));
 	if (engine_open(&g, &g.err) || engine_handles(&g, &g.err)) {
 		g.failed = g.stopping = true;
 		engine_close(&g);

@@ -1,33 +1,40 @@
 #include "orchestrator/job.h"
 
-void job_init(struct job *j, struct engine *g, size_t unit)
+struct job *job_new(struct engine *g, size_t unit)
 {
-	const struct plan_unit *u = &g->conf->plan->units[unit];
+	const struct plan *p = g->conf->plan;
+	const struct plan_unit *u = &p->units[unit];
+	struct job *j = own_calloc(1, sizeof(*j));
 	*j = (struct job){
 		.engine = g,
 		.unit = u,
-		.trunk = u->trunk == PLAN_NONE ? NULL : &g->jobs[u->trunk],
+		.trunk = u->trunk == PLAN_NONE ? NULL : g->jobs[u->trunk],
 		.number = unit,
+		.dir = own_fmt("jobs/%lld/%zu", (long long)g->conf->run, unit),
 		.id = g->conf->jobs[unit],
 		.phase = u->first_phase,
 		.uppers = own_calloc(g->suite->n_phases, sizeof(*j->uppers)),
 		.phase_ids = own_calloc(g->suite->n_phases, sizeof(*j->phase_ids)),
 		.evidence = {.offset = -1},
 	};
-	j->dir = own_fmt("jobs/%lld/%zu", (long long)g->conf->run, unit);
-	if (j->trunk)
-		j->trunk->branches_left++;
+	while (unit + 1 + j->n_branches < p->n_units && p->units[unit + 1 + j->n_branches].trunk == unit)
+		j->n_branches++;
+	j->branches_left = j->n_branches;
+	return j;
 }
 
-void job_fini(struct job *j)
+void job_free(struct job *j)
 {
-	for (size_t i = 0; j->uppers && i < j->engine->suite->n_phases; i++)
+	if (!j)
+		return;
+	for (size_t i = 0; i < j->engine->suite->n_phases; i++)
 		free(j->uppers[i]);
 	free(j->uppers);
 	free(j->phase_ids);
 	free(j->dir);
 	free(j->note);
 	free(j->evidence.text);
+	free(j);
 }
 
 void job_go(struct job *j, enum job_state to)
@@ -58,11 +65,16 @@ static void job_task_done(struct lane_task *t)
 {
 	struct job_task *jt = (struct job_task *)t;
 	struct job *j = jt->job;
+	struct engine *g = j->engine;
 	if (jt->rc)
-		engine_fail(j->engine, &jt->err);
+		engine_fail(g, &jt->err);
 	/* Whatever went wrong, what the state holds is given back in the same way. */
 	job_go(j, job_steps[j->state].finish(j));
-	engine_kick(j->engine);
+	if (j->state == JOB_DONE) {
+		g->jobs[j->number] = NULL;
+		job_free(j);
+	}
+	engine_kick(g);
 }
 
 void job_lane(struct job *j, struct lane *lane, int (*work)(struct job *, struct err *))

@@ -30,7 +30,8 @@ struct job {
 	const struct plan_unit *unit;
 	struct job *trunk;     /* of a branch, or NULL */
 	struct job *next;      /* in the one queue it waits in */
-	size_t branches_left;  /* of a trunk: that still need its uppers */
+	size_t n_branches;     /* of a trunk: the units after it */
+	size_t branches_left;  /* of them: that still need its uppers */
 	enum job_state state;
 	size_t number;         /* of the unit: names its directory */
 	char *dir;             /* jobs/<run>/<number> */
@@ -89,7 +90,7 @@ struct engine {
 	struct lane records, stores, logs, trash;
 	struct sandbox *sandbox;
 	struct shelf *shelves; /* by store of the suite */
-	struct job *jobs;      /* by unit of the plan */
+	struct job **jobs;     /* by unit of the plan; NULL: not yet begun, or done */
 	size_t n_slots, used_slots;
 	size_t next_unit;            /* of the plan: the first not yet begun */
 	struct job_queue ready;      /* JOB_QUEUE: begun, with a phase to run */
@@ -97,6 +98,7 @@ struct engine {
 	struct job_queue publishers; /* JOB_SHELVE */
 	bool publishing;
 	size_t beginning; /* jobs in JOB_BEGIN */
+	size_t leaving;   /* trees that wait to be removed: jobs in JOB_CLEAN, and what was discarded */
 	size_t active;    /* jobs between JOB_BEGIN and JOB_DONE */
 	size_t moving;    /* jobs in a state that does not rest: something will call back */
 	size_t done;
@@ -111,11 +113,12 @@ struct engine {
 };
 
 /* job.c */
-void job_init(struct job *j, struct engine *g, size_t unit);
-void job_fini(struct job *j);
+struct job *job_new(struct engine *g, size_t unit);
+void job_free(struct job *j);
 /* job_go(j, to): the only way a state changes; a move the table does not allow aborts. */
 void job_go(struct job *j, enum job_state to);
-/* job_lane(j, lane, work): the state's work on a lane; when it is done the state's `finish` names the next. */
+/* job_lane(j, lane, work): the state's work on a lane; when it is done the state's `finish` names the next. A job that is JOB_DONE then is
+ * freed. */
 void job_lane(struct job *j, struct lane *lane, int (*work)(struct job *, struct err *));
 static inline const struct suite_phase *job_phase(const struct job *j)
 {
@@ -144,6 +147,8 @@ bool job_box_passed(const struct job *j);
 /* engine.c */
 void engine_push(struct job_queue *q, struct job *j);
 struct job *engine_pop(struct job_queue *q);
+/* engine_job(g, unit): the unit's job, made where there is none yet. */
+struct job *engine_job(struct engine *g, size_t unit);
 /* engine_kick(g): start whatever may start now. Safe to call from anywhere on the loop. */
 void engine_kick(struct engine *g);
 /* engine_discard(g, rel): remove the tree rel below the state directory when the trash lane comes to it. */

@@ -26,8 +26,11 @@ static void on_log(void *owner, struct capture_log *log)
 	j->harvest_at = 0;
 	if (j->log.err.kind)
 		engine_fail(g, &j->log.err);
-	job_go(j,
-	       job_box_passed(j) && job_phase(j)->n_harvest && !g->failed ? JOB_SHELVE : JOB_CLOSE);
+	bool harvest = job_box_passed(j) && job_phase(j)->n_harvest && !g->failed;
+	/* It passed; but what it wrote last may not be there. */
+	if (harvest && j->host_full && !j->note)
+		j->note = own_dup("harvest left out: the disk was full");
+	job_go(j, harvest && !j->host_full ? JOB_SHELVE : JOB_CLOSE);
 	engine_kick(g);
 }
 

@@ -167,8 +167,17 @@ static enum job_state open_finish(struct job *j)
 	if (!j->engine->stopping)
 		return JOB_BOX;
 	j->engine->used_slots--; /* a box not yet started is one that is started no more */
-	try_free(j);
-	return JOB_CLEAN;
+	if (j->task.rc) {
+		try_free(j);
+		return JOB_CLEAN;
+	}
+	/* Its row is there: it gets an end. */
+	j->facts = (struct box_facts){.end = BOX_CANCELLED, .exit_code = -1, .cgroup = "none"};
+	j->log = (struct capture_log){0};
+	j->host_full = false;
+	j->store_bytes = j->store_files = 0;
+	j->ended_ms = clock_real_ms();
+	return JOB_CLOSE;
 }
 
 /* ---- harvest ---- */
@@ -205,6 +214,7 @@ static enum job_state publish_finish(struct job *j)
 {
 	if (!j->engine->failed)
 		return JOB_RECORD;
+	shelf_undo(&j->publish, j->engine->state->cache);
 	shelf_publish_fini(&j->publish);
 	j->engine->publishing = false;
 	return JOB_CLOSE;
@@ -231,6 +241,8 @@ static enum job_state record_finish(struct job *j)
 		j->store_files += n->added + n->replaced + n->merged;
 		if (j->publish.refused && !j->note)
 			j->note = own_fmt("harvest refused: %s", j->publish.refusal.text);
+	} else {
+		shelf_undo(&j->publish, g->state->cache);
 	}
 	shelf_publish_fini(&j->publish);
 	g->publishing = false;
@@ -297,8 +309,8 @@ static enum job_state close_finish(struct job *j)
 static void keep_start(struct job *j)
 {
 	struct engine *g = j->engine;
-	for (size_t i = j->number + 1; i < g->conf->plan->n_units && g->jobs[i].trunk == j; i++)
-		engine_push(&g->branches, &g->jobs[i]);
+	for (size_t i = 1; i <= j->n_branches; i++)
+		engine_push(&g->branches, engine_job(g, j->number + i));
 }
 
 static int result_work(struct job *j, struct err *e)
@@ -370,11 +382,13 @@ static int clean_work(struct job *j, struct err *e)
 
 static void clean_start(struct job *j)
 {
+	j->engine->leaving++;
 	job_lane(j, &j->engine->trash, clean_work);
 }
 
 static enum job_state clean_finish(struct job *j)
 {
+	j->engine->leaving--;
 	trunk_release(j->trunk);
 	return JOB_DONE;
 }
@@ -390,7 +404,7 @@ const struct job_step job_steps[JOB_STATES] = {
 	[JOB_WAIT]    = {"wait",    NULL,          NULL,           true,  TO(BEGIN)},
 	[JOB_BEGIN]   = {"begin",   begin_start,   begin_finish,   false, TO(QUEUE) | TO(RESULT) | TO(CLEAN)},
 	[JOB_QUEUE]   = {"queue",   queue_start,   NULL,           true,  TO(OPEN)},
-	[JOB_OPEN]    = {"open",    open_start,    open_finish,    false, TO(BOX) | TO(CLEAN)},
+	[JOB_OPEN]    = {"open",    open_start,    open_finish,    false, TO(BOX) | TO(CLOSE) | TO(CLEAN)},
 	[JOB_BOX]     = {"box",     job_box_start, NULL,           false, TO(SHELVE) | TO(CLOSE)},
 	[JOB_SHELVE]  = {"shelve",  shelve_start,  NULL,           false, TO(PUBLISH) | TO(CLOSE)},
 	[JOB_PUBLISH] = {"publish", publish_start, publish_finish, false, TO(RECORD) | TO(CLOSE)},

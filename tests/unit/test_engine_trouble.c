@@ -156,6 +156,8 @@ static void a_box_that_is_being_made_ready_is_not_started_any_more(void **state)
 	assert_in_range(fake.n_seen, 1, 2);
 	assert_true(w->outcome.interrupted);
 	assert_int_equal(w->outcome.done, 0);
+	/* Its row has an end too. */
+	assert_int_equal(world_number(w, "SELECT count(*) FROM phase WHERE ended_ms IS NULL"), 0);
 }
 
 /* ---- boxes that are no boxes ---- */
@@ -266,6 +268,19 @@ static void trouble_of_our_own_ends_all_boxes_and_is_told_once(void **state)
 	assert_int_equal(world_number(w, "SELECT count(*) FROM run WHERE state = 'aborted'"), 1);
 }
 
+/* The database was deleted, the logs were not: run numbers begin anew. */
+static void logs_of_a_database_that_is_gone_are_not_in_the_way(void **state)
+{
+	struct world *w = *state;
+	world_packages(w, 1, true);
+	assert_int_equal(mkdirat(w->state->fd, "runs/1", 0700), 0);
+	auto_fd int fd = openat(w->state->fd, "runs/1/p0.base.build.log.zst",
+				O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(world_run(w, 2), 0);
+	assert_int_equal(w->run, 1);
+	assert_int_equal(w->outcome.done, 2);
+}
+
 /* The database says no at its 1st, 2nd, … change of each table: every run ends, tells it, and
  * leaves nothing behind. */
 static void the_database_may_say_no_at_any_row(void **state)
@@ -329,6 +344,28 @@ static void trouble_in_a_publish_lets_no_other_be_served(void **state)
 	assert_int_equal(w->outcome.done, 16);
 }
 
+/* The state directory stays open: the next run goes on where the last commit ended. */
+static void a_frame_that_was_not_committed_is_written_over(void **state)
+{
+	static const char sum[] = "SELECT coalesce(sum(bytes), 0) FROM frame";
+	struct world *w = *state;
+	struct stat st;
+	world_packages(w, 3, true);
+	fake.play = brings_something;
+	for (int i = 0; i < 2; i++) {
+		world_exec(w, "CREATE TRIGGER fault BEFORE INSERT ON frame BEGIN SELECT "
+			      "RAISE(ABORT, 'no frame'); END;");
+		assert_int_equal(world_run(w, 2), -1);
+		world_exec(w, "DROP TRIGGER fault");
+		assert_int_equal(world_number(w, sum), 0);
+	}
+	assert_int_equal(world_run(w, 2), 0);
+	assert_int_equal(fstatat(w->state->fd, "seg/000001.tar.zst", &st, 0), 0);
+	assert_true(st.st_size > 0);
+	assert_int_equal(world_number(w, sum), st.st_size);
+	assert_int_equal(world_number(w, "SELECT bytes FROM segment"), st.st_size);
+}
+
 #define STORY(name) cmocka_unit_test_setup_teardown(name, world_set_up, world_tear_down)
 
 int main(void)
@@ -345,8 +382,10 @@ int main(void)
 		STORY(a_refused_harvest_is_told_and_the_job_goes_on),
 		STORY(a_high_stack_of_layers_becomes_one),
 		STORY(trouble_of_our_own_ends_all_boxes_and_is_told_once),
+		STORY(logs_of_a_database_that_is_gone_are_not_in_the_way),
 		STORY(the_database_may_say_no_at_any_row),
 		STORY(trouble_in_a_publish_lets_no_other_be_served),
+		STORY(a_frame_that_was_not_committed_is_written_over),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
