@@ -11,6 +11,9 @@
 /* So many trees for each slot may wait to be removed. */
 #define ENGINE_LEAVING 4
 
+/* If so many boxes could not be made and none could, the others are not tried. */
+#define ENGINE_HOPELESS 8
+
 /* More than any number of slots needs. */
 #define ENGINE_DESCRIPTORS 65536
 
@@ -52,6 +55,18 @@ void engine_fail(struct engine *g, const struct err *e)
 	g->failed = g->stopping = true;
 	g->err = *e;
 	engine_cancel_boxes(g, false);
+}
+
+void engine_box_over(struct engine *g, const struct box_facts *facts)
+{
+	struct err none = ERR_INIT;
+	g->used_slots--;
+	if (facts->end != BOX_FAILED)
+		g->boxed = true;
+	if (g->boxed || ++g->unboxed < ENGINE_HOPELESS)
+		return;
+	err_set(&none, ERR_BOX, "no box can be made here: %s", facts->error);
+	engine_fail(g, &none);
 }
 
 /* A tree that nobody needs any more. */
@@ -193,6 +208,7 @@ static int engine_open(struct engine *g, struct err *e)
 {
 	char name[24];
 	auto_free char *runs = own_fmt("runs/%lld", (long long)g->conf->run);
+	auto_free char *jobs = own_fmt("jobs/%lld", (long long)g->conf->run);
 	state_box_name(g->state, name);
 	struct sandbox_conf conf = {
 		.helper = g->conf->helper,
@@ -200,8 +216,10 @@ static int engine_open(struct engine *g, struct err *e)
 		.name = name,
 		.verbose = g->conf->verbose,
 	};
-	/* Run numbers are given once: logs that are there already belong to a database that is gone. */
-	if (dir_remove(g->state->fd, runs, e))
+	if (state_can_box(g->state, e))
+		return -1;
+	/* Run numbers are given once: logs and uppers that are there already belong to a database that is gone. */
+	if (dir_remove(g->state->fd, runs, e) || dir_remove(g->state->fd, jobs, e))
 		return -1;
 	g->runs_fd = dir_make(g->state->fd, runs, 0700, e);
 	if (g->runs_fd < 0 || engine_stores(g, e))

@@ -102,6 +102,8 @@ struct engine {
 	size_t active;    /* jobs between JOB_BEGIN and JOB_DONE */
 	size_t moving;    /* jobs in a state that does not rest: something will call back */
 	size_t done;
+	size_t unboxed; /* boxes that could not be made, while `boxed` is false: there was one that could */
+	bool boxed;
 	int runs_fd;   /* runs/<run> below the state directory */
 	bool stopping; /* start nothing more */
 	bool failed;   /* because of err */
@@ -147,6 +149,8 @@ bool job_box_passed(const struct job *j);
 /* engine.c */
 void engine_push(struct job_queue *q, struct job *j);
 struct job *engine_pop(struct job_queue *q);
+/* engine_box_over(g, facts): a slot is free. */
+void engine_box_over(struct engine *g, const struct box_facts *facts);
 /* engine_job(g, unit): the unit's job, made where there is none yet. */
 struct job *engine_job(struct engine *g, size_t unit);
 /* engine_kick(g): start whatever may start now. Safe to call from anywhere on the loop. */

@@ -3,10 +3,13 @@
 #include "base/dir.h"
 #include "sandbox/sandbox.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/vfs.h>
 
 /* The lock file holds its holder's pid, for the message only: what counts is the flock, which a death releases. */
 static int state_lock(struct state *s, struct err *e)
@@ -42,9 +45,15 @@ void state_box_name(const struct state *s, char name[24])
 static int state_sweep(struct state *s, struct err *e)
 {
 	char name[24];
+	struct err stays = ERR_INIT;
 	state_box_name(s, name);
-	if (sandbox_sweep(name, e) || dir_remove(s->fd, "jobs", e))
+	if (sandbox_sweep(name, e))
 		return err_add(e, "sweep %s", s->path);
+	if (dir_remove(s->fd, "jobs", &stays))
+		fprintf(stderr,
+			"assay: sweep %s: %s\nassay: what a run that died left there only takes room; to have it back, remove "
+			"%s/jobs by hand\n",
+			s->path, stays.text, s->path);
 	if (db_runs_abandon(s->db, e) < 0)
 		return err_add(e, "sweep %s", s->path);
 	auto_fd int jobs = dir_make(s->fd, "jobs", 0700, e);
@@ -87,6 +96,54 @@ static int state_make(const char *path, struct err *e)
 	return 0;
 }
 
+/* Any entry in a directory below the state directory; one that is not there has none. */
+static bool state_holds(const struct state *s, const char *rel)
+{
+	bool any = false;
+	int fd = dir_open_beneath(s->fd, rel, O_RDONLY | O_DIRECTORY, 0);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d)
+		own_close(&fd);
+	for (struct dirent *it; d && !any && (it = readdir(d));)
+		any = strcmp(it->d_name, ".") && strcmp(it->d_name, "..");
+	if (d)
+		closedir(d);
+	return any;
+}
+
+/* Before anything is written or removed. */
+static int state_check(const struct state *s, struct err *e)
+{
+	struct stat st;
+	if (fstat(s->fd, &st))
+		return err_sys(e, "state directory %s", s->path);
+	if (st.st_mode & S_IWOTH)
+		return err_set(e, ERR_USAGE,
+			       "state directory %s may be written by everybody; close it with: chmod o-w '%s'", s->path,
+			       s->path);
+	if (!fstatat(s->fd, "assay.db", &st, AT_SYMLINK_NOFOLLOW) && st.st_size > 0)
+		return 0;
+	if (state_holds(s, "seg") || state_holds(s, "layers"))
+		return err_set(e, ERR_CORRUPT,
+			       "state directory %s holds archives and layers, and the database that knows them is gone: put "
+			       "assay.db back, or move seg and layers away to begin anew",
+			       s->path);
+	return 0;
+}
+
+int state_can_box(const struct state *s, struct err *e)
+{
+	struct statfs fs;
+	if (fstatfs(s->fd, &fs))
+		return err_sys(e, "state directory %s", s->path);
+	if (fs.f_type == OVERLAYFS_SUPER_MAGIC)
+		return err_set(e, ERR_BOX,
+			       "state directory %s lies on an overlay, as a container's own files do, and the kernel makes none upon "
+			       "it: give one on a volume or another file system with --state",
+			       s->path);
+	return 0;
+}
+
 /* One directory, one name: the cgroups of its boxes are found again however it was spelled. */
 static int state_resolve(struct state *s, struct err *e)
 {
@@ -111,7 +168,7 @@ struct state *state_open(const char *opt, struct err *e)
 		err_sys(e, "open state directory %s", s->path);
 		goto failed;
 	}
-	if (state_lock(s, e))
+	if (state_lock(s, e) || state_check(s, e))
 		goto failed;
 	file = own_fmt("%s/assay.db", s->path);
 	s->db = db_open(file, DB_WRITE, e);

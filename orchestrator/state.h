@@ -26,8 +26,12 @@ struct state {
 };
 
 /* state_open(opt, e): made where it is missing (mode 0700), locked, and everything that a killed predecessor left is swept: cgroups,
- * jobs/, temporary files, unfinished runs. ERR_BUSY names the pid of the process that holds it. NULL with e. */
+ * jobs/, temporary files, unfinished runs. What of jobs/ can't be removed is told on stderr and stays: it is in nobody's way. Refused is a
+ * directory that others may write, and one whose archives have no database any more: the sweep would take them. ERR_BUSY names
+ * the pid of the process that holds it. NULL with e. */
 struct state *state_open(const char *opt, struct err *e) must_check;
+/* state_can_box(s, e): 0, or ERR_BOX where the kernel can make no box's upper there (on an overlay: a container's own file system). */
+int state_can_box(const struct state *s, struct err *e) must_check;
 void state_close(struct state *s);
 
 /* The name under which boxes of this state directory make their cgroups: "assay-" and 8 hex digits of the path's digest. */

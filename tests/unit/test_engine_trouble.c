@@ -182,6 +182,23 @@ static void a_box_that_cannot_be_made_is_our_trouble_with_that_job_only(void **s
 		world_number(w, "SELECT count(*) FROM phase WHERE error LIKE 'no box for r%'"), 6);
 }
 
+static struct fake_act none_ever_is(const struct fake_seen *b)
+{
+	(void)b;
+	return (struct fake_act){.never = true};
+}
+
+static void where_no_box_can_be_made_not_all_are_tried(void **state)
+{
+	struct world *w = *state;
+	world_packages(w, 50, true);
+	fake.play = none_ever_is;
+	assert_int_equal(world_run(w, 4), -1);
+	assert_non_null(strstr(w->err.text, "no box can be made here: no box for r"));
+	assert_in_range(fake.n_seen, 8, 20);
+	assert_int_equal(jobs_with_result(w), w->n_news);
+}
+
 static void without_a_sandbox_there_is_no_run(void **state)
 {
 	struct world *w = *state;
@@ -378,6 +395,7 @@ int main(void)
 		STORY(a_signal_at_any_moment_leaves_whole_results),
 		STORY(a_box_that_is_being_made_ready_is_not_started_any_more),
 		STORY(a_box_that_cannot_be_made_is_our_trouble_with_that_job_only),
+		STORY(where_no_box_can_be_made_not_all_are_tried),
 		STORY(without_a_sandbox_there_is_no_run),
 		STORY(a_refused_harvest_is_told_and_the_job_goes_on),
 		STORY(a_high_stack_of_layers_becomes_one),

@@ -9,8 +9,11 @@
 #include "base/dir.h"
 #include "orchestrator/state.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -196,6 +199,67 @@ static void a_file_in_its_place_is_refused(void **state)
 	assert_non_null(strstr(e.text, "Not a directory"));
 }
 
+static void what_everybody_may_write_is_refused(void **state)
+{
+	struct place *p = *state;
+	struct err e = ERR_INIT;
+	assert_int_equal(chmod(p->path, 0777), 0);
+	assert_null(state_open(p->path, &e));
+	assert_non_null(strstr(e.text, "chmod o-w"));
+	assert_int_equal(chmod(p->path, 0775), 0);
+	state_close(open_state(p->path));
+}
+
+/* The sweep removes what no row names: without rows that would be everything. */
+static void archives_are_not_swept_because_the_database_is_gone(void **state)
+{
+	struct place *p = *state;
+	struct err e = ERR_INIT;
+	struct state *s = open_state(p->path);
+	auto_fd int fd = openat(s->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	state_close(s);
+	assert_int_equal(mknodat(fd, "seg/000001.tar.zst", S_IFREG | 0644, 0), 0);
+	for (int i = 0; i < 2; i++) { /* gone, then empty */
+		assert_int_equal(unlinkat(fd, "assay.db", 0), 0);
+		if (i)
+			assert_int_equal(mknodat(fd, "assay.db", S_IFREG | 0644, 0), 0);
+		assert_null(state_open(p->path, &e));
+		assert_int_equal(e.kind, ERR_CORRUPT);
+		assert_int_equal(faccessat(fd, "seg/000001.tar.zst", F_OK, 0), 0);
+		if (!i)
+			assert_int_equal(mknodat(fd, "assay.db", S_IFREG | 0644, 0), 0);
+	}
+	assert_int_equal(unlinkat(fd, "seg/000001.tar.zst", 0), 0);
+	state_close(open_state(p->path));
+}
+
+static void set_immutable(int fd, bool on)
+{
+	int flags = on ? FS_IMMUTABLE_FL : 0;
+	if (ioctl(fd, FS_IOC_SETFLAGS, &flags)) {
+		print_message("no immutable files here: %s\n", strerror(errno));
+		skip();
+	}
+}
+
+static void what_cannot_be_removed_stays_and_is_in_nobodys_way(void **state)
+{
+	struct place *p = *state;
+	struct err e = ERR_INIT;
+	struct state *s = open_state(p->path);
+	auto_fd int left = dir_make(s->fd, "jobs/1/0", 0700, &e);
+	assert_true(left >= 0);
+	state_close(s);
+	set_immutable(left, true);
+	s = open_state(p->path);
+	assert_int_equal(faccessat(s->fd, "jobs/1/0", F_OK, 0), 0);
+	set_immutable(left, false);
+	state_close(s);
+	s = open_state(p->path);
+	assert_int_equal(faccessat(s->fd, "jobs/1", F_OK, 0), -1);
+	state_close(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +274,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(however_it_is_spelled_its_boxes_have_one_name,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_file_in_its_place_is_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_everybody_may_write_is_refused, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(archives_are_not_swept_because_the_database_is_gone,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_cannot_be_removed_stays_and_is_in_nobodys_way,
+						set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
