@@ -68,16 +68,22 @@ static int cache_sweep_trash(struct cache *c, const struct cache_known *k, const
 	return dir_remove(c->trash_fd, name, e);
 }
 
-/* "<id>" and "<id>.list"; other names are not ours and stay. */
+static int cache_by_id(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* "<id>" and "<id>.list"; other names are not ours and stay. k's layers are sorted. */
 static int cache_sweep_layer(struct cache *c, const struct cache_known *k, const char *name,
 			     struct err *e)
 {
 	size_t n = strcspn(name, ".");
 	if (!cache_is_id(name, n) || (name[n] && strcmp(name + n, ".list")))
 		return 0;
-	for (size_t i = 0; i < k->n_layers; i++)
-		if (!strncmp(k->layers[i], name, n) && !k->layers[i][n])
-			return 0;
+	auto_free char *id = own_dup_n(name, n);
+	const char *key = id;
+	if (k->n_layers && bsearch(&key, k->layers, k->n_layers, sizeof(*k->layers), cache_by_id))
+		return 0;
 	return cache_discard(c, c->layers_fd, name, e);
 }
 
@@ -129,8 +135,14 @@ static int cache_check_segments(struct cache *c, const struct cache_known *k, st
 	return 0;
 }
 
-static int cache_repair(struct cache *c, const struct cache_known *k, struct err *e)
+static int cache_repair(struct cache *c, const struct cache_known *known, struct err *e)
 {
+	auto_free const char **sorted = own_calloc(known->n_layers, sizeof(*sorted));
+	struct cache_known sorted_known = *known, *k = &sorted_known;
+	for (size_t i = 0; i < known->n_layers; i++)
+		sorted[i] = known->layers[i];
+	qsort(sorted, known->n_layers, sizeof(*sorted), cache_by_id);
+	k->layers = sorted;
 	if (cache_each(c, k, c->seg_fd, "seg", cache_sweep_segment, e) ||
 	    cache_check_segments(c, k, e) ||
 	    cache_each(c, k, c->layers_fd, "layers", cache_sweep_layer, e) ||
