@@ -120,7 +120,7 @@ suite facts <<END
 {"name": "good", "version": "1.0.0", "files": {"package-lock.json": "good.lock"}, "env": {"ASSAY_TEST": "test ! -e /build/LOUD && node -p 'require(\"good\")' | grep -x 1.0.0"}}
 {"id": "net", "name": "good", "version": "1.0.0", "files": {"package-lock.json": "good.lock", "probe.js": "probe.js"}, "env": {"OUTSIDE_PORT": "$port", "ASSAY_TEST": "node /input/probe.js"}}
 {"name": "debug", "version": "1.0.0; touch /build/PWNED; \$(touch /build/PWNED)", "files": {"package-lock.json": "debug.lock"}}
-{"id": "argv", "name": "debug", "version": "1.0.0", "files": {"package-lock.json": "debug.lock"}, "env": {"ASSAY_TEST": "test ! -e /build/PWNED && node -e 'process.exit(process.argv.length - 1)' && ! cat /proc/[0-9]*/cmdline | tr '\\\\0' '\\\\n' | grep -x debug"}}
+{"id": "argv", "name": "debug", "version": "1.0.0", "files": {"package-lock.json": "debug.lock"}, "env": {"ASSAY_TEST": "test ! -e /build/PWNED && node -e 'process.exit(process.argv.length - 1)' && ! cat /proc/[0-9]*/cmdline | tr '\\\\0' '\\\\n' | grep -x '[d]ebug'"}}
 {"id": "node", "name": "good", "version": "1.0.0", "files": {"package-lock.json": "good.lock"}, "env": {"ASSAY_TEST": "test \$(command -v node) = /opt/node/bin/node && node -p process.version | grep -E '^v2[24][.]' && case \$(node -p process.version):\$ASSAY_VARIANT in v22.*:a|v24.*:b) ;; *) exit 1;; esac"}}
 {"id": "rewriter", "name": "good", "version": "1.0.0", "files": {"package-lock.json": "good.lock"}, "env": {"ASSAY_TEST": "mkdir -p /root/.npm/_cacache/index-v5/00 && echo poison > /root/.npm/_cacache/index-v5/00/poison && find /root/.npm/_cacache -type f -exec sh -c 'echo poison > \"\$1\"' sh {} ';'; true"}}
 END
@@ -133,7 +133,7 @@ fact "a hostile version stays text, a package may be called debug" both debug pa
 fact "the package's name is in no process's arguments" both argv pass:test
 fact "a variant is judged under its own node" both node pass:test
 fact "one fetch serves both variants" is \
-	"$(ask "SELECT count(*) FROM v_phase WHERE run = $first AND phase = 'fetch' AND package = 'good' AND \"end\" = 'exited' AND exit_code = 0")" 1
+	"$(ask "SELECT count(*) FROM v_phase WHERE run = $first AND phase = 'fetch' AND package = 'good' AND ended_as = 'exited' AND exit_code = 0")" 1
 fact "the store has cache content and its index only" is \
 	"$(ask "SELECT count(*) FROM v_entry WHERE path NOT GLOB 'content-v2/*' AND path NOT GLOB 'index-v5/*' AND path NOT IN ('content-v2', 'index-v5')")" 0
 fact "what a test writes into the cache reaches no store" is \

@@ -189,44 +189,6 @@ static void a_log_that_cannot_be_made_says_so_at_the_end(void **state)
 	free(g.log.text);
 }
 
-struct step {
-	struct lane_task task;
-	int *order, *next, number;
-};
-
-static void step_work(struct lane_task *t)
-{
-	struct step *s = (struct step *)t;
-	s->order[(*s->next)++] = s->number;
-}
-
-static void step_done(struct lane_task *t)
-{
-	struct step *s = (struct step *)t;
-	s->order[(*s->next)++] = -s->number;
-}
-
-static void a_lane_works_in_order_and_never_inside_the_push(void **state)
-{
-	struct place *p = *state;
-	int order[6] = {0}, next = 0;
-	struct step steps[3];
-	for (int i = 0; i < 3; i++) {
-		steps[i] = (struct step){.task = {.work = step_work, .done = step_done}, .order = order, .next = &next, .number = i + 1};
-		lane_push(&p->lane, &steps[i].task);
-	}
-	assert_false(lane_idle(&p->lane));
-	uv_run(&p->loop, UV_RUN_DEFAULT);
-	assert_true(lane_idle(&p->lane));
-	assert_int_equal(next, 6);
-	int worked = 0, done = 0;
-	for (int i = 0; i < 6; i++)
-		if (order[i] > 0)
-			assert_int_equal(order[i], ++worked);
-		else
-			assert_int_equal(order[i], -++done);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -235,7 +197,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(head_and_tail_meet_at_every_length, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(one_endless_line_fills_no_memory_and_says_when_it_is_too_much, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_log_that_cannot_be_made_says_so_at_the_end, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_lane_works_in_order_and_never_inside_the_push, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

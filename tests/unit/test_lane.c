@@ -131,12 +131,60 @@ static void a_lane_never_does_two_things_at_once(void **state)
 	assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+struct step {
+	struct lane_task task;
+	int **work_at,
+		**done_at; /* where the next number goes: one is the pool's, the other the loop's */
+	int number;
+};
+
+static void step_work(struct lane_task *t)
+{
+	struct step *s = (struct step *)t;
+	*(*s->work_at)++ = s->number;
+}
+
+static void step_done(struct lane_task *t)
+{
+	struct step *s = (struct step *)t;
+	*(*s->done_at)++ = s->number;
+}
+
+static void tasks_work_and_end_in_the_order_of_pushing_and_not_inside_it(void **state)
+{
+	enum { STEPS = 20 };
+	(void)state;
+	uv_loop_t loop;
+	struct lane lane;
+	struct step steps[STEPS];
+	int worked[STEPS] = {0}, done[STEPS] = {0}, *work_at = worked, *done_at = done;
+	assert_int_equal(uv_loop_init(&loop), 0);
+	lane_init(&lane, &loop);
+	for (int i = 0; i < STEPS; i++) {
+		steps[i] = (struct step){.task = {.work = step_work, .done = step_done},
+					 .work_at = &work_at,
+					 .done_at = &done_at,
+					 .number = i + 1};
+		lane_push(&lane, &steps[i].task);
+		assert_ptr_equal(done_at, done);
+	}
+	assert_false(lane_idle(&lane));
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_true(lane_idle(&lane));
+	for (int i = 0; i < STEPS; i++) {
+		assert_int_equal(worked[i], i + 1);
+		assert_int_equal(done[i], i + 1);
+	}
+	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_task_may_be_pushed_again_or_freed_when_it_is_done),
 		cmocka_unit_test(two_lanes_work_beside_each_other),
 		cmocka_unit_test(a_lane_never_does_two_things_at_once),
+		cmocka_unit_test(tasks_work_and_end_in_the_order_of_pushing_and_not_inside_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -394,7 +394,7 @@ static void markdown_fits_a_comment_and_counts_what_did_not(void **state)
 	struct made *m = *state;
 	auto_text struct text page = TEXT_INIT, markdown = TEXT_INIT, log = TEXT_INIT;
 	struct wanted w[MANY];
-	char names[MANY][16];
+	char names[MANY][24];
 	for (int i = 0; i < 12; i++)
 		text_addf(&log, "%0110d `````` \n", i);
 	for (int i = 0; i < MANY; i++) {
