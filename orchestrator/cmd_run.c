@@ -172,13 +172,10 @@ static uint64_t run_processors(void)
 /* The comparison of what was just recorded, as the command of that name prints it. */
 static int run_compare(const struct run_args *a, const struct state *st, int64_t run)
 {
-	char id[24];
-	char *argv[6] = {(char[]){"assay compare"}, (char[]){"--state"}, st->path, id, NULL, NULL};
-	int n = 4;
+	char id[24], name[] = "assay compare", state[] = "--state", json[] = "--json";
+	char *argv[6] = {name, state, st->path, id, a->json ? json : NULL, NULL};
 	snprintf(id, sizeof(id), "%lld", (long long)run);
-	if (a->json)
-		argv[n++] = (char[]){"--json"};
-	return cmd_compare(n, argv);
+	return cmd_compare(a->json ? 5 : 4, argv);
 }
 
 static int run_suite(const struct run_args *a, const struct suite *s, struct state *st, struct err *e)
