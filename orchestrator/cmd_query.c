@@ -74,8 +74,7 @@ static const struct argp query_argp = {
 	"Values are bound to ?1, ?2 … as text. The views v_run, v_job, v_result, v_phase, v_store, "
 	"v_entry … are the database's public face: "
 	"assay-db(7). It works while a run is going on.\n\n"
-	"Example:\n  assay query \"SELECT package, variant, reason FROM v_result WHERE run = ?1 "
-	"AND status = 'fail'\" 7\n"
+	"Example:\n  assay query \"SELECT package, reason FROM v_result WHERE run = ?1\" 7\n"
 	"  assay query jobs 7 --format csv",
 	NULL,
 	NULL,

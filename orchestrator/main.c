@@ -39,6 +39,9 @@ int main(int argc, char **argv)
 		return EXIT_OK;
 	}
 	argp_err_exit_status = EXIT_USAGE;
+	char help[] = "--help";
+	if (argc == 3 && !strcmp(argv[2], "-h"))
+		argv[2] = help;
 	for (size_t i = 0; i < countof(commands); i++) {
 		if (strcmp(argv[1], commands[i].name))
 			continue;
