@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/unit.h"
+#include "orchestrator/table.h"
 
 #include <string.h>
 
@@ -14,7 +15,7 @@ void progress_init(struct progress *p, int64_t run, const struct suite *s, size_
 		.terminal = isatty(2) && getenv("TERM") && strcmp(getenv("TERM"), "dumb"),
 	};
 	for (size_t i = 0; i < s->n_packages; i++) {
-		size_t n = strlen(s->packages[i].id);
+		size_t n = table_cells_wide(s->packages[i].id);
 		if (n > p->width && n <= 40)
 			p->width = n;
 	}
@@ -35,11 +36,16 @@ void progress_news(void *progress, const struct engine_news *n)
 	bool passed = n->result.status == STATUS_PASS;
 	progress_clear(p);
 	p->done++;
-	fprintf(stderr, "%*zu/%zu  %-*s  %-10s %s", p->total > 999 ? 5 : 3, p->done, p->total, (int)p->width,
-		n->package->id, n->variant->name, status_name(n->result.status));
+	size_t wide = table_cells_wide(n->package->id);
+	fprintf(stderr, "%*zu/%zu  %s%*s  %-10s %s", p->total > 999 ? 5 : 3, p->done, p->total, n->package->id,
+		(int)(wide < p->width ? p->width - wide : 0), "", n->variant->name,
+		status_name(n->result.status));
 	if (!passed)
 		fprintf(stderr, "/%s in %s", reason_name(n->result.reason), n->result.phase);
-	fprintf(stderr, "  %s\n", unit_duration(n->wall_ms, took));
+	/* of a job that ended in a phase it shares there is no time of its own to tell */
+	if (n->wall_ms)
+		fprintf(stderr, "  %s", unit_duration(n->wall_ms, took));
+	putc('\n', stderr);
 	if (n->note)
 		fprintf(stderr, "assay: %s: %s\n", n->package->id, n->note);
 }

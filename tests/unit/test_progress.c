@@ -66,6 +66,41 @@ static void each_result_is_a_line(void **state)
 	assert_non_null(strstr(t.p, "run 7: 2 of 2 jobs in "));
 }
 
+static void names_are_as_wide_as_terminals_show_them(void **state)
+{
+	struct suite_package wide[] = {{.id = (char[]){"日本"}}, {.id = (char[]){"héllo"}}};
+	const struct suite s = {.name = (char[]){"wide"}, .packages = wide, .n_packages = 2};
+	struct progress p;
+	auto_text struct text t = TEXT_INIT;
+	(void)state;
+	catch_stderr();
+	progress_init(&p, 1, &s, 2);
+	struct engine_news n = news(STATUS_PASS, REASON_OK, NULL);
+	for (size_t i = 0; i < 2; i++) {
+		n.package = &wide[i];
+		progress_news(&p, &n);
+	}
+	progress_fini(&p);
+	caught_text(&t);
+	assert_non_null(strstr(t.p, "日本   next "));
+	assert_non_null(strstr(t.p, "héllo  next "));
+}
+
+static void a_job_without_phases_of_its_own_tells_no_time(void **state)
+{
+	struct progress p;
+	auto_text struct text t = TEXT_INIT;
+	(void)state;
+	catch_stderr();
+	progress_init(&p, 1, &suite, 2);
+	struct engine_news n = news(STATUS_FAIL, REASON_EXIT, NULL);
+	n.wall_ms = 0;
+	progress_news(&p, &n);
+	progress_fini(&p);
+	caught_text(&t);
+	assert_non_null(strstr(t.p, "fail/exit in test\n"));
+}
+
 static void without_a_terminal_nothing_is_drawn(void **state)
 {
 	struct progress p;
@@ -109,6 +144,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_result_is_a_line),
+		cmocka_unit_test(names_are_as_wide_as_terminals_show_them),
+		cmocka_unit_test(a_job_without_phases_of_its_own_tells_no_time),
 		cmocka_unit_test(without_a_terminal_nothing_is_drawn),
 		cmocka_unit_test(on_a_terminal_the_last_line_is_redrawn_and_gone_in_the_end),
 	};
