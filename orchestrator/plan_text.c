@@ -1,13 +1,21 @@
 #include "orchestrator/plan_show.h"
 
 #include "base/unit.h"
+#include "orchestrator/table.h"
 
 #include <string.h>
 
 static size_t wider(size_t width, const char *s)
 {
-	size_t n = strlen(s);
+	size_t n = table_cells_wide(s);
 	return n > width ? n : width;
+}
+
+/* s and two blanks, in a column of so many terminal cells. */
+static void print_cell(const char *s, size_t width)
+{
+	size_t n = table_cells_wide(s);
+	printf("%s%*s", s, (int)(n < width ? width - n : 0) + 2, "");
 }
 
 /* A value as a shell would read it back, so that what is odd about it can be seen. */
@@ -81,9 +89,12 @@ static void print_head(const struct plan_view *v)
 	if (s->has_compare)
 		printf("; compared: %s, %s", s->variants[s->compare[0]].name,
 		       s->variants[s->compare[1]].name);
-	printf("\n%-10sabout %s, one after the other", "work", unit_duration(seconds * 1000, took));
+	printf("\n%-10s", "work");
+	if (seconds)
+		printf("about %s, one after the other%s", unit_duration(seconds * 1000, took),
+		       unknown ? ", and " : "");
 	if (unknown)
-		printf(", and %zu jobs of unknown length", unknown);
+		printf("%zu job%s of unknown length", unknown, unknown == 1 ? "" : "s");
 	putchar('\n');
 	print_phases(s);
 	print_layers(v);
@@ -91,6 +102,60 @@ static void print_head(const struct plan_view *v)
 		auto_free char *key = plan_store_key(s, i);
 		printf("%-10s%s at %s, shared by all jobs\n", i ? "" : "stores", key,
 		       s->stores[i].path);
+	}
+}
+
+/* ---- environment: what all boxes have is told once ---- */
+
+static bool env_has(char *const *env, const char *entry)
+{
+	for (; *env; env++)
+		if (!strcmp(*env, entry))
+			return true;
+	return false;
+}
+
+static void env_keep(char **env, char *const *other)
+{
+	char **to = env;
+	for (char **from = env; *from; from++)
+		if (env_has(other, *from))
+			*to++ = *from;
+		else
+			free(*from);
+	*to = NULL;
+}
+
+/* What is the same in every box of the plan; plan_env_free frees it. */
+static char **env_common(const struct plan *p)
+{
+	char **common = NULL;
+	for (size_t i = 0; i < p->n_units; i++) {
+		const struct plan_unit *u = &p->units[i];
+		for (size_t k = u->first_phase; k < u->end_phase; k++) {
+			char **env = plan_env(p->suite, u, k, false);
+			if (!common) {
+				common = env;
+				continue;
+			}
+			env_keep(common, env);
+			plan_env_free(env);
+		}
+	}
+	return common;
+}
+
+static void print_env(const char *title, const char *indent, char *const *env,
+		      char *const *told)
+{
+	printf("%s\n", title);
+	for (; *env; env++) {
+		const char *equals = strchr(*env, '=');
+		if (told && env_has(told, *env))
+			continue;
+		printf("%s%.*s=", indent, (int)(equals - *env), *env);
+		print_quoted(equals + 1);
+		putchar('\n');
 	}
 }
 
@@ -137,7 +202,8 @@ static void print_limits(const struct suite_limits *l)
 	putchar('\n');
 }
 
-static void print_box(const struct suite *s, const struct plan_unit *u, size_t phase)
+static void print_box(const struct suite *s, const struct plan_unit *u, size_t phase,
+		      char *const *common)
 {
 	const struct suite_phase *p = &s->phases[phase];
 	bool offline = p->offline_first && p->network == BOX_NET_HOST;
@@ -147,13 +213,7 @@ static void print_box(const struct suite *s, const struct plan_unit *u, size_t p
 	print_mounts(s, u, phase);
 	print_limits(&p->limits);
 	char **env = plan_env(s, u, phase, false);
-	puts("      environment");
-	for (char **e = env; *e; e++) {
-		const char *equals = strchr(*e, '=');
-		printf("        %.*s=", (int)(equals - *e), *e);
-		print_quoted(equals + 1);
-		putchar('\n');
-	}
+	print_env("      environment, besides that of every box", "        ", env, common);
 	plan_env_free(env);
 }
 
@@ -174,6 +234,9 @@ static void print_units(const struct plan_view *v)
 	}
 	for (size_t i = 0; i < s->n_variants; i++)
 		variant = wider(variant, s->variants[i].name);
+	char **common = v->verbose ? env_common(p) : NULL;
+	if (common)
+		print_env("\nenvironment of every box", "          ", common, NULL);
 	printf("\n%5s  %-*s  %-*s  %-*s  %8s  %s\n", "ORDER", (int)id, "PACKAGE", (int)version,
 	       "VERSION", (int)variant, "VARIANT", "EXPECTED", "PHASES");
 	for (size_t i = 0; i < p->n_units; i++) {
@@ -182,10 +245,12 @@ static void print_units(const struct plan_view *v)
 		char weight[UNIT_TEXT] = "?";
 		if (pk->weight)
 			unit_duration(pk->weight * 1000, weight);
-		printf("%5zu  %-*s  %-*s  %-*s  %8s ", i + 1, (int)id, pk->id, (int)version,
-		       pk->version, (int)variant,
-		       u->variant == PLAN_NONE ? "(all)" : s->variants[u->variant].name,
-		       u->variant == PLAN_NONE ? "" : weight);
+		printf("%5zu  ", i + 1);
+		print_cell(pk->id, id);
+		print_cell(pk->version, version);
+		print_cell(u->variant == PLAN_NONE ? "(all)" : s->variants[u->variant].name,
+			   variant);
+		printf("%8s ", u->variant == PLAN_NONE ? "" : weight);
 		for (size_t k = u->first_phase; k < u->end_phase; k++)
 			printf(" %s", s->phases[k].name);
 		putchar('\n');
@@ -193,9 +258,10 @@ static void print_units(const struct plan_view *v)
 			continue;
 		print_files(pk);
 		for (size_t k = u->first_phase; k < u->end_phase; k++)
-			print_box(s, u, k);
+			print_box(s, u, k, common);
 		putchar('\n');
 	}
+	plan_env_free(common);
 }
 
 void plan_show_text(const struct plan_view *v)

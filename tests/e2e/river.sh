@@ -92,6 +92,9 @@ compare: [old, new]
 END
 
 fact "the plan names every package" ends 0 "$assay" plan "$work/suite.yaml"
+verbose=$("$assay" plan --verbose "$work/suite.yaml")
+fact "the verbose one also what each box sees" has "$verbose" "cow   /build: what build left | what fetch left"
+fact "and what all of them have once" is "$(grep -c '^ *PATH=' <<<"$verbose")" 1
 fact "a stranger to the state directory sees no run" ends 0 "$assay" status
 fact "the run ends with 1: something regressed" ends 1 "$assay" run "$work/suite.yaml" --jobs 3
 run=$(ask "SELECT max(id) FROM run")
@@ -154,6 +157,11 @@ fact "what a test writes into a store's path reaches no store" is \
 	"$(ask "SELECT count(*) FROM harvest_note WHERE change = 'conflict'")" 0
 fact "one package alone can be repeated" ends 1 "$assay" run "$work/suite.yaml" --only legacy
 fact "its run has that package's jobs only" is "$(ask "SELECT count(*) FROM v_job WHERE run = (SELECT max(id) FROM run)")" 2
+pair() { python3 -c 'import json,sys
+j = json.load(sys.stdin)
+print(j["run"], *(p["package"] + "=" + p["verdict"] for p in j["packages"]))'; }
+fact "a run tells its comparison as JSON" is "$("$assay" run "$work/suite.yaml" --only legacy --json 2>/dev/null | pair)" \
+	"$(ask "SELECT max(id) FROM run") legacy=regressed"
 fact "no directory of a job is left" is "$(ls "$ASSAY_STATE/jobs" | wc -l)" 0
 fact "status tells of it" ends 0 "$assay" status
 fact "status as JSON" python3 -c 'import json,sys; json.loads(sys.argv[1])' "$("$assay" status --json)"
