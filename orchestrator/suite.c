@@ -45,20 +45,42 @@ static struct raw_file *load_file(struct draft *d, const char *path, enum format
 
 /* ---- where ecosystems are ---- */
 
-/* The top of the source tree, if the program lies in a build directory of it: build/NAME/assay. */
-static char *source_tree(void)
+/* path without its last component; false: it had one only. */
+static bool path_up(char *path)
+{
+	char *slash = strrchr(path, '/');
+	if (slash)
+		*slash = '\0';
+	return slash != NULL;
+}
+
+/* What came with the program: deploy/ of the source tree, if it lies in a build directory of one
+ * (build/NAME/assay), else share/assay beside its bin/, wherever that was put. */
+static char *program_data(void)
 {
 	char exe[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-	if (n <= 0)
+	exe[n > 0 ? n : 0] = '\0';
+	if (!path_up(exe))
 		return NULL;
-	exe[n] = '\0';
-	char *slash = strrchr(exe, '/');
-	if (!slash)
-		return NULL;
-	*slash = '\0';
 	auto_free char *mark = own_fmt("%s/CMakeCache.txt", exe);
-	return access(mark, F_OK) ? NULL : own_fmt("%s/../../deploy/", exe);
+	bool built = !access(mark, F_OK);
+	if (!path_up(exe) || (built && !path_up(exe)))
+		return NULL;
+	return own_fmt("%s/%s/", exe, built ? "deploy" : "share/assay");
+}
+
+/* The directory above `dir`, which is empty or ends in '/': the shortest name that is right. */
+static char *dir_above(const char *dir)
+{
+	struct stat st;
+	size_t n = strlen(dir);
+	auto_free char *bare = own_dup_n(dir, n ? n - 1 : 0);
+	const char *slash = strrchr(bare, '/'), *last = slash ? slash + 1 : bare;
+	if (!*last || !strcmp(last, ".") || !strcmp(last, "..") || lstat(bare, &st) ||
+	    !S_ISDIR(st.st_mode))
+		return own_fmt("%s../", dir);
+	return own_dup_n(dir, (size_t)(last - bare));
 }
 
 static char *find_ecosystem(const struct doc_node *use, struct err *e)
@@ -67,9 +89,11 @@ static char *find_ecosystem(const struct doc_node *use, struct err *e)
 	const char *name = use->doc->name, *slash = strrchr(name, '/'),
 		   *data = getenv("ASSAY_DATA");
 	auto_free char *beside = own_dup_n(name, slash ? (size_t)(slash - name) + 1 : 0);
-	auto_free char *above = own_fmt("%s../", beside), *source = source_tree();
+	auto_free char *above = dir_above(beside), *program = program_data();
 	auto_free char *given = data && *data ? own_fmt("%s/", data) : NULL;
-	const char *places[] = {beside, above, given, source, ASSAY_DATADIR "/"};
+	const char *installed = ASSAY_DATADIR "/";
+	const char *places[] = {beside, above, given, program,
+				program && !strcmp(program, installed) ? NULL : installed};
 	if (strchr(use->text, '/'))
 		return doc_beside(use);
 	if (word_name(use, "ecosystem", 64, e))

@@ -27,6 +27,10 @@ fact "and a path inside another mount" wrong "s.yaml:9:" plan "$work/s.yaml"
 suite "$base" 'packages: [p]' 'layers: [nowhere-7]'
 fact "a layer that is not there is told before anything runs" wrong "nowhere-7" run "$work/s.yaml"
 fact "and left no run behind" is "$(ask "SELECT count(*) FROM run")" 0
+suite "$base" 'packages: [p]' 'use: nowhere'
+fact "an ecosystem that is not there" wrong "s.yaml:7:6: " plan "$work/s.yaml"
+no_detour() { ! grep -q '/\.\./' <<<"$said"; }
+fact "and where it was looked for, by straight paths" no_detour
 suite "$base" 'packages: [p]'
 fact "a package that --only names and nobody knows" wrong "unheard-of" run "$work/s.yaml" --only unheard-of
 fact "a suite that is not there" ends 3 "$assay" run "$work/none.yaml"
@@ -42,6 +46,7 @@ fact "a layer from nowhere" ends 2 "$assay" layer import x "$work/nothing-here"
 fact "a layer name that is none" ends 3 "$assay" layer import '../x' /usr/share/doc
 fact "removing what is not there" ends 2 "$assay" layer remove ghost
 for c in run plan compare report status query layer; do
+	fact "$c -h is $c --help" is "$("$assay" "$c" -h)" "$("$assay" "$c" --help)"
 	fact "$c --help has an example" bash -c '"$1" "$2" --help | grep -q "assay $2"' - "$assay" "$c"
 done
 fact "the program's version" ends 0 "$assay" --version
