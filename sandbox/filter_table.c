@@ -55,7 +55,7 @@ const char *const filter_allowed[] = {
 	"sched_yield", "sched_getaffinity", "sched_setaffinity", "sched_getattr", "sched_setattr", "sched_getparam",
 	"sched_setparam", "sched_getscheduler", "sched_setscheduler", "sched_get_priority_max", "sched_get_priority_min",
 	"sched_rr_get_interval", "getpriority", "setpriority", "ioprio_get", "getcpu", "getrlimit", "setrlimit",
-	"prlimit64", "getrusage", "times", "sysinfo", "uname", "getrandom",
+	"getrusage", "times", "sysinfo", "uname", "getrandom",
 	/* identity */
 	"getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getgroups", "setuid", "setgid",
 	"setreuid", "setregid", "setresuid", "setresgid", "setgroups", "setfsuid", "setfsgid", "capget", "capset",
@@ -130,6 +130,10 @@ const struct filter_check filter_checks[] = {
 	{SYS_personality, {{0, WHOLE, ADDR_NO_RANDOMIZE | PER_LINUX32}}, ALLOW},
 	{SYS_personality, {{0, WHOLE, 0xffffffff /* the query */}}, ALLOW},
 	{SYS_personality, {{0}}, REFUSE(EPERM)},
+	/* Pid 1 is the box's own supervisor, and as the same user anybody may set its limits: a second of CPU time, then the kernel
+	 * kills it. */
+	{SYS_prlimit64, {{0, WHOLE, 1}}, REFUSE(EPERM)},
+	{SYS_prlimit64, {{0}}, ALLOW},
 	/* ioprio.h: the class is in bits 13-15 */
 	{SYS_ioprio_set, {{2, 7u << IOPRIO_CLASS_SHIFT, IOPRIO_CLASS_RT << IOPRIO_CLASS_SHIFT}}, REFUSE(EPERM)},
 	{SYS_ioprio_set, {{0}}, ALLOW},

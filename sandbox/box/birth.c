@@ -29,14 +29,22 @@ static pid_t birth_clone(uint64_t flags, int cgroup_fd, int *pidfd, struct err *
 	return pid < 0 ? err_sys(e, "clone with new namespaces") : pid;
 }
 
-/* The host's need of memory is met by jobs first. */
-static void birth_oom(pid_t pid)
+/* The host's need of memory is met by jobs first: the command inherits this. */
+static void birth_oom(struct birth *b)
 {
 	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid);
-	auto_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd >= 0 && write(fd, "500", 3) < 0)
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)b->pid);
+	b->oom_fd = open(path, O_RDWR | O_CLOEXEC);
+	ssize_t n = b->oom_fd < 0 ? -1 : read(b->oom_fd, b->oom, sizeof(b->oom) - 1);
+	b->oom[n > 0 ? n : 0] = 0;
+	if (n > 0 && pwrite(b->oom_fd, "500", 3, 0) < 0)
 		return; /* a wish, not a promise */
+}
+
+void birth_spare(const struct birth *b)
+{
+	if (b->oom[0] && pwrite(b->oom_fd, b->oom, strlen(b->oom), 0) < 0)
+		return;
 }
 
 static int birth_tell_mapped(const struct birth *b, struct err *e)
@@ -52,7 +60,7 @@ int birth_make(struct birth *b, const struct plan_start *start, const int *fds, 
 {
 	size_t skip = 2 + !!start->in_cgroup;
 	int pair[2];
-	*b = (struct birth){.pidfd = -1, .socket = -1};
+	*b = (struct birth){.pidfd = -1, .socket = -1, .oom_fd = -1};
 	if (spec_read(&b->spec, fds[0], start->bytes, start->n_fds, e) ||
 	    layers_open(&b->layers, &b->spec, fds + skip, n - skip, ids, e))
 		return -1;
@@ -63,7 +71,8 @@ int birth_make(struct birth *b, const struct plan_start *start, const int *fds, 
 	pid_t pid = birth_clone(b->spec.flags & PLAN_NET_HOST ? 0 : CLONE_NEWNET,
 				start->in_cgroup ? fds[2] : -1, &b->pidfd, e);
 	if (!pid) {
-		struct init in = {&b->spec, &b->layers, way, only, ids->ranged, pair[1], fds[1]};
+		struct init in = {&b->spec,    &b->layers, way,    only,
+				  ids->ranged, pair[1],    fds[1], -1};
 		close(pair[0]);
 		close(PLAN_SOCKET);
 		init_run(&in);
@@ -72,7 +81,7 @@ int birth_make(struct birth *b, const struct plan_start *start, const int *fds, 
 	if (pid < 0)
 		return -1;
 	b->pid = pid;
-	birth_oom(pid);
+	birth_oom(b);
 	return ids_map(ids, pid, e) || birth_tell_mapped(b, e) ? -1 : 0;
 }
 
@@ -85,9 +94,10 @@ void birth_fini(struct birth *b)
 		close(b->pidfd);
 	if (b->socket >= 0)
 		close(b->socket);
+	own_close(&b->oom_fd);
 	layers_close(&b->layers);
 	spec_fini(&b->spec);
-	*b = (struct birth){.pidfd = -1, .socket = -1};
+	*b = (struct birth){.pidfd = -1, .socket = -1, .oom_fd = -1};
 }
 
 int birth_try(const struct ids *ids, struct err *e)

@@ -14,6 +14,9 @@ struct birth {
 	int pidfd;
 	int socket; /* to pid 1 (init.h) */
 	bool socket_open;
+	int oom_fd;   /* pid 1's oom_score_adj: it can't be opened later (prctl(2), PR_SET_DUMPABLE)
+		       */
+	char oom[16]; /* what it was before */
 };
 
 /* birth_make(b, start, fds, n, ids, way, only, e): fds are the plan's text, the output, with
@@ -22,6 +25,10 @@ struct birth {
 int birth_make(struct birth *b, const struct plan_start *start, const int *fds, size_t n,
 	       const struct ids *ids, enum overlay_way way, bool only, struct err *e) must_check;
 void birth_fini(struct birth *b);
+
+/* birth_spare(b): the command runs: of the box's processes pid 1 is now the last to be killed for
+ * want of memory. */
+void birth_spare(const struct birth *b);
 
 /* birth_try(e): can this process make a box's namespaces at all? */
 int birth_try(const struct ids *ids, struct err *e) must_check;

@@ -34,6 +34,8 @@ static int command_rlimits(const struct spec *spec, struct err *e)
 	    rlimit_set(RLIMIT_NOFILE, "open files", spec->open_files ? files : 4096, files, e) ||
 	    rlimit_set(RLIMIT_FSIZE, "file size", size, size, e) ||
 	    rlimit_set(RLIMIT_STACK, "stack", 8 << 20, RLIM_INFINITY, e) ||
+	    rlimit_set(RLIMIT_RTPRIO, "real-time priority", 0, 0, e) ||
+	    rlimit_set(RLIMIT_NICE, "nice", 0, 0, e) ||
 	    rlimit_set(RLIMIT_MEMLOCK, "locked memory", 64 << 10, 64 << 10, e))
 		return -1;
 	return spec->processes &&
@@ -57,23 +59,28 @@ static void command_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int command_files(const struct spec *spec, int output_fd, int *report_fd, struct err *e)
+static int command_led_astray(struct err *e, const char *cwd)
+{
+	err_sys(e, "working directory %s", cwd);
+	e->kind = ERR_HOSTILE;
+	return -1;
+}
+
+static int command_files(const struct spec *spec, int null_fd, int output_fd, int *report_fd,
+			 struct err *e)
 {
 	char cwd[PATH_MAX];
-	auto_fd int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (null < 0)
-		return err_sys(e, "open /dev/null in the box");
 	/* The report first goes where it can't be in the way, then to 3. */
-	if (dup2(null, 0) < 0 || dup2(output_fd, 1) < 0 || dup2(output_fd, 2) < 0 ||
+	if (dup2(null_fd, 0) < 0 || dup2(output_fd, 1) < 0 || dup2(output_fd, 2) < 0 ||
 	    dup3(*report_fd, 3, O_CLOEXEC) < 0 || close_range(4, ~0u, 0))
 		return err_sys(e, "descriptors of the command");
-	null = -1;
 	*report_fd = 3;
+	/* It is there, pid 1 has seen to that; who can't go there was led to some other place by a
+	 * link of the job's. A directory outside of the root would show as "(unreachable)". */
 	if (chdir(spec->cwd))
-		return err_sys(e, "working directory %s", spec->cwd);
-	/* A directory outside of the root would show here as "(unreachable)". */
+		return command_led_astray(e, spec->cwd);
 	if (!getcwd(cwd, sizeof(cwd)) || cwd[0] != '/')
-		return err_set(e, ERR_BOX, "working directory %s is not in the box", spec->cwd);
+		return err_set(e, ERR_HOSTILE, "working directory %s is not in the box", spec->cwd);
 	return 0;
 }
 
@@ -111,35 +118,41 @@ static int command_exec(const struct spec *spec)
 	return found;
 }
 
-static void command_run(const struct spec *spec, int output_fd, int report_fd)
+static void command_run(const struct spec *spec, int null_fd, int output_fd, int report_fd)
 	__attribute__((noreturn));
-static void command_run(const struct spec *spec, int output_fd, int report_fd)
+static void command_run(const struct spec *spec, int null_fd, int output_fd, int report_fd)
 {
 	struct err e = ERR_INIT;
 	if (setsid() < 0)
 		err_sys(&e, "setsid");
-	else if (!command_files(spec, output_fd, &report_fd, &e) && !command_rlimits(spec, &e) &&
-		 !privilege_drop(&e)) {
+	else if (!command_files(spec, null_fd, output_fd, &report_fd, &e) &&
+		 !command_rlimits(spec, &e) && !privilege_drop(&e)) {
 		command_signals();
+		if (spec->flags & PLAN_NET_HOST)
+			privilege_scope();
 		if (!privilege_filter(spec->filter, spec->n_filter, &e)) {
 			int why = command_exec(spec);
 			dprintf(STDERR_FILENO, "assay: %s: %s\n", spec->argv[0], strerror(why));
-			_exit(why == ENOENT || why == ENOTDIR ? 127 : 126);
+			_exit(why == ENOENT || why == ENOTDIR ? COMMAND_ABSENT : COMMAND_REFUSED);
 		}
+	}
+	if (e.kind == ERR_HOSTILE) {
+		dprintf(STDERR_FILENO, "assay: %s\n", e.text);
+		_exit(COMMAND_REFUSED);
 	}
 	if (dir_write_all(report_fd, e.text, strlen(e.text)))
 		_exit(124);
 	_exit(125);
 }
 
-pid_t command_start(const struct spec *spec, int output_fd, struct err *e)
+pid_t command_start(const struct spec *spec, int null_fd, int output_fd, struct err *e)
 {
 	int report[2];
 	if (pipe2(report, O_CLOEXEC))
 		return err_sys(e, "pipe");
 	pid_t pid = fork();
 	if (!pid)
-		command_run(spec, output_fd, report[1]);
+		command_run(spec, null_fd, output_fd, report[1]);
 	if (pid < 0)
 		err_sys(e, "fork the command");
 	close(report[1]);

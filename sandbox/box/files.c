@@ -2,6 +2,7 @@
  * them there), else bound over. */
 #include "sandbox/box/stage.h"
 
+#include "base/dir.h"
 #include "sandbox/box/mnt.h"
 #include "sandbox/box/place.h"
 
@@ -32,12 +33,15 @@ static const char *relative(const struct step *owner, const char *path)
 }
 
 /* What the overlay of these lowers shows at rel, but for whiteouts of whole parents: 1 with st
- * filled, 0: nothing, or a whiteout. */
+ * filled, 0: nothing, or a whiteout. A link in a lower would lead out of it: the root is still the
+ * host's. */
 static int merged_stat(const char *const *lowers, size_t n, const char *rel, struct stat *st)
 {
 	for (size_t i = 0; i < n; i++) {
-		auto_free char *path = own_fmt("%s/%s", lowers[i], rel);
-		if (!lstat(path, st))
+		auto_fd int lower = open(lowers[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+		auto_fd int fd =
+			lower < 0 ? -1 : dir_open_beneath(lower, rel, O_PATH | O_NOFOLLOW, 0);
+		if (fd >= 0 && !fstat(fd, st))
 			return !S_ISCHR(st->st_mode);
 		if (errno != ENOENT)
 			return 0;
@@ -100,12 +104,9 @@ int files_layer(struct stage *st, const struct step *owner, const char *const *l
 
 bool files_missing(const struct stage *st, const struct step *owner, int fd)
 {
-	struct stat s;
 	for (size_t i = 0; i < st->spec->n_files; i++) {
 		const char *path = st->spec->files[i].path;
-		if (files_owner(st, path) == owner &&
-		    fstatat(fd, relative(owner, path), &s, AT_SYMLINK_NOFOLLOW) &&
-		    !place_is(fd, relative(owner, path)))
+		if (files_owner(st, path) == owner && !place_is_named(fd, relative(owner, path)))
 			return true;
 	}
 	return false;
@@ -121,7 +122,7 @@ static int file_bind(struct stage *st, size_t i, struct err *e)
 	auto_fd int fd = mnt_clone(AT_FDCWD, name, false, e);
 	if (fd < 0 || mnt_set(fd, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV, false, e))
 		return -1;
-	auto_fd int place = place_file(st->root, f->path, e);
+	auto_fd int place = stage_file(st, f->path, e);
 	return place < 0 ? -1 : mnt_put(fd, place, "", e);
 }
 

@@ -34,6 +34,17 @@ static void init_fail(const struct init *in, const struct err *e)
 	_exit(1);
 }
 
+/* What the job's earlier boxes left keeps this one from being built: that is the job's affair, and
+ * told as a shell tells that it can't go somewhere. */
+static void init_refuse(const struct init *in, const struct err *e) __attribute__((noreturn));
+static void init_refuse(const struct init *in, const struct err *e)
+{
+	struct init_message m = {.kind = INIT_OVER, .status = COMMAND_REFUSED << 8};
+	dprintf(in->output_fd, "assay: %s\n", e->text);
+	init_say(in->socket, &m);
+	_exit(0);
+}
+
 /* The helper's word, or the end. */
 static void init_await(const struct init *in, enum init_kind kind)
 {
@@ -76,7 +87,7 @@ static int init_network(const struct spec *spec, struct err *e)
 	return 0;
 }
 
-static int init_build(const struct init *in, enum overlay_way *way, struct err *e)
+static int init_build(struct init *in, struct err *e)
 {
 	const struct spec *spec = in->spec;
 	struct stage st = {
@@ -86,13 +97,15 @@ static int init_build(const struct init *in, enum overlay_way *way, struct err *
 		.only_way = in->only_way,
 		.top = -1,
 		.root = -1,
+		.null = -1,
 	};
 	if (init_become(in, e) || init_network(spec, e))
 		return -1;
 	if (sethostname(spec->hostname, strlen(spec->hostname)))
 		return err_sys(e, "hostname %s", spec->hostname);
 	int rc = stage_build(&st, e);
-	*way = st.way;
+	in->way = st.way;
+	in->null_fd = st.null;
 	return rc;
 }
 
@@ -159,15 +172,17 @@ static void init_supervise(int socket, pid_t command)
 	_exit(0);
 }
 
-void init_run(const struct init *in)
+void init_run(struct init *in)
 {
 	struct err e = ERR_INIT;
 	struct sigaction child = {.sa_handler = on_child, .sa_flags = SA_RESTART};
 	sigset_t all;
 	init_await(in, INIT_MAPPED);
-	enum overlay_way way = in->way;
-	if (init_build(in, &way, &e))
+	if (init_build(in, &e)) {
+		if (e.kind == ERR_HOSTILE)
+			init_refuse(in, &e);
 		init_fail(in, &e);
+	}
 	init_await(in, INIT_GO);
 	/* Now that it is in its control group, this is what it sees as the root of all. */
 	if (unshare(CLONE_NEWCGROUP)) {
@@ -178,11 +193,11 @@ void init_run(const struct init *in)
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	sigaction(SIGCHLD, &child, NULL);
 	spec_say(in->spec, "run %s", in->spec->argv[0]);
-	pid_t command = command_start(in->spec, in->output_fd, &e);
+	pid_t command = command_start(in->spec, in->null_fd, in->output_fd, &e);
 	if (command < 0)
 		init_fail(in, &e);
 	struct init_message runs = {.kind = INIT_RUNS,
-				    .way = way,
+				    .way = in->way,
 				    .exec_ns = (uint64_t)clock_mono_ns()};
 	init_say(in->socket, &runs);
 	if (privilege_keep_kill(&e))

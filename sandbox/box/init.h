@@ -25,6 +25,7 @@ struct init {
 	enum overlay_way way;
 	bool only_way, ranged;
 	int socket, output_fd;
+	int null_fd; /* the box's /dev/null, once it is built */
 };
 
-void init_run(const struct init *in) __attribute__((noreturn));
+void init_run(struct init *in) __attribute__((noreturn));

@@ -17,7 +17,7 @@
 
 static int put_at(struct stage *st, int fd, const char *path, struct err *e)
 {
-	auto_fd int place = place_dir(st->root, path, 0755, e);
+	auto_fd int place = stage_dir(st, path, e);
 	return place < 0 || mnt_put(fd, place, "", e) ? err_add(e, "mount %s", path) : 0;
 }
 
@@ -61,6 +61,11 @@ int kernelfs_dev(struct stage *st, struct err *e)
 	for (size_t i = 0; i < countof(dev_links); i++)
 		if (symlinkat(dev_links[i][1], dev, dev_links[i][0]))
 			return err_sys(e, "link /dev/%s", dev_links[i][0]);
+	/* Opened here, because a mount of the plan's may cover the place: an earlier box may have
+	 * made its mount point a link to it. */
+	st->null = open("d/null", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (st->null < 0)
+		return err_sys(e, "open /dev/null in the box");
 	auto_fd int pts = mnt_make("devpts", pts_options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, e);
 	if (dev_put("d/pts", 0755, pts, e))
 		return err_add(e, "/dev/pts");

@@ -2,7 +2,6 @@
 #include "sandbox/box/stage.h"
 
 #include "sandbox/box/mnt.h"
-#include "sandbox/box/place.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -166,6 +165,6 @@ int mount_step(struct stage *st, const struct step *s, struct err *e)
 		fd = mount_plan(st, s, e);
 		break;
 	}
-	auto_fd int place = fd < 0 ? -1 : place_dir(st->root, s->path, 0755, e);
+	auto_fd int place = fd < 0 ? -1 : stage_dir(st, s->path, e);
 	return place < 0 ? -1 : mnt_put(fd, place, "", e);
 }

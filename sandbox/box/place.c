@@ -36,6 +36,21 @@ bool place_is(int root, const char *path)
 	return fd >= 0;
 }
 
+bool place_is_named(int root, const char *path)
+{
+	auto_fd int fd = place_open(root, path, O_PATH | O_NOFOLLOW);
+	return fd >= 0;
+}
+
+bool place_is_taken(const struct err *e)
+{
+	static const int ours[] = {ENOSPC, EDQUOT, EIO, ENOMEM, EMFILE, ENFILE, ESTALE};
+	for (size_t i = 0; i < countof(ours); i++)
+		if (e->sys == ours[i])
+			return false;
+	return e->sys;
+}
+
 /* What a link at path leads to, as a path of the root: malloc'ed, or NULL: there is no link. */
 static char *place_link(int root, const char *path)
 {
@@ -64,7 +79,9 @@ static char *place_follow(int root, const char *path)
 	return to;
 }
 
-static int place_make(int root, const char *path, mode_t mode, int links, struct err *e)
+/* links: what may still be followed to nothing, in all: links that lead to links could be millions.
+ */
+static int place_make(int root, const char *path, mode_t mode, int *links, struct err *e)
 {
 	auto_free char *prefix = own_dup(path);
 	auto_fd int at = place_open(root, "", O_PATH | O_DIRECTORY);
@@ -75,10 +92,13 @@ static int place_make(int root, const char *path, mode_t mode, int links, struct
 			*slash = 0;
 		int next = *name ? place_open(root, prefix, O_PATH | O_DIRECTORY) : dup(at);
 		if (next < 0 && errno == ENOENT && mkdirat(at, name, mode)) {
-			if (errno != EEXIST || links == PLACE_LINKS)
+			if (errno == EEXIST && !*links)
+				errno = ELOOP;
+			if (errno != EEXIST)
 				return err_sys(e, "mkdir %s in the box", prefix);
 			auto_free char *to = place_follow(root, prefix);
-			next = place_make(root, to, mode, links + 1, e);
+			--*links;
+			next = place_make(root, to, mode, links, e);
 			if (next < 0)
 				return err_add(e, "link %s", prefix);
 		} else if (next < 0 && errno == ENOENT)
@@ -97,15 +117,22 @@ static int place_make(int root, const char *path, mode_t mode, int links, struct
 int place_dir(int root, const char *path, mode_t mode, struct err *e)
 {
 	int fd = place_open(root, path, O_PATH | O_DIRECTORY);
+	int links = PLACE_LINKS;
 	if (fd >= 0)
 		return fd;
-	return errno == ENOENT ? place_make(root, path, mode, 0, e)
+	return errno == ENOENT ? place_make(root, path, mode, &links, e)
 			       : err_sys(e, "directory %s in the box", path);
 }
 
 int place_file(int root, const char *path, struct err *e)
 {
+	struct stat st;
 	int fd = place_open(root, path, O_PATH);
+	if (fd >= 0 && !fstat(fd, &st) && S_ISDIR(st.st_mode)) {
+		close(fd);
+		fd = -1;
+		errno = EISDIR;
+	}
 	if (fd >= 0)
 		return fd;
 	if (errno != ENOENT)

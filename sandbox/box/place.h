@@ -15,6 +15,11 @@ int place_dir(int root, const char *path, mode_t mode, struct err *e) must_check
 int place_file(int root, const char *path, struct err *e) must_check;
 /* place_is(root, path): is something there? */
 bool place_is(int root, const char *path);
+/* place_is_named(root, path): the same, and a link that leads to nothing is something. */
+bool place_is_named(int root, const char *path);
+/* place_is_taken(e): is what place_dir or place_file said about what lies in the tree (a file or a
+ * link in the way), and not about the machine? */
+bool place_is_taken(const struct err *e);
 /* place_write(dirfd, rel, bytes, n, mode, e): a new file with this content, its directories being
  * there. */
 int place_write(int dirfd, const char *rel, const void *bytes, size_t n, mode_t mode, struct err *e)

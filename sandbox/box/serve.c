@@ -87,6 +87,7 @@ static bool life_hear(struct life *l)
 		return false;
 	if (m.kind == INIT_RUNS) {
 		l->way = (enum overlay_way)m.way;
+		birth_spare(&l->birth);
 		struct plan_reply r = {.kind = PLAN_RUNS,
 				       .version = PLAN_VERSION,
 				       .pid = l->birth.pid,
@@ -222,7 +223,7 @@ static int serve_caller(const struct serve *s, struct life *l, struct err *e)
 
 int serve_run(const struct serve *s, struct err *e)
 {
-	struct life l = {.birth = {.pid = 0}, .way = s->way};
+	struct life l = {.birth = {.pidfd = -1, .socket = -1, .oom_fd = -1}, .way = s->way};
 	int rc = 1;
 	while (rc > 0) {
 		struct pollfd p[] = {

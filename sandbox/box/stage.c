@@ -66,6 +66,34 @@ static int stage_open(struct stage *st, struct err *e)
 	return 0;
 }
 
+/* Layers of ours below something writable: earlier boxes may have written them. */
+static bool stage_has_past(const struct stage *st)
+{
+	for (size_t i = 0; i < st->spec->n_mounts; i++) {
+		const struct spec_mount *m = &st->spec->mounts[i];
+		if (m->mode == PLAN_MOUNT_COW && m->ours && m->n)
+			return true;
+	}
+	return false;
+}
+
+static int stage_blame(const struct stage *st, int fd, struct err *e)
+{
+	if (fd < 0 && place_is_taken(e) && stage_has_past(st))
+		e->kind = ERR_HOSTILE;
+	return fd;
+}
+
+int stage_dir(const struct stage *st, const char *path, struct err *e)
+{
+	return stage_blame(st, place_dir(st->root, path, 0755, e), e);
+}
+
+int stage_file(const struct stage *st, const char *path, struct err *e)
+{
+	return stage_blame(st, place_file(st->root, path, e), e);
+}
+
 static uint64_t stage_mount_id(int dirfd, const char *path)
 {
 	struct statx st;
@@ -97,7 +125,7 @@ static int stage_homes(struct stage *st, struct err *e)
 		if (home >= 0)
 			close(home);
 	}
-	auto_fd int cwd = place_dir(st->root, st->spec->cwd, 0755, e);
+	auto_fd int cwd = stage_dir(st, st->spec->cwd, e);
 	return cwd < 0 ? err_add(e, "working directory %s", st->spec->cwd) : 0;
 }
 

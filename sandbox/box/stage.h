@@ -34,6 +34,7 @@ struct stage {
 	bool only_way;
 	uint64_t tmpfs;     /* bytes of a tmpfs */
 	int top, root;      /* descriptors */
+	int null;           /* the box's /dev/null */
 	struct step *steps; /* in the order they are mounted: the host's and ours, then the plan's
 			       by path */
 	size_t n_steps;
@@ -42,8 +43,14 @@ struct stage {
 };
 
 /* stage_build(st, e): from the plan to a pivoted root. st->spec, layers, way, only_way are given.
- * It frees nothing: pid 1 execs or ends. */
+ * It frees nothing: pid 1 execs or ends. ERR_HOSTILE: not our trouble, but what the job's own
+ * layers hold. */
 int stage_build(struct stage *st, struct err *e) must_check;
+
+/* stage_dir(st, path, e), stage_file(st, path, e): place_dir and place_file below the root. What an
+ * earlier box of the job may have put in the way is ERR_HOSTILE. */
+int stage_dir(const struct stage *st, const char *path, struct err *e) must_check;
+int stage_file(const struct stage *st, const char *path, struct err *e) must_check;
 
 /* In root.c. root_make(st, e): the root mount, put at "r"; st->root is set. */
 int root_make(struct stage *st, struct err *e) must_check;
