@@ -48,7 +48,7 @@ enum verdict compare_sides(const struct compare_side *base, const struct compare
  * packages: infra results, cancelled ones, jobs without a result. */
 enum validity {
 	VALIDITY_VALID,
-	VALIDITY_DEGRADED, /* 1 % or more of them */
+	VALIDITY_DEGRADED, /* 1 % or more of them; of a review also where not one job passed */
 	VALIDITY_VOID, /* 10 % or more, or not one result that counts: never a baseline, exit status
 			  2 */
 };

@@ -145,8 +145,7 @@ static char **env_common(const struct plan *p)
 	return common;
 }
 
-static void print_env(const char *title, const char *indent, char *const *env,
-		      char *const *told)
+static void print_env(const char *title, const char *indent, char *const *env, char *const *told)
 {
 	printf("%s\n", title);
 	for (; *env; env++) {

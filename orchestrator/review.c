@@ -125,12 +125,18 @@ static size_t percent_x10(size_t part, size_t whole)
 static char *review_reason(const struct review *r, const char *state)
 {
 	size_t share = percent_x10(r->n_lost, r->n_jobs);
+	if (!r->n_jobs)
+		return own_dup("the run has no jobs");
 	if (r->running)
 		return own_fmt(
 			"the run is going on: %zu of %zu jobs are done, and nothing here is final",
 			r->n_done, r->n_jobs);
+	if (!r->n_lost && r->n_passed)
+		return own_dup("");
 	if (!r->n_lost)
-		return own_dup(r->n_jobs ? "" : "the run has no jobs");
+		return own_fmt(
+			"not one of %zu jobs passed; is something wrong with what all of them use?",
+			r->n_jobs);
 	return own_fmt("%zu of %zu jobs (%zu.%zu %%) say nothing about their package%s%s",
 		       r->n_lost, r->n_jobs, share / 10, share % 10,
 		       strcmp(state, "done") ? ": the run was " : "",
@@ -145,12 +151,16 @@ static void review_judge(struct review *r)
 	for (size_t i = 0; i < r->n_jobs; i++) {
 		struct compare_side s = side_result(r->jobs, i);
 		r->n_done += s.presence == PRESENCE_DONE;
+		r->n_passed += s.presence == PRESENCE_DONE && s.status == STATUS_PASS;
 		r->n_pending += s.presence == PRESENCE_PENDING;
 		r->n_lost += compare_lost(&s) && !(r->running && s.presence == PRESENCE_PENDING);
 	}
 	r->validity = r->running && !r->n_done
 			      ? VALIDITY_DEGRADED
 			      : compare_validity(r->running ? r->n_done : r->n_jobs, r->n_lost);
+	/* that nothing changed is true, but no good news */
+	if (!r->running && r->validity == VALIDITY_VALID && !r->n_passed)
+		r->validity = VALIDITY_DEGRADED;
 	r->why = review_reason(r, state);
 }
 

@@ -32,8 +32,9 @@ struct review {
 	struct review_pair *pairs; /* by verdict_rank, then package */
 	size_t n_pairs;
 	size_t verdicts[VERDICT_COUNT];
-	size_t n_jobs, n_done, n_lost, n_pending; /* of all variants; lost as compare_lost says it
-						     of jobs that should be over */
+	size_t n_jobs, n_done, n_passed, n_lost,
+		n_pending; /* of all variants; lost as compare_lost
+			      says it of jobs that should be over */
 	enum validity validity;
 	bool running; /* the run is going on: nothing here is final */
 	char *why;    /* one sentence on validity, for people; "" where the run is valid and over */

@@ -454,6 +454,21 @@ static void an_interrupted_run_with_jobs_missing_is_void(void **state)
 	review_free(v);
 }
 
+static void a_run_in_which_nothing_passed_is_degraded(void **state)
+{
+	struct made *m = *state;
+	static const struct wanted w[] = {{"cut-off",
+					   {"fail", "exit", "fetch", NULL, 1, 0, -1, 0},
+					   {"fail", "exit", "fetch", NULL, 1, 0, -1, 0}}};
+	run_add(m, w, countof(w), false, "done");
+	struct review *v = reviewed(m);
+	assert_int_equal(v->verdicts[VERDICT_SAME], 1);
+	assert_int_equal(v->validity, VALIDITY_DEGRADED);
+	assert_int_equal(review_exit(v), EXIT_OK);
+	assert_non_null(strstr(v->why, "not one of 2 jobs passed"));
+	review_free(v);
+}
+
 static void a_run_that_is_going_on_is_not_final_and_its_open_jobs_not_lost(void **state)
 {
 	struct made *m = *state;
@@ -558,6 +573,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_run_of_one_variant_has_results_and_no_verdicts,
 						made_setup, made_teardown),
 		cmocka_unit_test_setup_teardown(an_interrupted_run_with_jobs_missing_is_void,
+						made_setup, made_teardown),
+		cmocka_unit_test_setup_teardown(a_run_in_which_nothing_passed_is_degraded,
 						made_setup, made_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_run_that_is_going_on_is_not_final_and_its_open_jobs_not_lost, made_setup,
