@@ -158,6 +158,45 @@ fact "a suite that wants a newer version runs" run newer
 fact "a lock that is newer than the cached list of versions installs" both good pass:test
 fact "without a lock the newest version is taken, not the cached one" both range pass:test
 
+# ---- a root file system with next to nothing in it: no /etc, and so no /etc/hosts
+tiny=$work/tiny
+carry() { # FILE: and the libraries it needs, where they are on this machine
+	local f
+	for f in "$1" $(ldd "$1" | grep -oE '/[^ ]+'); do
+		mkdir -p "$tiny${f%/*}" && cp -L "$f" "$tiny$f"
+	done
+}
+tiny_root() {
+	mkdir -p "$tiny/bin" "$tiny/usr/bin"
+	for program in sh cp env; do
+		carry "$(command -v $program)" && cp -L "$(command -v $program)" "$tiny/usr/bin/" && cp -L "$(command -v $program)" "$tiny/bin/"
+	done
+	"$assay" layer import npm-facts-tiny "$tiny"
+}
+for node in "$ASSAY_STATE"/layers/*/opt/node/bin/node; do carry "$node"; done
+rm -rf "$tiny$ASSAY_STATE"
+fact "a root of three programs is a layer" tiny_root
+suite tiny <<END
+{"id": "net", "name": "good", "version": "1.0.0", "files": {"package-lock.json": "good.lock", "probe.js": "probe.js"}, "env": {"OUTSIDE_PORT": "$port", "ASSAY_TEST": "if [ -d /usr/share ]; then exit 9; fi; exec node /input/probe.js"}}
+END
+echo 'root: npm-facts-tiny' >>"$work/tiny.yaml"
+fact "a suite runs on it" run tiny
+fact "localhost resolves where the root has no /etc/hosts" both net pass:test
+
+# ---- deletions
+suite eraser <<END
+{"name": "good", "version": "1.0.0", "files": {"package-lock.json": "good.lock"}, "env": {"ASSAY_TEST": "ls /root/.npm/_cacache"}}
+END
+cat >>"$work/eraser.yaml" <<'END'
+phases:
+  - {name: fetch, run: 'rm -r /root/.npm/_cacache/content-v2 /root/.npm/_cacache/index-v5', offline-first: false}
+END
+before=$(generations)
+fact "a fetch that empties the cache runs" run eraser
+fact "its deletions are seen" is \
+	"$(ask "SELECT count(*) > 0 FROM v_note WHERE run = $run AND change = 'deleted'")" 1
+fact "and reach no store" is "$(generations)" "$before"
+
 # ---- without the registry
 kill "$server" && wait "$server" 2>/dev/null
 server=
