@@ -45,7 +45,14 @@ fact "its report neither" ends 3 "$assay" report 999
 fact "a layer from nowhere" ends 2 "$assay" layer import x "$work/nothing-here"
 fact "a layer name that is none" ends 3 "$assay" layer import '../x' /usr/share/doc
 fact "removing what is not there" ends 2 "$assay" layer remove ghost
+in_manual() {
+	local o
+	for o in $("$assay" "$1" --help | sed '/^Example/,$d' | grep -oE '(^| )--[a-z]+' | grep -vE -- '--(help|usage)' | sort -u); do
+		grep -qF -- "\\-\\-${o#--}" "$source/deploy/man/assay.1" || { echo "$o is not in assay(1)" && return 1; }
+	done
+}
 for c in run plan compare report status query layer; do
+	fact "the manual knows each option of $c" in_manual "$c"
 	fact "$c -h is $c --help" is "$("$assay" "$c" -h)" "$("$assay" "$c" --help)"
 	fact "$c --help has an example" bash -c '"$1" "$2" --help | grep -q "assay $2"' - "$assay" "$c"
 done
