@@ -131,6 +131,7 @@ int db_layer_unname(struct db *d, const char *name, char id[65], bool *orphan, s
 struct db_generation {
 	int64_t id; /* 0: the store is empty */
 	char (*layers)[65]; /* uppermost first */
+	int64_t *entries;   /* by layer: how many it has */
 	size_t n_layers;
 };
 /* db_store_current(d, store, out, e): the store's current generation (an unknown store is an empty one). */
@@ -166,9 +167,10 @@ struct db_publish {
 #define DB_NOTES 10000
 int64_t db_publish(struct db *d, const struct db_publish *p, struct err *e) must_check;
 
-/* db_store_flatten(d, store, parent, layer, …): a generation of one layer that shows what parent's layers show. Layers no generation
- * needs after the older generations were forgotten stay until a collect. New generation's id, or -1. */
-int64_t db_store_flatten(struct db *d, const char *store, int64_t parent, const char *layer,
+/* db_store_flatten(d, store, parent, n, layer, …): a generation with `layer` in the place of the uppermost n of parent's layers, which
+ * shows what they show together. Layers no generation needs after the older generations were forgotten stay until a collect. New
+ * generation's id, or -1. */
+int64_t db_store_flatten(struct db *d, const char *store, int64_t parent, size_t n, const char *layer,
 			 int64_t entries, int64_t bytes, int64_t made_ms, struct err *e) must_check;
 
 /* What the cache may trust at start. */

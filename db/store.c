@@ -18,15 +18,17 @@ int db_store_current(struct db *d, const char *store, struct db_generation *out,
 {
 	int rc = -1;
 	*out = (struct db_generation){0};
-	sqlite3_stmt *s =
-		db_ask(d, e,
-		       "SELECT s.current, l.digest FROM store s JOIN generation_layer g ON "
-		       "g.generation = s.current"
-		       " JOIN layer l ON l.id = g.layer WHERE s.name = ?1 ORDER BY g.position",
-		       "s", store);
+	sqlite3_stmt *s = db_ask(
+		d, e,
+		"SELECT s.current, l.digest, l.entries FROM store s JOIN generation_layer g ON "
+		"g.generation = s.current"
+		" JOIN layer l ON l.id = g.layer WHERE s.name = ?1 ORDER BY g.position",
+		"s", store);
 	while (s && (rc = db_step(d, s, e)) > 0) {
 		out->id = sqlite3_column_int64(s, 0);
 		store_digest(s, 1, &out->layers, &out->n_layers);
+		out->entries = own_grow(out->entries, out->n_layers, sizeof(*out->entries));
+		out->entries[out->n_layers - 1] = sqlite3_column_int64(s, 2);
 	}
 	db_done(s);
 	if (rc)
@@ -37,6 +39,7 @@ int db_store_current(struct db *d, const char *store, struct db_generation *out,
 void db_generation_fini(struct db_generation *g)
 {
 	free(g->layers);
+	free(g->entries);
 	*g = (struct db_generation){0};
 }
 
@@ -118,16 +121,17 @@ static int64_t store_generation(struct db *d, int64_t store, int64_t parent, con
 	return id;
 }
 
-/* The parent's layers below it. Should the new layer be one of them, it shows through its upper
- * place already. */
-static int store_inherit(struct db *d, int64_t generation, int64_t parent, int64_t layer,
+/* The parent's layers below it, but the uppermost n. Should the new layer be one of them, it shows
+ * through its upper place already. */
+static int store_inherit(struct db *d, int64_t generation, int64_t parent, size_t n, int64_t layer,
 			 struct err *e)
 {
 	int rc = db_do(d, e,
 		       "INSERT INTO generation_layer (generation, position, layer)"
-		       " SELECT ?1, position + 1, layer FROM generation_layer WHERE generation = "
-		       "?2 AND layer <> ?3",
-		       "iii", generation, parent, layer);
+		       " SELECT ?1, position + 1, layer FROM (SELECT position, layer FROM "
+		       "generation_layer WHERE generation = ?2 ORDER BY position LIMIT -1 OFFSET "
+		       "?4) WHERE layer <> ?3",
+		       "iiii", generation, parent, layer, (int64_t)n);
 	return rc < 0 ? -1 : 0;
 }
 
@@ -264,7 +268,7 @@ static int64_t publish_something(struct db *d, const struct db_publish *p, int64
 	int64_t generation =
 		layer < 0 ? -1
 			  : store_generation(d, store, p->parent, "publish", layer, p->made_ms, e);
-	if (generation < 0 || store_inherit(d, generation, p->parent, layer, e))
+	if (generation < 0 || store_inherit(d, generation, p->parent, 0, layer, e))
 		return -1;
 	int64_t harvest = publish_harvest(d, p, store, generation, layer, e);
 	if (harvest < 0 || publish_frame(d, p, harvest, e) || publish_entries(d, p, harvest, e))
@@ -293,19 +297,23 @@ int64_t db_publish(struct db *d, const struct db_publish *p, struct err *e)
 
 /* ---- flatten ---- */
 
-static int64_t flatten_all(struct db *d, const char *store, int64_t parent, const char *layer,
-			   int64_t entries, int64_t bytes, int64_t made_ms, struct err *e)
+static int64_t flatten_all(struct db *d, const char *store, int64_t parent, size_t n,
+			   const char *layer, int64_t entries, int64_t bytes, int64_t made_ms,
+			   struct err *e)
 {
 	int64_t row = store_at(d, store, parent, e);
 	int64_t flat = row < 0 ? -1 : db_layer_row(d, layer, entries, bytes, made_ms, NULL, e);
-	return flat < 0 ? -1 : store_generation(d, row, parent, "flatten", flat, made_ms, e);
+	int64_t generation =
+		flat < 0 ? -1 : store_generation(d, row, parent, "flatten", flat, made_ms, e);
+	return generation < 0 || store_inherit(d, generation, parent, n, flat, e) ? -1 : generation;
 }
 
-int64_t db_store_flatten(struct db *d, const char *store, int64_t parent, const char *layer,
-			 int64_t entries, int64_t bytes, int64_t made_ms, struct err *e)
+int64_t db_store_flatten(struct db *d, const char *store, int64_t parent, size_t n,
+			 const char *layer, int64_t entries, int64_t bytes, int64_t made_ms,
+			 struct err *e)
 {
 	if (db_begin(d, e))
 		return -1;
-	int64_t generation = flatten_all(d, store, parent, layer, entries, bytes, made_ms, e);
+	int64_t generation = flatten_all(d, store, parent, n, layer, entries, bytes, made_ms, e);
 	return db_end(d, generation < 0 ? -1 : 0, e) ? -1 : generation;
 }

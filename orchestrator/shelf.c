@@ -5,13 +5,24 @@
 
 #include <string.h>
 
-static void shelf_set(struct shelf *sh, int64_t generation, char (*layers)[65], size_t n)
+static void shelf_add(struct shelf *sh, const char *layer, uint64_t entries)
 {
-	sh->generation = generation;
-	sh->layers = own_calloc(n, sizeof(*sh->layers));
-	sh->n_layers = n;
-	if (n)
-		memcpy(sh->layers, layers, n * sizeof(*layers));
+	sh->layers = own_grow(sh->layers, sh->n_layers + 1, sizeof(*sh->layers));
+	sh->entries = own_grow(sh->entries, sh->n_layers + 1, sizeof(*sh->entries));
+	memcpy(sh->layers[sh->n_layers], layer, sizeof(*sh->layers));
+	sh->entries[sh->n_layers++] = entries;
+}
+
+/* One layer in the place of the uppermost n. Should it be one of those below as well, it shows through its upper place already, and
+ * an overlay takes no lower twice. */
+static struct shelf shelf_with(const struct shelf *sh, const struct cache_layer *top, size_t n)
+{
+	struct shelf with = {.store = sh->store, .key = own_dup(sh->key), .generation = sh->generation};
+	shelf_add(&with, top->id, top->entries);
+	for (size_t i = n; i < sh->n_layers; i++)
+		if (strcmp(sh->layers[i], top->id))
+			shelf_add(&with, sh->layers[i], sh->entries[i]);
+	return with;
 }
 
 int shelf_load(struct shelf *sh, const struct suite *s, size_t i, struct db *d, struct err *e)
@@ -20,7 +31,9 @@ int shelf_load(struct shelf *sh, const struct suite *s, size_t i, struct db *d, 
 	*sh = (struct shelf){.store = &s->stores[i], .key = plan_store_key(s, i)};
 	if (db_store_current(d, sh->key, &g, e))
 		return err_add(e, "store %s", sh->key);
-	shelf_set(sh, g.id, g.layers, g.n_layers);
+	sh->generation = g.id;
+	for (size_t k = 0; k < g.n_layers; k++)
+		shelf_add(sh, g.layers[k], (uint64_t)g.entries[k]);
 	db_generation_fini(&g);
 	return 0;
 }
@@ -29,13 +42,15 @@ void shelf_fini(struct shelf *sh)
 {
 	free(sh->key);
 	free(sh->layers);
+	free(sh->entries);
 	*sh = (struct shelf){0};
 }
 
 struct shelf shelf_copy(const struct shelf *sh)
 {
-	struct shelf copy = {.store = sh->store, .key = own_dup(sh->key)};
-	shelf_set(&copy, sh->generation, sh->layers, sh->n_layers);
+	struct shelf copy = {.store = sh->store, .key = own_dup(sh->key), .generation = sh->generation};
+	for (size_t i = 0; i < sh->n_layers; i++)
+		shelf_add(&copy, sh->layers[i], sh->entries[i]);
 	return copy;
 }
 
@@ -55,17 +70,34 @@ int shelf_open(const struct shelf *sh, struct cache *c, int **fds, struct err *e
 	return 0;
 }
 
-/* The stack has become too high to mount quickly: one layer that shows the same, for those that come after. */
+/* How many of the uppermost layers become one: at least half of what a stack may have, and on as long as the next is not larger
+ * than those together. So an entry is written anew only into a layer that is twice as large as the one before: O(log n) times, however
+ * long the store grows (a log-structured merge tree). */
+static size_t shelf_height(const struct shelf *sh)
+{
+	size_t n = 0;
+	uint64_t sum = 0;
+	while (n < sh->n_layers && (n < CACHE_MAX_LAYERS / 2 || sh->entries[n] <= sum))
+		sum += sh->entries[n++];
+	return n;
+}
+
+/* The stack has become too high to mount quickly: one layer that shows the same as its upper part, for those that come after. */
 static int shelf_flatten(struct shelf_publish *p, struct cache *c, struct err *e)
 {
-	size_t n = p->from.n_layers + 1;
-	if (n <= CACHE_MAX_LAYERS)
+	if (p->after.n_layers <= CACHE_MAX_LAYERS)
 		return 0;
+	size_t n = shelf_height(&p->after);
 	auto_free const char **ids = own_calloc(n, sizeof(*ids));
-	ids[0] = p->out.layer.id;
-	for (size_t i = 1; i < n; i++)
-		ids[i] = p->from.layers[i - 1];
-	return cache_flatten(c, ids, n, &p->flat, e);
+	for (size_t i = 0; i < n; i++)
+		ids[i] = p->after.layers[i];
+	if (cache_flatten(c, ids, n, &p->flat, e))
+		return -1;
+	struct shelf after = shelf_with(&p->after, &p->flat, n);
+	shelf_fini(&p->after);
+	p->after = after;
+	p->n_flat = n;
+	return 0;
 }
 
 int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const char *job, struct err *e)
@@ -94,6 +126,7 @@ int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const 
 	}
 	if (rc || p->out.nothing)
 		return rc;
+	p->after = shelf_with(&p->from, &p->out.layer, 0);
 	rc = shelf_flatten(p, c, e);
 	if (rc)
 		shelf_undo(p, c);
@@ -117,7 +150,6 @@ static int64_t shelf_time_ns(const struct cache_entry *x)
 int shelf_record(struct shelf_publish *p, struct db *d, int64_t phase, struct err *e)
 {
 	const struct cache_published *o = &p->out;
-	p->generation = p->from.generation;
 	if (p->refused)
 		return 0;
 	auto_free struct db_entry *entries = own_calloc(o->n_entries, sizeof(*entries));
@@ -161,44 +193,28 @@ int shelf_record(struct shelf_publish *p, struct db *d, int64_t phase, struct er
 		.bytes = (int64_t)n->bytes,
 		.made_ms = clock_real_ms(),
 	};
-	p->generation = db_publish(d, &pub, e);
-	if (p->generation < 0)
-		return err_add(e, "store %s", p->from.key);
-	p->recorded = true;
-	if (p->flat.id[0]) {
-		p->generation = db_store_flatten(d, p->from.key, p->generation, p->flat.id,
-						 (int64_t)p->flat.entries, (int64_t)p->flat.bytes,
-						 clock_real_ms(), e);
-		if (p->generation < 0)
-			return err_add(e, "store %s", p->from.key);
-	}
-	return 0;
+	int64_t generation = db_publish(d, &pub, e);
+	p->recorded = generation >= 0;
+	if (p->recorded && p->flat.id[0])
+		generation = db_store_flatten(d, p->from.key, generation, p->n_flat, p->flat.id,
+					      (int64_t)p->flat.entries, (int64_t)p->flat.bytes,
+					      clock_real_ms(), e);
+	p->after.generation = generation;
+	return generation < 0 ? err_add(e, "store %s", p->from.key) : 0;
 }
 
-void shelf_advance(struct shelf *sh, const struct shelf_publish *p)
+void shelf_advance(struct shelf *sh, struct shelf_publish *p)
 {
-	char(*old)[65] = sh->layers;
 	if (p->refused || p->out.nothing)
 		return;
-	if (p->flat.id[0]) {
-		char one[1][65];
-		memcpy(one[0], p->flat.id, sizeof(one[0]));
-		shelf_set(sh, p->generation, one, 1);
-	} else {
-		/* A layer that was in the stack already is on top now, and once: an overlay takes no lower twice. */
-		size_t n = 1;
-		auto_free char(*all)[65] = own_calloc(sh->n_layers + 1, sizeof(*all));
-		memcpy(all[0], p->out.layer.id, sizeof(all[0]));
-		for (size_t i = 0; i < sh->n_layers; i++)
-			if (strcmp(old[i], all[0]))
-				memcpy(all[n++], old[i], sizeof(all[0]));
-		shelf_set(sh, p->generation, all, n);
-	}
-	free(old);
+	shelf_fini(sh);
+	*sh = p->after;
+	p->after = (struct shelf){0};
 }
 
 void shelf_publish_fini(struct shelf_publish *p)
 {
 	cache_published_fini(&p->out);
 	shelf_fini(&p->from);
+	shelf_fini(&p->after);
 }

@@ -11,6 +11,7 @@ struct shelf {
 	char *key;     /* the database's name for it */
 	int64_t generation;
 	char (*layers)[65]; /* uppermost first */
+	uint64_t *entries;  /* by layer: how many it has */
 	size_t n_layers;
 };
 
@@ -28,8 +29,9 @@ int shelf_open(const struct shelf *sh, struct cache *c, int **fds, struct err *e
 struct shelf_publish {
 	struct shelf from; /* a copy: what was current */
 	struct cache_published out;
-	struct cache_layer flat; /* id "" unless the stack became too high and was made into one layer */
-	int64_t generation;      /* after recording: the current one */
+	struct shelf after;      /* the stack that comes of it */
+	struct cache_layer flat; /* id "" unless the stack became too high and its upper part was made into one layer */
+	size_t n_flat;           /* so many layers of it */
 	bool recorded;           /* the database has it */
 	bool refused;            /* hostile: nothing was published, why is in refusal */
 	struct err refusal;
@@ -39,7 +41,7 @@ int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const 
 /* Database lane. */
 int shelf_record(struct shelf_publish *p, struct db *d, int64_t phase, struct err *e) must_check;
 /* Loop. */
-void shelf_advance(struct shelf *sh, const struct shelf_publish *p);
+void shelf_advance(struct shelf *sh, struct shelf_publish *p);
 /* shelf_undo(p, c): what was published and not recorded is given up; nobody else publishes meanwhile. */
 void shelf_undo(struct shelf_publish *p, struct cache *c);
 void shelf_publish_fini(struct shelf_publish *p);

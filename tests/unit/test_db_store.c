@@ -128,7 +128,7 @@ static void a_harvest_against_an_older_generation_is_refused(void **state)
 	assert_int_equal(db_publish(d, &p, &e), -1);
 	assert_int_equal(e.kind, ERR_BUSY);
 	char flat[65];
-	assert_int_equal(db_store_flatten(d, "npm/cache", 0, hex(flat, 9), 1, 1, 1, &e), -1);
+	assert_int_equal(db_store_flatten(d, "npm/cache", 0, 1, hex(flat, 9), 1, 1, 1, &e), -1);
 	assert_int_equal(e.kind, ERR_BUSY);
 	assert_current(d, "npm/cache", first, (unsigned[]){1}, 1);
 }
@@ -209,7 +209,7 @@ static void flattening_shows_the_same_through_one_layer(void **state)
 	int64_t phase = life_phase(d, &l, 0, true, "fetch", 110),
 		first = publish(d, phase, 0, 1, 0, "x"),
 		second = publish(d, phase, first, 2, 100, "y");
-	int64_t third = db_store_flatten(d, "npm/cache", second, hex(flat, 9), 6, 18, 700, &e);
+	int64_t third = db_store_flatten(d, "npm/cache", second, 2, hex(flat, 9), 6, 18, 700, &e);
 	must(third);
 	assert_current(d, "npm/cache", third, (unsigned[]){9}, 1);
 	assert_rows(d, "SELECT made_by, layers, entries, parent FROM v_store WHERE current",
@@ -217,6 +217,30 @@ static void flattening_shows_the_same_through_one_layer(void **state)
 	assert_int_equal(number(d, "SELECT count(*) FROM v_entry WHERE current"), 6);
 	publish(d, phase, third, 3, 200, "x");
 	assert_rows(d, "SELECT current, count(*) FROM v_entry GROUP BY current", "0|3\n1|6");
+	assert_sound(d);
+}
+
+static void the_upper_part_of_a_stack_may_be_flattened(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct life l = life_begin(d, 100);
+	char flat[65];
+	int64_t phase = life_phase(d, &l, 0, true, "fetch", 110), g = 0;
+	for (unsigned i = 1; i <= 4; i++) {
+		char prefix[2] = {(char)('a' + i), '\0'};
+		g = publish(d, phase, g, i, 100 * (i - 1), prefix);
+	}
+	/* Layer 2 comes up again: the places of a stack are in order, not without gaps. */
+	g = publish(d, phase, g, 2, 400, "z");
+	assert_current(d, "npm/cache", g, (unsigned[]){2, 4, 3, 1}, 4);
+	g = db_store_flatten(d, "npm/cache", g, 3, hex(flat, 9), 9, 27, 700, &e);
+	must(g);
+	assert_current(d, "npm/cache", g, (unsigned[]){9, 1}, 2);
+	g = db_store_flatten(d, "npm/cache", g, 1, hex(flat, 1), 3, 9, 700,
+			     &e); /* the same as one below */
+	must(g);
+	assert_current(d, "npm/cache", g, (unsigned[]){1}, 1);
 	assert_sound(d);
 }
 
@@ -462,6 +486,7 @@ int main(void)
 		scratch_test(nothing_new_leaves_notes_and_counts_but_no_generation),
 		scratch_test(of_very_many_notes_a_part_is_kept_and_all_are_counted),
 		scratch_test(flattening_shows_the_same_through_one_layer),
+		scratch_test(the_upper_part_of_a_stack_may_be_flattened),
 		scratch_test(two_stores_may_hold_the_same_layer),
 		scratch_test(a_layer_that_comes_back_is_not_stacked_twice),
 		scratch_test(what_the_cache_may_trust_is_what_was_committed),

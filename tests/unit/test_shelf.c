@@ -92,11 +92,71 @@ static void times_beyond_what_can_be_counted_are_the_last_that_can(void **state)
 	db_table_free(t);
 }
 
+static size_t highest(const struct shelf *sh)
+{
+	size_t at = 0;
+	for (size_t i = 0; i < sh->n_layers; i++)
+		at = sh->entries[i] > sh->entries[at] ? i : at;
+	return at;
+}
+
+/* What the shelf knows is what the database would tell the next process. */
+static void expect_recorded(struct place *p)
+{
+	struct err e = ERR_INIT;
+	struct db_generation g;
+	OK(db_store_current(p->state->db, "cache", &g, &e));
+	assert_int_equal(g.id, p->shelf.generation);
+	assert_int_equal(g.n_layers, p->shelf.n_layers);
+	for (size_t i = 0; i < g.n_layers; i++) {
+		assert_string_equal(g.layers[i], p->shelf.layers[i]);
+		assert_int_equal(g.entries[i], p->shelf.entries[i]);
+	}
+	db_generation_fini(&g);
+}
+
+/* A large layer stays what it is while small ones come. */
+static void a_high_stack_is_flattened_from_above(void **state)
+{
+	struct place *p = *state;
+	struct err e = ERR_INIT;
+	char name[32], base[65];
+	auto_fd int first = dir_make(p->state->fd, "jobs/base", 0755, &e);
+	for (int i = 0; i < 500; i++) {
+		snprintf(name, sizeof(name), "base-%d", i);
+		leave(first, name, 1600000000);
+	}
+	publish(p, "jobs/base");
+	memcpy(base, p->shelf.layers[0], sizeof(base));
+	for (int i = 0; i < 300; i++) {
+		char rel[32];
+		snprintf(rel, sizeof(rel), "jobs/%d", i);
+		snprintf(name, sizeof(name), "small-%d", i);
+		auto_fd int upper = dir_make(p->state->fd, rel, 0755, &e);
+		leave(upper, name, 1600000000);
+		publish(p, rel);
+		assert_true(p->shelf.n_layers <= CACHE_MAX_LAYERS);
+		assert_string_equal(p->shelf.layers[highest(&p->shelf)], base);
+		expect_recorded(p);
+	}
+	struct db_table *t;
+	OK(db_query(p->state->db, "SELECT sum(entries) FROM layer", NULL, 0, &t, &e));
+	uint64_t written = (uint64_t)t->cells[0].i;
+	db_table_free(t);
+	assert_true(written < 500 + 300 * 8);
+	uint64_t sum = 0;
+	for (size_t i = 0; i < p->shelf.n_layers; i++)
+		sum += p->shelf.entries[i];
+	assert_int_equal(sum, 800);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			times_beyond_what_can_be_counted_are_the_last_that_can, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_high_stack_is_flattened_from_above, set_up,
+						tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
