@@ -60,11 +60,9 @@ static int box_send(struct box *b, const struct box_spec *spec, int write_fd, st
 	 * quicker, and leaves room, so that it is the watch that sees it. */
 	uint64_t n = b->limits.processes, rlimit = n && !b->counts.has_processes ? 4 * n + 256 : 0;
 	struct pack p;
-	int cgroup_fd = cgroup_clone_fd(b->cgroup);
-	b->in_cgroup = cgroup_fd >= 0;
 	int rc = pack_make(&p, spec, &b->sandbox->filter, rlimit, b->sandbox->verbose, e);
 	if (!rc)
-		rc = helper_plan(b->slot->helper, &p, write_fd, cgroup_fd, e);
+		rc = helper_plan(b->slot->helper, &p, write_fd, b->cgroup, e);
 	pack_fini(&p);
 	return rc;
 }
@@ -150,46 +148,12 @@ struct box *box_start(struct sandbox *sb, const struct box_spec *spec, const str
 	return b;
 }
 
-static void box_go(struct box *b)
-{
-	if (b->slot && b->slot->helper && b->state == BOX_BORN)
-		helper_say(b->slot->helper, PLAN_GO);
-}
-
-/* Moving a process between cgroups waits for a grace period of RCU: milliseconds that the loop does
- * not have. */
-static void on_join(uv_work_t *work)
-{
-	struct box *b = work->data;
-	b->join_failed = cgroup_add(b->cgroup, b->pid, &b->join_err);
-}
-
-static void on_joined(uv_work_t *work, int status)
-{
-	struct box *b = work->data;
-	(void)status;
-	b->in_work = false;
-	/* One that is gone already could not be built: its end says why. */
-	if (b->join_failed && b->join_err.sys != ESRCH)
-		box_trouble(b, "%s", b->join_err.text);
-	else
-		box_go(b);
-	box_settle(b);
-}
-
 static void heard_born(struct box *b, const struct plan_reply *r, int fd)
 {
 	b->pid = r->pid;
 	b->pidfd = fd;
 	b->state = BOX_BORN;
-	if (b->in_cgroup || !strcmp(b->facts.cgroup, "none")) {
-		box_go(b);
-		return;
-	}
-	int rc = uv_queue_work(b->sandbox->loop, &b->work, on_join, on_joined);
-	b->in_work = !rc;
-	if (rc)
-		box_trouble(b, "thread pool: %s", uv_strerror(rc));
+	helper_say(b->slot->helper, PLAN_GO);
 }
 
 static void heard_runs(struct box *b, const struct plan_reply *r)

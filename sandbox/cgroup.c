@@ -195,6 +195,23 @@ int cgroup_clone_fd(const struct cgroup *c)
 	return c->host->kind == &cgroup_v2 ? c->dir[0] : -1;
 }
 
+int cgroup_doors(const struct cgroup *c, int fds[CGROUP_DOORS], struct err *e)
+{
+	int n = 0;
+	if (c->host->kind != &cgroup_v1)
+		return 0;
+	for (; n < (int)c->host->n; n++) {
+		fds[n] = openat(c->dir[n], "tasks", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (fds[n] >= 0)
+			continue;
+		err_sys(e, "cgroup %s: open tasks", c->name);
+		while (n)
+			close(fds[--n]);
+		return -1;
+	}
+	return n;
+}
+
 int cgroup_add(struct cgroup *c, pid_t pid, struct err *e)
 {
 	char text[16];

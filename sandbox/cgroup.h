@@ -35,7 +35,12 @@ struct cgroup *cgroup_make(struct cgroup_host *h, const char *name, const struct
 
 /* cgroup_clone_fd(c): a directory descriptor for clone3's CLONE_INTO_CGROUP (v2), owned by c, or -1. */
 int cgroup_clone_fd(const struct cgroup *c);
-/* cgroup_add(c, pid, e): move a process (v1; it has not yet run anything of a job). v2: fine as well. */
+#define CGROUP_DOORS 4
+/* cgroup_doors(c, fds, e): v1: `tasks` of each hierarchy, open for writing, the caller's; a process of one thread that writes "0" to all of
+ * them is in the group. How many, 0 where CLONE_INTO_CGROUP does it or there is no group, -1. Who moves itself waits for nobody; moving
+ * another takes a grace period of RCU, milliseconds (Linux 5.5, cgroup_procs_write_start). */
+int cgroup_doors(const struct cgroup *c, int fds[CGROUP_DOORS], struct err *e) must_check;
+/* cgroup_add(c, pid, e): move another process, the slow way. */
 int cgroup_add(struct cgroup *c, pid_t pid, struct err *e) must_check;
 
 struct cgroup_counts {

@@ -1,5 +1,6 @@
 #include "sandbox/helper.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -213,18 +214,37 @@ static int helper_send(struct helper *h, const struct plan_start *m, const int *
 	return rc < 0 ? -1 : 0;
 }
 
-int helper_plan(struct helper *h, const struct pack *p, int output_fd, int cgroup_fd, struct err *e)
+static_assert(CGROUP_DOORS <= PLAN_DOORS_MAX, "a box enters all its cgroups");
+
+static int helper_begin(struct helper *h, const struct pack *p, int output_fd,
+			const struct cgroup *c, struct err *e)
 {
+	int fds[3 + CGROUP_DOORS] = {p->text_fd, output_fd, cgroup_clone_fd(c)};
+	size_t n = fds[2] >= 0 ? 3 : 2;
+	int doors = cgroup_doors(c, fds + n, e);
+	if (doors < 0)
+		return -1;
 	struct plan_start m = {
 		.kind = PLAN_START,
 		.version = PLAN_VERSION,
 		.n_fds = (uint32_t)p->n_fds,
-		.in_cgroup = cgroup_fd >= 0,
+		.in_cgroup = n == 3,
+		.n_doors = (uint32_t)doors,
 		.bytes = p->bytes,
 	};
-	int first[] = {p->text_fd, output_fd, cgroup_fd};
-	if (helper_send(h, &m, first, cgroup_fd >= 0 ? 3 : 2))
-		return err_sys(e, "send a plan to assay-box");
+	int rc = helper_send(h, &m, fds, n + (size_t)doors);
+	if (rc)
+		err_sys(e, "send a plan to assay-box");
+	while (doors)
+		close(fds[n + (size_t)--doors]);
+	return rc;
+}
+
+int helper_plan(struct helper *h, const struct pack *p, int output_fd, const struct cgroup *c,
+		struct err *e)
+{
+	if (helper_begin(h, p, output_fd, c, e))
+		return -1;
 	for (size_t at = 0; at < p->n_fds; at += PLAN_FDS_MAX) {
 		size_t n = p->n_fds - at < PLAN_FDS_MAX ? p->n_fds - at : PLAN_FDS_MAX;
 		struct plan_start more = {.kind = PLAN_FDS, .version = PLAN_VERSION};

@@ -3,6 +3,7 @@
 #pragma once
 #include "base/err.h"
 #include "sandbox/box/plan.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/pack.h"
 
 #include <uv.h>
@@ -22,10 +23,9 @@ struct helper_events {
  * open on. NULL with e. */
 struct helper *helper_start(uv_loop_t *loop, int exe_fd, size_t slot,
 			    const struct helper_events *ev, void *owner, struct err *e) must_check;
-/* helper_plan(h, p, output_fd, cgroup_fd, e): PLAN_START and what belongs to it; cgroup_fd may be
- * -1. */
-int helper_plan(struct helper *h, const struct pack *p, int output_fd, int cgroup_fd, struct err *e)
-	must_check;
+/* helper_plan(h, p, output_fd, c, e): PLAN_START and what belongs to it. */
+int helper_plan(struct helper *h, const struct pack *p, int output_fd, const struct cgroup *c,
+		struct err *e) must_check;
 /* helper_say(h, kind): PLAN_GO, PLAN_TERM, PLAN_KILL. If it can't be said, the helper is dead:
  * on_death comes. */
 void helper_say(struct helper *h, enum plan_kind kind);

@@ -53,10 +53,7 @@ struct box {
 	struct box_limits limits;
 	struct cgroup *cgroup;
 	struct cgroup_counts counts; /* has_*: what the cgroup does; numbers: as last read */
-	bool in_cgroup;              /* it is born there */
 	unsigned cgroup_tries;
-	struct err join_err; /* of the pool, as long as in_work */
-	bool join_failed;
 
 	int output_fd;
 	bool paused, drained;

@@ -58,7 +58,7 @@ static int birth_tell_mapped(const struct birth *b, struct err *e)
 int birth_make(struct birth *b, const struct plan_start *start, const int *fds, size_t n,
 	       const struct ids *ids, enum overlay_way way, bool only, struct err *e)
 {
-	size_t skip = 2 + !!start->in_cgroup;
+	size_t doors = 2 + !!start->in_cgroup, skip = doors + start->n_doors;
 	int pair[2];
 	*b = (struct birth){.pidfd = -1, .socket = -1, .oom_fd = -1};
 	if (spec_read(&b->spec, fds[0], start->bytes, start->n_fds, e) ||
@@ -71,8 +71,18 @@ int birth_make(struct birth *b, const struct plan_start *start, const int *fds, 
 	pid_t pid = birth_clone(b->spec.flags & PLAN_NET_HOST ? 0 : CLONE_NEWNET,
 				start->in_cgroup ? fds[2] : -1, &b->pidfd, e);
 	if (!pid) {
-		struct init in = {&b->spec,    &b->layers, way,    only,
-				  ids->ranged, pair[1],    fds[1], -1};
+		struct init in = {
+			.spec = &b->spec,
+			.layers = &b->layers,
+			.way = way,
+			.only_way = only,
+			.ranged = ids->ranged,
+			.socket = pair[1],
+			.output_fd = fds[1],
+			.null_fd = -1,
+			.doors = fds + doors,
+			.n_doors = start->n_doors,
+		};
 		close(pair[0]);
 		close(PLAN_SOCKET);
 		init_run(&in);

@@ -109,6 +109,15 @@ static int init_build(struct init *in, struct err *e)
 	return rc;
 }
 
+/* Into its control groups, which are from then on what it sees as the root of all. */
+static int init_enter(const struct init *in, struct err *e)
+{
+	for (size_t i = 0; i < in->n_doors; i++)
+		if (write(in->doors[i], "0", 1) != 1)
+			return err_sys(e, "enter a cgroup");
+	return unshare(CLONE_NEWCGROUP) ? err_sys(e, "new cgroup namespace") : 0;
+}
+
 /* Moved to fd 3 and alone: everything else that is open goes. */
 static int init_alone(int socket)
 {
@@ -184,11 +193,8 @@ void init_run(struct init *in)
 		init_fail(in, &e);
 	}
 	init_await(in, INIT_GO);
-	/* Now that it is in its control group, this is what it sees as the root of all. */
-	if (unshare(CLONE_NEWCGROUP)) {
-		err_sys(&e, "new cgroup namespace");
+	if (init_enter(in, &e))
 		init_fail(in, &e);
-	}
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	sigaction(SIGCHLD, &child, NULL);

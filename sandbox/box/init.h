@@ -25,7 +25,9 @@ struct init {
 	enum overlay_way way;
 	bool only_way, ranged;
 	int socket, output_fd;
-	int null_fd; /* the box's /dev/null, once it is built */
+	int null_fd;      /* the box's /dev/null, once it is built */
+	const int *doors; /* plan_start.n_doors */
+	size_t n_doors;
 };
 
 void init_run(struct init *in) __attribute__((noreturn));

@@ -1,13 +1,13 @@
 /* What the caller (sandbox/) and the helper `assay-box` (sandbox/box/) say to each other: format
- * version 1. Both come from one build and run on one machine, so numbers are native; a helper of
+ * version 2. Both come from one build and run on one machine, so numbers are native; a helper of
  * another version is refused at its first message.
  *
  * The helper is started as `assay-box serve PARENT-PID SLOT [fd|names|classic]` with a
  * SOCK_SEQPACKET socket as descriptor PLAN_SOCKET. One message is one struct; descriptors travel
  * beside it (SCM_RIGHTS). A box, from the caller's side:
  *
- *     -> PLAN_START  struct plan_start; the text of the plan (a memfd), the output pipe, and with
- * PLAN_IN_CGROUP a cgroup directory
+ *     -> PLAN_START  struct plan_start; the text of the plan (a memfd), the output pipe, with
+ * in_cgroup a cgroup directory, n_doors files to enter cgroups by
  *     -> PLAN_FDS    as often as it takes: the next layers' descriptors, at most PLAN_FDS_MAX each,
  * n_fds in all
  *     <- PLAN_BORN   pid, and a pidfd: the box's pid 1 is there; it runs nothing of the job before
@@ -30,8 +30,9 @@
 #pragma once
 #include <stdint.h>
 
-#define PLAN_VERSION 1u
+#define PLAN_VERSION 2u
 #define PLAN_SOCKET 3
+#define PLAN_DOORS_MAX 8
 #define PLAN_FDS_MAX 250           /* SCM_RIGHTS takes 253 (SCM_MAX_FD) */
 #define PLAN_LAYERS_MAX 4096       /* descriptors of one plan */
 #define PLAN_TEXT_MAX (64ul << 20) /* bytes of one plan */
@@ -62,7 +63,10 @@ struct plan_start {
 	uint32_t kind, version;
 	uint32_t n_fds;     /* layers */
 	uint32_t in_cgroup; /* the third descriptor is a cgroup2 directory to be born in */
-	uint64_t bytes;     /* of the plan's text */
+	uint32_t n_doors;   /* that many descriptors of cgroup v1 `tasks` files: pid 1 writes "0" to
+			       each */
+	uint32_t reserved;
+	uint64_t bytes; /* of the plan's text */
 };
 
 /* Every message of the helper. */

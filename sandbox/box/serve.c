@@ -166,8 +166,8 @@ static int serve_start(const struct serve *s, struct life *l, const struct plan_
 	if (start->version != PLAN_VERSION)
 		rc = err_set(e, ERR_USAGE, "the caller speaks version %u, this is %u",
 			     start->version, PLAN_VERSION);
-	else if (n_first != 2 + (size_t) !!start->in_cgroup || start->n_fds > PLAN_LAYERS_MAX ||
-		 l->birth.pid)
+	else if (start->n_doors > PLAN_DOORS_MAX || start->n_fds > PLAN_LAYERS_MAX ||
+		 l->birth.pid || n_first != 2 + (size_t) !!start->in_cgroup + start->n_doors)
 		rc = err_set(e, ERR_USAGE, "a plan that breaks the rules");
 	size_t n_fds = n_first, all = rc ? n_first : n_first + start->n_fds;
 	int *fds = own_calloc(all + 1, sizeof(*fds));
@@ -192,7 +192,7 @@ static int serve_start(const struct serve *s, struct life *l, const struct plan_
 static int serve_caller(const struct serve *s, struct life *l, struct err *e)
 {
 	struct plan_start m;
-	int fds[3];
+	int fds[3 + PLAN_DOORS_MAX];
 	size_t n_fds;
 	ssize_t n = serve_receive(&m, sizeof(m), fds, countof(fds), &n_fds);
 	if (n == 0 || (n < 0 && errno == ECONNRESET))
