@@ -2,6 +2,8 @@
 # cmake --install puts things where Debian puts such things, and the installed program finds its own.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+manifest=$build/install_manifest.txt # cmake writes it, and root may have installed from here
+[ ! -e "$manifest" ] || [ -w "$manifest" ] || skip "$manifest is not ours to write to"
 prefix=$work/usr
 fact "it installs" cmake --install "$build" --prefix "$prefix"
 for f in bin/assay libexec/assay/assay-box share/assay/ecosystems/npm.yaml share/assay/suites/demo.yaml \
