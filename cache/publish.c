@@ -186,7 +186,7 @@ int cache_publish(struct cache *c, const struct cache_harvest *how, struct cache
 /* The file is cut by the next segment_begin(). */
 void cache_publish_undo(struct cache *c, const struct cache_published *p)
 {
-	if (p->nothing)
+	if (!p->frame_bytes) /* also where all of p is zero */
 		return;
 	c->segment = p->segment;
 	c->segment_end = p->frame_offset;

@@ -168,6 +168,11 @@ void boxing_close(struct boxing *b)
 int boxing_upper(struct state *st, const char *dir, size_t slot, struct err *e)
 {
 	auto_free char *rel = own_fmt("%s/%zu/u", dir, slot);
-	int fd = dir_open_beneath(st->fd, rel, O_RDONLY | O_DIRECTORY, 0);
-	return fd < 0 ? err_sys(e, "open %s", rel) : fd;
+	auto_fd int fd = dir_open_beneath(st->fd, rel, O_RDONLY | O_DIRECTORY, 0);
+	if (fd >= 0 && !faccessat(fd, ".", R_OK | X_OK, AT_EACCESS))
+		return give_fd(&fd);
+	/* The mount's root in the box is this directory: its mode is the job's to change. */
+	if (errno == EACCES)
+		return err_set(e, ERR_HOSTILE, "the store's root may not be read any more");
+	return err_sys(e, "open %s", rel);
 }

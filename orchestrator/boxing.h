@@ -30,5 +30,6 @@ int boxing_open(struct boxing *b, struct state *st, const struct plan_mounts *m,
 		const struct boxing_from *from, struct err *e) must_check;
 void boxing_close(struct boxing *b);
 
-/* boxing_upper(st, dir, slot, e): the upper of a slot of a phase that is over, for the harvest. A descriptor or -1. */
+/* boxing_upper(st, dir, slot, e): the upper of a slot of a phase that is over, for the harvest. A descriptor or -1; ERR_HOSTILE where the
+ * job took away the right to read it. */
 int boxing_upper(struct state *st, const char *dir, size_t slot, struct err *e) must_check;

@@ -198,7 +198,7 @@ static int publish_work(struct job *j, struct err *e)
 		return err_set(e, ERR_CORRUPT, "%s: store %s has no upper to harvest", j->label, g->suite->stores[store].name);
 	auto_fd int upper = boxing_upper(g->state, j->phase_dir, slot, e);
 	if (upper < 0)
-		return -1;
+		return shelf_refuse(&j->publish, e);
 	return shelf_publish(&j->publish, g->state->cache, upper, j->label, e);
 }
 

@@ -100,6 +100,16 @@ static int shelf_flatten(struct shelf_publish *p, struct cache *c, struct err *e
 	return 0;
 }
 
+int shelf_refuse(struct shelf_publish *p, struct err *e)
+{
+	if (e->kind != ERR_HOSTILE)
+		return -1;
+	p->refused = true;
+	p->refusal = *e;
+	*e = (struct err)ERR_INIT;
+	return 0;
+}
+
 int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const char *job, struct err *e)
 {
 	auto_free int *lowers = NULL;
@@ -118,14 +128,10 @@ int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const 
 	int rc = cache_publish(c, &how, &p->out, e);
 	for (size_t i = 0; i < p->from.n_layers; i++)
 		close(lowers[i]);
-	if (rc && e->kind == ERR_HOSTILE) {
-		p->refused = true;
-		p->refusal = *e;
-		*e = (struct err)ERR_INIT;
+	if (rc)
+		return shelf_refuse(p, e);
+	if (p->out.nothing)
 		return 0;
-	}
-	if (rc || p->out.nothing)
-		return rc;
 	p->after = shelf_with(&p->from, &p->out.layer, 0);
 	rc = shelf_flatten(p, c, e);
 	if (rc)

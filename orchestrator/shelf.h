@@ -38,6 +38,8 @@ struct shelf_publish {
 };
 /* Store lane. 0 also where the harvest was refused; -1 is our own trouble. */
 int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const char *job, struct err *e) must_check;
+/* shelf_refuse(p, e): what e says came from the job: p is refused. 0; or -1 where it did not. */
+int shelf_refuse(struct shelf_publish *p, struct err *e) must_check;
 /* Database lane. */
 int shelf_record(struct shelf_publish *p, struct db *d, int64_t phase, struct err *e) must_check;
 /* Loop. */

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "base/dir.h"
+#include "orchestrator/boxing.h"
 #include "orchestrator/shelf.h"
 #include "orchestrator/state.h"
 
@@ -150,11 +151,39 @@ static void a_high_stack_is_flattened_from_above(void **state)
 	assert_int_equal(sum, 800);
 }
 
+/* Its root is a job's to close. */
+static void an_upper_that_may_not_be_read_is_the_jobs_doing(void **state)
+{
+	static const mode_t modes[] = {0, 0400, 0100, 0300};
+	struct place *p = *state;
+	struct err e = ERR_INIT;
+	if (!geteuid()) {
+		print_message("root may read everything\n");
+		skip();
+	}
+	auto_fd int upper = dir_make(p->state->fd, "jobs/x/0/u", 0755, &e);
+	for (size_t i = 0; i < countof(modes); i++) {
+		struct shelf_publish pub = {0};
+		assert_int_equal(fchmod(upper, modes[i]), 0);
+		assert_int_equal(boxing_upper(p->state, "jobs/x", 0, &e), -1);
+		assert_int_equal(e.kind, ERR_HOSTILE);
+		assert_int_equal(shelf_refuse(&pub, &e), 0);
+		assert_true(pub.refused);
+	}
+	assert_int_equal(boxing_upper(p->state, "jobs/y", 0, &e), -1);
+	assert_int_equal(e.kind, ERR_SYS);
+	assert_int_equal(fchmod(upper, 0500), 0);
+	auto_fd int fd = boxing_upper(p->state, "jobs/x", 0, &e);
+	assert_true(fd >= 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			times_beyond_what_can_be_counted_are_the_last_that_can, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_upper_that_may_not_be_read_is_the_jobs_doing,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_high_stack_is_flattened_from_above, set_up,
 						tear_down),
 	};
