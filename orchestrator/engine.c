@@ -215,6 +215,7 @@ static int engine_open(struct engine *g, struct err *e)
 		.slots = g->conf->at_once,
 		.name = name,
 		.verbose = g->conf->verbose,
+		.uppers = g->state->path,
 	};
 	if (state_can_box(g->state, e))
 		return -1;

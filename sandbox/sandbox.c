@@ -63,8 +63,8 @@ struct sandbox *sandbox_open(uv_loop_t *loop, const struct sandbox_conf *conf, s
 	for (size_t i = 0; i < sb->n_slots; i++)
 		sb->slots[i] = (struct slot){.sandbox = sb, .number = i};
 	sb->exe_fd = helper_find(conf->helper, e);
-	if (sb->exe_fd < 0 || helper_try(sb->exe_fd, e) || filter_default(&sb->filter, e) ||
-	    !(sb->cgroups = cgroup_host_open(conf->name, e))) {
+	if (sb->exe_fd < 0 || filter_default(&sb->filter, e) ||
+	    !(sb->cgroups = cgroup_host_open(conf->name, e)) || probe_box(sb, conf->uppers, e)) {
 		sandbox_free(sb);
 		return NULL;
 	}

@@ -5,7 +5,11 @@
  * comes back as one value (struct box_facts).
  *
  * Life: the helper dies with the thread that opened the sandbox (PR_SET_PDEATHSIG, and the end of its socket), every box dies
- * with its helper, and with a box's pid 1 dies its pid namespace: `kill -9` of the caller leaves no process. */
+ * with its helper, and with a box's pid 1 dies its pid namespace: `kill -9` of the caller leaves no process.
+ *
+ * Who may what: started by root, a box is somebody else on the host (sandbox/box/ids.h) and in no group. Started by an ordinary user it
+ * is that user, who can't give up supplementary groups (user_namespaces(7)): what it reads of the host's /usr and /etc, it reads as a
+ * member of them. It sees nothing else of the host that a group could open: no /home, no /run (docker.sock), no devices. */
 #pragma once
 #include "base/err.h"
 
@@ -46,6 +50,8 @@ struct box_file {
 	unsigned mode; /* permission bits */
 };
 
+/* BOX_NET_HOST: what listens on the host's 127.0.0.1 is reached, as anything else its network has. Abstract UNIX sockets of the host
+ * are not, where there is Landlock's scope for them (Linux 6.12). */
 enum box_net { BOX_NET_NONE /* own namespace, loopback up */, BOX_NET_HOST };
 
 /* 0 means no limit, for each. */
@@ -138,9 +144,11 @@ struct sandbox_conf {
 	size_t slots;       /* boxes at once at the most; a helper process each, started when first needed */
 	const char *name;   /* for cgroup names: [a-z0-9-]; cgroups are made below the caller's own group as NAME.<pid> */
 	bool verbose;       /* every step of a box is told on stderr */
+	const char *uppers; /* a directory on the file system that uppers and layers will be on; NULL: none will be */
 };
 
-/* sandbox_open(loop, conf, e): NULL with e where no box could ever be made. The caller closes it. */
+/* sandbox_open(loop, conf, e): NULL with e where no box could ever be made: one is tried, over the host's root and with an upper in
+ * conf->uppers (a few milliseconds; what it puts there is gone afterwards). The caller closes it. */
 struct sandbox *sandbox_open(uv_loop_t *loop, const struct sandbox_conf *conf, struct err *e) must_check;
 
 /* sandbox_close(sb, on_closed, owner): boxes still running are ended; on_closed comes when nothing of it is left on the loop. */

@@ -23,9 +23,8 @@ static pid_t birth_clone(uint64_t flags, int cgroup_fd, int *pidfd, struct err *
 		.cgroup = cgroup_fd >= 0 ? (unsigned)cgroup_fd : 0,
 	};
 	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
-	if (pid < 0 && errno == EPERM)
-		return err_sys(e, "clone with new namespaces (unprivileged user namespaces may be "
-				  "switched off here)");
+	if (pid < 0 && errno == ENOSPC)
+		return err_sys(e, "clone with new namespaces (a sysctl user.max_*_namespaces)");
 	return pid < 0 ? err_sys(e, "clone with new namespaces") : pid;
 }
 

@@ -76,8 +76,8 @@ int mnt_idmap(int fd, int userns_fd, bool recursive, struct err *e)
 {
 	struct mount_attr a = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (unsigned)userns_fd};
 	if (mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &a, sizeof(a)))
-		return err_sys(e, "idmapped mount (needs Linux 5.12 and a file system that can; "
-				  "5.19 for overlays)");
+		return err_sys(e, "idmapped mount (needs Linux 5.12 and a file system that can: "
+				  "not an overlay, not NFS)");
 	return 0;
 }
 

@@ -54,7 +54,8 @@ static inline int try_setup(void **state)
 	struct sandbox_conf conf = {.helper = getenv("ASSAY_BOX") ? getenv("ASSAY_BOX") : ASSAY_BOX,
 				    .slots = 4,
 				    .name = "assay-test",
-				    .verbose = getenv("VERBOSE") && *getenv("VERBOSE")};
+				    .verbose = getenv("VERBOSE") && *getenv("VERBOSE"),
+				    .uppers = try_dir};
 	(void)state;
 	snprintf(try_dir, sizeof(try_dir), "/var/tmp/assay-test.XXXXXX");
 	if (!mkdtemp(try_dir))
