@@ -153,7 +153,6 @@ static void heard_born(struct box *b, const struct plan_reply *r, int fd)
 	b->pid = r->pid;
 	b->pidfd = fd;
 	b->state = BOX_BORN;
-	helper_say(b->slot->helper, PLAN_GO);
 }
 
 static void heard_runs(struct box *b, const struct plan_reply *r)

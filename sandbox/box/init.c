@@ -45,21 +45,16 @@ static void init_refuse(const struct init *in, const struct err *e)
 	_exit(0);
 }
 
-/* The helper's word, or the end. */
-static void init_await(const struct init *in, enum init_kind kind)
+/* The helper has written the maps, or the end. */
+static void init_await_maps(const struct init *in)
 {
 	struct init_message m;
-	for (;;) {
-		ssize_t n = recv(in->socket, &m, sizeof(m), 0);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n != (ssize_t)sizeof(m))
-			_exit(1);
-		if (m.kind == (uint32_t)kind)
-			return;
-		if (m.kind == INIT_TERM)
-			_exit(1); /* there is no command yet that could end itself */
-	}
+	ssize_t n;
+	do
+		n = recv(in->socket, &m, sizeof(m), 0);
+	while (n < 0 && errno == EINTR);
+	if (n != (ssize_t)sizeof(m) || m.kind != INIT_MAPPED)
+		_exit(1); /* INIT_TERM: there is no command yet that could end itself */
 }
 
 static int init_become(const struct init *in, struct err *e)
@@ -186,13 +181,12 @@ void init_run(struct init *in)
 	struct err e = ERR_INIT;
 	struct sigaction child = {.sa_handler = on_child, .sa_flags = SA_RESTART};
 	sigset_t all;
-	init_await(in, INIT_MAPPED);
+	init_await_maps(in);
 	if (init_build(in, &e)) {
 		if (e.kind == ERR_HOSTILE)
 			init_refuse(in, &e);
 		init_fail(in, &e);
 	}
-	init_await(in, INIT_GO);
 	if (init_enter(in, &e))
 		init_fail(in, &e);
 	sigfillset(&all);

@@ -10,9 +10,7 @@
  * in_cgroup a cgroup directory, n_doors files to enter cgroups by
  *     -> PLAN_FDS    as often as it takes: the next layers' descriptors, at most PLAN_FDS_MAX each,
  * n_fds in all
- *     <- PLAN_BORN   pid, and a pidfd: the box's pid 1 is there; it runs nothing of the job before
- * PLAN_GO
- *     -> PLAN_GO
+ *     <- PLAN_BORN   pid, and a pidfd: the box's pid 1 is there
  *     <- PLAN_RUNS   exec_ns: the command was executed
  *     -> PLAN_TERM   SIGTERM to the command; PLAN_KILL ends everything. Both at any time, any
  * number of times
@@ -50,7 +48,6 @@ enum plan_mount_mode { PLAN_MOUNT_RO, PLAN_MOUNT_RW, PLAN_MOUNT_COW, PLAN_MOUNT_
 enum plan_kind {
 	PLAN_START = 1,
 	PLAN_FDS,
-	PLAN_GO,
 	PLAN_TERM,
 	PLAN_KILL,
 	PLAN_BORN = 16,

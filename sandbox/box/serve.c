@@ -203,9 +203,6 @@ static int serve_caller(const struct serve *s, struct life *l, struct err *e)
 	switch ((enum plan_kind)m.kind) {
 	case PLAN_START:
 		return serve_start(s, l, &m, fds, n_fds, e) ? -1 : 1;
-	case PLAN_GO:
-		life_tell(l, INIT_GO);
-		return 1;
 	case PLAN_TERM:
 		life_tell(l, INIT_TERM);
 		return 1;
