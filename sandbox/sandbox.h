@@ -60,7 +60,7 @@ struct box_limits {
 	uint64_t silence_ms;   /* neither stdout nor stderr said anything for so long */
 	uint64_t memory;       /* bytes, tmpfs included where a cgroup does the counting */
 	uint64_t processes;    /* tasks, threads included */
-	uint64_t disk;         /* bytes in all uppers together */
+	uint64_t disk;         /* bytes in all uppers together, of files that are open and have no name any more too */
 	uint64_t disk_inodes;  /* entries in all uppers together */
 	uint64_t output_bytes; /* stdout + stderr; the box is ended above it */
 	uint64_t open_files, file_size;

@@ -7,28 +7,14 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 
 #define WATCH_PROCESSES 100000 /* more than any box gets */
-
-static void look_disk(const struct watch_target *t, struct watch_seen *s)
-{
-	int64_t began = clock_mono_ns();
-	uint64_t bytes = 0, inodes = 0;
-	for (size_t i = 0; i < t->n_uppers; i++) {
-		struct dir_usage u = {.bytes = 0};
-		struct err ignored = ERR_INIT;
-		if (dir_usage(t->uppers[i], ".", t->disk_inodes ? t->disk_inodes + 1 : 0, &u,
-			      &ignored))
-			continue;
-		bytes += u.bytes;
-		inodes += u.inodes;
-	}
-	s->disk_bytes = bytes;
-	s->disk_inodes = inodes;
-	s->has_disk = true;
-	s->disk_took_ns = clock_mono_ns() - began;
-}
+#define WATCH_UNNAMED 1024
+#define WATCH_DESCRIPTORS 65536 /* of all its processes: a look has an end */
 
 static bool read_small(const char *path, char *buf, size_t size)
 {
@@ -79,6 +65,85 @@ static void add_children(struct pids *p, pid_t pid)
 	}
 	if (tasks)
 		closedir(tasks);
+}
+
+/* A file that is open has blocks also when no name leads to it any more. */
+struct unnamed {
+	struct {
+		dev_t dev;
+		ino_t ino;
+	} * all; /* owned; seen already: descriptors are inherited */
+	size_t n, room;
+	size_t looked; /* descriptors */
+	uint64_t bytes;
+};
+
+static void unnamed_add(struct unnamed *u, const struct stat *st)
+{
+	for (size_t i = 0; i < u->n; i++)
+		if (u->all[i].ino == st->st_ino && u->all[i].dev == st->st_dev)
+			return;
+	if (u->n == WATCH_UNNAMED)
+		return;
+	if (u->n == u->room)
+		u->all = own_grow(u->all, u->room = u->room * 2 + 16, sizeof(*u->all));
+	u->all[u->n].dev = st->st_dev;
+	u->all[u->n++].ino = st->st_ino;
+	u->bytes += (uint64_t)st->st_blocks * 512;
+}
+
+/* Only what is on an overlay: the rest is memory, or not the box's to fill. */
+static void unnamed_look(struct unnamed *u, pid_t pid)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	DIR *dir = opendir(path);
+	for (struct dirent *d; dir && u->looked < WATCH_DESCRIPTORS && (d = readdir(dir));) {
+		struct stat st;
+		struct statfs fs;
+		u->looked++;
+		if (d->d_name[0] == '.' || fstatat(dirfd(dir), d->d_name, &st, 0) || st.st_nlink ||
+		    !S_ISREG(st.st_mode))
+			continue;
+		auto_fd int fd = openat(dirfd(dir), d->d_name, O_PATH | O_CLOEXEC);
+		if (fd >= 0 && !fstatfs(fd, &fs) && fs.f_type == OVERLAYFS_SUPER_MAGIC)
+			unnamed_add(u, &st);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static uint64_t unnamed_bytes(pid_t init)
+{
+	struct pids p = {.n = 0};
+	struct unnamed u = {.n = 0};
+	pids_add(&p, init);
+	for (size_t i = 0; i < p.n; i++) {
+		unnamed_look(&u, p.all[i]);
+		add_children(&p, p.all[i]);
+	}
+	free(p.all);
+	free(u.all);
+	return u.bytes;
+}
+
+static void look_disk(const struct watch_target *t, struct watch_seen *s)
+{
+	int64_t began = clock_mono_ns();
+	uint64_t bytes = 0, inodes = 0;
+	for (size_t i = 0; i < t->n_uppers; i++) {
+		struct dir_usage u = {.bytes = 0};
+		struct err ignored = ERR_INIT;
+		if (dir_usage(t->uppers[i], ".", t->disk_inodes ? t->disk_inodes + 1 : 0, &u,
+			      &ignored))
+			continue;
+		bytes += u.bytes;
+		inodes += u.inodes;
+	}
+	s->disk_bytes = bytes + unnamed_bytes(t->pid);
+	s->disk_inodes = inodes;
+	s->has_disk = true;
+	s->disk_took_ns = clock_mono_ns() - began;
 }
 
 /* One process's share: proc(5), fields 14-17 (times) and 20 (threads) of stat; resident and shared

@@ -109,6 +109,9 @@ static void disk(void **state)
 	(void)state;
 	limited("head -c 20000000 /dev/zero >/data/f; sleep 20",
 		(struct box_limits){.disk = 4 << 20}, BOX_LIMIT_DISK, &t);
+	/* nor is a file that has no name any more for nothing */
+	limited("exec 5>/data/f; rm /data/f; head -c 20000000 /dev/zero >&5; sleep 20",
+		(struct box_limits){.disk = 4 << 20}, BOX_LIMIT_DISK, &t);
 	limited("i=0; while :; do i=$((i+1)); : >/data/$i; [ $i = 2000 ] && sleep 20; done",
 		(struct box_limits){.disk_inodes = 500}, BOX_LIMIT_INODES, &t);
 }
