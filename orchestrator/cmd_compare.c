@@ -1,63 +1,43 @@
 #include "orchestrator/commands.h"
 
 #include "base/unit.h"
+#include "orchestrator/options.h"
 #include "orchestrator/review.h"
 #include "orchestrator/rows.h"
 #include "orchestrator/state.h"
 #include "orchestrator/table.h"
 
-#include <argp.h>
 #include <jansson.h>
 #include <string.h>
 
 struct compare_args {
-	const char *state, *run, *base, *next;
-	bool json, all;
+	struct options_common common;
+	struct options_sides sides;
+	bool all;
 };
 
-enum {
-	COMPARE_STATE = 0x100,
-	COMPARE_BASE,
-	COMPARE_NEXT,
-	COMPARE_JSON,
-	COMPARE_ALL,
-	LINE_MAX_SHOWN = 300
-};
+enum { COMPARE_ALL = 0x100, LINE_MAX_SHOWN = 300 };
 
 static const struct argp_option compare_options[] = {
-	{"state", COMPARE_STATE, "DIR", 0,
-	 "state directory (default: $ASSAY_STATE, else $XDG_STATE_HOME/assay)", 0},
-	{"base", COMPARE_BASE, "VARIANT", 0, "the side that is known (default: as the suite says)",
-	 0},
-	{"next", COMPARE_NEXT, "VARIANT", 0, "the side in question", 0},
-	{"all", COMPARE_ALL, NULL, 0, "list what is the same too", 0},
-	{"json", COMPARE_JSON, NULL, 0, "print JSON, always with all packages", 0},
+	{"all", COMPARE_ALL, NULL, 0, "list what is the same too (JSON always does)", 0},
 	{0},
 };
+
+static const struct argp_child compare_children[] = {{&options_sides_argp, 0, NULL, 0},
+						     {&options_common_argp, 0, NULL, 0},
+						     {0}};
 
 static error_t compare_parse(int key, char *arg, struct argp_state *st)
 {
 	struct compare_args *a = st->input;
+	(void)arg;
 	switch (key) {
-	case COMPARE_STATE:
-		a->state = arg;
-		return 0;
-	case COMPARE_BASE:
-		a->base = arg;
-		return 0;
-	case COMPARE_NEXT:
-		a->next = arg;
+	case ARGP_KEY_INIT:
+		st->child_inputs[0] = &a->sides;
+		st->child_inputs[1] = &a->common;
 		return 0;
 	case COMPARE_ALL:
 		a->all = true;
-		return 0;
-	case COMPARE_JSON:
-		a->json = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (a->run)
-			argp_error(st, "one run at a time");
-		a->run = arg;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -75,7 +55,7 @@ static const struct argp compare_argp = {
 	"Exit status: 0 nothing regressed, 1 something did, 2 the run is void, not over, or the "
 	"trouble is ours, 3 usage.\n\n"
 	"Example:\n  assay compare\n  assay compare 7 --base node-22 --next node-24 --all",
-	NULL,
+	compare_children,
 	NULL,
 	NULL,
 };
@@ -217,13 +197,13 @@ int cmd_compare(int argc, char **argv)
 	struct err e = ERR_INIT;
 	if (argp_parse(&compare_argp, argc, argv, 0, NULL, &a))
 		return EXIT_USAGE;
-	auto_free char *state = state_path(a.state, &e);
+	auto_free char *state = state_path(a.common.state, &e);
 	auto_free char *file = state ? own_fmt("%s/assay.db", state) : NULL;
 	struct db *d = file ? db_open(file, DB_READ, &e) : NULL;
-	int64_t run = d ? review_run(d, a.run, &e) : -1;
-	struct review *r = run > 0 ? review_load(d, run, a.base, a.next, &e) : NULL;
+	int64_t run = d ? review_run(d, a.sides.run, &e) : -1;
+	struct review *r = run > 0 ? review_load(d, run, a.sides.base, a.sides.next, &e) : NULL;
 	int status = r ? review_exit(r) : command_fail(&e);
-	if (r && a.json)
+	if (r && a.common.json)
 		compare_print_json(r);
 	else if (r)
 		compare_print(r, &a);

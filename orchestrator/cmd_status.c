@@ -3,12 +3,12 @@
 #include "base/clock.h"
 #include "base/dir.h"
 #include "base/unit.h"
+#include "orchestrator/options.h"
 #include "orchestrator/review.h"
 #include "orchestrator/rows.h"
 #include "orchestrator/state.h"
 #include "orchestrator/table.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -17,12 +17,7 @@
 #include <sys/file.h>
 #include <time.h>
 
-struct status_args {
-	const char *state;
-	bool json;
-};
-
-enum { STATUS_STATE = 0x100, STATUS_JSON, STATUS_RUNS = 10, STATUS_WATCH_FILES = 200000 };
+enum { STATUS_RUNS = 10, STATUS_WATCH_FILES = 200000 };
 
 /* Who writes, as far as can be seen. */
 struct holder {
@@ -46,36 +41,25 @@ struct standing {
 	struct review *newest; /* NULL: no run, or one without sides to compare */
 };
 
-static const struct argp_option status_options[] = {
-	{"state", STATUS_STATE, "DIR", 0,
-	 "state directory (default: $ASSAY_STATE, else $XDG_STATE_HOME/assay)", 0},
-	{"json", STATUS_JSON, NULL, 0, "print JSON", 0},
-	{0},
-};
+static const struct argp_child status_children[] = {{&options_common_argp, 0, NULL, 0}, {0}};
 
-static error_t status_parse_arg(int key, char *arg, struct argp_state *st)
+static error_t status_arg(int key, char *arg, struct argp_state *st)
 {
-	struct status_args *a = st->input;
-	switch (key) {
-	case STATUS_STATE:
-		a->state = arg;
-		return 0;
-	case STATUS_JSON:
-		a->json = true;
-		return 0;
-	default:
+	(void)arg;
+	if (key != ARGP_KEY_INIT)
 		return ARGP_ERR_UNKNOWN;
-	}
+	st->child_inputs[0] = st->input;
+	return 0;
 }
 
 static const struct argp status_argp = {
-	status_options,
-	status_parse_arg,
+	NULL,
+	status_arg,
 	"",
 	"Say what the state directory holds: runs, stores, layers, sizes on disk, and who is "
 	"writing it.\v"
 	"Example:\n  assay status\n  assay status --json --state /srv/assay",
-	NULL,
+	status_children,
 	NULL,
 	NULL,
 };
@@ -380,7 +364,7 @@ static void status_print_json(const struct standing *s)
 
 int cmd_status(int argc, char **argv)
 {
-	struct status_args a = {0};
+	struct options_common a = {0};
 	struct err e = ERR_INIT;
 	if (argp_parse(&status_argp, argc, argv, 0, NULL, &a))
 		return EXIT_USAGE;

@@ -1,0 +1,97 @@
+#include "orchestrator/options.h"
+
+#include "base/own.h"
+
+enum { OPTIONS_STATE = 0x1000, OPTIONS_JSON, OPTIONS_ONLY, OPTIONS_BASE, OPTIONS_NEXT };
+
+static const struct argp_option common_options[] = {
+	{"state", OPTIONS_STATE, "DIR", 0,
+	 "state directory (default: $ASSAY_STATE, else $XDG_STATE_HOME/assay)", 0},
+	{"json", OPTIONS_JSON, NULL, 0, "print JSON", 0},
+	{0},
+};
+
+static error_t common_parse(int key, char *arg, struct argp_state *st)
+{
+	struct options_common *o = st->input;
+	switch (key) {
+	case OPTIONS_STATE:
+		o->state = arg;
+		return 0;
+	case OPTIONS_JSON:
+		o->json = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp options_common_argp = {common_options, common_parse, NULL, NULL,
+					 NULL,           NULL,         NULL};
+
+static const struct argp_option suite_options[] = {
+	{"only", OPTIONS_ONLY, "PACKAGE", 0,
+	 "only these packages (ids or names); further arguments are packages too", 0},
+	{0},
+};
+
+static void suite_only(struct options_suite *o, const char *package)
+{
+	o->only = own_grow(o->only, o->n_only + 1, sizeof(*o->only));
+	o->only[o->n_only++] = package;
+}
+
+static error_t suite_parse(int key, char *arg, struct argp_state *st)
+{
+	struct options_suite *o = st->input;
+	switch (key) {
+	case OPTIONS_ONLY:
+		suite_only(o, arg);
+		return 0;
+	case ARGP_KEY_ARG:
+		if (!o->suite)
+			o->suite = arg;
+		else if (o->n_only)
+			suite_only(o, arg);
+		else
+			argp_error(st, "one suite at a time; packages come after --only");
+		return 0;
+	case ARGP_KEY_END:
+		if (!o->suite)
+			argp_error(st, "which suite?");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp options_suite_argp = {suite_options, suite_parse, NULL, NULL, NULL, NULL, NULL};
+
+static const struct argp_option sides_options[] = {
+	{"base", OPTIONS_BASE, "VARIANT", 0, "the side that is known (default: as the suite says)",
+	 0},
+	{"next", OPTIONS_NEXT, "VARIANT", 0, "the side in question", 0},
+	{0},
+};
+
+static error_t sides_parse(int key, char *arg, struct argp_state *st)
+{
+	struct options_sides *o = st->input;
+	switch (key) {
+	case OPTIONS_BASE:
+		o->base = arg;
+		return 0;
+	case OPTIONS_NEXT:
+		o->next = arg;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (o->run)
+			argp_error(st, "one run at a time");
+		o->run = arg;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp options_sides_argp = {sides_options, sides_parse, NULL, NULL, NULL, NULL, NULL};

@@ -1,0 +1,28 @@
+/* Options that several commands have, each group once: children for argp_parse(3). A command's own
+ * parser hands each child its struct at ARGP_KEY_INIT: st->child_inputs[i] = &…, in the order of
+ * its list of children. */
+#pragma once
+#include <argp.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* --state DIR, --json */
+struct options_common {
+	const char *state; /* NULL: not given */
+	bool json;
+};
+extern const struct argp options_common_argp;
+
+/* SUITE, --only PACKAGE… */
+struct options_suite {
+	const char *suite;
+	const char **only; /* free(3) it */
+	size_t n_only;
+};
+extern const struct argp options_suite_argp;
+
+/* [RUN], --base VARIANT, --next VARIANT; NULL: not given */
+struct options_sides {
+	const char *run, *base, *next;
+};
+extern const struct argp options_sides_argp;
