@@ -56,7 +56,8 @@ int dir_write_whole(int dirfd, const char *rel, const void *bytes, size_t n, mod
 		    struct err *e)
 {
 	auto_free char *tmp = own_fmt("%s.tmp%d", rel, (int)getpid());
-	auto_fd int fd = dir_open_beneath(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode);
+	auto_fd int fd =
+		dir_open_beneath(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode);
 	if (fd < 0)
 		return err_sys(e, "create %s", tmp);
 	if (dir_write_all(fd, bytes, n) || fsync(fd)) {
@@ -116,13 +117,15 @@ static bool dir_is_dot(const char *name)
 	return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
 }
 
-/* Open the directory `name` to empty it, making it readable and writable first where only its mode is in the way. */
+/* Open the directory `name` to empty it, making it readable and writable first where only its mode
+ * is in the way. */
 static int dir_open_to_empty(int dirfd, const char *name)
 {
 	int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	int fd = openat(dirfd, name, flags);
 	if (fd < 0 && errno == EACCES) {
-		auto_fd int path = openat(dirfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		auto_fd int path =
+			openat(dirfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		char proc[32];
 		if (path < 0)
 			return -1;
@@ -139,8 +142,8 @@ static int dir_open_to_empty(int dirfd, const char *name)
 	return fd;
 }
 
-/* Depth without recursion or a descriptor per level: a subdirectory that has children of its own is moved up to the
- * root of the removal under a fresh name, and emptied from there later. */
+/* Depth without recursion or a descriptor per level: a subdirectory that has children of its own is
+ * moved up to the root of the removal under a fresh name, and emptied from there later. */
 int dir_remove(int dirfd, const char *rel, struct err *e)
 {
 	const char *slash = strrchr(rel, '/');
@@ -179,7 +182,8 @@ int dir_remove(int dirfd, const char *rel, struct err *e)
 				continue;
 			if (!unlinkat(top, it->d_name, AT_REMOVEDIR))
 				continue;
-			/* A directory with something in it: empty one level of it, lifting its directories to the top. */
+			/* A directory with something in it: empty one level of it, lifting its
+			 * directories to the top. */
 			auto_fd int sub = dir_open_to_empty(top, it->d_name);
 			if (sub < 0) {
 				rc = err_sys(e, "open %s/…/%s", rel, it->d_name);
@@ -198,7 +202,8 @@ int dir_remove(int dirfd, const char *rel, struct err *e)
 				    !unlinkat(sub, jt->d_name, AT_REMOVEDIR))
 					continue;
 				char lift[64];
-				/* Renaming a directory rewrites its "..": it must be writable itself. */
+				/* Renaming a directory rewrites its "..": it must be writable
+				 * itself. */
 				auto_fd int deep = dir_open_to_empty(sub, jt->d_name);
 				do {
 					snprintf(lift, sizeof(lift), ".assay-rm-%lu", moved++);

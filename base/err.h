@@ -22,11 +22,15 @@ struct err {
 	char text[1024]; /* one line, no newline at the end */
 };
 
-#define ERR_INIT {.kind = ERR_NONE}
+#define ERR_INIT                                                                                   \
+	{                                                                                          \
+		.kind = ERR_NONE                                                                   \
+	}
 
 /* err_set(e, kind, fmt, ...): fill e. Returns -1, so that `return err_set(...)` says it. */
 int err_set(struct err *e, enum err_kind kind, const char *fmt, ...) printf_like(3, 4);
-/* err_sys(e, fmt, ...): as err_set for a failed system call: errno is kept and its text put after ": ". */
+/* err_sys(e, fmt, ...): as err_set for a failed system call: errno is kept and its text put after
+ * ": ". */
 int err_sys(struct err *e, const char *fmt, ...) printf_like(2, 3);
 /* err_add(e, fmt, ...): put "fmt: " in front of the text. Returns -1. */
 int err_add(struct err *e, const char *fmt, ...) printf_like(2, 3);

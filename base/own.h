@@ -1,5 +1,5 @@
-/* Ownership in words: a local that owns is declared auto_*, and give() hands what it owns to someone else.
- * Used everywhere, from any thread. */
+/* Ownership in words: a local that owns is declared auto_*, and give() hands what it owns to
+ * someone else. Used everywhere, from any thread. */
 #pragma once
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +30,8 @@ static inline void own_fclose(FILE **f)
 #define auto_free __attribute__((cleanup(own_free)))
 /* A descriptor or -1, closed when the scope ends. */
 #define auto_fd __attribute__((cleanup(own_close)))
-/* A stdio stream or NULL, closed when the scope ends (for reading only: closing can lose a write error). */
+/* A stdio stream or NULL, closed when the scope ends (for reading only: closing can lose a write
+ * error). */
 #define auto_file __attribute__((cleanup(own_fclose)))
 
 /* give(p): the pointer p held; p itself is NULL afterwards, so that its owner frees nothing. */

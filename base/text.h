@@ -10,7 +10,10 @@ struct text {
 	size_t cap; /* bytes allocated */
 };
 
-#define TEXT_INIT {.p = NULL}
+#define TEXT_INIT                                                                                  \
+	{                                                                                          \
+		.p = NULL                                                                          \
+	}
 
 static inline const char *text_str(const struct text *t)
 {

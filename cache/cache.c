@@ -159,7 +159,7 @@ static int cache_repair(struct cache *c, const struct cache_known *known, struct
 static const struct {
 	const char *name;
 	mode_t mode;
-} cache_dirs[] = {{"layers", 0755}, {"seg", 0755}, {"tmp", 0700}, {"trash", 0700}};
+} cache_dirs[] = {{"layers", 0700}, {"seg", 0700}, {"tmp", 0700}, {"trash", 0700}};
 
 static int cache_open_dirs(struct cache *c, int state_dirfd, struct err *e)
 {

@@ -18,7 +18,7 @@ struct segment {
 	void *buffer;
 	struct charset charset;
 	struct err why; /* what went wrong inside libarchive's callback */
-	bool ended; /* what libarchive still says is not part of the frame */
+	bool ended;     /* what libarchive still says is not part of the frame */
 	bool kept;
 };
 

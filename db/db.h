@@ -1,8 +1,9 @@
-/* The door of db/: the results database (SQLite, WAL, STRICT tables; schema and layout in db/schema.c). SQL text lives in this
- * folder only. One writer: the process that holds the state directory's lock, on one thread (the database lane). Any number of
- * readers, each with its own struct db opened DB_READ.
- * Every function that writes is one transaction, durable when it returns (synchronous=FULL). Strings are borrowed. Times are ms since
- * 1970 UTC. Ids are rowids > 0. NULL strings become SQL NULL. */
+/* The door of db/: the results database (SQLite, WAL, STRICT tables; schema and layout in
+ * db/schema.c). SQL text lives in this folder only. One writer: the process that holds the state
+ * directory's lock, on one thread (the database lane). Any number of readers, each with its own
+ * struct db opened DB_READ. Every function that writes is one transaction, durable when it returns
+ * (synchronous=FULL). Strings are borrowed. Times are ms since 1970 UTC. Ids are rowids > 0. NULL
+ * strings become SQL NULL. */
 #pragma once
 #include "base/err.h"
 
@@ -13,8 +14,10 @@
 struct db;
 
 enum db_mode {
-	DB_READ,  /* read-only; ERR_ABSENT where there is no database; an older schema is ERR_INPUT saying what to run */
-	DB_WRITE, /* created where it is missing, migrated where it is older; a newer one is refused */
+	DB_READ,  /* read-only; ERR_ABSENT where there is no database; an older schema is ERR_INPUT
+		     saying what to run */
+	DB_WRITE, /* created where it is missing, migrated where it is older; a newer one is refused
+		   */
 };
 
 /* db_open(path, mode, e): path is the database file. NULL with e. */
@@ -30,8 +33,9 @@ struct db_variant {
 };
 
 struct db_job {
-	int64_t id; /* filled by db_run_begin */
-	const char *package; /* unique within the run's packages: the suite's id of it ("semver", "des.js+mocha5") */
+	int64_t id;          /* filled by db_run_begin */
+	const char *package; /* unique within the run's packages: the suite's id of it ("semver",
+				"des.js+mocha5") */
 	const char *version;
 	const char *variant;
 };
@@ -40,7 +44,8 @@ struct db_run {
 	const char *suite, *suite_path, *suite_sha256;
 	const char *ecosystem; /* NULL: none */
 	const char *goal;      /* name of the goal phase */
-	const char *compare_base, *compare_next; /* variant names, NULL with fewer than two variants */
+	const char *compare_base,
+		*compare_next; /* variant names, NULL with fewer than two variants */
 	const char *host;      /* this machine's name */
 	const char *version;   /* of assay */
 	const char *engine;    /* what the boxes could use, for people: "native, root, cgroup v1" */
@@ -48,13 +53,18 @@ struct db_run {
 	uint64_t jobs_at_once;
 };
 
-/* db_run_begin(d, run, variants, n, jobs, n, e): the run, its variants and its jobs (state "waiting"), all or nothing. Run id or -1. */
+/* db_run_begin(d, run, variants, n, jobs, n, e): the run, its variants and its jobs (state
+ * "waiting"), all or nothing. Run id or -1. */
 int64_t db_run_begin(struct db *d, const struct db_run *run, const struct db_variant *variants,
-		     size_t n_variants, struct db_job *jobs, size_t n_jobs, struct err *e) must_check;
-/* db_run_end(d, run, state, e): state "done" | "interrupted" | "aborted"; jobs that still wait or run become "abandoned". */
-int db_run_end(struct db *d, int64_t run, const char *state, int64_t ended_ms, struct err *e) must_check;
-/* db_runs_abandon(d, e): runs still "running" (their process is dead: the caller holds the lock) become "aborted", their unfinished
- * jobs "abandoned"; their end is the last moment anything of them was recorded. Number of runs, or -1. */
+		     size_t n_variants, struct db_job *jobs, size_t n_jobs, struct err *e)
+	must_check;
+/* db_run_end(d, run, state, e): state "done" | "interrupted" | "aborted"; jobs that still wait or
+ * run become "abandoned". */
+int db_run_end(struct db *d, int64_t run, const char *state, int64_t ended_ms, struct err *e)
+	must_check;
+/* db_runs_abandon(d, e): runs still "running" (their process is dead: the caller holds the lock)
+ * become "aborted", their unfinished jobs "abandoned"; their end is the last moment anything of
+ * them was recorded. Number of runs, or -1. */
 int db_runs_abandon(struct db *d, struct err *e) must_check;
 
 int db_job_state(struct db *d, int64_t job, const char *state, struct err *e) must_check;
@@ -87,7 +97,8 @@ struct db_facts {
 	const char *error;                /* NULL: none */
 	int64_t log_bytes, log_stored;    /* uncompressed bytes kept; file size */
 	const char *log_sha256;           /* of the file */
-	int64_t store_bytes, store_files; /* what the phase brought into stores (published content), 0: nothing fetched */
+	int64_t store_bytes, store_files; /* what the phase brought into stores (published content),
+					     0: nothing fetched */
 	int64_t upper_bytes;              /* what it left in its uppers, 0 unknown */
 	int64_t ended_ms;
 };
@@ -97,15 +108,18 @@ struct db_result {
 	const char *status, *phase, *reason;
 	int64_t exit_code, signal;
 	const char *limit;
-	int64_t evidence_offset, evidence_length; /* in the deciding phase's log, uncompressed; -1: none */
-	const char *evidence;                     /* the deciding line and a few around it, at most 4 KiB; NULL: none */
-	const char *rule;                         /* id of the log rule that refined it, NULL: none */
-	const int64_t *phases;                    /* ids, in the order they ran; shared ones too */
+	int64_t evidence_offset,
+		evidence_length; /* in the deciding phase's log, uncompressed; -1: none */
+	const char *evidence; /* the deciding line and a few around it, at most 4 KiB; NULL: none */
+	const char *rule;     /* id of the log rule that refined it, NULL: none */
+	const int64_t *phases; /* ids, in the order they ran; shared ones too */
 	size_t n_phases;
 	int64_t ended_ms;
 };
-/* db_result(d, job, attempt, r, e): the attempt's result and phases; the job's state becomes "done". Exactly once per attempt. */
-int db_result(struct db *d, int64_t job, int64_t attempt, const struct db_result *r, struct err *e) must_check;
+/* db_result(d, job, attempt, r, e): the attempt's result and phases; the job's state becomes
+ * "done". Exactly once per attempt. */
+int db_result(struct db *d, int64_t job, int64_t attempt, const struct db_result *r, struct err *e)
+	must_check;
 
 /* ---- layers and stores ---- */
 
@@ -116,31 +130,38 @@ struct db_layer {
 	char *source; /* what it was imported from, NULL */
 };
 
-/* db_layer_name(d, l, e): record layer l->id under l->name (replacing what the name meant before). */
+/* db_layer_name(d, l, e): record layer l->id under l->name (replacing what the name meant before).
+ */
 int db_layer_name(struct db *d, const struct db_layer *l, struct err *e) must_check;
-/* db_layer_find(d, name, out, e): by name or by an id prefix of at least 8 digits; 1 found, 0 absent, -1. Free out with db_layer_fini. */
+/* db_layer_find(d, name, out, e): by name or by an id prefix of at least 8 digits; 1 found, 0
+ * absent, -1. Free out with db_layer_fini. */
 int db_layer_find(struct db *d, const char *name, struct db_layer *out, struct err *e) must_check;
 void db_layer_fini(struct db_layer *l);
 /* db_layer_list(d, out, n, e): the named ones by name. */
 int db_layer_list(struct db *d, struct db_layer **out, size_t *n, struct err *e) must_check;
 void db_layer_list_free(struct db_layer *l, size_t n);
-/* db_layer_unname(d, name, id, orphan, e): forget the name; id gets the layer's; *orphan says that no name and no generation names it
- * any more, and then its row is gone. 1 done, 0 no such name, -1. */
-int db_layer_unname(struct db *d, const char *name, char id[65], bool *orphan, struct err *e) must_check;
+/* db_layer_unname(d, name, id, orphan, e): forget the name; id gets the layer's; *orphan says that
+ * no name and no generation names it any more, and then its row is gone. 1 done, 0 no such name,
+ * -1. */
+int db_layer_unname(struct db *d, const char *name, char id[65], bool *orphan, struct err *e)
+	must_check;
 
 struct db_generation {
-	int64_t id; /* 0: the store is empty */
+	int64_t id;         /* 0: the store is empty */
 	char (*layers)[65]; /* uppermost first */
 	int64_t *entries;   /* by layer: how many it has */
 	size_t n_layers;
 };
-/* db_store_current(d, store, out, e): the store's current generation (an unknown store is an empty one). */
-int db_store_current(struct db *d, const char *store, struct db_generation *out, struct err *e) must_check;
+/* db_store_current(d, store, out, e): the store's current generation (an unknown store is an empty
+ * one). */
+int db_store_current(struct db *d, const char *store, struct db_generation *out, struct err *e)
+	must_check;
 void db_generation_fini(struct db_generation *g);
 
 struct db_entry {
-	const char *path; /* bytes */
-	const char *change; /* "added" "replaced" "merged" go to `entry`; "conflict" "refused" "deleted" "dropped" to `harvest_note` */
+	const char *path;   /* bytes */
+	const char *change; /* "added" "replaced" "merged" go to `entry`; "conflict" "refused"
+			       "deleted" "dropped" to `harvest_note` */
 	char type;
 	unsigned mode;
 	int64_t mtime_ns; /* since 1970 */
@@ -150,9 +171,9 @@ struct db_entry {
 
 struct db_publish {
 	const char *store;
-	int64_t phase;     /* who made it */
-	int64_t parent;    /* the generation it was harvested against; another one current: ERR_BUSY */
-	bool nothing;      /* only notes and counts: no layer, no generation */
+	int64_t phase;  /* who made it */
+	int64_t parent; /* the generation it was harvested against; another one current: ERR_BUSY */
+	bool nothing;   /* only notes and counts: no layer, no generation */
 	const char *layer; /* id */
 	int64_t layer_entries, layer_bytes;
 	int64_t segment, frame_offset, frame_bytes;
@@ -162,23 +183,25 @@ struct db_publish {
 	int64_t added, replaced, merged, identical, dropped, conflicts, deleted, refused, bytes;
 	int64_t made_ms;
 };
-/* One transaction: segment length, frame, layer, generation (parent's layers below the new one), entries, notes, counts. The new
- * generation's id (the parent's where nothing), or -1. Of each change that is a note the first DB_NOTES are kept; the counts tell of all. */
+/* One transaction: segment length, frame, layer, generation (parent's layers below the new one),
+ * entries, notes, counts. The new generation's id (the parent's where nothing), or -1. Of each
+ * change that is a note the first DB_NOTES are kept; the counts tell of all. */
 #define DB_NOTES 10000
 int64_t db_publish(struct db *d, const struct db_publish *p, struct err *e) must_check;
 
-/* db_store_flatten(d, store, parent, n, layer, …): a generation with `layer` in the place of the uppermost n of parent's layers, which
- * shows what they show together. Layers no generation needs after the older generations were forgotten stay until a collect. New
- * generation's id, or -1. */
-int64_t db_store_flatten(struct db *d, const char *store, int64_t parent, size_t n, const char *layer,
-			 int64_t entries, int64_t bytes, int64_t made_ms, struct err *e) must_check;
+/* db_store_flatten(d, store, parent, n, layer, …): a generation with `layer` in the place of the
+ * uppermost n of parent's layers, which shows what they show together. Layers no generation needs
+ * after the older generations were forgotten stay until a collect. New generation's id, or -1. */
+int64_t db_store_flatten(struct db *d, const char *store, int64_t parent, size_t n,
+			 const char *layer, int64_t entries, int64_t bytes, int64_t made_ms,
+			 struct err *e) must_check;
 
 /* What the cache may trust at start. */
 struct db_known {
 	struct {
 		uint32_t number;
 		uint64_t bytes;
-	} *segments; /* ascending */
+	} * segments; /* ascending */
 	size_t n_segments;
 	char (*layers)[65];
 	size_t n_layers;
@@ -203,15 +226,18 @@ struct db_table {
 };
 void db_table_free(struct db_table *t);
 
-/* db_query(d, sql, args, n_args, out, e): one read-only SELECT (or WITH, EXPLAIN, PRAGMA that only reads); anything that would write, a
- * second statement, ATTACH: ERR_USAGE with the place, "query:LINE:COLUMN: …". args are bound as text to ?1, ?2 …, as many as the query
- * has. At most 1,000,000 rows and 1 GiB of text, 64 MiB a value: ERR_LIMIT. Any struct db will do, also the writer's. */
+/* db_query(d, sql, args, n_args, out, e): one read-only SELECT (or WITH, EXPLAIN, PRAGMA that only
+ * reads); anything that would write, a second statement, ATTACH: ERR_USAGE with the place,
+ * "query:LINE:COLUMN: …". args are bound as text to ?1, ?2 …, as many as the query has. At most
+ * 1,000,000 rows and 1 GiB of text, 64 MiB a value: ERR_LIMIT. Any struct db will do, also the
+ * writer's. */
 int db_query(struct db *d, const char *sql, const char *const *args, size_t n_args,
 	     struct db_table **out, struct err *e) must_check;
-/* db_interrupt(d): what db_query or db_named is doing in another thread ends with ERR_SYS, EINTR. From any thread or a signal handler, while d
- * is open. */
+/* db_interrupt(d): what db_query or db_named is doing in another thread ends with ERR_SYS, EINTR.
+ * From any thread or a signal handler, while d is open. */
 void db_interrupt(struct db *d);
 
+/* clang-format off */
 /* db_named(d, name, args, n_args, out, e): a query of db/queries.c by its name: the only way in which other folders ask for something
  * fixed. Columns and their order are promised here. ERR_USAGE with the known names where there is none, or another number of args.
  *
@@ -240,7 +266,9 @@ void db_interrupt(struct db *d);
  *
  * wall_ms, cpu_ms and peak_memory_bytes of a job are over all its phases, those shared with other variants too; log is the path,
  * below the state directory, of the log of the phase that decided. */
+/* clang-format on */
 int db_named(struct db *d, const char *name, const char *const *args, size_t n_args,
 	     struct db_table **out, struct err *e) must_check;
-/* db_named_at(i, n_args): the name of the query at place i, and how many args it takes; NULL behind the last. */
+/* db_named_at(i, n_args): the name of the query at place i, and how many args it takes; NULL behind
+ * the last. */
 const char *db_named_at(size_t i, size_t *n_args);

@@ -19,13 +19,16 @@ int boxing_layer(struct state *st, const char *name, struct err *e)
 	if (found < 0)
 		return -1;
 	if (!found)
-		return err_set(e, ERR_ABSENT, "there is no layer %s; make it with: assay layer import %s DIR", name, name);
+		return err_set(e, ERR_ABSENT,
+			       "there is no layer %s; make it with: assay layer import %s DIR",
+			       name, name);
 	int fd = cache_layer_open(st->cache, l.id, e);
 	db_layer_fini(&l);
 	return fd;
 }
 
-int boxing_input(struct state *st, const char *dir, const struct suite_package *package, struct err *e)
+int boxing_input(struct state *st, const char *dir, const struct suite_package *package,
+		 struct err *e)
 {
 	auto_free char *rel = own_fmt("%s/input", dir);
 	auto_fd int input = dir_make(st->fd, rel, 0755, e);
@@ -37,16 +40,19 @@ int boxing_input(struct state *st, const char *dir, const struct suite_package *
 		auto_text struct text bytes = TEXT_INIT;
 		auto_fd int from = open(f->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 		if (from < 0)
-			return err_sys(e, "%s: file of package %s: open %s", package->where, package->id, f->path);
+			return err_sys(e, "%s: file of package %s: open %s", package->where,
+				       package->id, f->path);
 		if (dir_read_fd(from, BOXING_FILE_MAX, &bytes, e))
-			return err_add(e, "%s: file of package %s: %s", package->where, package->id, f->path);
+			return err_add(e, "%s: file of package %s: %s", package->where, package->id,
+				       f->path);
 		if (slash) {
 			auto_free char *parent = own_dup_n(f->name, (size_t)(slash - f->name));
 			auto_fd int made = dir_make(input, parent, 0755, e);
 			if (made < 0)
 				return -1;
 		}
-		auto_fd int to = dir_open_beneath(input, f->name, O_WRONLY | O_CREAT | O_EXCL, 0644);
+		auto_fd int to =
+			dir_open_beneath(input, f->name, O_WRONLY | O_CREAT | O_EXCL, 0644);
 		if (to < 0 || dir_write_all(to, text_str(&bytes), bytes.n))
 			return err_sys(e, "write %s/%s", rel, f->name);
 	}
@@ -66,7 +72,8 @@ static int boxing_dir(struct boxing *b, struct state *st, const char *rel, struc
 	return fd < 0 ? err_sys(e, "open %s", rel) : boxing_keep(b, fd);
 }
 
-/* An upper or work directory. What a box sees at a mount's root is the upper's mode: not what our umask makes of it. */
+/* An upper or work directory. What a box sees at a mount's root is the upper's mode: not what our
+ * umask makes of it. */
 static int boxing_make(struct boxing *b, struct state *st, const char *rel, struct err *e)
 {
 	int fd = dir_make(st->fd, rel, 0755, e);
@@ -76,7 +83,8 @@ static int boxing_make(struct boxing *b, struct state *st, const char *rel, stru
 	return fchmod(fd, 0755) ? err_sys(e, "chmod %s", rel) : fd;
 }
 
-/* Append the descriptors that one symbol stands for: none where an earlier phase did not run, many for a store. */
+/* Append the descriptors that one symbol stands for: none where an earlier phase did not run, many
+ * for a store. */
 static int boxing_lower(struct boxing *b, struct state *st, const struct plan_mount *m,
 			const struct plan_lower *l, const struct boxing_from *from, int **fds,
 			size_t *n, struct err *e)
@@ -122,7 +130,8 @@ static int boxing_mount(struct boxing *b, struct state *st, const struct plan_mo
 {
 	int *fds = NULL;
 	size_t n = 0;
-	*out = (struct box_mount){.path = m->path, .mode = m->mode, .upper_fd = -1, .work_fd = -1, .ours = m->ours};
+	*out = (struct box_mount){
+		.path = m->path, .mode = m->mode, .upper_fd = -1, .work_fd = -1, .ours = m->ours};
 	for (size_t i = 0; i < m->n_lowers; i++)
 		if (boxing_lower(b, st, m, &m->lowers[i], from, &fds, &n, e)) {
 			free(fds);

@@ -1,5 +1,6 @@
-/* From a plan's symbols to a box's descriptors: makes the directories of a phase and opens everything its mounts are made of.
- * On a lane; what it returns is used by the loop for box_start and then closed. */
+/* From a plan's symbols to a box's descriptors: makes the directories of a phase and opens
+ * everything its mounts are made of. On a lane; what it returns is used by the loop for box_start
+ * and then closed. */
 #pragma once
 #include "orchestrator/plan.h"
 #include "orchestrator/shelf.h"
@@ -12,24 +13,29 @@ struct boxing {
 	size_t n_fds;
 };
 
-/* boxing_layer(st, name, e): a descriptor of the layer `name` (by the database) or of the absolute directory `name`. Or -1. */
+/* boxing_layer(st, name, e): a descriptor of the layer `name` (by the database) or of the absolute
+ * directory `name`. Or -1. */
 int boxing_layer(struct state *st, const char *name, struct err *e) must_check;
 
-/* boxing_input(st, dir, package, e): <dir>/input below the state directory with copies of the package's files (16 MiB each at most). */
-int boxing_input(struct state *st, const char *dir, const struct suite_package *package, struct err *e) must_check;
+/* boxing_input(st, dir, package, e): <dir>/input below the state directory with copies of the
+ * package's files (16 MiB each at most). */
+int boxing_input(struct state *st, const char *dir, const struct suite_package *package,
+		 struct err *e) must_check;
 
 struct boxing_from {
-	const char *dir;           /* of this phase, below the state directory: gets SLOT/u and SLOT/w */
-	const char *input;         /* the directory that boxing_input filled, below the state directory */
-	const char *const *uppers; /* by phase of the suite: the directory of that phase's frozen uppers, NULL: did not run */
+	const char *dir;   /* of this phase, below the state directory: gets SLOT/u and SLOT/w */
+	const char *input; /* the directory that boxing_input filled, below the state directory */
+	const char *const *uppers; /* by phase of the suite: the directory of that phase's frozen
+				      uppers, NULL: did not run */
 	const struct shelf *shelves;
 };
 
-/* boxing_open(b, st, m, from, e): 0, or -1 with nothing left open. Layers are looked up in the database: run it on its lane. */
+/* boxing_open(b, st, m, from, e): 0, or -1 with nothing left open. Layers are looked up in the
+ * database: run it on its lane. */
 int boxing_open(struct boxing *b, struct state *st, const struct plan_mounts *m,
 		const struct boxing_from *from, struct err *e) must_check;
 void boxing_close(struct boxing *b);
 
-/* boxing_upper(st, dir, slot, e): the upper of a slot of a phase that is over, for the harvest. A descriptor or -1; ERR_HOSTILE where the
- * job took away the right to read it. */
+/* boxing_upper(st, dir, slot, e): the upper of a slot of a phase that is over, for the harvest. A
+ * descriptor or -1; ERR_HOSTILE where the job took away the right to read it. */
 int boxing_upper(struct state *st, const char *dir, size_t slot, struct err *e) must_check;

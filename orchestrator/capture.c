@@ -21,10 +21,10 @@ struct capture {
 	void *owner;
 	/* loop side */
 	uint64_t head_max, head_n, total; /* bytes that may go, and went, to the head; all bytes */
-	struct text first;                /* the head's first CAPTURE_TAIL bytes, for the judgement */
-	char *ring;                       /* the last CAPTURE_TAIL bytes of what did not go to the head */
-	uint64_t ring_n;                  /* bytes ever put into the ring */
-	struct capture_chunk *open;       /* being filled */
+	struct text first;          /* the head's first CAPTURE_TAIL bytes, for the judgement */
+	char *ring;                 /* the last CAPTURE_TAIL bytes of what did not go to the head */
+	uint64_t ring_n;            /* bytes ever put into the ring */
+	struct capture_chunk *open; /* being filled */
 	size_t queued;
 	bool was_full;
 	/* lane side */
@@ -85,9 +85,11 @@ static void capture_store(struct capture *c, const void *bytes, size_t n, bool l
 	capture_begin(c);
 	for (bool more = !c->err.kind; more;) {
 		ZSTD_outBuffer o = {out, sizeof(out), 0};
-		size_t left = ZSTD_compressStream2(c->z, &o, &in, last ? ZSTD_e_end : ZSTD_e_continue);
+		size_t left =
+			ZSTD_compressStream2(c->z, &o, &in, last ? ZSTD_e_end : ZSTD_e_continue);
 		if (ZSTD_isError(left)) {
-			err_set(&c->err, ERR_CORRUPT, "compress log %s: %s", c->rel, ZSTD_getErrorName(left));
+			err_set(&c->err, ERR_CORRUPT, "compress log %s: %s", c->rel,
+				ZSTD_getErrorName(left));
 			return;
 		}
 		if (dir_write_all(c->fd, out, o.pos)) {
@@ -142,8 +144,9 @@ static void capture_feed(struct capture *c, const char *p, size_t n)
 	while (n) {
 		if (!c->open) {
 			c->open = own_alloc(sizeof(*c->open) + CAPTURE_CHUNK);
-			*c->open = (struct capture_chunk){
-				.task = {.work = capture_chunk_work, .done = capture_chunk_done}, .c = c};
+			*c->open = (struct capture_chunk){.task = {.work = capture_chunk_work,
+								   .done = capture_chunk_done},
+							  .c = c};
 		}
 		size_t room = CAPTURE_CHUNK - c->open->n, take = n < room ? n : room;
 		memcpy(c->open->bytes + c->open->n, p, take);
@@ -221,7 +224,8 @@ static void capture_end(struct capture *c)
 	uint64_t left_out = past_head - tail_n;
 	char marker[80] = "";
 	if (left_out)
-		snprintf(marker, sizeof(marker), "\n[assay: %" PRIu64 " bytes left out here]\n", left_out);
+		snprintf(marker, sizeof(marker), "\n[assay: %" PRIu64 " bytes left out here]\n",
+			 left_out);
 	log.kept = c->head_n + strlen(marker) + tail_n;
 	struct text all = c->first;
 	c->first = (struct text)TEXT_INIT;
@@ -256,7 +260,8 @@ void capture_finish(struct capture *c, void (*done)(void *owner, struct capture_
 	c->on_done = done;
 	if (past_head > tail_n) {
 		char marker[80];
-		int n = snprintf(marker, sizeof(marker), "\n[assay: %" PRIu64 " bytes left out here]\n",
+		int n = snprintf(marker, sizeof(marker),
+				 "\n[assay: %" PRIu64 " bytes left out here]\n",
 				 past_head - tail_n);
 		capture_feed(c, marker, (size_t)n);
 	}
@@ -264,8 +269,9 @@ void capture_finish(struct capture *c, void (*done)(void *owner, struct capture_
 	capture_feed(c, tail.p ? tail.p : "", tail.n);
 	if (!c->open) {
 		c->open = own_calloc(1, sizeof(*c->open));
-		*c->open = (struct capture_chunk){
-			.task = {.work = capture_chunk_work, .done = capture_chunk_done}, .c = c};
+		*c->open = (struct capture_chunk){.task = {.work = capture_chunk_work,
+							   .done = capture_chunk_done},
+						  .c = c};
 	}
 	capture_push(c, true);
 }

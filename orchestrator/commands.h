@@ -1,5 +1,5 @@
-/* The commands, each in its cmd_NAME.c: argc, argv as main's with argv[0] = "assay NAME". They return the process's exit status and
- * have told their own errors on stderr. */
+/* The commands, each in its cmd_NAME.c: argc, argv as main's with argv[0] = "assay NAME". They
+ * return the process's exit status and have told their own errors on stderr. */
 #pragma once
 
 enum {
@@ -18,5 +18,6 @@ int cmd_run(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 
 struct err;
-/* command_fail(e): "assay: TEXT" on stderr; the exit status that fits e->kind (usage and input: 3, else 2). */
+/* command_fail(e): "assay: TEXT" on stderr; the exit status that fits e->kind (usage and input: 3,
+ * else 2). */
 int command_fail(const struct err *e);

@@ -97,8 +97,9 @@ static void engine_trash_done(struct lane_task *t)
 void engine_discard(struct engine *g, const char *rel)
 {
 	struct engine_trash *x = own_calloc(1, sizeof(*x));
-	*x = (struct engine_trash){
-		.task = {.work = engine_trash_work, .done = engine_trash_done}, .engine = g, .rel = own_dup(rel)};
+	*x = (struct engine_trash){.task = {.work = engine_trash_work, .done = engine_trash_done},
+				   .engine = g,
+				   .rel = own_dup(rel)};
 	g->leaving++;
 	lane_push(&g->trash, &x->task);
 }
@@ -118,7 +119,8 @@ static void engine_sandbox_closed(void *owner)
 
 static void engine_close(struct engine *g)
 {
-	uv_handle_t *handles[] = {(uv_handle_t *)&g->sigint, (uv_handle_t *)&g->sigterm, (uv_handle_t *)&g->tick};
+	uv_handle_t *handles[] = {(uv_handle_t *)&g->sigint, (uv_handle_t *)&g->sigterm,
+				  (uv_handle_t *)&g->tick};
 	if (g->closing)
 		return;
 	g->closing = true;
@@ -129,7 +131,8 @@ static void engine_close(struct engine *g)
 		sandbox_close(g->sandbox, engine_sandbox_closed, g);
 }
 
-/* A trunk is begun while slots are free and nothing begun waits for one; its input is made meanwhile. */
+/* A trunk is begun while slots are free and nothing begun waits for one; its input is made
+ * meanwhile. */
 static struct job *engine_next_new(struct engine *g)
 {
 	const struct plan *p = g->conf->plan;
@@ -147,11 +150,12 @@ static void engine_start_some(struct engine *g)
 		g->used_slots++;
 		job_go(j, JOB_OPEN);
 	}
-	/* Begin new packages only as far as the slots need, and the stores and the removal of what is over keep up: their
-	 * directories cost disk. */
+	/* Begin new packages only as far as the slots need, and the stores and the removal of what
+	 * is over keep up: their directories cost disk. */
 	if (g->publishers.n > g->n_slots || g->leaving > ENGINE_LEAVING * g->n_slots)
 		return;
-	for (size_t ahead = g->used_slots + g->ready.n + g->beginning; ahead <= g->n_slots; ahead++) {
+	for (size_t ahead = g->used_slots + g->ready.n + g->beginning; ahead <= g->n_slots;
+	     ahead++) {
 		j = engine_next_new(g);
 		if (!j)
 			break;
@@ -181,7 +185,9 @@ static void engine_on_signal(uv_signal_t *h, int number)
 	struct engine *g = h->data;
 	g->stopping = true;
 	if (++g->signals == 1)
-		fprintf(stderr, "\nassay: %s: nothing more is started; what runs may end (phases: %zu). Once more ends it.\n",
+		fprintf(stderr,
+			"\nassay: %s: nothing more is started; what runs may end (phases: %zu). "
+			"Once more ends it.\n",
 			number == SIGINT ? "interrupted" : "asked to stop", g->used_slots);
 	else
 		engine_cancel_boxes(g, g->signals == 2);
@@ -219,7 +225,8 @@ static int engine_open(struct engine *g, struct err *e)
 	};
 	if (state_can_box(g->state, e))
 		return -1;
-	/* Run numbers are given once: logs and uppers that are there already belong to a database that is gone. */
+	/* Run numbers are given once: logs and uppers that are there already belong to a database
+	 * that is gone. */
 	if (dir_remove(g->state->fd, runs, e) || dir_remove(g->state->fd, jobs, e))
 		return -1;
 	g->runs_fd = dir_make(g->state->fd, runs, 0700, e);
@@ -244,11 +251,13 @@ static int engine_handles(struct engine *g, struct err *e)
 	uv_timer_init(&g->loop, &g->tick);
 	g->tick.data = g;
 	uv_timer_start(&g->tick, engine_on_tick, 500, 500);
-	return engine_signal(g, &g->sigint, SIGINT, e) || engine_signal(g, &g->sigterm, SIGTERM, e) ? -1 : 0;
+	return engine_signal(g, &g->sigint, SIGINT, e) || engine_signal(g, &g->sigterm, SIGTERM, e)
+		       ? -1
+		       : 0;
 }
 
-/* A box that runs, and one that is made ready even more, holds descriptors; 1024, the usual limit, exists for the
- * sake of select(2). Boxes get a limit of their own. */
+/* A box that runs, and one that is made ready even more, holds descriptors; 1024, the usual limit,
+ * exists for the sake of select(2). Boxes get a limit of their own. */
 static void engine_descriptors(void)
 {
 	struct rlimit files;
@@ -283,7 +292,8 @@ int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struc
 		.runs_fd = -1,
 	};
 	*out = (struct engine_outcome){0};
-	setenv("UV_THREADPOOL_SIZE", "8", 0); /* four lanes, and room for the sandbox's own watching */
+	setenv("UV_THREADPOOL_SIZE", "8",
+	       0); /* four lanes, and room for the sandbox's own watching */
 	int rc = uv_loop_init(&g.loop);
 	if (rc)
 		return err_set(e, ERR_SYS, "event loop: %s", uv_strerror(rc));

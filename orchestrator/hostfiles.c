@@ -15,7 +15,8 @@ static void hostfiles_add(struct hostfiles *h, const char *path, const void *byt
 void hostfiles_make(struct hostfiles *h, const char *hostname, bool networked)
 {
 	/* hosts(5); getaddrinfo(3) asks this file before any server */
-	static const char hosts[] = "127.0.0.1 localhost\n127.0.0.1 assay\n::1 localhost ip6-localhost ip6-loopback\n";
+	static const char hosts[] =
+		"127.0.0.1 localhost\n127.0.0.1 assay\n::1 localhost ip6-localhost ip6-loopback\n";
 	struct err absent = ERR_INIT;
 	*h = (struct hostfiles){.resolv = own_calloc(1, sizeof(*h->resolv))};
 	hostfiles_add(h, "/etc/hosts", hosts, sizeof(hosts) - 1);

@@ -1,5 +1,6 @@
-/* The few files below /etc that a box needs whatever its root is: a minimal root file system has no /etc/hosts, and without it
- * "localhost" does not resolve; one with a network needs this machine's resolv.conf. Loop thread or lane. */
+/* The few files below /etc that a box needs whatever its root is: a minimal root file system has no
+ * /etc/hosts, and without it "localhost" does not resolve; one with a network needs this machine's
+ * resolv.conf. Loop thread or lane. */
 #pragma once
 #include "sandbox/sandbox.h"
 
@@ -9,7 +10,8 @@ struct hostfiles {
 	struct text *resolv; /* owned: what resolv.conf points to */
 };
 
-/* hostfiles_make(h, hostname, networked): /etc/hosts and /etc/hostname always; /etc/resolv.conf, as this machine has it, where the box
- * has this machine's network (absent here: absent there). hostname is borrowed for as long as h lives. Give it back with hostfiles_fini. */
+/* hostfiles_make(h, hostname, networked): /etc/hosts and /etc/hostname always; /etc/resolv.conf, as
+ * this machine has it, where the box has this machine's network (absent here: absent there).
+ * hostname is borrowed for as long as h lives. Give it back with hostfiles_fini. */
 void hostfiles_make(struct hostfiles *h, const char *hostname, bool networked);
 void hostfiles_fini(struct hostfiles *h);

@@ -17,7 +17,8 @@ struct job *job_new(struct engine *g, size_t unit)
 		.phase_ids = own_calloc(g->suite->n_phases, sizeof(*j->phase_ids)),
 		.evidence = {.offset = -1},
 	};
-	while (unit + 1 + j->n_branches < p->n_units && p->units[unit + 1 + j->n_branches].trunk == unit)
+	while (unit + 1 + j->n_branches < p->n_units &&
+	       p->units[unit + 1 + j->n_branches].trunk == unit)
 		j->n_branches++;
 	j->branches_left = j->n_branches;
 	return j;
@@ -46,8 +47,10 @@ void job_go(struct job *j, enum job_state to)
 		abort();
 	}
 	if (j->engine->conf->verbose)
-		fprintf(stderr, "assay: job %zu%s%s: %s -> %s\n", j->number, j->phase < j->unit->end_phase ? " phase " : "",
-			j->phase < j->unit->end_phase ? job_phase(j)->name : "", from->name, job_steps[to].name);
+		fprintf(stderr, "assay: job %zu%s%s: %s -> %s\n", j->number,
+			j->phase < j->unit->end_phase ? " phase " : "",
+			j->phase < j->unit->end_phase ? job_phase(j)->name : "", from->name,
+			job_steps[to].name);
 	j->engine->moving += from->rests;
 	j->engine->moving -= job_steps[to].rests;
 	j->state = to;

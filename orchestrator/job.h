@@ -1,5 +1,6 @@
-/* A unit of the plan, alive: the table of states it goes through (job_steps.c) and what each of them needs. Loop thread; while a task is
- * under way the loop leaves all of it alone but the box's and the queue's fields. Private to the engine (engine.c, job*.c). */
+/* A unit of the plan, alive: the table of states it goes through (job_steps.c) and what each of
+ * them needs. Loop thread; while a task is under way the loop leaves all of it alone but the box's
+ * and the queue's fields. Private to the engine (engine.c, job*.c). */
 #pragma once
 #include "orchestrator/boxing.h"
 #include "orchestrator/capture.h"
@@ -28,20 +29,20 @@ struct engine;
 struct job {
 	struct engine *engine;
 	const struct plan_unit *unit;
-	struct job *trunk;     /* of a branch, or NULL */
-	struct job *next;      /* in the one queue it waits in */
-	size_t n_branches;     /* of a trunk: the units after it */
-	size_t branches_left;  /* of them: that still need its uppers */
+	struct job *trunk;    /* of a branch, or NULL */
+	struct job *next;     /* in the one queue it waits in */
+	size_t n_branches;    /* of a trunk: the units after it */
+	size_t branches_left; /* of them: that still need its uppers */
 	enum job_state state;
-	size_t number;         /* of the unit: names its directory */
-	char *dir;             /* jobs/<run>/<number> */
-	int64_t id, attempt;   /* branch: the database's */
-	size_t phase;          /* of the suite: the current one */
-	unsigned tries;        /* boxes started so far: names the phase's directory */
-	bool offline;          /* this try has no network although the phase may have one */
-	bool offline_tried;    /* the current phase had such a try */
-	char **uppers;         /* by phase of the suite: directory of its frozen uppers */
-	int64_t *phase_ids;    /* by phase of the suite: the try that counted, 0: did not run */
+	size_t number;       /* of the unit: names its directory */
+	char *dir;           /* jobs/<run>/<number> */
+	int64_t id, attempt; /* branch: the database's */
+	size_t phase;        /* of the suite: the current one */
+	unsigned tries;      /* boxes started so far: names the phase's directory */
+	bool offline;        /* this try has no network although the phase may have one */
+	bool offline_tried;  /* the current phase had such a try */
+	char **uppers;       /* by phase of the suite: directory of its frozen uppers */
+	int64_t *phase_ids;  /* by phase of the suite: the try that counted, 0: did not run */
 	uint64_t wall_ms;
 	char *note;
 
@@ -98,11 +99,13 @@ struct engine {
 	struct job_queue publishers; /* JOB_SHELVE */
 	bool publishing;
 	size_t beginning; /* jobs in JOB_BEGIN */
-	size_t leaving;   /* trees that wait to be removed: jobs in JOB_CLEAN, and what was discarded */
-	size_t active;    /* jobs between JOB_BEGIN and JOB_DONE */
-	size_t moving;    /* jobs in a state that does not rest: something will call back */
+	size_t leaving; /* trees that wait to be removed: jobs in JOB_CLEAN, and what was discarded
+			 */
+	size_t active;  /* jobs between JOB_BEGIN and JOB_DONE */
+	size_t moving;  /* jobs in a state that does not rest: something will call back */
 	size_t done;
-	size_t unboxed; /* boxes that could not be made, while `boxed` is false: there was one that could */
+	size_t unboxed; /* boxes that could not be made, while `boxed` is false: there was one that
+			   could */
 	bool boxed;
 	int runs_fd;   /* runs/<run> below the state directory */
 	bool stopping; /* start nothing more */
@@ -119,8 +122,8 @@ struct job *job_new(struct engine *g, size_t unit);
 void job_free(struct job *j);
 /* job_go(j, to): the only way a state changes; a move the table does not allow aborts. */
 void job_go(struct job *j, enum job_state to);
-/* job_lane(j, lane, work): the state's work on a lane; when it is done the state's `finish` names the next. A job that is JOB_DONE then is
- * freed. */
+/* job_lane(j, lane, work): the state's work on a lane; when it is done the state's `finish` names
+ * the next. A job that is JOB_DONE then is freed. */
 void job_lane(struct job *j, struct lane *lane, int (*work)(struct job *, struct err *));
 static inline const struct suite_phase *job_phase(const struct job *j)
 {
@@ -134,10 +137,12 @@ static inline bool job_is_trunk(const struct job *j)
 /* job_steps.c: what starts a state, and what its end leads to. */
 struct job_step {
 	const char *name;
-	void (*start)(struct job *j);            /* sets one thing going; NULL: the engine moves it on */
-	enum job_state (*finish)(struct job *j); /* after the lane's work, also where that or the engine failed: gives back what the state held */
-	bool rests;                              /* nothing is under way: only the engine, if it still starts things, moves it on */
-	unsigned may;                            /* bits of states it may go to */
+	void (*start)(struct job *j); /* sets one thing going; NULL: the engine moves it on */
+	enum job_state (*finish)(struct job *j); /* after the lane's work, also where that or the
+						    engine failed: gives back what the state held */
+	bool rests; /* nothing is under way: only the engine, if it still starts things, moves it on
+		     */
+	unsigned may; /* bits of states it may go to */
 };
 extern const struct job_step job_steps[JOB_STATES];
 
@@ -155,7 +160,9 @@ void engine_box_over(struct engine *g, const struct box_facts *facts);
 struct job *engine_job(struct engine *g, size_t unit);
 /* engine_kick(g): start whatever may start now. Safe to call from anywhere on the loop. */
 void engine_kick(struct engine *g);
-/* engine_discard(g, rel): remove the tree rel below the state directory when the trash lane comes to it. */
+/* engine_discard(g, rel): remove the tree rel below the state directory when the trash lane comes
+ * to it. */
 void engine_discard(struct engine *g, const char *rel);
-/* engine_fail(g, e): our own trouble: the first one is kept, nothing more is started, boxes are ended. */
+/* engine_fail(g, e): our own trouble: the first one is kept, nothing more is started, boxes are
+ * ended. */
 void engine_fail(struct engine *g, const struct err *e);

@@ -1,6 +1,6 @@
-/* The steps of a job, in the order things happen. Each start sets one thing going; each finish, called once that thing is over, says what
- * comes next. After our own trouble (g->failed) a finish gives back what the state held and leads, by way of JOB_CLOSE where a phase ran,
- * to JOB_CLEAN. */
+/* The steps of a job, in the order things happen. Each start sets one thing going; each finish,
+ * called once that thing is over, says what comes next. After our own trouble (g->failed) a finish
+ * gives back what the state held and leads, by way of JOB_CLOSE where a phase ran, to JOB_CLEAN. */
 #include "orchestrator/job.h"
 
 #include "base/clock.h"
@@ -8,7 +8,6 @@
 #include "orchestrator/judge.h"
 
 #include <string.h>
-
 
 /* ---- begin ---- */
 
@@ -41,7 +40,8 @@ static enum job_state begin_finish(struct job *j)
 		return JOB_CLEAN;
 	if (!j->trunk || !j->trunk->has_result)
 		return JOB_QUEUE;
-	/* The phases it shares with other variants did not pass: what was found there is its result too. */
+	/* The phases it shares with other variants did not pass: what was found there is its result
+	 * too. */
 	j->has_result = true;
 	j->result = j->trunk->result;
 	j->evidence = j->trunk->evidence;
@@ -57,15 +57,17 @@ static void queue_start(struct job *j)
 	engine_push(&j->engine->ready, j);
 }
 
-/* A name as part of a file name: what is no plain ASCII, separators and a first dot (of a word: every dot) are percent-encoded, and what is
- * too long ends in its digest: names that differ stay different, and three of them fit in NAME_MAX. */
+/* A name as part of a file name: what is no plain ASCII, separators and a first dot (of a word:
+ * every dot) are percent-encoded, and what is too long ends in its digest: names that differ stay
+ * different, and three of them fit in NAME_MAX. */
 static char *file_name_of(const char *name, bool word)
 {
 	enum { LONGEST = 70, KEPT = LONGEST - 9 };
 	char digest[CACHE_ID];
 	auto_text struct text t = TEXT_INIT;
 	for (const char *p = name; *p; p++)
-		if (*p <= ' ' || *p >= 127 || strchr("/%~", *p) || (*p == '.' && (word || p == name)))
+		if (*p <= ' ' || *p >= 127 || strchr("/%~", *p) ||
+		    (*p == '.' && (word || p == name)))
 			text_addf(&t, "%%%02X", (unsigned)(unsigned char)*p);
 		else
 			text_addc(&t, *p);
@@ -95,7 +97,8 @@ static void open_names(struct job *j)
 	auto_free char *side = variant ? file_name_of(variant, true) : own_dup("");
 	auto_free char *phase = file_name_of(job_phase(j)->name, true);
 	j->phase_dir = own_fmt("%s/%s.%u", j->dir, phase, j->tries);
-	j->log_rel = own_fmt("%s%s%s.%s%s.log.zst", file, variant ? "." : "", side, phase, j->offline ? "~offline" : "");
+	j->log_rel = own_fmt("%s%s%s.%s%s.log.zst", file, variant ? "." : "", side, phase,
+			     j->offline ? "~offline" : "");
 	j->label = own_fmt("run %lld %s@%s %s%s%s", (long long)g->conf->run, package->name,
 			   package->version, variant ? variant : "", variant ? " " : "",
 			   job_phase(j)->name);
@@ -195,7 +198,8 @@ static int publish_work(struct job *j, struct err *e)
 		if (j->mounts.mounts[i].store == store)
 			slot = j->mounts.mounts[i].slot;
 	if (slot == PLAN_NONE)
-		return err_set(e, ERR_CORRUPT, "%s: store %s has no upper to harvest", j->label, g->suite->stores[store].name);
+		return err_set(e, ERR_CORRUPT, "%s: store %s has no upper to harvest", j->label,
+			       g->suite->stores[store].name);
 	auto_fd int upper = boxing_upper(g->state, j->phase_dir, slot, e);
 	if (upper < 0)
 		return shelf_refuse(&j->publish, e);
@@ -251,15 +255,18 @@ static enum job_state record_finish(struct job *j)
 
 /* ---- close: the judgement ---- */
 
-/* A try without the network that did not pass, in whatever way, says only that the store does not have it all. */
+/* A try without the network that did not pass, in whatever way, says only that the store does not
+ * have it all. */
 static bool try_again_online(const struct job *j)
 {
-	return j->offline && !job_box_passed(j) && j->facts.end != BOX_CANCELLED && j->facts.end != BOX_FAILED;
+	return j->offline && !job_box_passed(j) && j->facts.end != BOX_CANCELLED &&
+	       j->facts.end != BOX_FAILED;
 }
 
 static int close_work(struct job *j, struct err *e)
 {
-	struct judged judged = {&j->facts, j->host_full, j->networked, j->phase, j->log.text, j->log.text_n};
+	struct judged judged = {&j->facts, j->host_full, j->networked,
+				j->phase,  j->log.text,  j->log.text_n};
 	bool last = job_phase(j)->goal;
 	if (!try_again_online(j) && (last || !job_box_passed(j)))
 		judge_job(j->engine->suite, &judged, &j->log, &j->result, &j->evidence);
@@ -319,7 +326,9 @@ static int result_work(struct job *j, struct err *e)
 	auto_free int64_t *ids = own_calloc(s->n_phases, sizeof(*ids));
 	size_t n = 0;
 	for (size_t i = 0; i < s->n_phases; i++) {
-		int64_t id = j->phase_ids[i] ? j->phase_ids[i] : j->trunk ? j->trunk->phase_ids[i] : 0;
+		int64_t id = j->phase_ids[i] ? j->phase_ids[i]
+			     : j->trunk      ? j->trunk->phase_ids[i]
+					     : 0;
 		if (id)
 			ids[n++] = id;
 	}
@@ -362,7 +371,9 @@ static enum job_state result_finish(struct job *j)
 		.variant = &g->suite->variants[j->unit->variant],
 		.result = j->result,
 		.wall_ms = j->wall_ms,
-		.note = j->note ? j->note : j->trunk ? j->trunk->note : NULL,
+		.note = j->note    ? j->note
+			: j->trunk ? j->trunk->note
+				   : NULL,
 	};
 	if (j->task.rc)
 		return JOB_CLEAN; /* not recorded: there is none */
@@ -372,7 +383,8 @@ static enum job_state result_finish(struct job *j)
 	return JOB_CLEAN;
 }
 
-/* What a job leaves that can't be removed is told and no reason to end a run: the next start tries again. */
+/* What a job leaves that can't be removed is told and no reason to end a run: the next start tries
+ * again. */
 static int clean_work(struct job *j, struct err *e)
 {
 	if (dir_remove(j->engine->state->fd, j->dir, e))

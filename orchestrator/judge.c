@@ -56,7 +56,8 @@ void judge_job(const struct suite *s, const struct judged *j, const struct captu
 	if (at >= log->tail_at)
 		ev->offset = (int64_t)(log->tail_offset + (at - log->tail_at));
 	else if (at + (size_t)ev->length > log->tail_at && log->tail_offset > log->tail_at)
-		ev->length = (int64_t)(log->tail_at - at); /* the line goes on where the text does not */
+		ev->length =
+			(int64_t)(log->tail_at - at); /* the line goes on where the text does not */
 }
 
 static const char *end_name(enum box_end end)

@@ -1,5 +1,5 @@
-/* The record of a judgement: facts as the database takes them, and the evidence as people read it. Lane or loop; touches only what it is
- * given. */
+/* The record of a judgement: facts as the database takes them, and the evidence as people read it.
+ * Lane or loop; touches only what it is given. */
 #pragma once
 #include "db/db.h"
 #include "orchestrator/capture.h"
@@ -7,10 +7,12 @@
 
 struct suite;
 
-/* judge_job(s, j, log, r, ev): result_of, with the evidence's place mapped to the log as stored and its text cut out: the deciding line, up
- * to two before it and twelve after it. The caller frees ev->text. */
+/* judge_job(s, j, log, r, ev): result_of, with the evidence's place mapped to the log as stored and
+ * its text cut out: the deciding line, up to two before it and twelve after it. The caller frees
+ * ev->text. */
 void judge_job(const struct suite *s, const struct judged *j, const struct capture_log *log,
 	       struct result *r, struct evidence *ev);
 
-/* judge_facts(f, log, row): everything but stores, uppers and ended_ms; row borrows from f and log. */
+/* judge_facts(f, log, row): everything but stores, uppers and ended_ms; row borrows from f and log.
+ */
 void judge_facts(const struct box_facts *f, const struct capture_log *log, struct db_facts *row);

@@ -1,5 +1,6 @@
-/* Lanes: blocking work, one task after another per lane, on libuv's pool. The loop's thread pushes; `work` runs on a pool thread and
- * touches nothing but its task; `done` runs on the loop's thread, after work, in the order of pushing. */
+/* Lanes: blocking work, one task after another per lane, on libuv's pool. The loop's thread pushes;
+ * `work` runs on a pool thread and touches nothing but its task; `done` runs on the loop's thread,
+ * after work, in the order of pushing. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,7 +20,8 @@ struct lane {
 };
 
 void lane_init(struct lane *l, uv_loop_t *loop);
-/* lane_push(l, t): t is the lane's until its done is called. done is never called inside lane_push. */
+/* lane_push(l, t): t is the lane's until its done is called. done is never called inside lane_push.
+ */
 void lane_push(struct lane *l, struct lane_task *t);
 /* lane_idle(l): nothing waits and nothing works. */
 bool lane_idle(const struct lane *l);

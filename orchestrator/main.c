@@ -1,4 +1,5 @@
-/* assay: says what your change breaks. Each command is a room of its own; this one only opens the doors. */
+/* assay: says what your change breaks. Each command is a room of its own; this one only opens the
+ * doors. */
 #include "orchestrator/commands.h"
 
 #include "base/err.h"
@@ -22,15 +23,19 @@ static const struct command {
 
 static void usage(FILE *to)
 {
-	fprintf(to, "assay %s: says what your change breaks\n\nUsage: assay COMMAND [ARGUMENT…]\n\n", ASSAY_VERSION);
+	fprintf(to,
+		"assay %s: says what your change breaks\n\nUsage: assay COMMAND [ARGUMENT…]\n\n",
+		ASSAY_VERSION);
 	for (size_t i = 0; i < countof(commands); i++)
 		fprintf(to, "  %-8s  %s\n", commands[i].name, commands[i].says);
-	fprintf(to, "\nassay COMMAND --help says more, with an example. The manual: assay(1), assay-suite(5), assay-db(7).\n");
+	fprintf(to, "\nassay COMMAND --help says more, with an example. The manual: assay(1), "
+		    "assay-suite(5), assay-db(7).\n");
 }
 
 int main(int argc, char **argv)
 {
-	if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+	if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ||
+	    !strcmp(argv[1], "help")) {
 		usage(argc < 2 ? stderr : stdout);
 		return argc < 2 ? EXIT_USAGE : EXIT_OK;
 	}

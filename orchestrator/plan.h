@@ -1,41 +1,47 @@
-/* What a run of a suite will do: units in running order, and for each of their phases the box's environment and mounts, still in symbols.
- * `assay plan` prints this, the engine carries it out. A frozen value; it borrows from the suite. Pure but for plan_make's question
- * whether a layer is known. */
+/* What a run of a suite will do: units in running order, and for each of their phases the box's
+ * environment and mounts, still in symbols. `assay plan` prints this, the engine carries it out. A
+ * frozen value; it borrows from the suite. Pure but for plan_make's question whether a layer is
+ * known. */
 #pragma once
 #include "orchestrator/suite.h"
 
 #define PLAN_NONE ((size_t)-1)
 
-/* What runs in sequence. A package whose first phases are once-per: package has a trunk (those phases, no variant) and a branch per
- * variant (the other phases); a package without has branches only, whose trunk is PLAN_NONE. */
+/* What runs in sequence. A package whose first phases are once-per: package has a trunk (those
+ * phases, no variant) and a branch per variant (the other phases); a package without has branches
+ * only, whose trunk is PLAN_NONE. */
 struct plan_unit {
-	size_t package;                 /* index into suite->packages */
-	size_t variant;                 /* index into suite->variants; PLAN_NONE: a trunk */
-	size_t trunk;                   /* branches: index of their trunk in the plan's units, PLAN_NONE: none */
-	size_t first_phase, end_phase;  /* [first, end) of suite->phases; none behind the goal */
+	size_t package; /* index into suite->packages */
+	size_t variant; /* index into suite->variants; PLAN_NONE: a trunk */
+	size_t trunk;   /* branches: index of their trunk in the plan's units, PLAN_NONE: none */
+	size_t first_phase, end_phase; /* [first, end) of suite->phases; none behind the goal */
 };
 
 struct plan {
 	const struct suite *suite;
-	struct plan_unit *units; /* in running order: heaviest package first (0, unknown, may be the heaviest), then as the suite lists them; a trunk before its branches,
-	                            the branches of a package side by side */
+	struct plan_unit *units; /* in running order: heaviest package first (0, unknown, may be the
+				    heaviest), then as the suite lists them; a trunk before its
+				    branches, the branches of a package side by side */
 	size_t n_units;
 	size_t n_jobs; /* branches */
 };
 
-/* plan_make(s, only, n_only, layer_known, ctx, e): only: package ids or names to keep (each must match one: else ERR_USAGE), none: all.
- * layer_known(ctx, name) is 1 for a known layer, 0, or -1 for its own trouble (e filled by it); NULL: every layer is taken as known. A
- * missing layer: ERR_INPUT at the place that names it.
- * The caller frees it with plan_free. */
+/* plan_make(s, only, n_only, layer_known, ctx, e): only: package ids or names to keep (each must
+ * match one: else ERR_USAGE), none: all. layer_known(ctx, name) is 1 for a known layer, 0, or -1
+ * for its own trouble (e filled by it); NULL: every layer is taken as known. A missing layer:
+ * ERR_INPUT at the place that names it. The caller frees it with plan_free. */
 struct plan *plan_make(const struct suite *s, const char *const *only, size_t n_only,
 		       int (*layer_known)(void *ctx, const char *name, struct err *e), void *ctx,
 		       struct err *e) must_check;
 void plan_free(struct plan *p);
 
-/* plan_env(s, unit, phase, offline): the complete environment of the box of s->phases[phase]: NULL-terminated "NAME=value" strings,
- * later sources win: built-in (PATH HOME USER LANG TMPDIR), inherited, suite, variant (not in trunks), package, phase, then ASSAY=1
- * ASSAY_ID ASSAY_PACKAGE ASSAY_VERSION ASSAY_VARIANT ("" in trunks) ASSAY_PHASE ASSAY_OFFLINE (0|1). The caller frees it with plan_env_free. */
-char **plan_env(const struct suite *s, const struct plan_unit *unit, size_t phase, bool offline) must_check;
+/* plan_env(s, unit, phase, offline): the complete environment of the box of s->phases[phase]:
+ * NULL-terminated "NAME=value" strings, later sources win: built-in (PATH HOME USER LANG TMPDIR),
+ * inherited, suite, variant (not in trunks), package, phase, then ASSAY=1 ASSAY_ID ASSAY_PACKAGE
+ * ASSAY_VERSION ASSAY_VARIANT ("" in trunks) ASSAY_PHASE ASSAY_OFFLINE (0|1). The caller frees it
+ * with plan_env_free. */
+char **plan_env(const struct suite *s, const struct plan_unit *unit, size_t phase, bool offline)
+	must_check;
 void plan_env_free(char **env);
 
 enum plan_from {
@@ -57,7 +63,8 @@ struct plan_mount {
 	enum box_mode mode;
 	struct plan_lower *lowers; /* uppermost first */
 	size_t n_lowers;
-	size_t slot;  /* BOX_COW: number of the mount's uppers, the same in every phase of the suite: 0 for "/"; else PLAN_NONE */
+	size_t slot; /* BOX_COW: number of the mount's uppers, the same in every phase of the suite:
+			0 for "/"; else PLAN_NONE */
 	size_t store; /* index into suite->stores, PLAN_NONE */
 	bool ours;    /* as struct box_mount's */
 };
@@ -67,13 +74,16 @@ struct plan_mounts {
 	size_t n_mounts;
 };
 
-/* plan_mounts(s, unit, phase, out): what the box of s->phases[phase] sees. The uppers of earlier phases are those of the unit's own earlier
- * phases and of its trunk's, newest first. The caller frees it with plan_mounts_fini. */
-void plan_mounts(const struct suite *s, const struct plan_unit *unit, size_t phase, struct plan_mounts *out);
+/* plan_mounts(s, unit, phase, out): what the box of s->phases[phase] sees. The uppers of earlier
+ * phases are those of the unit's own earlier phases and of its trunk's, newest first. The caller
+ * frees it with plan_mounts_fini. */
+void plan_mounts(const struct suite *s, const struct plan_unit *unit, size_t phase,
+		 struct plan_mounts *out);
 void plan_mounts_fini(struct plan_mounts *m);
 /* How many slots plan_mounts numbers in all. */
 size_t plan_slots(const struct suite *s);
 
-/* plan_store_key(s, store): "ECOSYSTEM/STORE" (the suite's name where it has no ecosystem): under this name the database knows the store,
- * so that suites of one ecosystem share it. The caller frees it. */
+/* plan_store_key(s, store): "ECOSYSTEM/STORE" (the suite's name where it has no ecosystem): under
+ * this name the database knows the store, so that suites of one ecosystem share it. The caller
+ * frees it. */
 char *plan_store_key(const struct suite *s, size_t store) must_check;

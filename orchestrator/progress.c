@@ -37,8 +37,8 @@ void progress_news(void *progress, const struct engine_news *n)
 	progress_clear(p);
 	p->done++;
 	size_t wide = table_cells_wide(n->package->id);
-	fprintf(stderr, "%*zu/%zu  %s%*s  %-10s %s", p->total > 999 ? 5 : 3, p->done, p->total, n->package->id,
-		(int)(wide < p->width ? p->width - wide : 0), "", n->variant->name,
+	fprintf(stderr, "%*zu/%zu  %s%*s  %-10s %s", p->total > 999 ? 5 : 3, p->done, p->total,
+		n->package->id, (int)(wide < p->width ? p->width - wide : 0), "", n->variant->name,
 		status_name(n->result.status));
 	if (!passed)
 		fprintf(stderr, "/%s in %s", reason_name(n->result.reason), n->result.phase);
@@ -58,9 +58,11 @@ void progress_tick(void *progress, size_t running)
 	if (!p->terminal)
 		return;
 	progress_clear(p);
-	fprintf(stderr, "%zu of %zu done, %zu running, %s", p->done, p->total, running, unit_duration(ms, so_far));
+	fprintf(stderr, "%zu of %zu done, %zu running, %s", p->done, p->total, running,
+		unit_duration(ms, so_far));
 	if (p->done >= 3 && p->done < p->total)
-		fprintf(stderr, ", about %s left", unit_duration(ms * (p->total - p->done) / p->done, left));
+		fprintf(stderr, ", about %s left",
+			unit_duration(ms * (p->total - p->done) / p->done, left));
 	fflush(stderr);
 	p->shown = true;
 }

@@ -1,4 +1,5 @@
-/* What a person sees of a run while it goes on: a line per result on stderr, and on a terminal a last line that says how far it is. */
+/* What a person sees of a run while it goes on: a line per result on stderr, and on a terminal a
+ * last line that says how far it is. */
 #pragma once
 #include "orchestrator/engine.h"
 

@@ -65,7 +65,8 @@ static enum reason reason_of_facts(const struct judged *j, bool goal)
 	if (f->end == BOX_CANCELLED)
 		return REASON_CANCELLED;
 	if (passed)
-		return goal ? REASON_OK : REASON_HARNESS; /* a phase before the goal never decides by passing */
+		return goal ? REASON_OK
+			    : REASON_HARNESS; /* a phase before the goal never decides by passing */
 	if (j->host_full)
 		return REASON_ENOSPC;
 	return f->end == BOX_SIGNALLED ? reason_of_signal(f->signal) : REASON_EXIT;
@@ -74,9 +75,10 @@ static enum reason reason_of_facts(const struct judged *j, bool goal)
 /* A line looks like the one that says why, where no rule knows better. */
 static bool line_tells(const char *line, size_t n)
 {
-	static const char *const words[] = {"Error: ", "Error [",  "error:",	      "ERROR",	 "not ok ",
-					    "FAIL",    "Exception", "npm error code", "fatal:",	 "panic:",
-					    "Assertion", "Cannot ", "cannot ",	      "No such file"};
+	static const char *const words[] = {"Error: ", "Error [",     "error:",    "ERROR",
+					    "not ok ", "FAIL",        "Exception", "npm error code",
+					    "fatal:",  "panic:",      "Assertion", "Cannot ",
+					    "cannot ", "No such file"};
 	for (size_t i = 0; i < countof(words); i++)
 		if (memmem(line, n, words[i], strlen(words[i])))
 			return true;
@@ -159,7 +161,8 @@ struct result result_of(const struct suite *s, const struct judged *j, struct ev
 	if (r.status == STATUS_FAIL || r.status == STATUS_CRASH) {
 		const struct suite_log_rule *rule = rule_find(s, j, r.status, &line);
 		enum reason refined;
-		if (rule && !reason_parse(rule->reason, &refined) && reason_status(refined) == r.status) {
+		if (rule && !reason_parse(rule->reason, &refined) &&
+		    reason_status(refined) == r.status) {
 			r.reason = refined;
 			r.rule = rule->id;
 		}

@@ -1,5 +1,6 @@
-/* What a job's facts say about its package: (status, phase, reason), and the pure function that derives it.
- * Both enums are closed and append-only: their texts are in databases. One question decides the status: who ended it? */
+/* What a job's facts say about its package: (status, phase, reason), and the pure function that
+ * derives it. Both enums are closed and append-only: their texts are in databases. One question
+ * decides the status: who ended it? */
 #pragma once
 #include "base/err.h"
 #include "sandbox/sandbox.h"
@@ -72,7 +73,8 @@ enum reason {
 
 const char *status_name(enum status s);
 int status_parse(const char *name, enum status *s) must_check;
-/* The word alone: "missing-dep". Words are unique over all statuses but "unknown", which is fail's. */
+/* The word alone: "missing-dep". Words are unique over all statuses but "unknown", which is fail's.
+ */
 const char *reason_name(enum reason r);
 int reason_parse(const char *name, enum reason *r) must_check;
 /* The status a reason belongs to. */
@@ -81,7 +83,8 @@ enum status reason_status(enum reason r);
 /* Where the deciding line of a log is, and what it says. */
 struct evidence {
 	int64_t offset, length; /* bytes in the uncompressed log as kept; -1, 0: there is none */
-	char *text;             /* that line and a few around it, malloc'ed, at most RESULT_EVIDENCE bytes; NULL: none */
+	char *text; /* that line and a few around it, malloc'ed, at most RESULT_EVIDENCE bytes;
+		       NULL: none */
 };
 #define RESULT_EVIDENCE 4096
 
@@ -89,7 +92,8 @@ struct result {
 	enum status status;
 	enum reason reason;
 	const char *phase; /* borrowed from the suite: the furthest phase entered */
-	const char *rule;  /* borrowed from the suite: id of the log rule that refined the reason, NULL */
+	const char *rule;  /* borrowed from the suite: id of the log rule that refined the reason,
+			      NULL */
 };
 
 struct suite;
@@ -97,15 +101,18 @@ struct suite;
 /* What is known of a phase when the judgement is made. */
 struct judged {
 	const struct box_facts *facts;
-	bool host_full;  /* the state directory's file system had no room left when the phase ended */
+	bool host_full;  /* the state directory's file system had no room left when the phase ended
+			  */
 	bool networked;  /* the phase had a network */
 	size_t phase;    /* index into the suite's phases */
 	const char *log; /* text of the log's end (and beginning), NUL-terminated; NULL: none */
 	size_t log_n;
 };
 
-/* result_of(s, j, ev): the result of the phase that ended the job: the goal phase having exited with 0, or the first phase that did
- * not. Pure. Laws: an OOM kill the cgroup counted is kill/memory whatever the exit; exit codes of 128 and above are plain exits; a full host
- * is infra whatever the log says; log rules only refine within fail and crash, first match wins, and nothing a log says leads to infra.
- * ev gets the offset and length of the deciding line within j->log (text is left NULL). */
+/* result_of(s, j, ev): the result of the phase that ended the job: the goal phase having exited
+ * with 0, or the first phase that did not. Pure. Laws: an OOM kill the cgroup counted is
+ * kill/memory whatever the exit; exit codes of 128 and above are plain exits; a full host is infra
+ * whatever the log says; log rules only refine within fail and crash, first match wins, and nothing
+ * a log says leads to infra. ev gets the offset and length of the deciding line within j->log (text
+ * is left NULL). */
 struct result result_of(const struct suite *s, const struct judged *j, struct evidence *ev);

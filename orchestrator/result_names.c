@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-static const char *const statuses[STATUS_COUNT] = {"pass", "fail", "crash", "kill", "block", "skip", "infra"};
+static const char *const statuses[STATUS_COUNT] = {"pass",  "fail", "crash", "kill",
+						   "block", "skip", "infra"};
 
 /* clang-format off */
 static const struct {

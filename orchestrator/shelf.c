@@ -13,11 +13,13 @@ static void shelf_add(struct shelf *sh, const char *layer, uint64_t entries)
 	sh->entries[sh->n_layers++] = entries;
 }
 
-/* One layer in the place of the uppermost n. Should it be one of those below as well, it shows through its upper place already, and
- * an overlay takes no lower twice. */
+/* One layer in the place of the uppermost n. Should it be one of those below as well, it shows
+ * through its upper place already, and an overlay takes no lower twice. */
 static struct shelf shelf_with(const struct shelf *sh, const struct cache_layer *top, size_t n)
 {
-	struct shelf with = {.store = sh->store, .key = own_dup(sh->key), .generation = sh->generation};
+	struct shelf with = {.store = sh->store,
+			     .key = own_dup(sh->key),
+			     .generation = sh->generation};
 	shelf_add(&with, top->id, top->entries);
 	for (size_t i = n; i < sh->n_layers; i++)
 		if (strcmp(sh->layers[i], top->id))
@@ -48,7 +50,9 @@ void shelf_fini(struct shelf *sh)
 
 struct shelf shelf_copy(const struct shelf *sh)
 {
-	struct shelf copy = {.store = sh->store, .key = own_dup(sh->key), .generation = sh->generation};
+	struct shelf copy = {.store = sh->store,
+			     .key = own_dup(sh->key),
+			     .generation = sh->generation};
 	for (size_t i = 0; i < sh->n_layers; i++)
 		shelf_add(&copy, sh->layers[i], sh->entries[i]);
 	return copy;
@@ -70,9 +74,10 @@ int shelf_open(const struct shelf *sh, struct cache *c, int **fds, struct err *e
 	return 0;
 }
 
-/* How many of the uppermost layers become one: at least half of what a stack may have, and on as long as the next is not larger
- * than those together. So an entry is written anew only into a layer that is twice as large as the one before: O(log n) times, however
- * long the store grows (a log-structured merge tree). */
+/* How many of the uppermost layers become one: at least half of what a stack may have, and on as
+ * long as the next is not larger than those together. So an entry is written anew only into a layer
+ * that is twice as large as the one before: O(log n) times, however long the store grows (a
+ * log-structured merge tree). */
 static size_t shelf_height(const struct shelf *sh)
 {
 	size_t n = 0;
@@ -82,7 +87,8 @@ static size_t shelf_height(const struct shelf *sh)
 	return n;
 }
 
-/* The stack has become too high to mount quickly: one layer that shows the same as its upper part, for those that come after. */
+/* The stack has become too high to mount quickly: one layer that shows the same as its upper part,
+ * for those that come after. */
 static int shelf_flatten(struct shelf_publish *p, struct cache *c, struct err *e)
 {
 	if (p->after.n_layers <= CACHE_MAX_LAYERS)
@@ -110,7 +116,8 @@ int shelf_refuse(struct shelf_publish *p, struct err *e)
 	return 0;
 }
 
-int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const char *job, struct err *e)
+int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const char *job,
+		  struct err *e)
 {
 	auto_free int *lowers = NULL;
 	if (shelf_open(&p->from, c, &lowers, e))

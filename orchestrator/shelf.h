@@ -1,6 +1,7 @@
-/* The stores of a suite as the run sees them: which generation is current, kept in memory by the one writer. A publish takes a store
- * through two lanes: the cache makes the layer and the frame (shelf_publish), the database makes them count (shelf_record), and
- * only then does the loop move the shelf on (shelf_advance): the next box sees the new generation, running ones keep theirs. */
+/* The stores of a suite as the run sees them: which generation is current, kept in memory by the
+ * one writer. A publish takes a store through two lanes: the cache makes the layer and the frame
+ * (shelf_publish), the database makes them count (shelf_record), and only then does the loop move
+ * the shelf on (shelf_advance): the next box sees the new generation, running ones keep theirs. */
 #pragma once
 #include "cache/cache.h"
 #include "db/db.h"
@@ -8,7 +9,7 @@
 
 struct shelf {
 	const struct suite_store *store;
-	char *key;     /* the database's name for it */
+	char *key; /* the database's name for it */
 	int64_t generation;
 	char (*layers)[65]; /* uppermost first */
 	uint64_t *entries;  /* by layer: how many it has */
@@ -16,13 +17,15 @@ struct shelf {
 };
 
 /* shelf_load(sh, s, i, d, e): store i of the suite with its current generation. */
-int shelf_load(struct shelf *sh, const struct suite *s, size_t i, struct db *d, struct err *e) must_check;
+int shelf_load(struct shelf *sh, const struct suite *s, size_t i, struct db *d, struct err *e)
+	must_check;
 void shelf_fini(struct shelf *sh);
 
 /* shelf_copy(sh): generation and layers, to be handed to a lane; shelf_fini it. */
 struct shelf shelf_copy(const struct shelf *sh);
 
-/* shelf_open(sh, c, fds, e): descriptors of all its layers, uppermost first, malloc'ed; count in sh->n_layers. 0 or -1. */
+/* shelf_open(sh, c, fds, e): descriptors of all its layers, uppermost first, malloc'ed; count in
+ * sh->n_layers. 0 or -1. */
 int shelf_open(const struct shelf *sh, struct cache *c, int **fds, struct err *e) must_check;
 
 /* One phase's harvest into one store, on its way. */
@@ -30,20 +33,23 @@ struct shelf_publish {
 	struct shelf from; /* a copy: what was current */
 	struct cache_published out;
 	struct shelf after;      /* the stack that comes of it */
-	struct cache_layer flat; /* id "" unless the stack became too high and its upper part was made into one layer */
+	struct cache_layer flat; /* id "" unless the stack became too high and its upper part was
+				    made into one layer */
 	size_t n_flat;           /* so many layers of it */
 	bool recorded;           /* the database has it */
 	bool refused;            /* hostile: nothing was published, why is in refusal */
 	struct err refusal;
 };
 /* Store lane. 0 also where the harvest was refused; -1 is our own trouble. */
-int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const char *job, struct err *e) must_check;
+int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const char *job,
+		  struct err *e) must_check;
 /* shelf_refuse(p, e): what e says came from the job: p is refused. 0; or -1 where it did not. */
 int shelf_refuse(struct shelf_publish *p, struct err *e) must_check;
 /* Database lane. */
 int shelf_record(struct shelf_publish *p, struct db *d, int64_t phase, struct err *e) must_check;
 /* Loop. */
 void shelf_advance(struct shelf *sh, struct shelf_publish *p);
-/* shelf_undo(p, c): what was published and not recorded is given up; nobody else publishes meanwhile. */
+/* shelf_undo(p, c): what was published and not recorded is given up; nobody else publishes
+ * meanwhile. */
 void shelf_undo(struct shelf_publish *p, struct cache *c);
 void shelf_publish_fini(struct shelf_publish *p);

@@ -11,7 +11,8 @@
 #include <sys/file.h>
 #include <sys/vfs.h>
 
-/* The lock file holds its holder's pid, for the message only: what counts is the flock, which a death releases. */
+/* The lock file holds its holder's pid, for the message only: what counts is the flock, which a
+ * death releases. */
 static int state_lock(struct state *s, struct err *e)
 {
 	char pid[32] = "";
@@ -24,7 +25,8 @@ static int state_lock(struct state *s, struct err *e)
 		ssize_t n = pread(s->lock_fd, pid, sizeof(pid) - 1, 0);
 		pid[n > 0 ? strspn(pid, "0123456789") : 0] = '\0';
 		return err_set(e, ERR_BUSY,
-			       "state directory %s is in use by process %s; wait for it, or give another with --state",
+			       "state directory %s is in use by process %s; wait for it, or give "
+			       "another with --state",
 			       s->path, *pid ? pid : "(unknown)");
 	}
 	int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
@@ -41,7 +43,8 @@ void state_box_name(const struct state *s, char name[24])
 	snprintf(name, 24, "assay-%.8s", id);
 }
 
-/* What a predecessor that was killed left behind. The lock is held, so nobody living owns any of it. */
+/* What a predecessor that was killed left behind. The lock is held, so nobody living owns any of
+ * it. */
 static int state_sweep(struct state *s, struct err *e)
 {
 	char name[24];
@@ -51,7 +54,8 @@ static int state_sweep(struct state *s, struct err *e)
 		return err_add(e, "sweep %s", s->path);
 	if (dir_remove(s->fd, "jobs", &stays))
 		fprintf(stderr,
-			"assay: sweep %s: %s\nassay: what a run that died left there only takes room; to have it back, remove "
+			"assay: sweep %s: %s\nassay: what a run that died left there only takes "
+			"room; to have it back, remove "
 			"%s/jobs by hand\n",
 			s->path, stays.text, s->path);
 	if (db_runs_abandon(s->db, e) < 0)
@@ -72,7 +76,8 @@ static struct cache *state_cache(struct state *s, struct err *e)
 		own_calloc(known.n_segments, sizeof(*segments));
 	auto_free const char **layers = own_calloc(known.n_layers, sizeof(*layers));
 	for (size_t i = 0; i < known.n_segments; i++)
-		segments[i] = (struct cache_known_segment){known.segments[i].number, known.segments[i].bytes};
+		segments[i] = (struct cache_known_segment){known.segments[i].number,
+							   known.segments[i].bytes};
 	for (size_t i = 0; i < known.n_layers; i++)
 		layers[i] = known.layers[i];
 	for_cache = (struct cache_known){segments, known.n_segments, layers, known.n_layers};
@@ -119,13 +124,15 @@ static int state_check(const struct state *s, struct err *e)
 		return err_sys(e, "state directory %s", s->path);
 	if (st.st_mode & S_IWOTH)
 		return err_set(e, ERR_USAGE,
-			       "state directory %s may be written by everybody; close it with: chmod o-w '%s'", s->path,
-			       s->path);
+			       "state directory %s may be written by everybody; close it with: "
+			       "chmod o-w '%s'",
+			       s->path, s->path);
 	if (!fstatat(s->fd, "assay.db", &st, AT_SYMLINK_NOFOLLOW) && st.st_size > 0)
 		return 0;
 	if (state_holds(s, "seg") || state_holds(s, "layers"))
 		return err_set(e, ERR_CORRUPT,
-			       "state directory %s holds archives and layers, and the database that knows them is gone: put "
+			       "state directory %s holds archives and layers, and the database "
+			       "that knows them is gone: put "
 			       "assay.db back, or move seg and layers away to begin anew",
 			       s->path);
 	return 0;
@@ -138,7 +145,8 @@ int state_can_box(const struct state *s, struct err *e)
 		return err_sys(e, "state directory %s", s->path);
 	if (fs.f_type == OVERLAYFS_SUPER_MAGIC)
 		return err_set(e, ERR_BOX,
-			       "state directory %s lies on an overlay, as a container's own files do, and the kernel makes none upon "
+			       "state directory %s lies on an overlay, as a container's own files "
+			       "do, and the kernel makes none upon "
 			       "it: give one on a volume or another file system with --state",
 			       s->path);
 	return 0;

@@ -1,4 +1,5 @@
-/* The state directory: one place for all that assay remembers, used by one writing process at a time.
+/* The state directory: one place for all that assay remembers, used by one writing process at a
+ * time.
  *
  *   assay.db (-wal -shm)  the results database
  *   layers/ seg/ tmp/ trash/  the cache (cache/cache.h)
@@ -12,8 +13,9 @@
 #include "cache/cache.h"
 #include "db/db.h"
 
-/* state_path(opt, e): opt, else $ASSAY_STATE, else $XDG_STATE_HOME/assay, else $HOME/.local/state/assay; absolute. The caller frees it. NULL
- * with e where none of them is set. */
+/* state_path(opt, e): opt, else $ASSAY_STATE, else $XDG_STATE_HOME/assay, else
+ * $HOME/.local/state/assay; absolute. The caller frees it. NULL with e where none of them is set.
+ */
 char *state_path(const char *opt, struct err *e) must_check;
 
 /* An open state directory, for writing. */
@@ -25,14 +27,17 @@ struct state {
 	struct cache *cache;
 };
 
-/* state_open(opt, e): made where it is missing (mode 0700), locked, and everything that a killed predecessor left is swept: cgroups,
- * jobs/, temporary files, unfinished runs. What of jobs/ can't be removed is told on stderr and stays: it is in nobody's way. Refused is a
- * directory that others may write, and one whose archives have no database any more: the sweep would take them. ERR_BUSY names
- * the pid of the process that holds it. NULL with e. */
+/* state_open(opt, e): made where it is missing (mode 0700), locked, and everything that a killed
+ * predecessor left is swept: cgroups, jobs/, temporary files, unfinished runs. What of jobs/ can't
+ * be removed is told on stderr and stays: it is in nobody's way. Refused is a directory that others
+ * may write, and one whose archives have no database any more: the sweep would take them. ERR_BUSY
+ * names the pid of the process that holds it. NULL with e. */
 struct state *state_open(const char *opt, struct err *e) must_check;
-/* state_can_box(s, e): 0, or ERR_BOX where the kernel can make no box's upper there (on an overlay: a container's own file system). */
+/* state_can_box(s, e): 0, or ERR_BOX where the kernel can make no box's upper there (on an overlay:
+ * a container's own file system). */
 int state_can_box(const struct state *s, struct err *e) must_check;
 void state_close(struct state *s);
 
-/* The name under which boxes of this state directory make their cgroups: "assay-" and 8 hex digits of the path's digest. */
+/* The name under which boxes of this state directory make their cgroups: "assay-" and 8 hex digits
+ * of the path's digest. */
 void state_box_name(const struct state *s, char name[24]);

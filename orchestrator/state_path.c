@@ -4,7 +4,8 @@
 
 char *state_path(const char *opt, struct err *e)
 {
-	const char *env = getenv("ASSAY_STATE"), *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	const char *env = getenv("ASSAY_STATE"), *xdg = getenv("XDG_STATE_HOME"),
+		   *home = getenv("HOME");
 	auto_free char *path = NULL;
 	if (opt && *opt)
 		path = own_dup(opt);
@@ -16,7 +17,8 @@ char *state_path(const char *opt, struct err *e)
 		path = own_fmt("%s/.local/state/assay", home);
 	if (!path) {
 		err_set(e, ERR_USAGE,
-			"no state directory: give --state DIR, or set ASSAY_STATE, XDG_STATE_HOME or HOME");
+			"no state directory: give --state DIR, or set ASSAY_STATE, XDG_STATE_HOME "
+			"or HOME");
 		return NULL;
 	}
 	if (path[0] == '/')

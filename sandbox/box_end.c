@@ -178,7 +178,8 @@ static void box_terminate(struct box *b, bool gently)
 	if (!gently || !b->limits.grace_ms || !b->slot->helper) {
 		box_kill(b);
 	} else if (!b->ending) {
-		helper_say(b->slot->helper, PLAN_TERM); /* one that does not run its command yet just ends */
+		helper_say(b->slot->helper,
+			   PLAN_TERM); /* one that does not run its command yet just ends */
 		b->kill_at_ns = clock_mono_ns() + (int64_t)b->limits.grace_ms * MS;
 	}
 	b->ending = true;

@@ -1,10 +1,13 @@
-/* Inside sandbox/ only: a control group per box, in whichever hierarchy this process may write: cgroup v2 where it is delegated,
- * cgroup v1 where that is what the host has, or none. Loop thread; every call is a few small reads or writes of cgroupfs, nothing waits.
+/* Inside sandbox/ only: a control group per box, in whichever hierarchy this process may write:
+ * cgroup v2 where it is delegated, cgroup v1 where that is what the host has, or none. Loop thread;
+ * every call is a few small reads or writes of cgroupfs, nothing waits.
  *
- * Where groups are made: below the group(s) this process is in, as NAME.<pid>/box-<name>: v2 needs the controllers in the parent's
- * cgroup.subtree_control (cgroups(7)), for which this process, if it is alone in a group that is delegated to it, steps down into
- * NAME.<pid>/supervisor (cgroup_v2.c); v1 uses memory, pids, cpuacct, freezer hierarchies, each if it is mounted and writable. In v2 an OOM
- * kill ends a whole box, its pid 1 too (memory.oom.group); in v1 it ends one process. */
+ * Where groups are made: below the group(s) this process is in, as NAME.<pid>/box-<name>: v2 needs
+ * the controllers in the parent's cgroup.subtree_control (cgroups(7)), for which this process, if
+ * it is alone in a group that is delegated to it, steps down into NAME.<pid>/supervisor
+ * (cgroup_v2.c); v1 uses memory, pids, cpuacct, freezer hierarchies, each if it is mounted and
+ * writable. In v2 an OOM kill ends a whole box, its pid 1 too (memory.oom.group); in v1 it ends one
+ * process. */
 #pragma once
 #include "base/err.h"
 
@@ -15,47 +18,52 @@
 struct cgroup_host; /* what this process may use */
 struct cgroup;      /* one box's */
 
-/* cgroup_host_open(name, e): find out by trying, and make NAME.<pid>. No usable hierarchy is no error: kind "none", the calls below then
- * do nothing and count nothing. name: [a-z0-9-]. NULL with e only for out-of-the-ordinary system trouble. */
+/* cgroup_host_open(name, e): find out by trying, and make NAME.<pid>. No usable hierarchy is no
+ * error: kind "none", the calls below then do nothing and count nothing. name: [a-z0-9-]. NULL with
+ * e only for out-of-the-ordinary system trouble. */
 struct cgroup_host *cgroup_host_open(const char *name, struct err *e) must_check;
 /* cgroup_host_close(h): removes NAME.<pid>; every box's group must be gone. */
 void cgroup_host_close(struct cgroup_host *h);
 /* "v2", "v1" or "none": a static string. */
 const char *cgroup_host_kind(const struct cgroup_host *h);
 
-struct cgroup_limits { /* 0: none */
+struct cgroup_limits {      /* 0: none */
 	uint64_t memory;    /* bytes; swap is not a way out of it */
 	uint64_t processes; /* tasks */
 };
 
-/* cgroup_make(h, name, limits, e): name: [A-Za-z0-9._-]. A limit that can't be set is an error, unless the hierarchy lacks its controller
- * (then cgroup_counts.has_* says so and the caller watches by other means). NULL with e; with kind "none" a group that counts nothing. */
-struct cgroup *cgroup_make(struct cgroup_host *h, const char *name, const struct cgroup_limits *limits,
-			   struct err *e) must_check;
+/* cgroup_make(h, name, limits, e): name: [A-Za-z0-9._-]. A limit that can't be set is an error,
+ * unless the hierarchy lacks its controller (then cgroup_counts.has_* says so and the caller
+ * watches by other means). NULL with e; with kind "none" a group that counts nothing. */
+struct cgroup *cgroup_make(struct cgroup_host *h, const char *name,
+			   const struct cgroup_limits *limits, struct err *e) must_check;
 
-/* cgroup_clone_fd(c): a directory descriptor for clone3's CLONE_INTO_CGROUP (v2), owned by c, or -1. */
+/* cgroup_clone_fd(c): a directory descriptor for clone3's CLONE_INTO_CGROUP (v2), owned by c, or
+ * -1. */
 int cgroup_clone_fd(const struct cgroup *c);
 #define CGROUP_DOORS 4
-/* cgroup_doors(c, fds, e): v1: `tasks` of each hierarchy, open for writing, the caller's; a process of one thread that writes "0" to all of
- * them is in the group. How many, 0 where CLONE_INTO_CGROUP does it or there is no group, -1. Who moves itself waits for nobody; moving
- * another takes a grace period of RCU, milliseconds (Linux 5.5, cgroup_procs_write_start). */
+/* cgroup_doors(c, fds, e): v1: `tasks` of each hierarchy, open for writing, the caller's; a process
+ * of one thread that writes "0" to all of them is in the group. How many, 0 where CLONE_INTO_CGROUP
+ * does it or there is no group, -1. Who moves itself waits for nobody; moving another takes a grace
+ * period of RCU, milliseconds (Linux 5.5, cgroup_procs_write_start). */
 int cgroup_doors(const struct cgroup *c, int fds[CGROUP_DOORS], struct err *e) must_check;
 /* cgroup_add(c, pid, e): move another process, the slow way. */
 int cgroup_add(struct cgroup *c, pid_t pid, struct err *e) must_check;
 
 struct cgroup_counts {
 	bool has_memory, has_processes, has_cpu; /* the numbers below are real */
-	uint64_t peak_memory;       /* bytes */
-	uint64_t oom_kills;         /* processes of the group killed for its own limit or the host's need */
+	uint64_t peak_memory;                    /* bytes */
+	uint64_t oom_kills; /* processes of the group killed for its own limit or the host's need */
 	uint64_t processes_refused; /* forks refused */
 	uint64_t cpu_user_ns, cpu_system_ns;
 };
 /* cgroup_read(c, out): what it counted so far; what can't be read stays 0 with has_* false. */
 void cgroup_read(const struct cgroup *c, struct cgroup_counts *out);
 
-/* cgroup_kill(c): SIGKILL to everything in it, frozen or not (v2 cgroup.kill, Linux 5.14, else freeze, signal each, thaw). May be called
- * again until cgroup_empty. */
+/* cgroup_kill(c): SIGKILL to everything in it, frozen or not (v2 cgroup.kill, Linux 5.14, else
+ * freeze, signal each, thaw). May be called again until cgroup_empty. */
 void cgroup_kill(struct cgroup *c);
 bool cgroup_empty(const struct cgroup *c);
-/* cgroup_remove(c): rmdir and free. 0, or -1 with EBUSY kept in e while something is in it (then c stays valid). NULL is fine. */
+/* cgroup_remove(c): rmdir and free. 0, or -1 with EBUSY kept in e while something is in it (then c
+ * stays valid). NULL is fine. */
 int cgroup_remove(struct cgroup *c, struct err *e) must_check;

@@ -30,7 +30,8 @@ struct sandbox {
 	void *owner;
 };
 
-/* In probe.c. probe_box(sb, uppers, e): a whole box, once, waited for. Nothing of it is left on sb. */
+/* In probe.c. probe_box(sb, uppers, e): a whole box, once, waited for. Nothing of it is left on sb.
+ */
 int probe_box(struct sandbox *sb, const char *uppers, struct err *e) must_check;
 
 /* In sandbox.c. sandbox_settle(sb): closing, and was this the last thing? */

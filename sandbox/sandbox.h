@@ -1,15 +1,19 @@
 /* The door of sandbox/: one command in isolation, started, watched, limited and ended.
- * The orchestrator calls it, from the loop's thread only; every callback comes from that thread, never from inside the call
- * that caused it. A box is described by one value (struct box_spec), built by `assay-box` (sandbox/box/), a small static helper
- * that stays for as long as the sandbox is open, keeps nothing of a job and clones each box afresh. What the harness observed
- * comes back as one value (struct box_facts).
+ * The orchestrator calls it, from the loop's thread only; every callback comes from that thread,
+ * never from inside the call that caused it. A box is described by one value (struct box_spec),
+ * built by `assay-box` (sandbox/box/), a small static helper that stays for as long as the sandbox
+ * is open, keeps nothing of a job and clones each box afresh. What the harness observed comes back
+ * as one value (struct box_facts).
  *
- * Life: the helper dies with the thread that opened the sandbox (PR_SET_PDEATHSIG, and the end of its socket), every box dies
- * with its helper, and with a box's pid 1 dies its pid namespace: `kill -9` of the caller leaves no process.
+ * Life: the helper dies with the thread that opened the sandbox (PR_SET_PDEATHSIG, and the end of
+ * its socket), every box dies with its helper, and with a box's pid 1 dies its pid namespace: `kill
+ * -9` of the caller leaves no process.
  *
- * Who may what: started by root, a box is somebody else on the host (sandbox/box/ids.h) and in no group. Started by an ordinary user it
- * is that user, who can't give up supplementary groups (user_namespaces(7)): what it reads of the host's /usr and /etc, it reads as a
- * member of them. It sees nothing else of the host that a group could open: no /home, no /run (docker.sock), no devices. */
+ * Who may what: started by root, a box is somebody else on the host (sandbox/box/ids.h) and in no
+ * group. Started by an ordinary user it is that user, who can't give up supplementary groups
+ * (user_namespaces(7)): what it reads of the host's /usr and /etc, it reads as a member of them. It
+ * sees nothing else of the host that a group could open: no /home, no /run (docker.sock), no
+ * devices. */
 #pragma once
 #include "base/err.h"
 
@@ -25,24 +29,29 @@ enum box_mode {
 	BOX_TMPFS, /* empty, in memory, charged to the box's memory, `size` bytes */
 };
 
-/* One mount. Order in the list does not matter: the box sorts by path. Two mounts of one path are refused. */
+/* One mount. Order in the list does not matter: the box sorts by path. Two mounts of one path are
+ * refused. */
 struct box_mount {
-	const char *path; /* absolute, normalised ("/", "/build"); its mount point is made where it is missing */
+	const char *path; /* absolute, normalised ("/", "/build"); its mount point is made where it
+			     is missing */
 	enum box_mode mode;
-	const int *lowers; /* directory descriptors, uppermost first; BOX_RO and BOX_RW take at least one, BOX_COW any number */
+	const int *lowers; /* directory descriptors, uppermost first; BOX_RO and BOX_RW take at
+			      least one, BOX_COW any number */
 	size_t n_lowers;
-	/* BOX_COW: an empty directory that will *be* the upper, and an empty work directory in the same directory as it,
-	 * neither on an overlay. Both -1: the changes go to a tmpfs and are lost. */
+	/* BOX_COW: an empty directory that will *be* the upper, and an empty work directory in the
+	 * same directory as it, neither on an overlay. Both -1: the changes go to a tmpfs and are
+	 * lost. */
 	int upper_fd, work_fd;
-	uint64_t size; /* BOX_TMPFS bytes, 0: limits.memory, or without one 2 GiB; so has the box's own /tmp */
-	/* What lies in lowers and upper has owners as the box sees them (0 = the box's root): our layers and uppers. Where the
-	 * box's ids are a range of others (started as root) they are shown through an idmapped mount. false: a directory of the
-	 * host, shown as it is. */
+	uint64_t size; /* BOX_TMPFS bytes, 0: limits.memory, or without one 2 GiB; so has the box's
+			  own /tmp */
+	/* What lies in lowers and upper has owners as the box sees them (0 = the box's root): our
+	 * layers and uppers. Where the box's ids are a range of others (started as root) they are
+	 * shown through an idmapped mount. false: a directory of the host, shown as it is. */
 	bool ours;
 };
 
-/* A small file put at path, read-only, below any overlay's upper (so a job may replace it in its own view where the mount
- * at that place is BOX_COW). */
+/* A small file put at path, read-only, below any overlay's upper (so a job may replace it in its
+ * own view where the mount at that place is BOX_COW). */
 struct box_file {
 	const char *path;
 	const void *bytes;
@@ -50,17 +59,19 @@ struct box_file {
 	unsigned mode; /* permission bits */
 };
 
-/* BOX_NET_HOST: what listens on the host's 127.0.0.1 is reached, as anything else its network has. Abstract UNIX sockets of the host
- * are not, where there is Landlock's scope for them (Linux 6.12). */
+/* BOX_NET_HOST: what listens on the host's 127.0.0.1 is reached, as anything else its network has.
+ * Abstract UNIX sockets of the host are not, where there is Landlock's scope for them (Linux 6.12).
+ */
 enum box_net { BOX_NET_NONE /* own namespace, loopback up */, BOX_NET_HOST };
 
 /* 0 means no limit, for each. */
 struct box_limits {
 	uint64_t wall_ms, cpu_ms;
-	uint64_t silence_ms;   /* neither stdout nor stderr said anything for so long */
-	uint64_t memory;       /* bytes, tmpfs included where a cgroup does the counting */
-	uint64_t processes;    /* tasks, threads included */
-	uint64_t disk;         /* bytes in all uppers together, of files that are open and have no name any more too */
+	uint64_t silence_ms; /* neither stdout nor stderr said anything for so long */
+	uint64_t memory;     /* bytes, tmpfs included where a cgroup does the counting */
+	uint64_t processes;  /* tasks, threads included */
+	uint64_t disk; /* bytes in all uppers together, of files that are open and have no name any
+			  more too */
 	uint64_t disk_inodes;  /* entries in all uppers together */
 	uint64_t output_bytes; /* stdout + stderr; the box is ended above it */
 	uint64_t open_files, file_size;
@@ -68,10 +79,12 @@ struct box_limits {
 };
 
 struct box_spec {
-	const char *name; /* for messages and the cgroup's name: letters, digits, '-', '_', '.', at most 64 */
-	/* The root: either BOX_COW or BOX_RO mount "/" among mounts, or none, and root_host: then "/" is a skeleton and the
-	 * host's /usr, /etc, /bin, /sbin, /lib* appear read-only in it, as the box's ids may read them. With root_host a mount "/"
-	 * may still bring lowers and an upper: the skeleton is its lowest layer. */
+	const char *name; /* for messages and the cgroup's name: letters, digits, '-', '_', '.', at
+			     most 64 */
+	/* The root: either BOX_COW or BOX_RO mount "/" among mounts, or none, and root_host: then
+	 * "/" is a skeleton and the host's /usr, /etc, /bin, /sbin, /lib* appear read-only in it,
+	 * as the box's ids may read them. With root_host a mount "/" may still bring lowers and an
+	 * upper: the skeleton is its lowest layer. */
 	bool root_host;
 	const struct box_mount *mounts;
 	size_t n_mounts;
@@ -86,13 +99,16 @@ struct box_spec {
 };
 
 enum box_end {
-	BOX_EXITED,    /* by itself, exit_code says how; 127 and 126 also where argv[0] is not there or can't be
-			* executed, and 126 where what a layer of ours holds (an earlier box of the job may have written
-			* it) is in the way of a mount, a file or cwd: that is the package's affair, told by a line of its output */
+	BOX_EXITED, /* by itself, exit_code says how; 127 and 126 also where argv[0] is not there or
+		     * can't be executed, and 126 where what a layer of ours holds (an earlier box
+		     * of the job may have written it) is in the way of a mount, a file or cwd: that
+		     * is the package's affair, told by a line of its output */
 	BOX_SIGNALLED, /* by a signal that was not ours */
-	BOX_LIMITED,   /* by us: `limit` fired (an OOM kill in the box's cgroup is BOX_LIMIT_MEMORY whatever the exit) */
+	BOX_LIMITED,   /* by us: `limit` fired (an OOM kill in the box's cgroup is BOX_LIMIT_MEMORY
+			  whatever the exit) */
 	BOX_CANCELLED, /* by us: box_cancel() */
-	BOX_FAILED,    /* it never ran the command, or its supervisor was lost: our own trouble, see error */
+	BOX_FAILED,    /* it never ran the command, or its supervisor was lost: our own trouble, see
+			  error */
 };
 
 enum box_limit {
@@ -107,32 +123,37 @@ enum box_limit {
 	BOX_LIMIT_OUTPUT,
 };
 
-/* box_limit_name(l): "wall-time", "cpu-time", "silence", "memory", "processes", "disk", "inodes", "log-size", "none". */
+/* box_limit_name(l): "wall-time", "cpu-time", "silence", "memory", "processes", "disk", "inodes",
+ * "log-size", "none". */
 const char *box_limit_name(enum box_limit l);
 
 struct box_facts {
 	enum box_end end;
-	int exit_code; /* BOX_EXITED, and what the command did in the end in the other cases, else -1 */
+	int exit_code; /* BOX_EXITED, and what the command did in the end in the other cases, else
+			  -1 */
 	int signal;    /* that killed the command, 0 if none; ours (9, 15) too */
 	bool core;
 	enum box_limit limit;
 	uint64_t limit_bound, limit_value; /* in the limit's unit, at the moment it fired */
 	int64_t started_ms;                /* real time */
-	uint64_t setup_ns;                 /* from box_start to the command's exec, as far as known */
+	uint64_t setup_ns; /* from box_start to the command's exec, as far as known */
 	uint64_t wall_ns;
 	uint64_t cpu_user_ns, cpu_system_ns; /* of everything in the box */
-	uint64_t peak_memory;                /* bytes, of the cgroup; without one: of the largest process */
+	uint64_t peak_memory; /* bytes, of the cgroup; without one: of the largest process */
 	uint64_t output_bytes;
 	uint64_t oom_kills;
-	uint64_t processes_refused; /* forks the limit refused (cgroup pids.events), 0 where unknown */
+	uint64_t processes_refused; /* forks the limit refused (cgroup pids.events), 0 where unknown
+				     */
 	const char *cgroup;         /* "v1", "v2" or "none": who counted */
-	char error[512];            /* BOX_FAILED: what could not be done and the kernel's own text */
+	char error[512]; /* BOX_FAILED: what could not be done and the kernel's own text */
 };
 
 struct box_events {
-	/* bytes of stdout and stderr as they came, in one stream; the bytes are the callee's only during the call */
+	/* bytes of stdout and stderr as they came, in one stream; the bytes are the callee's only
+	 * during the call */
 	void (*on_output)(void *owner, const void *bytes, size_t n);
-	/* Exactly once for a box that box_start returned; every process of it is gone, its mounts too. The box is freed after it. */
+	/* Exactly once for a box that box_start returned; every process of it is gone, its mounts
+	 * too. The box is freed after it. */
 	void (*on_end)(void *owner, const struct box_facts *facts);
 };
 
@@ -140,32 +161,42 @@ struct sandbox;
 struct box;
 
 struct sandbox_conf {
-	const char *helper; /* path of assay-box; NULL: beside the running program, else ASSAY_LIBEXECDIR-like places */
-	size_t slots;       /* boxes at once at the most; a helper process each, started when first needed */
-	const char *name;   /* for cgroup names: [a-z0-9-]; cgroups are made below the caller's own group as NAME.<pid> */
+	const char *helper; /* path of assay-box; NULL: beside the running program, else
+			       ASSAY_LIBEXECDIR-like places */
+	size_t slots; /* boxes at once at the most; a helper process each, started when first needed
+		       */
+	const char *name;   /* for cgroup names: [a-z0-9-]; cgroups are made below the caller's own
+			       group as NAME.<pid> */
 	bool verbose;       /* every step of a box is told on stderr */
-	const char *uppers; /* a directory on the file system that uppers and layers will be on; NULL: none will be */
+	const char *uppers; /* a directory on the file system that uppers and layers will be on;
+			       NULL: none will be */
 };
 
-/* sandbox_open(loop, conf, e): NULL with e where no box could ever be made: one is tried, over the host's root and with an upper in
- * conf->uppers (a few milliseconds; what it puts there is gone afterwards). The caller closes it. */
-struct sandbox *sandbox_open(uv_loop_t *loop, const struct sandbox_conf *conf, struct err *e) must_check;
+/* sandbox_open(loop, conf, e): NULL with e where no box could ever be made: one is tried, over the
+ * host's root and with an upper in conf->uppers (a few milliseconds; what it puts there is gone
+ * afterwards). The caller closes it. */
+struct sandbox *sandbox_open(uv_loop_t *loop, const struct sandbox_conf *conf, struct err *e)
+	must_check;
 
-/* sandbox_close(sb, on_closed, owner): boxes still running are ended; on_closed comes when nothing of it is left on the loop. */
+/* sandbox_close(sb, on_closed, owner): boxes still running are ended; on_closed comes when nothing
+ * of it is left on the loop. */
 void sandbox_close(struct sandbox *sb, void (*on_closed)(void *owner), void *owner);
 
-/* box_start(sb, spec, ev, owner, e): start a box. Everything spec points to is borrowed for the call only (descriptors are
- * duplicated). NULL with e when there is no free slot (ERR_BUSY), the spec makes no sense (ERR_USAGE), or a system call failed; in
- * these cases no callback will come. A box that could not be built later ends as BOX_FAILED. */
+/* box_start(sb, spec, ev, owner, e): start a box. Everything spec points to is borrowed for the
+ * call only (descriptors are duplicated). NULL with e when there is no free slot (ERR_BUSY), the
+ * spec makes no sense (ERR_USAGE), or a system call failed; in these cases no callback will come. A
+ * box that could not be built later ends as BOX_FAILED. */
 struct box *box_start(struct sandbox *sb, const struct box_spec *spec, const struct box_events *ev,
 		      void *owner, struct err *e) must_check;
 
 /* box_cancel(b): end it as BOX_CANCELLED, with grace if `gently`. on_end still comes. */
 void box_cancel(struct box *b, bool gently);
 
-/* box_pause_output(b, paused): stop or go on reading its output (back-pressure); silence is not counted while paused. */
+/* box_pause_output(b, paused): stop or go on reading its output (back-pressure); silence is not
+ * counted while paused. */
 void box_pause_output(struct box *b, bool paused);
 
-/* sandbox_sweep(name, e): remove the cgroups that dead callers of sandbox_open with this name left (kill what is in them first).
- * Call it when no other living process uses the name... those of living pids are left alone. 0 or -1. */
+/* sandbox_sweep(name, e): remove the cgroups that dead callers of sandbox_open with this name left
+ * (kill what is in them first). Call it when no other living process uses the name... those of
+ * living pids are left alone. 0 or -1. */
 int sandbox_sweep(const char *name, struct err *e) must_check;

@@ -56,8 +56,14 @@ static void sizes_and_durations_need_sense(void **state)
 	static const struct {
 		const char *s;
 		uint64_t v;
-	} sizes[] = {{"0", 0}, {"17", 17}, {"1K", 1024}, {"1.5G", 1610612736}, {"2GiB", (uint64_t)2 << 30}, {"3MB", 3 << 20}},
-	  times[] = {{"0", 0}, {"250ms", 250}, {"1.5s", 1500}, {"10m", 600000}, {"1h30m", 5400000}, {"2d", 172800000}};
+	} sizes[] = {{"0", 0},
+		     {"17", 17},
+		     {"1K", 1024},
+		     {"1.5G", 1610612736},
+		     {"2GiB", (uint64_t)2 << 30},
+		     {"3MB", 3 << 20}},
+	  times[] = {{"0", 0},        {"250ms", 250},     {"1.5s", 1500},
+		     {"10m", 600000}, {"1h30m", 5400000}, {"2d", 172800000}};
 	for (size_t i = 0; i < countof(sizes); i++) {
 		assert_int_equal(unit_parse_size(sizes[i].s, &v), 0);
 		assert_int_equal(v, sizes[i].v);
@@ -66,7 +72,8 @@ static void sizes_and_durations_need_sense(void **state)
 		assert_int_equal(unit_parse_duration(times[i].s, &v), 0);
 		assert_int_equal(v, times[i].v);
 	}
-	static const char *const bad_sizes[] = {"", "G", "-1", "1.", "1.2.3", "1 G", "1Q", "1Gi B", "99999999999T", "0x10"};
+	static const char *const bad_sizes[] = {"",    "G",  "-1",    "1.",           "1.2.3",
+						"1 G", "1Q", "1Gi B", "99999999999T", "0x10"};
 	static const char *const bad_times[] = {"", "5", "m", "5 m", "1h-2m", "1y", "10mm", "1.m"};
 	for (size_t i = 0; i < countof(bad_sizes); i++)
 		assert_int_equal(unit_parse_size(bad_sizes[i], &v), -1);

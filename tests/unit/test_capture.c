@@ -40,7 +40,8 @@ struct place {
 static int set_up(void **state)
 {
 	struct place *p = own_calloc(1, sizeof(*p));
-	snprintf(p->path, sizeof(p->path), "%s/assay-capture-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+	snprintf(p->path, sizeof(p->path), "%s/assay-capture-XXXXXX",
+		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
 	if (!mkdtemp(p->path) || uv_loop_init(&p->loop))
 		return -1;
 	p->fd = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -125,8 +126,11 @@ static void an_empty_log_is_a_log(void **state)
 static void head_and_tail_meet_at_every_length(void **state)
 {
 	struct place *p = *state;
-	static const size_t lengths[] = {CAPTURE_TAIL - 1, CAPTURE_TAIL, CAPTURE_TAIL + 1, 2 * CAPTURE_TAIL, 3 * CAPTURE_TAIL,
-					 4 * CAPTURE_TAIL - 7, 4 * CAPTURE_TAIL, 4 * CAPTURE_TAIL + 1, 9 * CAPTURE_TAIL + 13};
+	static const size_t lengths[] = {CAPTURE_TAIL - 1,     CAPTURE_TAIL,
+					 CAPTURE_TAIL + 1,     2 * CAPTURE_TAIL,
+					 3 * CAPTURE_TAIL,     4 * CAPTURE_TAIL - 7,
+					 4 * CAPTURE_TAIL,     4 * CAPTURE_TAIL + 1,
+					 9 * CAPTURE_TAIL + 13};
 	const uint64_t limit = 4 * CAPTURE_TAIL;
 	for (size_t i = 0; i < countof(lengths); i++) {
 		struct got g = {0};
@@ -145,10 +149,12 @@ static void head_and_tail_meet_at_every_length(void **state)
 		assert_int_equal(g.log.kept, file.n);
 		assert_true(file.n <= limit + 80);
 		assert_memory_equal(g.log.text, file.p, g.log.tail_at);
-		assert_memory_equal(g.log.text + g.log.tail_at, file.p + g.log.tail_offset, g.log.text_n - g.log.tail_at);
+		assert_memory_equal(g.log.text + g.log.tail_at, file.p + g.log.tail_offset,
+				    g.log.text_n - g.log.tail_at);
 		assert_int_equal(g.log.tail_offset + (g.log.text_n - g.log.tail_at), file.n);
 		assert_memory_equal(file.p + file.n - 9, sent.p + lengths[i] - 9, 9);
-		assert_true((strstr(file.p, "bytes left out here]") != NULL) == (lengths[i] > limit));
+		assert_true((strstr(file.p, "bytes left out here]") != NULL) ==
+			    (lengths[i] > limit));
 		free(g.log.text);
 		assert_int_equal(unlinkat(p->fd, "log", 0), 0);
 	}
@@ -192,11 +198,16 @@ static void a_log_that_cannot_be_made_says_so_at_the_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_short_log_is_kept_byte_for_byte, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_short_log_is_kept_byte_for_byte, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(an_empty_log_is_a_log, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(head_and_tail_meet_at_every_length, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(one_endless_line_fills_no_memory_and_says_when_it_is_too_much, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_log_that_cannot_be_made_says_so_at_the_end, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(head_and_tail_meet_at_every_length, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(
+			one_endless_line_fills_no_memory_and_says_when_it_is_too_much, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(a_log_that_cannot_be_made_says_so_at_the_end,
+						set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
