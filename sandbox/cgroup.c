@@ -212,18 +212,6 @@ int cgroup_doors(const struct cgroup *c, int fds[CGROUP_DOORS], struct err *e)
 	return n;
 }
 
-int cgroup_add(struct cgroup *c, pid_t pid, struct err *e)
-{
-	char text[16];
-	if (pid <= 0)
-		return err_set(e, ERR_USAGE, "cgroup %s: process %d", c->name, (int)pid);
-	snprintf(text, sizeof(text), "%d", (int)pid);
-	for (size_t i = 0; i < c->host->n; i++)
-		if (c->host->world->write(c->dir[i], "cgroup.procs", text))
-			return err_sys(e, "put process %s into cgroup %s", text, c->name);
-	return 0;
-}
-
 void cgroup_read(const struct cgroup *c, struct cgroup_counts *out)
 {
 	*out = (struct cgroup_counts){.has_memory = false};
@@ -242,11 +230,6 @@ void cgroup_kill(struct cgroup *c)
 {
 	if (c->host->kind)
 		c->host->kind->kill(c->host->world, c->dir[0]);
-}
-
-bool cgroup_empty(const struct cgroup *c)
-{
-	return !c->host->kind || c->host->kind->empty(c->dir[0]);
 }
 
 /* The first directory last: while something is left, cgroup_kill still finds it there. */

@@ -47,8 +47,6 @@ int cgroup_clone_fd(const struct cgroup *c);
  * does it or there is no group, -1. Who moves itself waits for nobody; moving another takes a grace
  * period of RCU, milliseconds (Linux 5.5, cgroup_procs_write_start). */
 int cgroup_doors(const struct cgroup *c, int fds[CGROUP_DOORS], struct err *e) must_check;
-/* cgroup_add(c, pid, e): move another process, the slow way. */
-int cgroup_add(struct cgroup *c, pid_t pid, struct err *e) must_check;
 
 struct cgroup_counts {
 	bool has_memory, has_processes, has_cpu; /* the numbers below are real */
@@ -61,9 +59,9 @@ struct cgroup_counts {
 void cgroup_read(const struct cgroup *c, struct cgroup_counts *out);
 
 /* cgroup_kill(c): SIGKILL to everything in it, frozen or not (v2 cgroup.kill, Linux 5.14, else
- * freeze, signal each, thaw). May be called again until cgroup_empty. */
+ * freeze, signal each, thaw). May be called again until
+ * cgroup_remove finds it empty. */
 void cgroup_kill(struct cgroup *c);
-bool cgroup_empty(const struct cgroup *c);
 /* cgroup_remove(c): rmdir and free. 0, or -1 with EBUSY kept in e while something is in it (then c
  * stays valid). NULL is fine. */
 int cgroup_remove(struct cgroup *c, struct err *e) must_check;

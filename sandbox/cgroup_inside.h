@@ -62,7 +62,6 @@ struct cgroup_kind {
 	int (*limit)(const struct cgroup *c, const struct cgroup_limits *l, struct err *e);
 	void (*read)(const struct cgroup *c, struct cgroup_counts *out);
 	void (*kill)(const struct cgroup_world *w, int dirfd);
-	bool (*empty)(int dirfd);
 	/* before NAME.<pid> is removed; NULL: nothing to do */
 	void (*leave)(struct cgroup_host *h);
 };

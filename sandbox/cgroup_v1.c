@@ -70,23 +70,11 @@ static void v1_kill(const struct cgroup_world *w, int dirfd)
 		w->write(dirfd, "freezer.state", "THAWED");
 }
 
-static bool v1_found(void *arg, pid_t pid)
-{
-	(void)arg, (void)pid;
-	return false;
-}
-
-static bool v1_empty(int dirfd)
-{
-	return cgroup_each(dirfd, v1_found, NULL) <= 0;
-}
-
 const struct cgroup_kind cgroup_v1 = {
 	.name = "v1",
 	.limit = v1_limit,
 	.read = v1_read,
 	.kill = v1_kill,
-	.empty = v1_empty,
 };
 
 bool cgroup_v1_open(struct cgroup_host *h, const char *name, struct cgroup_places *p)

@@ -191,17 +191,10 @@ static void v2_kill(const struct cgroup_world *w, int dirfd)
 	w->write(dirfd, "cgroup.freeze", "0");
 }
 
-static bool v2_empty(int dirfd)
-{
-	uint64_t populated;
-	return cgroup_key(dirfd, "cgroup.events", "populated", &populated) || !populated;
-}
-
 const struct cgroup_kind cgroup_v2 = {
 	.name = "v2",
 	.limit = v2_limit,
 	.read = v2_read,
 	.kill = v2_kill,
-	.empty = v2_empty,
 	.leave = v2_leave,
 };

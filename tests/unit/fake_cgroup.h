@@ -43,7 +43,6 @@ static const struct file v2_files[] = {
 	{"cgroup.type", "domain\n"},
 	{"cgroup.controllers", "memory pids\n"},
 	{"cgroup.subtree_control", ""},
-	{"cgroup.events", "populated 0\nfrozen 0\n"},
 	{"cgroup.kill", ""},
 	{"memory.max", "max\n"},
 	{"memory.swap.max", "max\n"},
