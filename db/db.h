@@ -233,9 +233,6 @@ void db_table_free(struct db_table *t);
  * writer's. */
 int db_query(struct db *d, const char *sql, const char *const *args, size_t n_args,
 	     struct db_table **out, struct err *e) must_check;
-/* db_interrupt(d): what db_query or db_named is doing in another thread ends with ERR_SYS, EINTR.
- * From any thread or a signal handler, while d is open. */
-void db_interrupt(struct db *d);
 
 /* clang-format off */
 /* db_named(d, name, args, n_args, out, e): a query of db/queries.c by its name: the only way in which other folders ask for something
@@ -249,8 +246,6 @@ void db_interrupt(struct db *d);
  *   variants      run                as the suite lists them: number name layers env
  *   jobs          run                by package, then variant: package version variant state status phase reason exit_code signal limit_hit rule
  *                                    evidence evidence_offset evidence_length wall_ms cpu_ms peak_memory_bytes log job
- *   pairs         run base next      by package: package version, then for a_ (base) and b_ (next): state status phase reason exit_code signal
- *                                    limit_hit evidence wall_ms log rule
  *   counts        run                by variant as the suite lists them: variant status n; status NULL: jobs without a result
  *   phases        run                in order of first start: phase boxes wall_ms cpu_ms setup_us peak_memory_bytes store_bytes store_files
  *                                    networked; setup_us is the median, peak_memory_bytes the maximum, networked counts boxes

@@ -26,9 +26,6 @@ int db_fail(struct db *d, int rc, struct err *e, const char *doing)
 	case SQLITE_READONLY:
 		errno = sys ? sys : (rc & 0xff) == SQLITE_IOERR ? EIO : EACCES;
 		return err_sys(e, "%s: %s: %s", d->path, doing, says);
-	case SQLITE_INTERRUPT:
-		errno = EINTR;
-		return err_sys(e, "%s: %s", d->path, doing);
 	case SQLITE_TOOBIG:
 		return err_set(e, ERR_LIMIT, "%s: %s: %s", d->path, doing, says);
 	}

@@ -9,13 +9,6 @@
 	"SELECT run, suite, ecosystem, goal, state, compare_base, compare_next, started_ms, ended_ms, wall_ms, jobs, jobs_done, host," \
 	" assay_version, engine, jobs_at_once, suite_path FROM v_run"
 
-/* One side of a pair: a column of the one job there is of a package under that variant. */
-#define SIDE(column, variant, as) ", max(CASE WHEN variant = " variant " THEN " column " END) AS " as column
-#define SIDES(variant, as) \
-	SIDE("state", variant, as) SIDE("status", variant, as) SIDE("phase", variant, as) SIDE("reason", variant, as) \
-	SIDE("exit_code", variant, as) SIDE("signal", variant, as) SIDE("limit_hit", variant, as) SIDE("evidence", variant, as) \
-	SIDE("wall_ms", variant, as) SIDE("log", variant, as) SIDE("rule", variant, as)
-
 static const struct query {
 	const char *name;
 	size_t n_args;
@@ -31,10 +24,6 @@ static const struct query {
 	 "SELECT package, version, variant, state, status, phase, reason, exit_code, signal, limit_hit, rule, evidence, evidence_offset,"
 	 " evidence_length, wall_ms, cpu_ms, peak_memory_bytes, log, job"
 	 " FROM v_job WHERE run = ?1 ORDER BY package, variant_number"},
-
-	{"pairs", 3,
-	 "SELECT package, max(version) AS version" SIDES("?2", "a_") SIDES("?3", "b_")
-	 " FROM v_job WHERE run = ?1 AND variant IN (?2, ?3) GROUP BY package ORDER BY package"},
 
 	{"counts", 1,
 	 "SELECT variant, status, count(*) AS n FROM v_job WHERE run = ?1 GROUP BY variant_number, status ORDER BY variant_number, status"},

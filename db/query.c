@@ -285,8 +285,3 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
 	sqlite3_limit(d->h, SQLITE_LIMIT_LENGTH, length);
 	return rc;
 }
-
-void db_interrupt(struct db *d)
-{
-	sqlite3_interrupt(d->h);
-}

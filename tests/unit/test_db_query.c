@@ -2,9 +2,6 @@
 #include "db_scratch.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
 
 static void a_query_returns_values_of_every_type(void **state)
 {
@@ -204,36 +201,6 @@ static void an_answer_has_bounds(void **state)
 	assert_rows(d, "SELECT 1", "1");
 }
 
-static atomic_bool over;
-
-static void *keep_interrupting(void *d)
-{
-	while (!atomic_load(&over)) {
-		db_interrupt(d);
-		sched_yield();
-	}
-	return NULL;
-}
-
-static void an_endless_query_can_be_interrupted(void **state)
-{
-	struct db *d = ((struct scratch *)*state)->db;
-	struct err e = ERR_INIT;
-	struct db_table *t;
-	pthread_t other;
-	assert_int_equal(pthread_create(&other, NULL, keep_interrupting, d), 0);
-	int rc = db_query(d,
-			  "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT "
-			  "count(*) FROM n",
-			  NULL, 0, &t, &e);
-	atomic_store(&over, true);
-	pthread_join(other, NULL);
-	assert_int_equal(rc, -1);
-	assert_int_equal(e.kind, ERR_SYS);
-	assert_int_equal(e.sys, EINTR);
-	assert_rows(d, "SELECT 1", "1");
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,7 +211,6 @@ int main(void)
 		scratch_test(what_is_wrong_is_said_with_its_place),
 		scratch_test(values_are_bound_and_never_spliced),
 		scratch_test(an_answer_has_bounds),
-		scratch_test(an_endless_query_can_be_interrupted),
 	};
 	return cmocka_run_group_tests_name("db_query", tests, NULL, NULL);
 }
