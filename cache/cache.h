@@ -102,8 +102,7 @@ enum cache_do {
 	CACHE_REJECT,       /* any change here refuses the whole harvest */
 };
 
-/* cache_do_parse("union-lines", &d): 0 or -1. cache_do_name is its inverse. */
-int cache_do_parse(const char *name, enum cache_do *d) must_check;
+/* "union-lines" …: the word of ecosystem files, a static string. */
 const char *cache_do_name(enum cache_do d);
 
 /* Globs: '/' separates; '*' and '?' stay inside a component, '**' as a whole component matches any

@@ -15,16 +15,6 @@ static const char *const rules_changes[] = {
 	[CACHE_DELETED] = "deleted", [CACHE_REFUSED] = "refused",
 };
 
-int cache_do_parse(const char *name, enum cache_do *d)
-{
-	for (size_t i = 0; i < countof(rules_names); i++)
-		if (!strcmp(name, rules_names[i])) {
-			*d = (enum cache_do)i;
-			return 0;
-		}
-	return -1;
-}
-
 const char *cache_do_name(enum cache_do d)
 {
 	return rules_names[d];
