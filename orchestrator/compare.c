@@ -36,16 +36,6 @@ const char *verdict_name(enum verdict v)
 	return verdicts[v].name;
 }
 
-int verdict_parse(const char *name, enum verdict *v)
-{
-	for (unsigned i = 0; i < VERDICT_COUNT; i++)
-		if (!strcmp(name, verdicts[i].name)) {
-			*v = (enum verdict)i;
-			return 0;
-		}
-	return -1;
-}
-
 int verdict_rank(enum verdict v)
 {
 	return verdicts[v].rank;

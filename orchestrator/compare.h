@@ -22,7 +22,6 @@ enum verdict {
 #define VERDICT_COUNT (VERDICT_GONE + 1)
 
 const char *verdict_name(enum verdict v);
-int verdict_parse(const char *name, enum verdict *v) must_check;
 /* Where verdicts stand in what people read: what wants attention first, `same` last. A total order:
  * 0 … VERDICT_COUNT - 1. */
 int verdict_rank(enum verdict v);

@@ -45,8 +45,3 @@ void lane_push(struct lane *l, struct lane_task *t)
 	l->tail = &t->next;
 	lane_next(l);
 }
-
-bool lane_idle(const struct lane *l)
-{
-	return !l->head;
-}

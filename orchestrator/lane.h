@@ -23,5 +23,3 @@ void lane_init(struct lane *l, uv_loop_t *loop);
 /* lane_push(l, t): t is the lane's until its done is called. done is never called inside lane_push.
  */
 void lane_push(struct lane *l, struct lane_task *t);
-/* lane_idle(l): nothing waits and nothing works. */
-bool lane_idle(const struct lane *l);

@@ -80,8 +80,6 @@ struct plan_mounts {
 void plan_mounts(const struct suite *s, const struct plan_unit *unit, size_t phase,
 		 struct plan_mounts *out);
 void plan_mounts_fini(struct plan_mounts *m);
-/* How many slots plan_mounts numbers in all. */
-size_t plan_slots(const struct suite *s);
 
 /* plan_store_key(s, store): "ECOSYSTEM/STORE" (the suite's name where it has no ecosystem): under
  * this name the database knows the store, so that suites of one ecosystem share it. The caller

@@ -96,11 +96,3 @@ void plan_mounts_fini(struct plan_mounts *m)
 	free(m->mounts);
 	*m = (struct plan_mounts){NULL, 0};
 }
-
-size_t plan_slots(const struct suite *s)
-{
-	size_t n = 1 + s->n_stores;
-	for (size_t i = 0; i < s->n_mounts; i++)
-		n += s->mounts[i].mode == SUITE_COW;
-	return n;
-}

@@ -139,15 +139,14 @@ static void a_package_of_one_side_only_is_new_or_gone(void **state)
 	assert_int_equal(of(absent, absent), VERDICT_INCOMPARABLE);
 }
 
-static void verdicts_go_to_text_and_back(void **state)
+static void no_two_verdicts_have_one_name(void **state)
 {
-	enum verdict back;
 	(void)state;
-	for (unsigned v = 0; v < VERDICT_COUNT; v++) {
-		assert_int_equal(verdict_parse(verdict_name((enum verdict)v), &back), 0);
-		assert_int_equal(back, v);
-	}
-	assert_int_equal(verdict_parse("fine", &back), -1);
+	for (unsigned v = 0; v < VERDICT_COUNT; v++)
+		for (unsigned w = 0; w < v; w++)
+			assert_string_not_equal(verdict_name((enum verdict)v),
+						verdict_name((enum verdict)w));
+	assert_string_equal(verdict_name(VERDICT_REGRESSED), "regressed");
 }
 
 static void verdicts_stand_in_a_total_order_regressed_first_same_last(void **state)
@@ -204,7 +203,7 @@ int main(void)
 		cmocka_unit_test(worse_is_fail_below_kill_below_crash),
 		cmocka_unit_test(another_reason_or_phase_of_one_status_is_a_change),
 		cmocka_unit_test(a_package_of_one_side_only_is_new_or_gone),
-		cmocka_unit_test(verdicts_go_to_text_and_back),
+		cmocka_unit_test(no_two_verdicts_have_one_name),
 		cmocka_unit_test(verdicts_stand_in_a_total_order_regressed_first_same_last),
 		cmocka_unit_test(a_run_is_valid_below_one_percent_of_lost_jobs_and_void_from_ten),
 		cmocka_unit_test(what_is_lost_is_our_trouble_and_what_never_ended_not_policy),

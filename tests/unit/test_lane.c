@@ -58,7 +58,6 @@ static void a_task_may_be_pushed_again_or_freed_when_it_is_done(void **state)
 	assert_int_equal(done, 0);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	assert_int_equal(done, 1000);
-	assert_true(lane_idle(&lane));
 	assert_int_equal(uv_loop_close(&loop), 0);
 }
 
@@ -168,9 +167,7 @@ static void tasks_work_and_end_in_the_order_of_pushing_and_not_inside_it(void **
 		lane_push(&lane, &steps[i].task);
 		assert_ptr_equal(done_at, done);
 	}
-	assert_false(lane_idle(&lane));
 	uv_run(&loop, UV_RUN_DEFAULT);
-	assert_true(lane_idle(&lane));
 	for (int i = 0; i < STEPS; i++) {
 		assert_int_equal(worked[i], i + 1);
 		assert_int_equal(done[i], i + 1);
