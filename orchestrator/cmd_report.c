@@ -50,7 +50,8 @@ static const struct argp report_argp = {
 	"[RUN]",
 	"Write what a run (default: the newest) says as one self-contained HTML page and as "
 	"Markdown, run-N.html and run-N.md.\v"
-	"The page needs no server, no network and no script; the Markdown fits into a comment.\n\n"
+	"The page needs no server and no network, and can be read without scripts; the Markdown "
+	"fits into a comment.\n\n"
 	"Example:\n  assay report\n  assay report 7 --out public/",
 	report_children,
 	NULL,
