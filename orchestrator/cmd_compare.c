@@ -139,9 +139,11 @@ static void compare_print(const struct review *r, const struct compare_args *a)
 		putchar('\n');
 		table_print(t, stdout, table_width(stdout), table_colours(stdout));
 	}
-	if (!a->all && table_rows(t) < r->n_pairs)
-		printf("\n%zu more are the same%s; --all lists them\n", r->n_pairs - table_rows(t),
-		       r->base ? " on both sides" : ": pass");
+	size_t unlisted = r->n_pairs - table_rows(t);
+	if (!a->all && unlisted)
+		printf("\n%zu%s %s the same%s; --all lists %s\n", unlisted,
+		       table_rows(t) ? " more" : "", unlisted == 1 ? "is" : "are",
+		       r->base ? " on both sides" : ": pass", unlisted == 1 ? "it" : "them");
 	table_free(t);
 }
 
