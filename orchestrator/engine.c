@@ -57,10 +57,35 @@ void engine_fail(struct engine *g, const struct err *e)
 	engine_cancel_boxes(g, false);
 }
 
-void engine_box_over(struct engine *g, const struct box_facts *facts)
+/* A phase takes as many places as it wants processors; one that wants more than there are takes
+ * all.
+ */
+static size_t engine_places(const struct engine *g, const struct job *j)
 {
+	uint64_t cpus = job_phase(j)->limits.cpus;
+	return cpus < 1 ? 1 : cpus > g->n_slots ? g->n_slots : (size_t)cpus;
+}
+
+static void engine_take(struct engine *g, struct job *j)
+{
+	j->places = engine_places(g, j);
+	g->used_slots += j->places;
+	g->boxes++;
+}
+
+void engine_give_back(struct job *j)
+{
+	struct engine *g = j->engine;
+	g->used_slots -= j->places;
+	g->boxes--;
+	j->places = 0;
+}
+
+void engine_box_over(struct job *j, const struct box_facts *facts)
+{
+	struct engine *g = j->engine;
 	struct err none = ERR_INIT;
-	g->used_slots--;
+	engine_give_back(j);
 	if (facts->end != BOX_FAILED)
 		g->boxed = true;
 	if (g->boxed || ++g->unboxed < ENGINE_HOPELESS)
@@ -146,8 +171,10 @@ static void engine_start_some(struct engine *g)
 	struct job *j;
 	while ((j = engine_pop(&g->branches)))
 		job_go(j, JOB_BEGIN);
-	while (g->used_slots < g->n_slots && (j = engine_pop(&g->ready))) {
-		g->used_slots++;
+	/* The first in the queue waits for all its places, and those behind it with it: none
+	 * starves. */
+	while ((j = g->ready.head) && g->used_slots + engine_places(g, j) <= g->n_slots) {
+		engine_take(g, engine_pop(&g->ready));
 		job_go(j, JOB_OPEN);
 	}
 	/* Begin new packages only as far as the slots need, and the stores and the removal of what
@@ -188,7 +215,7 @@ static void engine_on_signal(uv_signal_t *h, int number)
 		fprintf(stderr,
 			"\nassay: %s: nothing more is started; what runs may end (phases: %zu). "
 			"Once more ends it.\n",
-			number == SIGINT ? "interrupted" : "asked to stop", g->used_slots);
+			number == SIGINT ? "interrupted" : "asked to stop", g->boxes);
 	else
 		engine_cancel_boxes(g, g->signals == 2);
 	engine_kick(g);
@@ -198,7 +225,7 @@ static void engine_on_tick(uv_timer_t *h)
 {
 	struct engine *g = h->data;
 	if (g->conf->on_tick)
-		g->conf->on_tick(g->conf->owner, g->used_slots);
+		g->conf->on_tick(g->conf->owner, g->boxes);
 }
 
 static int engine_stores(struct engine *g, struct err *e)

@@ -38,6 +38,7 @@ struct job {
 	char *dir;           /* jobs/<run>/<number> */
 	int64_t id, attempt; /* branch: the database's */
 	size_t phase;        /* of the suite: the current one */
+	size_t places;       /* taken by the phase under way */
 	unsigned tries;      /* boxes started so far: names the phase's directory */
 	bool offline;        /* this try has no network although the phase may have one */
 	bool offline_tried;  /* the current phase had such a try */
@@ -90,9 +91,10 @@ struct engine {
 	uv_loop_t loop;
 	struct lane records, stores, logs, trash;
 	struct sandbox *sandbox;
-	struct shelf *shelves; /* by store of the suite */
-	struct job **jobs;     /* by unit of the plan; NULL: not yet begun, or done */
-	size_t n_slots, used_slots;
+	struct shelf *shelves;       /* by store of the suite */
+	struct job **jobs;           /* by unit of the plan; NULL: not yet begun, or done */
+	size_t n_slots, used_slots;  /* places: a phase takes as many as its limit `cpus` says */
+	size_t boxes;                /* phases that have theirs */
 	size_t next_unit;            /* of the plan: the first not yet begun */
 	struct job_queue ready;      /* JOB_QUEUE: begun, with a phase to run */
 	struct job_queue branches;   /* JOB_WAIT: whose trunk is done */
@@ -154,8 +156,10 @@ bool job_box_passed(const struct job *j);
 /* engine.c */
 void engine_push(struct job_queue *q, struct job *j);
 struct job *engine_pop(struct job_queue *q);
-/* engine_box_over(g, facts): a slot is free. */
-void engine_box_over(struct engine *g, const struct box_facts *facts);
+/* engine_box_over(j, facts): its box is gone, its places are free. */
+void engine_box_over(struct job *j, const struct box_facts *facts);
+/* engine_give_back(j): its places, where it has had them and will have no box. */
+void engine_give_back(struct job *j);
 /* engine_job(g, unit): the unit's job, made where there is none yet. */
 struct job *engine_job(struct engine *g, size_t unit);
 /* engine_kick(g): start whatever may start now. Safe to call from anywhere on the loop. */

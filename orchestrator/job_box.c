@@ -65,7 +65,7 @@ static void on_box_end(void *owner, const struct box_facts *facts)
 	j->wall_ms += facts->wall_ns / 1000000;
 	j->ended_ms = clock_real_ms();
 	j->host_full = host_full(j->engine);
-	engine_box_over(j->engine, facts);
+	engine_box_over(j, facts);
 	capture_finish(j->capture, on_log);
 	engine_kick(j->engine);
 }

@@ -169,7 +169,7 @@ static enum job_state open_finish(struct job *j)
 {
 	if (!j->engine->stopping)
 		return JOB_BOX;
-	j->engine->used_slots--; /* a box not yet started is one that is started no more */
+	engine_give_back(j); /* a box not yet started is one that is started no more */
 	if (j->task.rc) {
 		try_free(j);
 		return JOB_CLEAN;

@@ -207,6 +207,30 @@ static void never_more_boxes_than_slots_and_all_of_them(void **state)
 	assert_true(fake.now_ms < 20 * 1000); /* 100 s of work in 7 slots: 15 s at the best */
 }
 
+static void a_phase_takes_as_many_places_as_it_needs_processors(void **state)
+{
+	struct world *w = *state;
+	world_packages(w, 6, true);
+	fake.play = one_second;
+	for (size_t i = 0; i < WORLD_PHASES; i++)
+		w->suite.phases[i].limits.cpus = 2;
+	run(w, 5);
+	assert_int_equal(fake.most, 2); /* 2 + 2 of 5 */
+	assert_int_equal(w->outcome.done, 12);
+}
+
+static void a_phase_that_needs_more_processors_than_there_are_takes_all(void **state)
+{
+	struct world *w = *state;
+	world_packages(w, 4, true);
+	fake.play = one_second;
+	for (size_t i = 0; i < WORLD_PHASES; i++)
+		w->suite.phases[i].limits.cpus = 4096;
+	run(w, 3);
+	assert_int_equal(fake.most, 1);
+	assert_int_equal(w->outcome.done, 8);
+}
+
 static struct fake_act everything_is_there(const struct fake_seen *b)
 {
 	if (says(b->phase, "fetch") && b->networked)
@@ -373,6 +397,8 @@ int main(void)
 		STORY(a_phase_sees_the_uppers_of_earlier_ones_newest_first),
 		STORY(a_harvest_is_seen_by_the_next_box_and_not_by_running_ones),
 		STORY(never_more_boxes_than_slots_and_all_of_them),
+		STORY(a_phase_takes_as_many_places_as_it_needs_processors),
+		STORY(a_phase_that_needs_more_processors_than_there_are_takes_all),
 		STORY(once_offline_passes_nothing_networked_runs),
 		STORY(an_offline_failure_is_repeated_with_the_network_and_only_that_counts),
 		STORY(output_waits_for_the_disk_and_is_kept),
