@@ -2,14 +2,7 @@
 # What the npm ecosystem file promises, one check each, with the real program and npm against a small registry of our own:
 # no package code in a fetch, no network for package code, exact installs, nothing fetched twice, names only in the environment.
 # Needs an npm client and its registry once, for the layers; they are kept in the build directory.
-set -uo pipefail
-build=$(cd "$1" && pwd)
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-source=$(cd "$here/../.." && pwd)
-assay=$build/assay
-
-skip() { echo "skipped: $*"; exit 77; }
-[ -x "$assay" ] || skip "no $assay"
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 command -v npm >/dev/null || skip "no npm client"
 command -v python3 >/dev/null || skip "no python3"
 
@@ -22,27 +15,6 @@ if ! ASSAY=$assay timeout 300 "$source/deploy/npm-layers" 22 24 >"$ASSAY_STATE/l
 	skip "the layers could not be made (no registry?)"
 fi
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/npm-facts.XXXXXX")
-server=
-quit() {
-	[ -z "$server" ] || kill "$server" 2>/dev/null
-	rm -rf "$work"
-}
-trap quit EXIT
-failures=0
-# fact TEXT COMMAND...: the command must succeed
-fact() {
-	local text=$1
-	shift
-	if "$@" >"$work/fact.log" 2>&1; then
-		echo "ok   $text"
-	else
-		echo "FAIL $text"
-		sed 's/^/     /' "$work/fact.log"
-		failures=$((failures + 1))
-	fi
-}
-
 # ---- a registry with three packages
 package() { # NAME VERSION MORE-JSON
 	mkdir -p "$work/registry/$1/$2"
@@ -54,10 +26,8 @@ package loud 1.0.0 ',"scripts":{"preinstall":"touch /build/LOUD","install":"touc
 package debug 1.0.0 '' # a word that old Nodes take as a command when it is an argument
 "$here/npm-registry" serve "$work/registry" "$work/requests" >"$work/url" &
 server=$!
-for _ in $(seq 100); do
-	[ -s "$work/url" ] && break
-	sleep 0.1
-done
+started+=("$server")
+until_true 10 test -s "$work/url" || skip "the small registry does not start"
 npm_config_registry=$(cat "$work/url")
 export npm_config_registry
 touch "$work/requests"
@@ -88,13 +58,11 @@ run() {
 	[ $status -le 1 ] || sed 's/^/     /' "$work/$1.log"
 	return $status
 }
-ask() { "$assay" query --format csv "$1" | tail -n +2; }
 # statuses RUN PACKAGE: of both variants, "a:pass:test b:pass:test"
 statuses() {
 	ask "SELECT group_concat(variant || ':' || status || ':' || phase, ' ')
 	     FROM (SELECT * FROM v_result WHERE run = $1 AND package = '$2' ORDER BY variant)"
 }
-is() { [ "$1" = "$2" ] || { echo "it is '$1', not '$2'"; return 1; }; }
 both() { is "$(statuses "$run" "$1")" "a:$2 b:$2"; }
 
 lock good.lock good@1.0.0 loud@1.0.0
@@ -199,10 +167,9 @@ fact "and reach no store" is "$(generations)" "$before"
 
 # ---- without the registry
 kill "$server" && wait "$server" 2>/dev/null
-server=
 fact "it runs with the registry gone" run newer
 fact "a locked package needs no registry any more" both good pass:test
 fact "without a lock a registry out of reach is no silent success" is \
 	"$(statuses "$run" range | grep -c pass)" 0
 
-[ $failures = 0 ] || { echo "$failures facts do not hold"; exit 1; }
+over
