@@ -104,7 +104,7 @@ static void box_never_was(struct job *j, const struct err *e)
 
 void job_box_start(struct job *j)
 {
-	static const struct box_events events = {on_output, on_box_end};
+	static const struct box_events events = {.on_output = on_output, .on_end = on_box_end};
 	static const char hostname[] = "assay";
 	struct engine *g = j->engine;
 	const struct suite *s = g->suite;

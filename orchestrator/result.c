@@ -39,7 +39,10 @@ static enum reason reason_of_limit(enum box_limit limit)
 		return REASON_MEMORY;
 	case BOX_LIMIT_PROCESSES:
 		return REASON_PROCESSES;
+	case BOX_LIMIT_IDLE:
+		return REASON_IDLE;
 	case BOX_LIMIT_DISK:
+	case BOX_LIMIT_FILE_SIZE:
 		return REASON_DISK;
 	case BOX_LIMIT_INODES:
 		return REASON_INODES;

@@ -166,7 +166,7 @@ static void box_kill(struct box *b)
 	b->killed = true;
 	b->kill_at_ns = clock_mono_ns() + KILL_AGAIN_NS; /* until it is gone */
 	if (b->slot && b->slot->helper)
-		helper_say(b->slot->helper, PLAN_KILL);
+		helper_say(b->slot->helper, PLAN_KILL, 0);
 	if (b->cgroup)
 		cgroup_kill(b->cgroup);
 }
@@ -178,8 +178,8 @@ static void box_terminate(struct box *b, bool gently)
 	if (!gently || !b->limits.grace_ms || !b->slot->helper) {
 		box_kill(b);
 	} else if (!b->ending) {
-		helper_say(b->slot->helper,
-			   PLAN_TERM); /* one that does not run its command yet just ends */
+		/* one that does not run its command yet just ends */
+		helper_say(b->slot->helper, PLAN_SIGNAL, SIGTERM);
 		b->kill_at_ns = clock_mono_ns() + (int64_t)b->limits.grace_ms * MS;
 	}
 	b->ending = true;
@@ -206,6 +206,12 @@ void box_trouble(struct box *b, const char *fmt, ...)
 	if (!b->facts.error[0] && !b->cancelled)
 		snprintf(b->facts.error, sizeof(b->facts.error), "box %s: %s", b->name, text);
 	box_terminate(b, false);
+}
+
+void box_signal(struct box *b, int signal)
+{
+	if (b->state < BOX_ORPHAN && b->slot && b->slot->helper)
+		helper_say(b->slot->helper, PLAN_SIGNAL, signal);
 }
 
 void box_cancel(struct box *b, bool gently)

@@ -257,9 +257,11 @@ int helper_plan(struct helper *h, const struct pack *p, int output_fd, const str
 	return 0;
 }
 
-void helper_say(struct helper *h, enum plan_kind kind)
+void helper_say(struct helper *h, enum plan_kind kind, int signal)
 {
-	struct plan_start m = {.kind = (uint32_t)kind, .version = PLAN_VERSION};
+	struct plan_start m = {.kind = (uint32_t)kind,
+			       .version = PLAN_VERSION,
+			       .signal = (uint32_t)signal};
 	if (!h->dead && helper_send(h, &m, NULL, 0))
 		helper_stop(h);
 }

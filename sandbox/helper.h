@@ -26,9 +26,9 @@ struct helper *helper_start(uv_loop_t *loop, int exe_fd, size_t slot,
 /* helper_plan(h, p, output_fd, c, e): PLAN_START and what belongs to it. */
 int helper_plan(struct helper *h, const struct pack *p, int output_fd, const struct cgroup *c,
 		struct err *e) must_check;
-/* helper_say(h, kind): PLAN_TERM, PLAN_KILL. If it can't be said, the helper is dead:
- * on_death comes. */
-void helper_say(struct helper *h, enum plan_kind kind);
+/* helper_say(h, kind, signal): PLAN_SIGNAL, PLAN_KILL (signal 0). If it can't be said, the helper
+ * is dead: on_death comes. */
+void helper_say(struct helper *h, enum plan_kind kind, int signal);
 /* helper_stop(h): the end of its socket; it ends, and its box with it. on_death still comes. May be
  * said again. */
 void helper_stop(struct helper *h);

@@ -196,7 +196,7 @@ static bool resolv_wanted(const struct box_spec *s, struct text *content)
 {
 	char target[2];
 	struct err ignored = ERR_INIT;
-	if (!s->root_host || s->net != BOX_NET_HOST ||
+	if (!s->root_host || s->net == BOX_NET_NONE ||
 	    readlink(pack_resolv, target, sizeof(target)) < 0)
 		return false;
 	for (size_t i = 0; i < s->n_files; i++)
@@ -245,7 +245,11 @@ int pack_make(struct pack *p, const struct box_spec *s, const struct filter *fil
 	*p = (struct pack){.text_fd = -1};
 	put_u32(&t, (s->root_host ? PLAN_ROOT_HOST : 0u) |
 			    (s->net == BOX_NET_HOST ? PLAN_NET_HOST : 0u) |
-			    (verbose ? PLAN_VERBOSE : 0u));
+			    (s->net == BOX_NET_NAT ? PLAN_NET_NAT : 0u) |
+			    (s->terminal ? PLAN_TERMINAL_WANTED : 0u) |
+			    (verbose ? PLAN_VERBOSE : 0u) | s->loosen << PLAN_LOOSEN_SHIFT);
+	put_u32(&t, s->uid);
+	put_u32(&t, s->gid);
 	put_string(&t, s->name);
 	put_string(&t, s->hostname);
 	put_string(&t, s->cwd);

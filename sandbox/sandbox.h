@@ -36,7 +36,8 @@ struct box_mount {
 			     is missing */
 	enum box_mode mode;
 	const int *lowers; /* directory descriptors, uppermost first; BOX_RO and BOX_RW take at
-			      least one, BOX_COW any number */
+			      least one, BOX_COW any number. Or exactly one descriptor of a regular
+			      file, for each of these three: then path is a file in the box */
 	size_t n_lowers;
 	/* BOX_COW: an empty directory that will *be* the upper, and an empty work directory in the
 	 * same directory as it, neither on an overlay. Both -1: the changes go to a tmpfs and are
@@ -62,20 +63,46 @@ struct box_file {
 /* BOX_NET_HOST: what listens on the host's 127.0.0.1 is reached, as anything else its network has.
  * Abstract UNIX sockets of the host are not, where there is Landlock's scope for them (Linux 6.12).
  */
-enum box_net { BOX_NET_NONE /* own namespace, loopback up */, BOX_NET_HOST };
+enum box_net {
+	BOX_NET_NONE, /* own namespace, loopback up */
+	BOX_NET_HOST,
+	BOX_NET_NAT, /* own namespace, and out of it through pasta(1) (package passt): nothing of
+			the host's own sockets, not even what listens on its 127.0.0.1 */
+};
+
+/* Each takes one thing of the profile `default` back. What a box was given is in its facts. */
+enum box_loosen {
+	BOX_LOOSEN_USERNS = 1,   /* "userns": namespaces of its own, and mounts in them */
+	BOX_LOOSEN_I386 = 2,     /* "i386": 32-bit programs (x86-64 only) */
+	BOX_LOOSEN_IO_URING = 4, /* "io-uring" */
+	BOX_LOOSEN_FUSE = 8,     /* "fuse": /dev/fuse */
+	BOX_LOOSEN_KVM = 16,     /* "kvm": /dev/kvm */
+	BOX_LOOSEN_PERF = 32,    /* "perf": perf_event_open */
+	BOX_LOOSEN_DUMPS = 64,   /* "dumps": core dumps in files */
+	BOX_LOOSEN_ALL = 127,
+};
+
+/* box_loosen_of(name): the bit of a name above, 0 if it is none. */
+unsigned box_loosen_of(const char *name);
+/* box_profile_name(loosen): "default", "default+userns+kvm" …; the caller frees it. */
+char *box_profile_name(unsigned loosen);
 
 /* 0 means no limit, for each. */
 struct box_limits {
 	uint64_t wall_ms, cpu_ms;
 	uint64_t silence_ms; /* neither stdout nor stderr said anything for so long */
+	uint64_t idle_ms;    /* no processor time and no input or output to speak of in two windows
+				of so long each */
 	uint64_t memory;     /* bytes, tmpfs included where a cgroup does the counting */
 	uint64_t processes;  /* tasks, threads included */
 	uint64_t disk; /* bytes in all uppers together, of files that are open and have no name any
 			  more too */
 	uint64_t disk_inodes;  /* entries in all uppers together */
 	uint64_t output_bytes; /* stdout + stderr; the box is ended above it */
-	uint64_t open_files, file_size;
-	uint64_t grace_ms; /* between SIGTERM and the end of everything; 0: at once */
+	uint64_t open_files;
+	uint64_t file_size; /* bytes of one file; who passes it gets SIGXFSZ */
+	uint64_t cpu_milli; /* thousandths of a processor, as a quota */
+	uint64_t grace_ms;  /* between SIGTERM and the end of everything; 0: at once */
 };
 
 struct box_spec {
@@ -94,7 +121,15 @@ struct box_spec {
 	char *const *env;  /* NULL-terminated, complete: nothing is inherited */
 	const char *cwd;   /* absolute, inside */
 	const char *hostname;
+	uint32_t uid, gid; /* of the command, as the box sees them; 0: its root */
 	enum box_net net;
+	unsigned loosen; /* enum box_loosen */
+	/* NULL: stdin is empty, stdout and stderr are one pipe that on_output gets. Else three
+	 * descriptors that the command gets as they are; nobody reads along, so that silence and
+	 * output_bytes can't be limited. */
+	const int *stdio;
+	bool terminal; /* the command gets a terminal of the box's own (pty(7)), for all three and
+			  as its controlling one; on_terminal gets the other end. Not with stdio */
 	struct box_limits limits;
 };
 
@@ -121,10 +156,12 @@ enum box_limit {
 	BOX_LIMIT_DISK,
 	BOX_LIMIT_INODES,
 	BOX_LIMIT_OUTPUT,
+	BOX_LIMIT_IDLE,
+	BOX_LIMIT_FILE_SIZE, /* the command ended by SIGXFSZ */
 };
 
 /* box_limit_name(l): "wall-time", "cpu-time", "silence", "memory", "processes", "disk", "inodes",
- * "log-size", "none". */
+ * "log-size", "idle", "file-size", "none". */
 const char *box_limit_name(enum box_limit l);
 
 struct box_facts {
@@ -144,7 +181,19 @@ struct box_facts {
 	uint64_t oom_kills;
 	uint64_t processes_refused; /* forks the limit refused (cgroup pids.events), 0 where unknown
 				     */
-	const char *cgroup;         /* "v1", "v2" or "none": who counted */
+	uint64_t processes_peak;    /* tasks at once, 0 where unknown */
+	uint64_t io_read_bytes, io_write_bytes; /* of block devices, 0 where unknown */
+	uint64_t disk_bytes, disk_inodes;       /* in all uppers, as last seen */
+	uint64_t throttled, throttled_ns;       /* periods cut by cpu_milli, and for how long */
+	uint64_t stalled_memory_ns, stalled_cpu_ns, stalled_io_ns; /* PSI "some", 0 where unknown */
+	const char *cgroup;   /* "v1", "v2" or "none": who counted */
+	const char *executor; /* "native", "crun" … */
+	const char *profile;  /* box_profile_name; for the call of on_end only */
+	const char *uppers;   /* what carries the writes: "as given", "tmpfs", "fuse-overlayfs" */
+	/* The box's processes when we ended it: a line each, "PID PPID STATE CPU-MS RSS-KIB
+	 * COMMAND", pids as the box sees them; at most 64 KiB; "" where it ended by itself. For the
+	 * call of on_end only; the names are the job's. */
+	const char *processes;
 	char error[512]; /* BOX_FAILED: what could not be done and the kernel's own text */
 };
 
@@ -155,12 +204,25 @@ struct box_events {
 	/* Exactly once for a box that box_start returned; every process of it is gone, its mounts
 	 * too. The box is freed after it. */
 	void (*on_end)(void *owner, const struct box_facts *facts);
+	/* spec.terminal: the master's end, the callee's now; before the command runs. */
+	void (*on_terminal)(void *owner, int fd);
 };
 
 struct sandbox;
 struct box;
 
+/* Which ids a box has. */
+enum box_ids {
+	BOX_IDS_AUTO,  /* as root a range, else one */
+	BOX_IDS_ONE,   /* an ordinary user's: 0 inside is the user */
+	BOX_IDS_RANGE, /* 0..65535; an ordinary user's through newuidmap(1) and newgidmap(1) and
+			  /etc/subuid: 0 inside is the user, the others are the range's */
+};
+
 struct sandbox_conf {
+	const char *executor; /* NULL or "native", "crun", "runc", "podman", "docker" */
+	enum box_ids ids;
+	bool best_effort;   /* a limit that can't be enforced here is no error */
 	const char *helper; /* path of assay-box; NULL: beside the running program, else
 			       ASSAY_LIBEXECDIR-like places */
 	size_t slots; /* boxes at once at the most; a helper process each, started when first needed
@@ -189,6 +251,16 @@ void sandbox_close(struct sandbox *sb, void (*on_closed)(void *owner), void *own
 struct box *box_start(struct sandbox *sb, const struct box_spec *spec, const struct box_events *ev,
 		      void *owner, struct err *e) must_check;
 
+/* box_signal(b, signal): to the command's process group; a box whose command does not run yet ends
+ * of a SIGTERM. */
+void box_signal(struct box *b, int signal);
+
+/* box_describe(spec, out, e): what a box of this description would be made of, in order, as text
+ * for people: root, mounts, files, ids, network, limits, profile, command. Nothing is started. -1
+ * where box_start would say ERR_USAGE. */
+struct text;
+int box_describe(const struct box_spec *spec, struct text *out, struct err *e) must_check;
+
 /* box_cancel(b): end it as BOX_CANCELLED, with grace if `gently`. on_end still comes. */
 void box_cancel(struct box *b, bool gently);
 
@@ -200,3 +272,23 @@ void box_pause_output(struct box *b, bool paused);
  * (kill what is in them first). Call it when no other living process uses the name... those of
  * living pids are left alone. 0 or -1. */
 int sandbox_sweep(const char *name, struct err *e) must_check;
+
+/* sandbox_remove(sb, dirfd, name, e): dir_remove for what boxes of this sandbox wrote: with
+ * BOX_IDS_RANGE an ordinary user's files may belong to ids that only a box's root may remove.
+ * Blocking; any thread. No such name is fine. */
+int sandbox_remove(struct sandbox *sb, int dirfd, const char *name, struct err *e) must_check;
+
+/* One thing this machine can do or not, for `assay doctor`. */
+struct box_ability {
+	const char *name; /* "user namespaces", "overlay on tmpfs" … */
+	enum { ABILITY_YES, ABILITY_PARTLY, ABILITY_NO } has;
+	char found[256];   /* what was tried and seen, with the kernel's own text */
+	char follows[256]; /* what that means for boxes */
+	char get[256];     /* how to get it, or "" */
+};
+
+/* sandbox_doctor(conf, tell, owner): tries each, by doing it, and tells it. Blocking, some hundred
+ * ms; what it makes is gone afterwards. 0, or the number of abilities without which no box can be
+ * made here. */
+int sandbox_doctor(const struct sandbox_conf *conf,
+		   void (*tell)(void *owner, const struct box_ability *a), void *owner);

@@ -54,7 +54,7 @@ static void init_await_maps(const struct init *in)
 		n = recv(in->socket, &m, sizeof(m), 0);
 	while (n < 0 && errno == EINTR);
 	if (n != (ssize_t)sizeof(m) || m.kind != INIT_MAPPED)
-		_exit(1); /* INIT_TERM: there is no command yet that could end itself */
+		_exit(1); /* INIT_SIGNAL: there is no command yet that could end itself */
 }
 
 static int init_become(const struct init *in, struct err *e)
@@ -164,8 +164,8 @@ static void init_supervise(int socket, pid_t command)
 		struct init_message in;
 		if (recv(socket, &in, sizeof(in), MSG_DONTWAIT) <= 0)
 			_exit(1); /* the helper is gone */
-		if (in.kind == INIT_TERM)
-			kill(-command, SIGTERM);
+		if (in.kind == INIT_SIGNAL)
+			kill(-command, in.status);
 	}
 	init_say(socket, &m);
 	/* The end of pid 1 is the end of all in its namespace (pid_namespaces(7)); waited for by

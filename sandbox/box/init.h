@@ -2,18 +2,18 @@
  * has ended. It is cloned from the helper into the box's namespaces and never returns.
  *
  * It has one descriptor, a SOCK_SEQPACKET socket to the helper, whose messages are structs
- * init_message. The helper says INIT_MAPPED, and INIT_TERM at any time after that; pid 1 says
+ * init_message. The helper says INIT_MAPPED, and INIT_SIGNAL at any time after that; pid 1 says
  * INIT_RUNS, then INIT_OVER, or INIT_FAILED. If the helper is gone, so is pid 1. */
 #pragma once
 #include "sandbox/box/layer.h"
 #include "sandbox/box/overlay.h"
 #include "sandbox/box/spec.h"
 
-enum init_kind { INIT_MAPPED = 1, INIT_TERM, INIT_RUNS, INIT_OVER, INIT_FAILED };
+enum init_kind { INIT_MAPPED = 1, INIT_SIGNAL, INIT_RUNS, INIT_OVER, INIT_FAILED };
 
 struct init_message {
 	uint32_t kind;
-	int32_t status;   /* INIT_OVER: as of wait(2) */
+	int32_t status;   /* INIT_OVER: as of wait(2); INIT_SIGNAL: the number */
 	uint32_t way;     /* INIT_RUNS: the enum overlay_way that this kernel takes */
 	uint64_t exec_ns; /* INIT_RUNS */
 	char error[PLAN_ERROR];

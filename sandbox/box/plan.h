@@ -1,5 +1,5 @@
 /* What the caller (sandbox/) and the helper `assay-box` (sandbox/box/) say to each other: format
- * version 2. Both come from one build and run on one machine, so numbers are native; a helper of
+ * version 3. Both come from one build and run on one machine, so numbers are native; a helper of
  * another version is refused at its first message.
  *
  * The helper is started as `assay-box serve PARENT-PID SLOT [fd|names|classic]` with a
@@ -7,28 +7,30 @@
  * beside it (SCM_RIGHTS). A box, from the caller's side:
  *
  *     -> PLAN_START  struct plan_start; the text of the plan (a memfd), the output pipe, with
- * in_cgroup a cgroup directory, n_doors files to enter cgroups by
+ * in_cgroup a cgroup directory, n_doors files to enter cgroups by; with PLAN_STDIO the output pipe
+ * is stdin, and stdout and stderr follow it
  *     -> PLAN_FDS    as often as it takes: the next layers' descriptors, at most PLAN_FDS_MAX each,
  * n_fds in all
  *     <- PLAN_BORN   pid, and a pidfd: the box's pid 1 is there
+ *     <- PLAN_TERMINAL  with PLAN_TERMINAL_WANTED: the master's end of the box's terminal
  *     <- PLAN_RUNS   exec_ns: the command was executed
- *     -> PLAN_TERM   SIGTERM to the command; PLAN_KILL ends everything. Both at any time, any
- * number of times
+ *     -> PLAN_SIGNAL signal to the command's process group; PLAN_KILL ends everything. Both at any
+ * time, any number of times
  *     <- PLAN_ENDED  all its processes and mounts are gone. Exactly once for each PLAN_START; the
  * helper is free again
  *
  * The text of a plan, in this order. u32 and u64 as they are; a string is u32 n, n bytes, NUL; a
- * list is u32 n and its elements: u32 flags (PLAN_*), string name, hostname, cwd, home ("" for
- * none) u64 open files, file size, processes (RLIMIT_NPROC), tmpfs bytes; 0 = none, for tmpfs a
- * default list of mounts, sorted by path: string path, u32 mode (PLAN_MOUNT_*), u32 ours, u64 size,
- * u32 first layer, u32 number of layers (indexes into the descriptors, uppermost first), u32 upper,
- * u32 work (such indexes too, or PLAN_NO_FD) list of files: string path, u32 mode, string bytes
- *     list of arguments: string; list of environment: string
- *     string: the seccomp filter's struct sock_filter array */
+ * list is u32 n and its elements: u32 flags (PLAN_*), u32 uid, gid, string name, hostname, cwd,
+ * home ("" for none) u64 open files, file size, processes (RLIMIT_NPROC), tmpfs bytes; 0 = none,
+ * for tmpfs a default list of mounts, sorted by path: string path, u32 mode (PLAN_MOUNT_*), u32
+ * ours, u64 size, u32 first layer, u32 number of layers (indexes into the descriptors, uppermost
+ * first), u32 upper, u32 work (such indexes too, or PLAN_NO_FD) list of files: string path, u32
+ * mode, string bytes list of arguments: string; list of environment: string string: the seccomp
+ * filter's struct sock_filter array */
 #pragma once
 #include <stdint.h>
 
-#define PLAN_VERSION 2u
+#define PLAN_VERSION 3u
 #define PLAN_SOCKET 3
 #define PLAN_DOORS_MAX 8
 #define PLAN_FDS_MAX 250           /* SCM_RIGHTS takes 253 (SCM_MAX_FD) */
@@ -41,6 +43,10 @@ enum plan_flag {
 	PLAN_ROOT_HOST = 1,
 	PLAN_NET_HOST = 2,
 	PLAN_VERBOSE = 4,
+	PLAN_NET_NAT = 8,
+	PLAN_STDIO = 16,
+	PLAN_TERMINAL_WANTED = 32,
+	PLAN_LOOSEN_SHIFT = 16, /* enum box_loosen, from here on */
 };
 
 enum plan_mount_mode { PLAN_MOUNT_RO, PLAN_MOUNT_RW, PLAN_MOUNT_COW, PLAN_MOUNT_TMPFS };
@@ -48,11 +54,12 @@ enum plan_mount_mode { PLAN_MOUNT_RO, PLAN_MOUNT_RW, PLAN_MOUNT_COW, PLAN_MOUNT_
 enum plan_kind {
 	PLAN_START = 1,
 	PLAN_FDS,
-	PLAN_TERM,
+	PLAN_SIGNAL,
 	PLAN_KILL,
 	PLAN_BORN = 16,
 	PLAN_RUNS,
 	PLAN_ENDED,
+	PLAN_TERMINAL,
 };
 
 /* Every message of the caller; what is only PLAN_START's is 0 in others. */
@@ -62,8 +69,8 @@ struct plan_start {
 	uint32_t in_cgroup; /* the third descriptor is a cgroup2 directory to be born in */
 	uint32_t n_doors;   /* that many descriptors of cgroup v1 `tasks` files: pid 1 writes "0" to
 			       each */
-	uint32_t reserved;
-	uint64_t bytes; /* of the plan's text */
+	uint32_t signal;    /* PLAN_SIGNAL */
+	uint64_t bytes;     /* of the plan's text */
 };
 
 /* Every message of the helper. */

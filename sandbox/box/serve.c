@@ -61,9 +61,9 @@ static void life_begin(struct life *l, const struct serve *s, const struct plan_
 	life_reply(&born, l->birth.pidfd);
 }
 
-static void life_tell(struct life *l, enum init_kind kind)
+static void life_signal(struct life *l, uint32_t signal)
 {
-	struct init_message m = {.kind = (uint32_t)kind};
+	struct init_message m = {.kind = INIT_SIGNAL, .status = (int32_t)signal};
 	if (l->birth.pid && send(l->birth.socket, &m, sizeof(m), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		return; /* it has ended: the pidfd says so */
 }
@@ -203,8 +203,8 @@ static int serve_caller(const struct serve *s, struct life *l, struct err *e)
 	switch ((enum plan_kind)m.kind) {
 	case PLAN_START:
 		return serve_start(s, l, &m, fds, n_fds, e) ? -1 : 1;
-	case PLAN_TERM:
-		life_tell(l, INIT_TERM);
+	case PLAN_SIGNAL:
+		life_signal(l, m.signal);
 		return 1;
 	case PLAN_KILL:
 		life_kill(l);
@@ -213,6 +213,7 @@ static int serve_caller(const struct serve *s, struct life *l, struct err *e)
 	case PLAN_BORN:
 	case PLAN_RUNS:
 	case PLAN_ENDED:
+	case PLAN_TERMINAL:
 		break;
 	}
 	return err_set(e, ERR_USAGE, "message %u is not the caller's", m.kind);

@@ -111,6 +111,8 @@ static void read_all(struct reader *r, struct spec *s, uint32_t n_fds)
 {
 	size_t n;
 	s->flags = read_u32(r);
+	s->uid = read_u32(r);
+	s->gid = read_u32(r);
 	s->name = read_string(r);
 	s->hostname = read_string(r);
 	s->cwd = read_string(r);

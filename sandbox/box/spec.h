@@ -26,7 +26,7 @@ struct spec_file {
 
 struct spec {
 	char *text; /* owned: everything below points into it */
-	uint32_t flags;
+	uint32_t flags, uid, gid;
 	const char *name, *hostname, *cwd, *home;
 	uint64_t open_files, file_size, processes, tmpfs;
 	struct spec_mount *mounts; /* owned */

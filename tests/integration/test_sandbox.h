@@ -190,7 +190,7 @@ static inline void try_file(struct try *t, const char *path, const char *content
 
 static inline void try_start(struct try *t)
 {
-	static const struct box_events events = {try_on_output, try_on_end};
+	static const struct box_events events = {.on_output = try_on_output, .on_end = try_on_end};
 	struct err e = ERR_INIT;
 	t->box = box_start(try_sandbox, &t->spec, &events, t, &e);
 	if (!t->box)

@@ -266,7 +266,7 @@ static void what_can_not_be_mounted_is_named(void **state)
 
 static void nonsense_is_refused_before_anything_runs(void **state)
 {
-	static const struct box_events events = {try_on_output, try_on_end};
+	static const struct box_events events = {.on_output = try_on_output, .on_end = try_on_end};
 	static const char *const paths[] = {"relative", "/a/../b", "/a//b",  "/a/",
 					    "/proc",    "/dev/x",  "/sys/y", "/a/."};
 	struct try t;
@@ -294,7 +294,7 @@ static void nonsense_is_refused_before_anything_runs(void **state)
 
 static void there_are_as_many_boxes_as_slots(void **state)
 {
-	static const struct box_events events = {try_on_output, try_on_end};
+	static const struct box_events events = {.on_output = try_on_output, .on_end = try_on_end};
 	struct try t[5];
 	struct err e = ERR_INIT;
 	(void)state;
