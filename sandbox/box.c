@@ -174,7 +174,8 @@ void box_heard(struct box *b, const struct plan_reply *r, int fd)
 		heard_runs(b, r);
 	} else if (r->kind == PLAN_ENDED && b->state < BOX_ORPHAN) {
 		b->end = *r;
-		if (r->error[0] && !b->facts.error[0])
+		/* What could not be done to a box because we had killed it is no trouble. */
+		if (r->error[0] && !b->facts.error[0] && !b->killed)
 			snprintf(b->facts.error, sizeof(b->facts.error), "box %s: %.400s", b->name,
 				 r->error);
 		box_gone(b);

@@ -42,11 +42,23 @@ try {
 
 static uv_loop_t try_loop;
 static struct sandbox *try_sandbox;
-static char try_dir[64]; /* a temporary directory of this program's */
+static char try_dir[256]; /* a temporary directory of this program's, in $TMPDIR or /var/tmp */
 static int try_dir_fd;
 
 static char *try_env[] = {(char[]){"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"},
 			  (char[]){"HOME=/root"}, NULL};
+
+/* dir: as try_dir was */
+static inline int try_remove(const char *dir, struct err *e)
+{
+	const char *name = strrchr(dir, '/') + 1;
+	auto_free char *parent = own_dup_n(dir, (size_t)(name - dir));
+	auto_fd int above = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (!dir_remove(above, name, e))
+		return 0;
+	print_error("%s\n", e->text);
+	return -1;
+}
 
 static inline int try_setup(void **state)
 {
@@ -57,7 +69,8 @@ static inline int try_setup(void **state)
 				    .verbose = getenv("VERBOSE") && *getenv("VERBOSE"),
 				    .uppers = try_dir};
 	(void)state;
-	snprintf(try_dir, sizeof(try_dir), "/var/tmp/assay-test.XXXXXX");
+	const char *tmp = getenv("TMPDIR");
+	snprintf(try_dir, sizeof(try_dir), "%s/assay-test.XXXXXX", tmp && *tmp ? tmp : "/var/tmp");
 	if (!mkdtemp(try_dir))
 		return -1;
 	try_dir_fd = open(try_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -90,10 +103,7 @@ static inline int try_teardown(void **state)
 	assert_true(closed);
 	assert_int_equal(uv_loop_close(&try_loop), 0);
 	close(try_dir_fd);
-	auto_fd int above = open("/var/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir_remove(above, strrchr(try_dir, '/') + 1, &e))
-		print_error("%s\n", e.text);
-	return e.kind ? -1 : 0;
+	return try_remove(try_dir, &e);
 }
 
 static inline void try_on_output(void *owner, const void *bytes, size_t n)

@@ -177,9 +177,11 @@ static void without_network_there_is_loopback_and_nothing_else(void **state)
 	struct try t;
 	(void)state;
 	try_init(&t, "cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' '; python3 -c '\n"
-		     "import socket\n"
+		     "import os, socket\n"
 		     "for host, family in ((\"127.0.0.1\", socket.AF_INET), (\"::1\", "
 		     "socket.AF_INET6), (\"localhost\", socket.AF_INET)):\n"
+		     "    if host == \"::1\" and not os.path.exists(\"/proc/net/if_inet6\"):\n"
+		     "        print(\"x\"); continue\n" /* a kernel without IPv6 */
 		     "    s = socket.socket(family); s.bind((host, 0)); s.listen()\n"
 		     "    c = socket.create_connection(s.getsockname()[:2]); a, _ = s.accept(); "
 		     "a.send(b\"x\"); print(c.recv(1).decode())\n"
@@ -188,12 +190,6 @@ static void without_network_there_is_loopback_and_nothing_else(void **state)
 		     "except OSError as e:\n"
 		     "    print(e.strerror)\n'");
 	try_file(&t, "/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n");
-	if (access("/proc/net/if_inet6", F_OK)) { /* a kernel without IPv6 */
-		char *six = strstr(t.argv[2], "::1");
-		memcpy(six, "127", 3);
-		memset(strstr(six, "INET6"), ' ', 5);
-		memcpy(strstr(six, "AF_") + 3, "INET ", 5);
-	}
 	try_run(&t);
 	if (t.facts.exit_code == 127)
 		skip(); /* no python3 here */
