@@ -4,6 +4,7 @@
 #include "sandbox/box/command.h"
 #include "sandbox/box/privilege.h"
 #include "sandbox/box/stage.h"
+#include "sandbox/box/timens.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -59,6 +60,8 @@ static void init_await_maps(const struct init *in)
 
 static int init_become(const struct init *in, struct err *e)
 {
+	if (timens_begin(e))
+		return -1;
 	/* Root of the box. Who was started by an ordinary user is it already, and may not change
 	 * groups. */
 	if (in->ranged && (setgroups(0, NULL) || setresgid(0, 0, 0) || setresuid(0, 0, 0)))
