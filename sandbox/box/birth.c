@@ -111,17 +111,17 @@ void birth_fini(struct birth *b)
 
 int birth_try(const struct ids *ids, struct err *e)
 {
-	int pidfd = -1;
+	int pidfd = -1, tie[2];
+	if (pipe2(tie, O_CLOEXEC))
+		return err_sys(e, "pipe");
 	pid_t pid = birth_clone(CLONE_NEWNET, -1, &pidfd, e);
 	if (!pid)
-		for (;;)
-			pause();
-	if (pid < 0)
-		return -1;
-	int rc = ids_map(ids, pid, e);
-	kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		ids_wait(tie);
+	close(tie[0]);
+	int rc = pid < 0 ? -1 : ids_map(ids, pid, e);
+	close(tie[1]); /* it goes */
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	close(pidfd);
+	own_close(&pidfd);
 	return rc;
 }

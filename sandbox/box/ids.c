@@ -65,23 +65,37 @@ int ids_map(const struct ids *ids, pid_t pid, struct err *e)
 	return ids_write(pid, "uid_map", uids, e) || ids_write(pid, "gid_map", gids, e) ? -1 : 0;
 }
 
+void ids_wait(const int pipe[2])
+{
+	char nothing;
+	close(pipe[1]);
+	while (read(pipe[0], &nothing, 1) < 0 && errno == EINTR)
+		;
+	_exit(0);
+}
+
 /* A user namespace that nobody is in: its first process waits until it is mapped and opened, and
  * goes. */
 static int ids_userns(const struct ids *ids, struct err *e)
 {
 	struct clone_args args = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD};
 	char path[64];
+	int tie[2];
+	if (pipe2(tie, O_CLOEXEC))
+		return err_sys(e, "pipe");
 	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
-	if (pid < 0)
-		return err_sys(e, "clone a user namespace");
 	if (!pid)
-		for (;;)
-			pause();
+		ids_wait(tie);
+	close(tie[0]);
+	if (pid < 0) {
+		close(tie[1]);
+		return err_sys(e, "clone a user namespace");
+	}
 	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
 	int fd = ids_map(ids, pid, e) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 && !e->kind)
 		err_sys(e, "open %s", path);
-	kill(pid, SIGKILL);
+	close(tie[1]); /* it goes */
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	return fd;

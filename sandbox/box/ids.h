@@ -26,3 +26,8 @@ int ids_open(struct ids *ids, unsigned slot, struct err *e) must_check;
 
 /* ids_map(ids, pid, e): write the maps of a new user namespace whose first process is pid. */
 int ids_map(const struct ids *ids, pid_t pid, struct err *e) must_check;
+
+/* ids_wait(pipe): in a child that is there only to be looked at: until it is killed, or its parent
+ * is gone, whenever that happens. pipe: from pipe(2); its writing end stays with the parent alone.
+ */
+void ids_wait(const int pipe[2]) __attribute__((noreturn));

@@ -1,0 +1,164 @@
+/* `kill -9` of the caller, at any moment: nothing of its boxes is there a second later. This
+ * program is the subreaper (prctl(2)) of callers that start boxes without end: whatever outlives
+ * one of them becomes its child, so that "no child is left" is "nothing is left". */
+#include "test_sandbox.h"
+
+#include <pthread.h>
+#include <spawn.h>
+#include <sys/prctl.h>
+
+#define TRIES 1000 /* ASSAY_TEST_KILLS: another number */
+#define LATEST_US 40000
+#define SECOND_NS INT64_C(1000000000)
+
+extern char **environ;
+
+/* The caller: four boxes at once, each one that ended is followed by the next. What they run is
+ * hard to get rid of. */
+static void on_next(void *owner, const struct box_facts *facts);
+
+static void next(struct try *t)
+{
+	static const struct box_events events = {.on_output = try_on_output, .on_end = on_next};
+	struct err e = ERR_INIT;
+	t->box = box_start(try_sandbox, &t->spec, &events, t, &e);
+	if (!t->box) {
+		fprintf(stderr, "%s\n", e.text);
+		_exit(1);
+	}
+}
+
+static void on_next(void *owner, const struct box_facts *facts)
+{
+	struct try *t = owner;
+	if (facts->end != BOX_EXITED) {
+		fprintf(stderr, "%d %s\n", facts->end, facts->error);
+		_exit(1);
+	}
+	next(t);
+}
+
+static void *call(void *unused)
+{
+	static struct try t[4];
+	static const char *const scripts[] = {
+		"exit 0",
+		"(setsid sleep 97 &); exit 0",
+		"trap '' TERM HUP INT; sleep 97 & kill -STOP $!; sleep 0.02",
+		"(setsid sh -c 'trap \"\" TERM; while :; do :; done' &); sleep 0.01",
+	};
+	void *state = NULL;
+	if (try_setup(&state))
+		_exit(1);
+	for (size_t i = 0; i < countof(t); i++) {
+		try_init(&t[i], scripts[i]);
+		t[i].keep_output = false;
+		t[i].spec.limits.memory = 1u << 30;
+		t[i].spec.limits.processes = 100;
+		next(&t[i]);
+	}
+	if (write(STDOUT_FILENO, try_dir, sizeof(try_dir)) < 0)
+		_exit(1);
+	uv_run(&try_loop, UV_RUN_DEFAULT);
+	return unused;
+}
+
+/* Boxes live with the thread that opened their sandbox: it is not always the first one. */
+static int caller(bool in_thread)
+{
+	pthread_t thread;
+	if (!in_thread)
+		call(NULL);
+	else if (!pthread_create(&thread, NULL, call, NULL))
+		pthread_join(thread, NULL);
+	return 1;
+}
+
+static pid_t caller_start(bool in_thread, int *out_fd)
+{
+	int out[2];
+	pid_t pid;
+	char self[] = "/proc/self/exe", here[] = "here", thread[] = "thread";
+	char *argv[] = {self, in_thread ? thread : here, NULL};
+	posix_spawn_file_actions_t files;
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	posix_spawn_file_actions_init(&files);
+	posix_spawn_file_actions_adddup2(&files, out[1], STDOUT_FILENO);
+	assert_int_equal(posix_spawn(&pid, self, &files, NULL, argv, environ), 0);
+	posix_spawn_file_actions_destroy(&files);
+	close(out[1]);
+	*out_fd = out[0];
+	return pid;
+}
+
+/* How long until there is no child any more. */
+static int64_t empty_after_ns(int64_t began)
+{
+	for (;;) {
+		pid_t pid = waitpid(-1, NULL, WNOHANG | __WALL);
+		int64_t took = clock_mono_ns() - began;
+		if (pid < 0 && errno == ECHILD)
+			return took;
+		if (took > 3 * SECOND_NS)
+			return took;
+		if (!pid)
+			usleep(500);
+	}
+}
+
+static void nothing_outlives_a_killed_caller_by_a_second(void **state)
+{
+	const char *wish = getenv("ASSAY_TEST_KILLS");
+	size_t tries = wish ? strtoul(wish, NULL, 10) : TRIES;
+	int64_t longest = 0, sum = 0;
+	unsigned seed = (unsigned)clock_mono_ns();
+	struct err e = ERR_INIT;
+	(void)state;
+	/* of all callers: those killed early have not said theirs */
+	const char *above = getenv("TMPDIR") ? getenv("TMPDIR") : "/var/tmp";
+	auto_free char *tmp = own_fmt("%s/assay-kill.XXXXXX", above);
+	assert_non_null(mkdtemp(tmp));
+	print_message("%zu tries, seed %u\n", tries, seed);
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	assert_int_equal(setenv("TMPDIR", tmp, 1), 0);
+	for (size_t i = 0; i < tries; i++) {
+		char dir[sizeof(try_dir)] = "";
+		int out;
+		pid_t pid = caller_start(i % 2, &out);
+		/* Every fourth also while its sandbox is being opened. */
+		if (i % 4 < 3) {
+			ssize_t n = read(out, dir, sizeof(dir));
+			if (n != (ssize_t)sizeof(dir) && waitpid(pid, NULL, WNOHANG) == 0) {
+				kill(pid, SIGKILL);
+				fail_msg("the caller said %zd bytes", n);
+			}
+			if (n == 0 && i < 2)
+				exit(77); /* try_setup has said why */
+			assert_int_equal(n, sizeof(dir));
+		}
+		usleep((unsigned)rand_r(&seed) % LATEST_US);
+		int64_t began = clock_mono_ns();
+		kill(pid, SIGKILL);
+		int64_t took = empty_after_ns(began);
+		sum += took;
+		longest = took > longest ? took : longest;
+		if (took >= SECOND_NS)
+			print_error("try %zu: %lld ms\n", i, (long long)(took / 1000000));
+		assert_true(took < SECOND_NS);
+		close(out);
+	}
+	assert_int_equal(try_remove(tmp, &e), 0);
+	print_message("gone after %.1f ms in the mean, %.1f ms at the longest\n",
+		      (double)sum / (double)tries / 1e6, (double)longest / 1e6);
+	assert_int_equal(sandbox_sweep("assay-test", &e), 0);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_outlives_a_killed_caller_by_a_second),
+	};
+	if (argc == 2)
+		return caller(!strcmp(argv[1], "thread"));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
