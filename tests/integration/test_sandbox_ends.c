@@ -7,11 +7,25 @@
 
 extern char **environ;
 
-/* How many processes have a command line that begins with these bytes. */
-static unsigned running(const char *line)
+/* text with each '@' replaced by a number of seven digits: what is looked for is this process's (or
+ * that of the process pid), not that of the same test run by somebody else. */
+static char *marked(const char *text, pid_t pid)
+{
+	auto_text struct text t = TEXT_INIT;
+	for (; *text; text++)
+		if (*text == '@')
+			text_addf(&t, "%07d", (int)pid);
+		else
+			text_addc(&t, *text);
+	return text_take(&t);
+}
+
+/* How many processes have a command line that begins with these bytes, marked. */
+static unsigned running_of(const char *text, pid_t pid)
 {
 	char buf[256];
 	unsigned n = 0;
+	auto_free char *line = marked(text, pid);
 	DIR *proc = opendir("/proc");
 	for (struct dirent *d; (d = readdir(proc));) {
 		auto_free char *rel = own_fmt("%s/cmdline", d->d_name);
@@ -27,6 +41,11 @@ static unsigned running(const char *line)
 	}
 	closedir(proc);
 	return n;
+}
+
+static unsigned running(const char *text)
+{
+	return running_of(text, getpid());
 }
 
 static unsigned fds_open(void)
@@ -109,12 +128,15 @@ static void nothing_survives_the_command(void **state)
 	(void)state;
 	/* a double fork, a session of its own, a stopped one, one that ignores what can be ignored,
 	 * one that holds the output */
-	try_script("(setsid sleep 7771 &) ; sleep 7772 & kill -STOP $!; sh -c 'trap \"\" TERM HUP "
-		   "INT; sleep 7773; sleep 7773' &"
-		   "(trap '' TERM; exec setsid sh -c 'sleep 7774 >/dev/null & sleep 7774') & sleep "
-		   "0.2; echo done",
-		   0, "done\n");
-	assert_int_equal(running("sleep 777"), 0);
+	auto_free char *script = marked(
+		"(setsid sleep 777.@1 &) ; sleep 777.@2 & kill -STOP $!; sh -c 'trap \"\" TERM HUP "
+		"INT; sleep 777.@3; sleep 777.@3' &"
+		"(trap '' TERM; exec setsid sh -c 'sleep 777.@4 >/dev/null & sleep 777.@4') & "
+		"sleep "
+		"0.2; echo done",
+		getpid());
+	try_script(script, 0, "done\n");
+	assert_int_equal(running("sleep 777.@"), 0);
 }
 
 static void output_is_exact_however_much_it_is(void **state)
@@ -216,20 +238,22 @@ static void a_box_is_cancelled_gently_or_not(void **state)
 		try_fini(&t);
 	}
 	/* at once after its start, before it is born */
-	try_init(&t, "sleep 7781");
+	auto_free char *script = marked("sleep 778.@", getpid());
+	try_init(&t, script);
 	try_start(&t);
 	box_cancel(t.box, true);
 	try_wait(&t);
 	assert_int_equal(t.facts.end, BOX_CANCELLED);
 	try_fini(&t);
-	assert_int_equal(running("sleep 7781"), 0);
+	assert_int_equal(running("sleep 778.@"), 0);
 }
 
 static void when_its_helper_dies_a_box_fails_and_the_next_has_a_new_one(void **state)
 {
 	struct try t;
 	(void)state;
-	try_init(&t, "echo ready; sleep 7791");
+	auto_free char *script = marked("echo ready; sleep 779.@", getpid());
+	try_init(&t, script);
 	try_start(&t);
 	while (!t.out.n)
 		uv_run(&try_loop, UV_RUN_ONCE);
@@ -251,7 +275,7 @@ static void when_its_helper_dies_a_box_fails_and_the_next_has_a_new_one(void **s
 	try_wait(&t);
 	assert_int_equal(t.facts.end, BOX_FAILED);
 	assert_non_null(strstr(t.facts.error, "killed by signal 9"));
-	assert_int_equal(running("sleep 7791"), 0);
+	assert_int_equal(running("sleep 779.@"), 0);
 	try_fini(&t);
 	try_script("echo again", 0, "again\n");
 }
@@ -261,13 +285,14 @@ static void many_boxes_leave_nothing(void **state)
 	struct try t;
 	unsigned before = 0, mounts = mounts_here();
 	int64_t setup[200];
+	auto_free char *mark = marked("@", getpid());
 	(void)state;
 	for (int i = 0; i < 200; i++) {
 		auto_free char *upper = own_fmt("many/%d", i);
 		try_init(&t, "");
 		static char program[] = "/bin/true";
 		t.argv[0] = program;
-		t.argv[1] = NULL;
+		t.argv[1] = mark;
 		t.spec.limits.memory = 1u << 30;
 		t.spec.limits.processes = 100;
 		try_upper(try_lower(&t, try_mount(&t, "/", BOX_COW), "many/l"), upper);
@@ -281,7 +306,7 @@ static void many_boxes_leave_nothing(void **state)
 	uv_run(&try_loop, UV_RUN_NOWAIT);
 	assert_true(fds_open() <= before);
 	assert_int_equal(mounts_here(), mounts);
-	assert_int_equal(running("/bin/true"), 0);
+	assert_int_equal(running("/bin/true @"), 0);
 	for (size_t i = 1; i < 200; i++)
 		for (size_t k = i; k && setup[k] < setup[k - 1]; k--) {
 			int64_t swap = setup[k];
@@ -298,8 +323,10 @@ static int hold(void)
 	void *state = NULL;
 	if (try_setup(&state))
 		return 1;
-	try_init(&t, "(setsid sleep 7801 &); sleep 7802 & sleep 0.1; kill -STOP $!; echo ready; "
-		     "sleep 7803");
+	auto_free char *script = marked("(setsid sleep 780.@1 &); sleep 780.@2 & sleep 0.1; kill "
+					"-STOP $!; echo ready; sleep 780.@3",
+					getpid());
+	try_init(&t, script);
 	t.spec.limits.wall_ms = 0;
 	try_start(&t);
 	while (!t.out.n)
@@ -328,13 +355,14 @@ static void with_its_caller_killed_nothing_is_left_within_a_second(void **state)
 		close(out[1]);
 		assert_true(read(out[0], dir, sizeof(dir)) > 0);
 		close(out[0]);
-		for (int k = 0; k < 200 && running("sleep 780") != 3; k++)
+		for (int k = 0; k < 200 && running_of("sleep 780.@", pid) != 3; k++)
 			wait_ms(10);
-		assert_int_equal(running("sleep 780"), 3);
+		unsigned ran = running_of("sleep 780.@", pid);
 		int64_t began = clock_mono_ns();
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
-		while (running("sleep 780") && clock_mono_ns() - began < 5000000000)
+		assert_int_equal(ran, 3);
+		while (running_of("sleep 780.@", pid) && clock_mono_ns() - began < 5000000000)
 			wait_ms(5);
 		int64_t took = clock_mono_ns() - began;
 		assert_true(took < 1000000000);
