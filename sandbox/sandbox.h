@@ -32,16 +32,17 @@ enum box_mode {
 /* One mount. Order in the list does not matter: the box sorts by path. Two mounts of one path are
  * refused. */
 struct box_mount {
-	const char *path; /* absolute, normalised ("/", "/build"); its mount point is made where it
-			     is missing */
+	const char *path; /* absolute, normalised ("/", "/build"); where its mount point is missing
+			     it is made: in a BOX_RW directory for good, else for the box only */
 	enum box_mode mode;
 	const int *lowers; /* directory descriptors, uppermost first; BOX_RO and BOX_RW take at
 			      least one, BOX_COW any number. Or exactly one descriptor of a regular
 			      file, for each of these three: then path is a file in the box */
 	size_t n_lowers;
-	/* BOX_COW: an empty directory that will *be* the upper, and an empty work directory in the
-	 * same directory as it, neither on an overlay. Both -1: the changes go to a tmpfs and are
-	 * lost. */
+	/* BOX_COW: an empty directory that will *be* the upper: what the command wrote will be in
+	 * it, as overlayfs keeps it, and nothing else (no mount point of the box). And an empty
+	 * work directory in the same directory as it, neither on an overlay. Both -1: the changes
+	 * go to a tmpfs and are lost. */
 	int upper_fd, work_fd;
 	uint64_t size; /* BOX_TMPFS bytes, 0: limits.memory, or without one 2 GiB; so has the box's
 			  own /tmp */

@@ -70,7 +70,7 @@ int layers_open(struct layers *out, const struct spec *spec, const int *fds, siz
 		out->all[i].fd = -1;
 	for (size_t i = 0; i < spec->n_mounts; i++) {
 		const struct spec_mount *m = &spec->mounts[i];
-		bool bind = m->mode == PLAN_MOUNT_RW || (m->mode == PLAN_MOUNT_RO && m->n == 1);
+		bool bind = spec_mount_is_live(m);
 		for (uint32_t k = m->first; k < m->first + m->n; k++) {
 			out->all[k].recursive = bind;
 			if (bind)

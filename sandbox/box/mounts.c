@@ -21,6 +21,7 @@ static int layer_attach(struct stage *st, uint32_t index, struct err *e)
 	return 0;
 }
 
+/* The layers of one overlay, uppermost first. The first is the box's own or "": none. */
 struct names {
 	char (*all)[16];   /* owned */
 	const char **list; /* owned */
@@ -34,25 +35,33 @@ static void names_add(struct names *names, const char *name)
 	names->n++;
 }
 
-static int overlay_lowers(struct stage *st, const struct step *owner, const struct spec_mount *m,
-			  struct names *names, struct err *e)
+static void names_init(struct names *names, size_t n)
 {
-	char files[16], name[16];
-	names_add(names, ""); /* for the files, if there are any */
-	for (uint32_t i = m->first; i < m->first + m->n; i++) {
-		if (layer_attach(st, i, e))
-			return -1;
-		snprintf(name, sizeof(name), "l/%u", i);
-		names_add(names, name);
-	}
-	if (files_layer(st, owner, names->list + 1, names->n - 1, files, e))
-		return -1;
-	snprintf(names->all[0], sizeof(names->all[0]), "%s", files);
-	if (!owner)
+	*names = (struct names){own_calloc(n + 4, sizeof(names->all[0])),
+				own_calloc(n + 4, sizeof(char *)), 0};
+	names_add(names, "");
+}
+
+static void names_fini(struct names *names)
+{
+	free(names->all);
+	free(names->list);
+}
+
+/* Add what the box needs in there: the root's skeleton, and layers for what is wanted. */
+static int names_complete(struct stage *st, const struct step *owner, struct names *names,
+			  struct err *e)
+{
+	struct wants_layers ours = {.top = ""};
+	if (!owner) {
 		names_add(names, "k");
-	size_t n = names->n - !files[0];
-	if (n < (m->mode == PLAN_MOUNT_RO ? 2 : 1))
-		names_add(names, "n");
+		snprintf(ours.bottom, sizeof(ours.bottom), "k");
+	}
+	if (wants_layers(st, owner, names->list + 1, names->n - 1, &ours, e))
+		return -1;
+	snprintf(names->all[0], sizeof(names->all[0]), "%s", ours.top);
+	if (owner && ours.bottom[0])
+		names_add(names, ours.bottom);
 	return 0;
 }
 
@@ -79,32 +88,45 @@ static int overlay_upper(struct stage *st, const struct spec_mount *m, char **up
 	return mkdir(*upper, 0755) || mkdir(*work, 0755) ? err_sys(e, "mkdir %s", *upper) : 0;
 }
 
+static int overlay_of(struct stage *st, const char *what, struct names *names, const char *upper,
+		      const char *work, struct err *e)
+{
+	size_t skip = !names->all[0][0];
+	if (names->n - skip < (upper ? 1 : 2))
+		names_add(names, "n");
+	struct overlay o = {what, names->list + skip, names->n - skip, upper, work};
+	return overlay_mount(&o, &st->way, st->only_way, e);
+}
+
 int mount_overlay(struct stage *st, const struct step *owner, const struct spec_mount *m,
 		  struct err *e)
 {
 	auto_free char *upper = NULL, *work = NULL;
-	struct names names = {own_calloc(m->n + 3, sizeof(names.all[0])),
-			      own_calloc(m->n + 3, sizeof(char *)), 0};
-	int fd = -1;
-	if (!overlay_lowers(st, owner, m, &names, e) &&
-	    (m->mode != PLAN_MOUNT_COW || !overlay_upper(st, m, &upper, &work, e))) {
-		size_t skip = !names.all[0][0];
-		struct overlay o = {m->path, names.list + skip, names.n - skip, upper, work};
-		fd = overlay_mount(&o, &st->way, st->only_way, e);
+	struct names names;
+	char name[16];
+	int rc = 0, fd = -1;
+	names_init(&names, m->n);
+	for (uint32_t i = m->first; !rc && i < m->first + m->n; i++) {
+		rc = layer_attach(st, i, e);
+		snprintf(name, sizeof(name), "l/%u", i);
+		names_add(&names, name);
 	}
-	free(names.all);
-	free(names.list);
+	if (!rc && !names_complete(st, owner, &names, e) &&
+	    (m->mode != PLAN_MOUNT_COW || !overlay_upper(st, m, &upper, &work, e)))
+		fd = overlay_of(st, m->path, &names, upper, work, e);
+	names_fini(&names);
 	return fd;
 }
 
-/* One directory as it is; where files are to be in it that it has no place for, an overlay. */
+/* A directory of the host as it is; where something is wanted in it that it has no place for, an
+ * overlay. */
 static int mount_bind(struct stage *st, const struct step *s, struct err *e)
 {
 	struct layer *l = &st->layers->all[s->mount->first];
 	auto_fd int fd = layer_take(l, e);
 	if (fd < 0)
 		return -1;
-	if (s->mount->mode == PLAN_MOUNT_RW || !files_missing(st, s, fd))
+	if (s->mount->mode == PLAN_MOUNT_RW || !wants_missing(st, s, fd))
 		return give_fd(&fd);
 	l->fd = give_fd(&fd);
 	return mount_overlay(st, s, s->mount, e);
@@ -114,9 +136,9 @@ static int mount_plan(struct stage *st, const struct step *s, struct err *e)
 {
 	switch (s->mount->mode) {
 	case PLAN_MOUNT_RO:
-		return s->mount->n == 1 ? mount_bind(st, s, e) : mount_overlay(st, s, s->mount, e);
 	case PLAN_MOUNT_RW:
-		return mount_bind(st, s, e);
+		return spec_mount_is_live(s->mount) ? mount_bind(st, s, e)
+						    : mount_overlay(st, s, s->mount, e);
 	case PLAN_MOUNT_COW:
 		return mount_overlay(st, s, s->mount, e);
 	case PLAN_MOUNT_TMPFS:
@@ -126,26 +148,29 @@ static int mount_plan(struct stage *st, const struct step *s, struct err *e)
 	return err_set(e, ERR_CORRUPT, "unknown mode");
 }
 
-/* The host's directory; an overlay over it where files are to be in it that the host has no entry
- * for. */
+/* The host's directory; an overlay over it where something is wanted in it that the host has no
+ * entry for. */
 static int mount_host(struct stage *st, const struct step *s, struct err *e)
 {
 	auto_fd int fd = mnt_clone(AT_FDCWD, s->path, true, e);
 	if (fd < 0 || mnt_set(fd, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV, true, e))
 		return -1;
-	if (!files_missing(st, s, fd))
+	if (!wants_missing(st, s, fd))
 		return give_fd(&fd);
-	char files[16], host[16];
+	struct names names;
+	char host[16];
 	snprintf(host, sizeof(host), "f/%u", st->n_made++);
-	if (mkdir(host, 0755) || mnt_put(fd, AT_FDCWD, host, e))
-		return e->kind ? -1 : err_sys(e, "mkdir %s", host);
-	const char *lowers[] = {files, host};
-	if (files_layer(st, s, lowers + 1, 1, files, e))
+	if (mkdir(host, 0755))
+		return err_sys(e, "mkdir %s", host);
+	if (mnt_put(fd, AT_FDCWD, host, e))
 		return -1;
-	if (!files[0])
-		return give_fd(&fd);
-	struct overlay o = {s->path, lowers, 2, NULL, NULL};
-	return overlay_mount(&o, &st->way, st->only_way, e);
+	names_init(&names, 1);
+	names_add(&names, host);
+	int over = names_complete(st, s, &names, e) ? -1
+		   : names.all[0][0] || names.n > 2 ? overlay_of(st, s->path, &names, NULL, NULL, e)
+						    : give_fd(&fd);
+	names_fini(&names);
+	return over;
 }
 
 int mount_step(struct stage *st, const struct step *s, struct err *e)

@@ -38,6 +38,25 @@ static int overlay_dir(int fs, enum overlay_way way, const char *key, const char
 	return fsconfig(fs, FSCONFIG_SET_FD, key, NULL, fd) ? mnt_say(fs, e, key) : 0;
 }
 
+/* Upper and work directory by their descriptors, whatever their names hold; and so that mountinfo
+ * shows these names and not those of the caller's directories. */
+static int overlay_link(const char *name, char link[32], struct err *e)
+{
+	int fd = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	snprintf(link, 32, "/proc/self/fd/%d", fd);
+	return fd < 0 ? err_sys(e, "open %s", name) : fd;
+}
+
+static int overlay_uppers(int fs, const char *upper, const char *work, struct err *e)
+{
+	if (fsconfig(fs, FSCONFIG_SET_STRING, "upperdir", upper, 0))
+		return mnt_say(fs, e, "upperdir");
+	if (fsconfig(fs, FSCONFIG_SET_STRING, "workdir", work, 0))
+		return mnt_say(fs, e, "workdir");
+	return fsconfig(fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0) ? mnt_say(fs, e, "volatile")
+								    : 0;
+}
+
 static int overlay_configure(int fs, const struct overlay *o, enum overlay_way way, struct err *e)
 {
 	if (fsconfig(fs, FSCONFIG_SET_STRING, "source", "overlay", 0) ||
@@ -49,14 +68,7 @@ static int overlay_configure(int fs, const struct overlay *o, enum overlay_way w
 	for (size_t i = 0; i < o->n; i++)
 		if (overlay_dir(fs, way, "lowerdir+", o->lowers[i], e))
 			return -1;
-	if (!o->upper)
-		return 0;
-	if (overlay_dir(fs, way, "upperdir", o->upper, e) ||
-	    overlay_dir(fs, way, "workdir", o->work, e))
-		return -1;
-	if (fsconfig(fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0))
-		return mnt_say(fs, e, "volatile");
-	return 0;
+	return o->upper ? overlay_uppers(fs, o->upper, o->work, e) : 0;
 }
 
 static int overlay_new(const struct overlay *o, enum overlay_way way, struct err *e)
@@ -82,8 +94,6 @@ static int overlay_classic(const struct overlay *o, struct err *e)
 	text_add(&t, "lowerdir=");
 	for (size_t i = 0; i < o->n; i++)
 		text_addf(&t, "%s%s", i ? ":" : "", o->lowers[i]);
-	if (o->upper && (strpbrk(o->upper, ":,\\") || strpbrk(o->work, ":,\\")))
-		return err_set(e, ERR_USAGE, "upper %s: mount(2) takes no such name", o->upper);
 	if (o->upper)
 		text_addf(&t, ",upperdir=%s,workdir=%s,volatile", o->upper, o->work);
 	if (t.n >= (size_t)sysconf(_SC_PAGESIZE))
@@ -98,7 +108,7 @@ static int overlay_classic(const struct overlay *o, struct err *e)
 	return fd < 0 ? err_sys(e, "open_tree") : fd;
 }
 
-int overlay_mount(const struct overlay *o, enum overlay_way *way, bool only, struct err *e)
+static int overlay_try(const struct overlay *o, enum overlay_way *way, bool only, struct err *e)
 {
 	struct err best = ERR_INIT;
 	for (enum overlay_way try = *way; try <= OVERLAY_CLASSIC; try++) {
@@ -119,4 +129,19 @@ int overlay_mount(const struct overlay *o, enum overlay_way *way, bool only, str
 	}
 	*e = best;
 	return -1;
+}
+
+int overlay_mount(const struct overlay *o, enum overlay_way *way, bool only, struct err *e)
+{
+	char upper[32], work[32];
+	struct overlay by_fd = *o;
+	if (!o->upper)
+		return overlay_try(o, way, only, e);
+	auto_fd int upper_fd = overlay_link(o->upper, upper, e);
+	auto_fd int work_fd = upper_fd < 0 ? -1 : overlay_link(o->work, work, e);
+	if (work_fd < 0)
+		return err_add(e, "overlay at %s", o->what);
+	by_fd.upper = upper;
+	by_fd.work = work;
+	return overlay_try(&by_fd, way, only, e);
 }

@@ -49,8 +49,7 @@ static int skeleton_host(int dirfd, struct err *e)
 	return symlinkat("/run", dirfd, "var/run") ? err_sys(e, "link /var/run") : 0;
 }
 
-/* What every root has, and where the plan mounts something: as the lowest layer it hides nothing.
- */
+/* What every root has. As the lowest layer it hides nothing. */
 static int skeleton_fill(struct stage *st, int dirfd, struct err *e)
 {
 	static const char *const always[] = {"proc", "sys", "dev", "tmp", "run"};
@@ -59,16 +58,6 @@ static int skeleton_fill(struct stage *st, int dirfd, struct err *e)
 	for (size_t i = 0; i < countof(always); i++)
 		if (mkdirat(dirfd, always[i], 0755))
 			return err_sys(e, "mkdir /%s", always[i]);
-	for (size_t i = 0; i < st->n_steps; i++) {
-		struct err ignored = ERR_INIT;
-		if (files_owner(st, st->steps[i].path))
-			continue;
-		/* A link in the way (/lib/x on a host with usrmerge): found and made at its real
-		 * place when it is mounted. */
-		int made = dir_make(dirfd, st->steps[i].path + 1, 0755, &ignored);
-		if (made >= 0)
-			close(made);
-	}
 	return 0;
 }
 
@@ -78,16 +67,6 @@ static const struct spec_mount *root_mount(const struct stage *st)
 		if (!strcmp(st->spec->mounts[i].path, "/"))
 			return &st->spec->mounts[i];
 	return NULL;
-}
-
-/* Has this directory every place that something will be put at? */
-static bool root_is_whole(const struct stage *st, int fd)
-{
-	bool whole = place_is(fd, "/proc") && place_is(fd, "/sys") && place_is(fd, st->spec->cwd) &&
-		     !files_missing(st, NULL, fd);
-	for (size_t i = 0; whole && i < st->n_steps; i++)
-		whole = files_owner(st, st->steps[i].path) || place_is(fd, st->steps[i].path);
-	return whole;
 }
 
 static int root_open(struct stage *st, const struct spec_mount *m, struct err *e)
@@ -100,13 +79,12 @@ static int root_open(struct stage *st, const struct spec_mount *m, struct err *e
 			mnt_tmpfs(m && m->size ? m->size : st->tmpfs, 0755, MOUNT_ATTR_NODEV, e);
 		return fd < 0 || skeleton_fill(st, fd, e) ? -1 : give_fd(&fd);
 	}
-	if (m->mode == PLAN_MOUNT_RW ||
-	    (m->mode == PLAN_MOUNT_RO && m->n == 1 && !(st->spec->flags & PLAN_ROOT_HOST))) {
+	if (spec_mount_is_live(m) && !(st->spec->flags & PLAN_ROOT_HOST)) {
 		struct layer *l = &st->layers->all[m->first];
 		auto_fd int fd = layer_take(l, e);
 		if (fd < 0)
 			return -1;
-		if (m->mode == PLAN_MOUNT_RW || root_is_whole(st, fd))
+		if (m->mode == PLAN_MOUNT_RW || !wants_missing(st, NULL, fd))
 			return give_fd(&fd);
 		l->fd = give_fd(&fd); /* an overlay then, with a skeleton */
 	}

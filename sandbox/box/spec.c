@@ -175,6 +175,11 @@ void spec_fini(struct spec *s)
 	*s = (struct spec){.text = NULL};
 }
 
+bool spec_mount_is_live(const struct spec_mount *m)
+{
+	return m->mode == PLAN_MOUNT_RW || (m->mode == PLAN_MOUNT_RO && m->n == 1 && !m->ours);
+}
+
 void spec_say(const struct spec *s, const char *fmt, ...)
 {
 	if (!(s->flags & PLAN_VERBOSE))

@@ -43,5 +43,9 @@ struct spec {
 int spec_read(struct spec *s, int fd, uint64_t bytes, uint32_t n_fds, struct err *e) must_check;
 void spec_fini(struct spec *s);
 
+/* spec_mount_is_live(m): is it the host's directory itself, with what is mounted below it, and not
+ * an overlay of layers? */
+bool spec_mount_is_live(const struct spec_mount *m);
+
 /* spec_say(s, fmt, ...): one line on stderr, if the plan is to be told. */
 void spec_say(const struct spec *s, const char *fmt, ...) printf_like(2, 3);

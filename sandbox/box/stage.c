@@ -50,7 +50,6 @@ static void stage_steps(struct stage *st)
 static int stage_open(struct stage *st, struct err *e)
 {
 	st->tmpfs = st->spec->tmpfs ? st->spec->tmpfs : STAGE_TMPFS;
-	st->placed = own_calloc(st->spec->n_files + 1, sizeof(*st->placed));
 	/* Nothing of the host's mounts may reach the box any more, and nothing of the box's the
 	 * host. */
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
@@ -132,6 +131,7 @@ static int stage_homes(struct stage *st, struct err *e)
 int stage_build(struct stage *st, struct err *e)
 {
 	stage_steps(st);
+	wants_list(st);
 	if (stage_open(st, e) || root_make(st, e))
 		return -1;
 	for (size_t i = 0; i < st->n_steps; i++)

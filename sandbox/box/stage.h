@@ -27,6 +27,13 @@ struct step {
 	const struct spec_mount *mount; /* STEP_MOUNT */
 };
 
+/* A place that the box needs: a mount point, home, working directory, a file of the plan. */
+struct want {
+	char *at;                     /* owned; links that were met on the way are followed in it */
+	const struct spec_file *file; /* NULL: a directory */
+	bool done;
+};
+
 struct stage {
 	const struct spec *spec;
 	struct layers *layers;
@@ -38,8 +45,9 @@ struct stage {
 	struct step *steps; /* in the order they are mounted: the host's and ours, then the plan's
 			       by path */
 	size_t n_steps;
-	bool *placed;    /* by file of the plan */
-	unsigned n_made; /* names used up in f and t */
+	struct want *wants;
+	size_t n_wants;
+	unsigned n_made; /* names used up in b, f and t */
 };
 
 /* stage_build(st, e): from the plan to a pivoted root. st->spec, layers, way, only_way are given.
@@ -55,17 +63,24 @@ int stage_file(const struct stage *st, const char *path, struct err *e) must_che
 /* In root.c. root_make(st, e): the root mount, put at "r"; st->root is set. */
 int root_make(struct stage *st, struct err *e) must_check;
 
-/* In files.c. The step whose mount holds path, or NULL: the root. */
-const struct step *files_owner(const struct stage *st, const char *path);
-/* files_layer(st, owner, lowers, n, name, e): put what the plan wants inside owner's overlay into
- * one layer, as long as its parents are no links in the lowers. name gets the layer's name, or ""
- * where there is nothing to put. */
-int files_layer(struct stage *st, const struct step *owner, const char *const *lowers, size_t n,
-		char name[16], struct err *e) must_check;
-/* files_missing(st, owner, fd): does the plan want files in owner that its directory fd has no
- * entry for? */
-bool files_missing(const struct stage *st, const struct step *owner, int fd);
-/* files_bind(st, e): the files that are in no overlay's layer, over what is at their place. */
+/* In wants.c. wants_list(st): st->wants, once st->steps is there. */
+void wants_list(struct stage *st);
+/* The step whose mount holds path, or NULL: the root. */
+const struct step *wants_owner(const struct stage *st, const char *path);
+/* wants_missing(st, owner, fd): is something wanted in owner that its directory fd has no entry
+ * for? */
+bool wants_missing(const struct stage *st, const struct step *owner, int fd);
+/* wants_layers(st, owner, lowers, n, out, e): make what is wanted in owner's overlay and its lowers
+ * don't show. out names the layers for that, to be put above and below the lowers; where one is ""
+ * it is made when something needs it, and stays "" if nothing does. */
+struct wants_layers {
+	char top[16], bottom[16];
+};
+int wants_layers(struct stage *st, const struct step *owner, const char *const *lowers, size_t n,
+		 struct wants_layers *out, struct err *e) must_check;
+
+/* In files.c. files_bind(st, e): the files that are in no overlay's layer, over what is at their
+ * place. */
 int files_bind(struct stage *st, struct err *e) must_check;
 
 /* In mounts.c. mount_overlay(st, owner, m, at_root, e): a detached overlay of the plan's mount m.

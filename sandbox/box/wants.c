@@ -1,0 +1,211 @@
+/* The places a box needs in its mounts. In an overlay they go into layers of the box's own: the
+ * plan's files into one above all others, a directory that nothing shows into one below all others,
+ * and where a whiteout would hide it there, above. So the upper gets nothing but what the command
+ * writes. */
+#include "sandbox/box/stage.h"
+
+#include "base/dir.h"
+#include "base/text.h"
+#include "sandbox/box/place.h"
+#include "sandbox/box/view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define WANT_LINKS 16
+
+static void want_add(struct stage *st, const char *path, const struct spec_file *file)
+{
+	st->wants[st->n_wants++] = (struct want){own_dup(path), file, false};
+}
+
+void wants_list(struct stage *st)
+{
+	const struct spec *spec = st->spec;
+	st->wants = own_calloc(st->n_steps + spec->n_files + 4, sizeof(*st->wants));
+	for (size_t i = 0; i < st->n_steps; i++)
+		want_add(st, st->steps[i].path, NULL);
+	want_add(st, "/proc", NULL);
+	want_add(st, "/sys", NULL);
+	want_add(st, spec->cwd, NULL);
+	if (*spec->home == '/')
+		want_add(st, spec->home, NULL);
+	for (size_t i = 0; i < spec->n_files; i++)
+		want_add(st, spec->files[i].path, &spec->files[i]);
+}
+
+static bool below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+	return !strncmp(path, dir, n) && path[n] == '/';
+}
+
+const struct step *wants_owner(const struct stage *st, const char *path)
+{
+	const struct step *owner = NULL;
+	for (size_t i = 0; i < st->n_steps; i++)
+		if (below(path, st->steps[i].path) &&
+		    (!owner || strlen(st->steps[i].path) > strlen(owner->path)))
+			owner = &st->steps[i];
+	return owner;
+}
+
+static const char *relative(const struct step *owner, const char *path)
+{
+	return path + (owner ? strlen(owner->path) : 0) + 1;
+}
+
+bool wants_missing(const struct stage *st, const struct step *owner, int fd)
+{
+	for (size_t i = 0; i < st->n_wants; i++) {
+		const char *at = st->wants[i].at;
+		if (at[1] && !st->wants[i].done && wants_owner(st, at) == owner &&
+		    !place_is_named(fd, relative(owner, at)))
+			return true;
+	}
+	return false;
+}
+
+/* "/a/b" + "../c/./d" = "/a/c/d" */
+static char *path_join(const char *dir, const char *rest)
+{
+	auto_text struct text t = TEXT_INIT;
+	if (rest[0] != '/')
+		text_add(&t, dir);
+	while (*rest) {
+		rest += strspn(rest, "/");
+		size_t n = strcspn(rest, "/");
+		if (n == 2 && rest[0] == '.' && rest[1] == '.') {
+			while (t.n && t.p[--t.n] != '/')
+				;
+			if (t.p)
+				t.p[t.n] = 0;
+		} else if (n && !(n == 1 && rest[0] == '.'))
+			text_addf(&t, "/%.*s", (int)n, rest);
+		rest += n;
+	}
+	if (!t.n)
+		text_add(&t, "/");
+	return text_take(&t);
+}
+
+/* Follow the link that the first `seen` bytes of rel are. 0: done, -1: not by this. Into the host's
+ * own directories no link leads: nothing is made there that the plan itself does not name. */
+static int want_follow(const struct stage *st, struct want *w, const struct step *owner,
+		       const char *lower, size_t seen)
+{
+	char target[PATH_MAX];
+	const char *rel = relative(owner, w->at);
+	auto_free char *link = own_fmt("%s/%.*s", lower, (int)seen, rel);
+	ssize_t n = readlink(link, target, sizeof(target) - 1);
+	if (n <= 0)
+		return -1;
+	target[n] = 0;
+	size_t at = (size_t)(rel - w->at) + seen;
+	auto_free char *name = own_dup_n(w->at, at);
+	*strrchr(name, '/') = 0;
+	auto_free char *rest = own_fmt("%s%s", target, w->at + at);
+	auto_free char *next = path_join(name, rest);
+	const struct step *to = wants_owner(st, next);
+	if (to && to->kind == STEP_HOST)
+		return -1;
+	free(w->at);
+	w->at = give(next);
+	return 0;
+}
+
+static int layer_make(struct stage *st, char name[16], struct err *e)
+{
+	if (name[0])
+		return 0;
+	snprintf(name, 16, "f/%u", st->n_made++);
+	return mkdir(name, 0755) ? err_sys(e, "mkdir %s", name) : 0;
+}
+
+/* Make dir/rel's parents as the lowers have them. */
+static int parents_like(const char *dir, const char *rel, const struct view *v, struct err *e)
+{
+	auto_free char *at = own_dup(rel);
+	for (char *slash = strchr(at, '/'); slash; slash = strchr(slash + 1, '/')) {
+		struct stat st;
+		size_t seen, layer;
+		*slash = 0;
+		bool found = view_find(v, at, &st, &seen, &layer) == VIEW_SHOWN;
+		auto_free char *path = own_fmt("%s/%s", dir, at);
+		if (mkdir(path, 0755) && errno != EEXIST)
+			return err_sys(e, "mkdir %s", path);
+		/* An owner the box doesn't know can't be copied; the mode alone then. */
+		if (found && chown(path, st.st_uid, st.st_gid) && errno != EINVAL && errno != EPERM)
+			return err_sys(e, "chown %s", path);
+		if (found && chmod(path, st.st_mode & 07777))
+			return err_sys(e, "chmod %s", path);
+		*slash = '/';
+	}
+	return 0;
+}
+
+static int want_directory(struct want *w, const char *dir, const char *rel, const struct view *v,
+			  struct err *e)
+{
+	auto_free char *path = own_fmt("%s/%s", dir, rel);
+	w->done = true;
+	if (parents_like(dir, rel, v, e))
+		return -1;
+	return mkdir(path, 0755) && errno != EEXIST ? err_sys(e, "mkdir %s", path) : 0;
+}
+
+static int want_file(struct stage *st, struct want *w, const char *dir, const char *rel,
+		     const struct view *v, struct err *e)
+{
+	auto_free char *path = own_fmt("%s/%s", dir, rel);
+	if (parents_like(dir, rel, v, e))
+		return -1;
+	if (place_write(AT_FDCWD, path, w->file->bytes, w->file->n, w->file->mode, e))
+		return err_add(e, "file %s", w->file->path);
+	w->done = true;
+	spec_say(st->spec, "file %s: in a layer", w->file->path);
+	return 0;
+}
+
+/* A file replaces whatever has its name; of a directory a link is followed. */
+static int want_layer(struct stage *st, struct want *w, const struct step *owner,
+		      const struct view *v, struct wants_layers *out, struct err *e)
+{
+	for (int links = 0; links < WANT_LINKS && w->at[1] && wants_owner(st, w->at) == owner;
+	     links++) {
+		struct stat s;
+		size_t seen, layer;
+		const char *rel = relative(owner, w->at);
+		enum view_found found = view_find(v, rel, &s, &seen, &layer);
+		bool last = !rel[seen];
+		if (found == VIEW_LINK && !(w->file && last)) {
+			if (want_follow(st, w, owner, v->lowers[layer], seen))
+				return 0;
+			continue;
+		}
+		if (found == VIEW_TAKEN || (w->file && found == VIEW_SHOWN && S_ISDIR(s.st_mode)))
+			return 0; /* told when it is put there */
+		if (w->file)
+			return layer_make(st, out->top, e) || want_file(st, w, out->top, rel, v, e)
+				       ? -1
+				       : 0;
+		if (found == VIEW_SHOWN)
+			return 0;
+		char *name = found == VIEW_HIDDEN ? out->top : out->bottom;
+		return layer_make(st, name, e) || want_directory(w, name, rel, v, e) ? -1 : 0;
+	}
+	return 0;
+}
+
+int wants_layers(struct stage *st, const struct step *owner, const char *const *lowers, size_t n,
+		 struct wants_layers *out, struct err *e)
+{
+	struct view v = {lowers, n};
+	for (size_t i = 0; i < st->n_wants; i++)
+		if (!st->wants[i].done && want_layer(st, &st->wants[i], owner, &v, out, e))
+			return -1;
+	return 0;
+}
