@@ -60,7 +60,10 @@ static int box_send(struct box *b, const struct box_spec *spec, int write_fd, st
 	 * quicker, and leaves room, so that it is the watch that sees it. */
 	uint64_t n = b->limits.processes, rlimit = n && !b->counts.has_processes ? 4 * n + 256 : 0;
 	struct pack p;
-	int rc = pack_make(&p, spec, &b->sandbox->filter, rlimit, b->sandbox->verbose, e);
+	const struct filter *filter = sandbox_filter(b->sandbox, spec->loosen, e);
+	if (!filter)
+		return -1;
+	int rc = pack_make(&p, spec, filter, rlimit, b->sandbox->verbose, e);
 	if (!rc)
 		rc = helper_plan(b->slot->helper, &p, write_fd, b->cgroup, e);
 	pack_fini(&p);
@@ -78,6 +81,7 @@ static void box_undo(struct box *b)
 	if (b->cgroup && cgroup_remove(b->cgroup, &ignored))
 		b->cgroup = NULL; /* empty, yet it stays: for sandbox_sweep */
 	free(b->name);
+	free(b->profile);
 	free(b);
 }
 
@@ -117,7 +121,7 @@ struct box *box_start(struct sandbox *sb, const struct box_spec *spec, const str
 		      void *owner, struct err *e)
 {
 	int64_t now = clock_mono_ns();
-	if (pack_check(spec, e))
+	if (pack_check(spec, e) || box_loosen_check(spec->loosen, e))
 		return NULL;
 	struct slot *slot = sb->on_closed ? NULL : slot_free(sb);
 	if (!slot) {
@@ -131,6 +135,7 @@ struct box *box_start(struct sandbox *sb, const struct box_spec *spec, const str
 		.ev = *ev,
 		.owner = owner,
 		.name = own_dup(spec->name),
+		.profile = box_profile_name(spec->loosen),
 		.limits = spec->limits,
 		.output_fd = -1,
 		.pidfd = -1,
@@ -138,6 +143,7 @@ struct box *box_start(struct sandbox *sb, const struct box_spec *spec, const str
 		.end = {.command_status = -1},
 		.facts = {.exit_code = -1, .started_ms = clock_real_ms(), .cgroup = "none"},
 	};
+	b->facts.profile = b->profile;
 	if (box_begin(b, spec, e) || box_watch(b, e)) {
 		err_add(e, "box %s", spec->name);
 		box_undo(b);

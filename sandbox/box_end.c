@@ -27,6 +27,7 @@ static void box_free(uv_handle_t *handle)
 	if (b->pidfd >= 0)
 		close(b->pidfd);
 	free(b->name);
+	free(b->profile);
 	free(b);
 	sb->n_boxes--;
 	sandbox_settle(sb);

@@ -1,12 +1,12 @@
-/* The code is two pieces in a row. First the calls whose arguments are looked at, made here from
- * filter_checks: each call's rows end in an answer, all other calls fall through. Then libseccomp's
- * code for filter_allowed and filter_refused, sorted as a binary tree: the kernel runs a new filter
- * once for every call number (the bitmap of Linux 5.11), so its depth is part of what a box's start
- * costs. */
+/* For each architecture a binary tree over the call numbers: a leaf is an answer, or for calls
+ * whose arguments are looked at the rows of filter_checks, which end in one. The kernel runs a new
+ * filter once for every call number (the bitmap of Linux 5.11) and translates it, so its depth and
+ * its size are part of what a box's start costs: neighbours with the same answer are one leaf. */
 #include "sandbox/filter.h"
 
-#include "base/dir.h"
+#include "base/own.h"
 #include "sandbox/filter_table.h"
+#include "sandbox/sandbox.h"
 
 #include <assert.h>
 #include <endian.h>
@@ -17,9 +17,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#define FILTER_ROOM 4096 /* BPF_MAXINSNS of linux/bpf_common.h: what the kernel takes */
+#define FILTER_ROOM 4096       /* BPF_MAXINSNS of linux/bpf_common.h: what the kernel takes */
+#define FILTER_CALLS 1024      /* numbers from here on are no call of any kernel yet */
+#define FILTER_SHARED 424      /* from here on a number is one call on every architecture */
+#define FILTER_X32 0x40000000u /* __X32_SYSCALL_BIT: the same calls by another table */
+#define FILTER_UNKNOWN (SECCOMP_RET_ERRNO | ENOSYS)
 
 static_assert(__BYTE_ORDER == __LITTLE_ENDIAN, "the low half of an argument comes first");
 
@@ -43,6 +46,11 @@ static void code_load(struct code *c, size_t offset)
 	code_put(c, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
 }
 
+static void code_answer(struct code *c, uint32_t answer)
+{
+	code_put(c, BPF_RET | BPF_K, answer, 0, 0);
+}
+
 /* Instructions that a row takes: the answer, and two or three per condition. */
 static unsigned row_length(const struct filter_check *row)
 {
@@ -61,120 +69,175 @@ static void code_row(struct code *c, const struct filter_check *row)
 			code_put(c, BPF_ALU | BPF_AND | BPF_K, row->when[i].mask, 0, 0);
 		code_put(c, BPF_JMP | BPF_JEQ | BPF_K, row->when[i].value, 0, end - c->n - 1);
 	}
-	code_put(c, BPF_RET | BPF_K, row->answer, 0, 0);
+	code_answer(c, row->answer);
 }
 
-/* All rows of the call that rows[0] is about; how many they are. The accumulator still holds the
- * number after them. */
-static size_t code_call(struct code *c, const struct filter_check *rows, size_t left)
+/* What is said about a call. */
+struct verdict {
+	uint32_t answer;
+	const struct filter_check *rows; /* NULL, or the answer is theirs */
+};
+
+static bool verdict_same(const struct verdict *a, const struct verdict *b)
 {
-	size_t n = 0;
-	unsigned length = 0;
-	for (; n < left && rows[n].call == rows[0].call; n++)
-		length += row_length(&rows[n]);
-	code_put(c, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)rows[0].call, 0, length);
-	for (size_t i = 0; i < n; i++)
-		code_row(c, &rows[i]);
-	return n;
+	return a->answer == b->answer && a->rows == b->rows;
 }
 
-/* Call numbers mean something on the native architecture only: others go on to libseccomp's part,
- * which kills. */
-static void code_checks(struct code *c)
-{
-	code_load(c, offsetof(struct seccomp_data, arch));
-	code_put(c, BPF_JMP | BPF_JEQ | BPF_K, seccomp_arch_native(), 1, 0);
-	unsigned skip = c->n;
-	code_put(c, BPF_JMP | BPF_JA, 0, 0, 0);
-	code_load(c, offsetof(struct seccomp_data, nr));
-	for (size_t i = 0; i < filter_n_checks;)
-		i += code_call(c, &filter_checks[i], filter_n_checks - i);
-	c->at[skip].k = c->n - skip - 1;
-}
+struct table {
+	struct verdict calls[FILTER_CALLS];
+	struct {
+		uint32_t first; /* number, up to the next one's */
+		unsigned leaf;
+	} ranges[FILTER_CALLS + 3];
+	unsigned n_ranges;
+	struct verdict leaves[FILTER_CALLS];
+	unsigned n_leaves;
+};
 
-static int number_of(const char *name)
+/* -1: this architecture has no call of this name. */
+static int number_of(uint32_t arch, const char *name)
 {
-	int number = seccomp_syscall_resolve_name(name);
+	for (size_t i = 0; arch == SCMP_ARCH_X86 && i < filter_n_i386; i++)
+		if (!strcmp(filter_i386[i].name, name))
+			return filter_i386[i].number;
+	int number = seccomp_syscall_resolve_name_arch(arch, name);
 	for (size_t i = 0; i < filter_n_young && number == __NR_SCMP_ERROR; i++)
-		if (!strcmp(filter_young[i].name, name))
+		if (!strcmp(filter_young[i].name, name) &&
+		    (filter_young[i].number >= FILTER_SHARED || arch == seccomp_arch_native()))
 			number = filter_young[i].number;
-	return number;
+	return number < FILTER_CALLS ? number : -1;
 }
 
-/* A name that this architecture does not have has no number (it is negative): the call stays at
- * ENOSYS. */
-static int list_add(scmp_filter_ctx ctx, uint32_t action, const char *name)
+/* A name that an architecture does not have stays at ENOSYS. */
+static void table_set(struct table *t, uint32_t arch, const char *name, struct verdict v)
 {
-	int number = number_of(name);
-	int rc = number < 0 ? 0 : seccomp_rule_add(ctx, action, number, 0);
-	errno = -rc;
-	return rc;
+	int number = number_of(arch, name);
+	if (number >= 0)
+		t->calls[number] = v;
 }
 
-static int list_fill(scmp_filter_ctx ctx, struct err *e)
+static void table_fill(struct table *t, uint32_t arch, unsigned loosen)
 {
-	int rc = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-	if (!rc)
-		rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	if (rc) {
-		errno = -rc;
-		return err_sys(e, "set up the system call filter");
-	}
-	for (size_t i = 0; i < filter_n_allowed; i++)
-		if (list_add(ctx, SCMP_ACT_ALLOW, filter_allowed[i]))
-			return err_sys(e, "allow %s in the system call filter", filter_allowed[i]);
+	static const struct verdict allow = {SECCOMP_RET_ALLOW, NULL};
+	for (size_t i = 0; i < FILTER_CALLS; i++)
+		t->calls[i] = (struct verdict){FILTER_UNKNOWN, NULL};
 	for (size_t i = 0; i < filter_n_refused; i++)
-		if (list_add(ctx, SCMP_ACT_ERRNO((unsigned)filter_refused[i].error),
-			     filter_refused[i].name))
-			return err_sys(e, "refuse %s in the system call filter",
-				       filter_refused[i].name);
-	return 0;
+		table_set(t, arch, filter_refused[i].name,
+			  (struct verdict){SECCOMP_RET_ERRNO | (unsigned)filter_refused[i].error,
+					   NULL});
+	for (size_t i = 0; i < filter_n_allowed; i++)
+		table_set(t, arch, filter_allowed[i], allow);
+	for (size_t i = 0; i < filter_n_loosened; i++)
+		if (filter_loosened[i].loosen & loosen)
+			table_set(t, arch, filter_loosened[i].name, allow);
+	for (size_t i = filter_n_checks; i--;) /* so that the first row of a call stands */
+		table_set(t, arch, filter_checks[i].call, (struct verdict){0, &filter_checks[i]});
 }
 
-/* libseccomp 2.5 hands its code out through a file descriptor only. */
-static int list_export(scmp_filter_ctx ctx, struct text *out, struct err *e)
+static unsigned table_leaf(struct table *t, struct verdict v)
 {
-	auto_fd int fd = memfd_create("filter", MFD_CLOEXEC);
-	if (fd < 0)
-		return err_sys(e, "memory for the system call filter");
-	int rc = seccomp_export_bpf(ctx, fd);
-	if (rc) {
-		errno = -rc;
-		return err_sys(e, "compile the system call filter");
+	unsigned i = 0;
+	while (i < t->n_leaves && !verdict_same(&t->leaves[i], &v))
+		i++;
+	if (i == t->n_leaves)
+		t->leaves[t->n_leaves++] = v;
+	return i;
+}
+
+static void table_range(struct table *t, uint32_t first, struct verdict v)
+{
+	unsigned leaf = table_leaf(t, v);
+	if (t->n_ranges && t->ranges[t->n_ranges - 1].leaf == leaf)
+		return;
+	t->ranges[t->n_ranges].first = first;
+	t->ranges[t->n_ranges++].leaf = leaf;
+}
+
+static void table_cut(struct table *t)
+{
+	static const struct verdict unknown = {FILTER_UNKNOWN, NULL},
+				    kill = {SECCOMP_RET_KILL_PROCESS, NULL};
+	for (uint32_t i = 0; i < FILTER_CALLS; i++)
+		table_range(t, i, t->calls[i]);
+	table_range(t, FILTER_CALLS, unknown);
+	table_range(t, FILTER_X32, kill);
+	table_range(t, UINT32_MAX, unknown); /* what a tracer writes to skip a call */
+}
+
+/* The ranges [from, to) as a tree; its leaves are instructions from `leaves` on. A node stands
+ * before its left side, that before its right one. */
+static void code_tree(struct code *c, const struct table *t, unsigned from, unsigned to,
+		      unsigned leaves)
+{
+	unsigned middle = from + (to - from) / 2, here = c->n + 1;
+	if (to - from == 1)
+		return;
+	bool left = middle - from > 1, right = to - middle > 1;
+	code_put(c, BPF_JMP | BPF_JGE | BPF_K, t->ranges[middle].first,
+		 right ? middle - from - 1 : leaves + t->ranges[middle].leaf - here,
+		 left ? 0 : leaves + t->ranges[from].leaf - here);
+	code_tree(c, t, from, middle, leaves);
+	code_tree(c, t, middle, to, leaves);
+}
+
+static void code_rows(struct code *c, const struct filter_check *row, unsigned loosen)
+{
+	const char *call = row->call;
+	for (; row < filter_checks + filter_n_checks && !strcmp(row->call, call); row++)
+		if (!row->loosen || row->loosen & loosen)
+			code_row(c, row);
+}
+
+static void code_arch(struct code *c, struct table *t, uint32_t arch, unsigned loosen)
+{
+	*t = (struct table){.n_ranges = 0};
+	table_fill(t, arch, loosen);
+	table_cut(t);
+	code_load(c, offsetof(struct seccomp_data, nr));
+	unsigned leaves = c->n + t->n_ranges - 1;
+	code_tree(c, t, 0, t->n_ranges, leaves);
+	for (unsigned i = 0; i < t->n_leaves; i++)
+		if (t->leaves[i].rows)
+			code_put(c, BPF_JMP | BPF_JA, 0, 0, 0);
+		else
+			code_answer(c, t->leaves[i].answer);
+	for (unsigned i = 0; i < t->n_leaves && !c->full; i++)
+		if (t->leaves[i].rows) {
+			c->at[leaves + i].k = c->n - (leaves + i) - 1;
+			code_rows(c, t->leaves[i].rows, loosen);
+		}
+}
+
+/* Call numbers mean something on their architecture only; those that are not the box's kill. */
+static void code_all(struct code *c, struct table *t, unsigned loosen)
+{
+	unsigned skip = 0;
+	code_load(c, offsetof(struct seccomp_data, arch));
+	if (loosen & BOX_LOOSEN_I386) {
+		code_put(c, BPF_JMP | BPF_JEQ | BPF_K, SCMP_ARCH_X86, 0, 1);
+		skip = c->n;
+		code_put(c, BPF_JMP | BPF_JA, 0, 0, 0);
 	}
-	if (lseek(fd, 0, SEEK_SET))
-		return err_sys(e, "read the system call filter");
-	return dir_read_fd(fd, FILTER_ROOM * sizeof(struct sock_filter), out, e);
+	code_put(c, BPF_JMP | BPF_JEQ | BPF_K, seccomp_arch_native(), 1, 0);
+	code_answer(c, SECCOMP_RET_KILL_PROCESS);
+	code_arch(c, t, seccomp_arch_native(), loosen);
+	if (!skip)
+		return;
+	c->at[skip].k = c->n - skip - 1;
+	code_arch(c, t, SCMP_ARCH_X86, loosen);
 }
 
-static int code_list(struct code *c, struct err *e)
-{
-	auto_text struct text list = TEXT_INIT;
-	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
-	if (!ctx)
-		return err_set(e, ERR_BOX, "libseccomp gives no system call filter");
-	int rc = list_fill(ctx, e);
-	if (!rc)
-		rc = list_export(ctx, &list, e);
-	seccomp_release(ctx);
-	if (rc)
-		return -1;
-	size_t n = list.n / sizeof(struct sock_filter);
-	if (c->full || n > FILTER_ROOM - c->n)
-		return err_set(e, ERR_LIMIT, "the system call filter has more than %d instructions",
-			       FILTER_ROOM);
-	memcpy(&c->at[c->n], text_str(&list), n * sizeof(struct sock_filter));
-	c->n += (unsigned)n;
-	return 0;
-}
-
-int filter_default(struct filter *f, struct err *e)
+int filter_make(struct filter *f, unsigned loosen, struct err *e)
 {
 	*f = (struct filter){NULL, 0};
+	if (loosen & BOX_LOOSEN_I386 && seccomp_arch_native() != SCMP_ARCH_X86_64)
+		return err_set(e, ERR_BOX, "this machine is no x86-64");
 	auto_free struct code *c = own_calloc(1, sizeof(*c));
-	code_checks(c);
-	if (code_list(c, e))
-		return -1;
+	auto_free struct table *t = own_calloc(1, sizeof(*t));
+	code_all(c, t, loosen);
+	if (c->full)
+		return err_set(e, ERR_LIMIT, "the system call filter has more than %d instructions",
+			       FILTER_ROOM);
 	f->code = own_alloc(c->n * sizeof(*f->code));
 	memcpy(f->code, c->at, c->n * sizeof(*f->code));
 	f->n = (unsigned short)c->n;

@@ -1,5 +1,5 @@
-/* Inside sandbox/ only: the seccomp filter of the profile `default` (seccomp(2)), compiled once
- * (libseccomp, and rows of ours for arguments) and sent to boxes as bytes. */
+/* Inside sandbox/ only: the seccomp filter of a profile (seccomp(2)), made once and sent to boxes
+ * as bytes. libseccomp knows the calls' numbers; the code is ours. */
 #pragma once
 #include "base/err.h"
 
@@ -11,8 +11,13 @@ struct filter {
 	unsigned short n;         /* instructions */
 };
 
-/* filter_default(f, e): an allow list, native architecture only (others: killed), unknown calls
- * ENOSYS, clone3 ENOSYS, refused calls of known names EPERM or as each needs (refused sockets
- * EAFNOSUPPORT or EPROTONOSUPPORT). The caller frees it with filter_fini. */
-int filter_default(struct filter *f, struct err *e) must_check;
+/* filter_make(f, loosen, e): an allow list, native architecture only (others, x32 too: killed),
+ * unknown calls ENOSYS, clone3 ENOSYS, refused calls of known names EPERM or as each needs (refused
+ * sockets EAFNOSUPPORT or EPROTONOSUPPORT). loosen: enum box_loosen, those of FILTER_LOOSEN change
+ * something; ERR_BOX where this machine has no such thing. The caller frees it with filter_fini.
+ */
+#define FILTER_LOOSEN                                                                              \
+	(BOX_LOOSEN_USERNS | BOX_LOOSEN_I386 | BOX_LOOSEN_IO_URING | BOX_LOOSEN_FUSE |             \
+	 BOX_LOOSEN_PERF)
+int filter_make(struct filter *f, unsigned loosen, struct err *e) must_check;
 void filter_fini(struct filter *f);

@@ -18,8 +18,9 @@ struct slot {
 struct sandbox {
 	uv_loop_t *loop;
 	struct cgroup_host *cgroups;
-	struct filter filter;
-	int exe_fd; /* of assay-box */
+	struct filter filters[BOX_LOOSEN_ALL + 1]; /* by what of FILTER_LOOSEN a box has; made
+						      when first needed */
+	int exe_fd;                                /* of assay-box */
 	bool verbose;
 	struct slot *slots;
 	size_t n_slots;
@@ -34,7 +35,9 @@ struct sandbox {
  */
 int probe_box(struct sandbox *sb, const char *uppers, struct err *e) must_check;
 
-/* In sandbox.c. sandbox_settle(sb): closing, and was this the last thing? */
+/* In sandbox.c. sandbox_filter(sb, loosen, e): of boxes with these loosenings; NULL with e. */
+const struct filter *sandbox_filter(struct sandbox *sb, unsigned loosen, struct err *e) must_check;
+/* sandbox_settle(sb): closing, and was this the last thing? */
 void sandbox_settle(struct sandbox *sb);
 /* sandbox_helper(s, e): the slot has a helper now. */
 int sandbox_helper(struct slot *s, struct err *e) must_check;
@@ -52,7 +55,7 @@ struct box {
 	struct slot *slot; /* NULL once it is over */
 	struct box_events ev;
 	void *owner;
-	char *name;
+	char *name, *profile;
 	enum box_state state;
 	struct box_limits limits;
 	struct cgroup *cgroup;

@@ -40,13 +40,20 @@ int sandbox_helper(struct slot *s, struct err *e)
 	return 0;
 }
 
+const struct filter *sandbox_filter(struct sandbox *sb, unsigned loosen, struct err *e)
+{
+	struct filter *f = &sb->filters[loosen & FILTER_LOOSEN];
+	return f->code || !filter_make(f, loosen & FILTER_LOOSEN, e) ? f : NULL;
+}
+
 static void sandbox_free(struct sandbox *sb)
 {
 	if (sb->exe_fd >= 0)
 		close(sb->exe_fd);
 	if (sb->cgroups)
 		cgroup_host_close(sb->cgroups);
-	filter_fini(&sb->filter);
+	for (size_t i = 0; i < countof(sb->filters); i++)
+		filter_fini(&sb->filters[i]);
 	free(sb->slots);
 	free(sb);
 }
@@ -63,8 +70,8 @@ struct sandbox *sandbox_open(uv_loop_t *loop, const struct sandbox_conf *conf, s
 	for (size_t i = 0; i < sb->n_slots; i++)
 		sb->slots[i] = (struct slot){.sandbox = sb, .number = i};
 	sb->exe_fd = helper_find(conf->helper, e);
-	if (sb->exe_fd < 0 || filter_default(&sb->filter, e) ||
-	    !(sb->cgroups = cgroup_host_open(conf->name, e)) || probe_box(sb, conf->uppers, e)) {
+	if (sb->exe_fd < 0 || !(sb->cgroups = cgroup_host_open(conf->name, e)) ||
+	    probe_box(sb, conf->uppers, e)) {
 		sandbox_free(sb);
 		return NULL;
 	}

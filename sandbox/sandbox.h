@@ -85,6 +85,9 @@ enum box_loosen {
 
 /* box_loosen_of(name): the bit of a name above, 0 if it is none. */
 unsigned box_loosen_of(const char *name);
+/* box_loosen_check(loosen, e): can boxes of this machine be given these? 0, or -1 with which can't,
+ * why, and what would help. */
+int box_loosen_check(unsigned loosen, struct err *e) must_check;
 /* box_profile_name(loosen): "default", "default+userns+kvm" …; the caller frees it. */
 char *box_profile_name(unsigned loosen);
 
