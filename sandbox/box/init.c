@@ -70,7 +70,7 @@ static int init_become(const struct init *in, struct err *e)
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || prctl(PR_SET_DUMPABLE, 0))
 		return err_sys(e, "tie the box to its helper");
 	prctl(PR_SET_NAME, "assay-init");
-	umask(022);
+	umask(0); /* what is built has the modes it is to have */
 	return setsid() < 0 ? err_sys(e, "setsid") : 0;
 }
 
@@ -93,7 +93,6 @@ static int init_build(struct init *in, struct err *e)
 		.layers = in->layers,
 		.way = in->way,
 		.only_way = in->only_way,
-		.top = -1,
 		.root = -1,
 		.null = -1,
 	};
@@ -195,6 +194,7 @@ void init_run(struct init *in)
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	sigaction(SIGCHLD, &child, NULL);
+	umask(022);
 	spec_say(in->spec, "run %s", in->spec->argv[0]);
 	pid_t command = command_start(in->spec, in->null_fd, in->output_fd, &e);
 	if (command < 0)

@@ -1,31 +1,33 @@
 /* /dev, /proc and /sys: fresh, with no more in them than programs need. Each is finished in the
- * stage, where nothing of the job's can stand in the way, and moved to its place whole. */
+ * stage, where nothing of the job's can stand in the way, and moved to its place whole. What is in
+ * the box read-only or small lies on the stage's own tmpfs: a file system less is quicker to make
+ * and to end. */
 #include "sandbox/box/stage.h"
 
 #include "sandbox/box/mnt.h"
 #include "sandbox/box/place.h"
 
-#include "base/dir.h"
-#include "base/text.h"
-
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define DEV_SIZE (1ull << 20)
+#define PROC_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+#define OVERFLOW_ID 65534u /* who is not mapped: /proc/sys/kernel/overflowuid */
 
-static int put_at(struct stage *st, int fd, const char *path, struct err *e)
+static int put_at(struct stage *st, const char *from, const char *path, struct err *e)
 {
 	auto_fd int place = stage_dir(st, path, e);
-	return place < 0 || mnt_put(fd, place, "", e) ? err_add(e, "mount %s", path) : 0;
+	return place < 0 || mnt_move(from, place, e) ? err_add(e, "mount %s", path) : 0;
 }
 
 static const char *const dev_nodes[] = {"null", "zero", "full", "random", "urandom", "tty"};
 
 static const char *const dev_links[][2] = {
-	{"fd", "/proc/self/fd"},       {"stdin", "/proc/self/fd/0"}, {"stdout", "/proc/self/fd/1"},
-	{"stderr", "/proc/self/fd/2"}, {"ptmx", "pts/ptmx"},
+	{"d/fd", "/proc/self/fd"},       {"d/stdin", "/proc/self/fd/0"},
+	{"d/stdout", "/proc/self/fd/1"}, {"d/stderr", "/proc/self/fd/2"},
+	{"d/ptmx", "pts/ptmx"},
 };
 
 static int dev_node(const char *name, struct err *e)
@@ -35,47 +37,35 @@ static int dev_node(const char *name, struct err *e)
 	snprintf(here, sizeof(here), "d/%s", name);
 	if (mknod(here, S_IFREG | 0666, 0))
 		return err_sys(e, "make %s", host);
-	auto_fd int fd = mnt_clone(AT_FDCWD, host, false, e);
-	return fd < 0 ? -1 : mnt_put(fd, AT_FDCWD, here, e);
-}
-
-static int dev_put(const char *at, mode_t mode, int fd, struct err *e)
-{
-	if (fd < 0)
-		return -1;
-	if (mkdir(at, 0755) || chmod(at, mode))
-		return err_sys(e, "mkdir %s", at);
-	return mnt_put(fd, AT_FDCWD, at, e);
+	return mnt_bind(host, here, e);
 }
 
 int kernelfs_dev(struct stage *st, struct err *e)
 {
-	static const char *const pts_options[] = {"newinstance", "ptmxmode=0666", "mode=0620",
-						  NULL};
-	auto_fd int dev = mnt_tmpfs(DEV_SIZE, 0755, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, e);
-	if (dev < 0 || mnt_put(dev, AT_FDCWD, "d", e))
+	if (mnt_bind_as("d", "d", MS_NOSUID | MS_NOEXEC, e))
 		return -1;
 	for (size_t i = 0; i < countof(dev_nodes); i++)
 		if (dev_node(dev_nodes[i], e))
 			return err_add(e, "/dev/%s", dev_nodes[i]);
 	for (size_t i = 0; i < countof(dev_links); i++)
-		if (symlinkat(dev_links[i][1], dev, dev_links[i][0]))
-			return err_sys(e, "link /dev/%s", dev_links[i][0]);
+		if (symlink(dev_links[i][1], dev_links[i][0]))
+			return err_sys(e, "link /dev/%s", dev_links[i][0] + 2);
 	/* Opened here, because a mount of the plan's may cover the place: an earlier box may have
 	 * made its mount point a link to it. */
 	st->null = open("d/null", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (st->null < 0)
 		return err_sys(e, "open /dev/null in the box");
-	auto_fd int pts = mnt_make("devpts", pts_options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, e);
-	if (dev_put("d/pts", 0755, pts, e))
-		return err_add(e, "/dev/pts");
-	auto_fd int shm = mnt_tmpfs(st->tmpfs, 01777, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, e);
-	if (dev_put("d/shm", 01777, shm, e))
+	if (mkdir("d/pts", 0755) || mnt_new("devpts", "d/pts", MS_NOSUID | MS_NOEXEC,
+					    "newinstance,ptmxmode=0666,mode=0620", e))
+		return e->kind ? err_add(e, "/dev/pts") : err_sys(e, "mkdir d/pts");
+	if (mkdir("d/shm", 0755) || mkdir("w/shm", 01777))
+		return err_sys(e, "mkdir d/shm");
+	if (mnt_bind("w/shm", "d/shm", e))
 		return err_add(e, "/dev/shm");
-	return put_at(st, dev, "/dev", e);
+	return put_at(st, "d", "/dev", e);
 }
 
-/* Superset of what Docker masks; most of them are closed to a box's ids anyway. */
+/* Superset of what Docker masks. */
 static const char *const proc_masked[] = {
 	"acpi",       "asound",   "config.gz",   "driver",       "dma",         "fb",
 	"interrupts", "iomem",    "ioports",     "kallsyms",     "kcore",       "key-users",
@@ -87,83 +77,99 @@ static const char *const proc_masked[] = {
 
 static const char *const proc_read_only[] = {"bus", "fs", "irq", "sys", "sysrq-trigger"};
 
-static int proc_mask(int proc, const char *name, int nothing, int null, struct err *e)
+static_assert(countof(proc_masked) + countof(proc_read_only) <= KERNELFS_PROC, "room for all");
+
+/* Is it there, and may the box's ids do anything with it? A file of which only its owner has
+ * something, and the owner has no id in the box, is closed to everybody there, whatever the
+ * capabilities (user_namespaces(7)), and needs no mount: a third of them. */
+static enum kernelfs_is proc_look(const char *name)
 {
+	char path[32];
 	struct stat s;
-	if (fstatat(proc, name, &s, AT_SYMLINK_NOFOLLOW) || S_ISLNK(s.st_mode))
-		return 0; /* this kernel has none */
-	auto_fd int fd = S_ISDIR(s.st_mode) ? mnt_clone(nothing, "", false, e)
-					    : mnt_clone(null, "", false, e);
-	return fd < 0 || mnt_put(fd, proc, name, e) ? err_add(e, "mask /proc/%s", name) : 0;
+	snprintf(path, sizeof(path), "/proc/%s", name);
+	if (lstat(path, &s) || S_ISLNK(s.st_mode))
+		return KERNELFS_CLOSED;
+	if (S_ISDIR(s.st_mode))
+		return KERNELFS_DIR;
+	return s.st_mode & 077 || s.st_uid != OVERFLOW_ID ? KERNELFS_FILE : KERNELFS_CLOSED;
 }
 
-static int proc_protect(int proc, const char *name, struct err *e)
+static int proc_mask(const char *name, enum kernelfs_is is, struct err *e)
 {
-	struct stat s;
-	if (fstatat(proc, name, &s, AT_SYMLINK_NOFOLLOW))
+	char path[32];
+	snprintf(path, sizeof(path), "p/%s", name);
+	if (is == KERNELFS_CLOSED || !mnt_bind(is == KERNELFS_DIR ? "n" : "/dev/null", path, e))
 		return 0;
-	auto_fd int fd = mnt_clone(proc, name, true, e);
-	if (fd < 0 || mnt_set(fd, MOUNT_ATTR_RDONLY, true, e) || mnt_put(fd, proc, name, e))
-		return err_add(e, "/proc/%s read-only", name);
-	return 0;
+	return err_add(e, "mask /proc/%s", name);
+}
+
+static int proc_protect(const char *name, enum kernelfs_is is, struct err *e)
+{
+	char path[32];
+	snprintf(path, sizeof(path), "p/%s", name);
+	if (is == KERNELFS_CLOSED || !mnt_bind_as(path, path, MS_RDONLY | PROC_FLAGS, e))
+		return 0;
+	return err_add(e, "/proc/%s read-only", name);
 }
 
 int kernelfs_proc(struct stage *st, struct err *e)
 {
-	auto_fd int proc =
-		mnt_make("proc", NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, e);
-	if (proc < 0 || mnt_put(proc, AT_FDCWD, "p", e))
+	const enum kernelfs_is *is = st->kernelfs.proc;
+	if (mnt_new("proc", "p", PROC_FLAGS, NULL, e) ||
+	    mnt_bind_as("n", "n", MS_RDONLY | PROC_FLAGS, e))
 		return -1;
-	auto_fd int nothing = mnt_make("tmpfs", (const char *const[]){"mode=555", "size=4k", NULL},
-				       MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV, e);
-	if (nothing < 0 || mnt_put(nothing, AT_FDCWD, "n", e))
-		return -1;
-	auto_fd int null = open("/dev/null", O_PATH | O_CLOEXEC);
-	if (null < 0)
-		return err_sys(e, "open /dev/null");
 	for (size_t i = 0; i < countof(proc_masked); i++)
-		if (proc_mask(proc, proc_masked[i], nothing, null, e))
+		if (proc_mask(proc_masked[i], *is++, e))
 			return -1;
 	for (size_t i = 0; i < countof(proc_read_only); i++)
-		if (proc_protect(proc, proc_read_only[i], e))
+		if (proc_protect(proc_read_only[i], *is++, e))
 			return -1;
 	spec_say(st->spec, "mount /proc");
-	return put_at(st, proc, "/proc", e);
+	return put_at(st, "p", "/proc", e);
 }
+
+static const char *const sys_dirs[] = {
+	"s/devices", "s/devices/system", "s/devices/system/cpu", "s/fs", "s/fs/cgroup",
+};
 
 /* What libc and runtimes read to count processors; copied, so that nothing of sysfs is in the box.
  */
-static const char *const sys_files[] = {
-	"devices/system/cpu/online",
-	"devices/system/cpu/possible",
-	"devices/system/cpu/present",
+static const struct {
+	const char *host, *here;
+} sys_files[] = {
+	{"/sys/devices/system/cpu/online", "s/devices/system/cpu/online"},
+	{"/sys/devices/system/cpu/possible", "s/devices/system/cpu/possible"},
+	{"/sys/devices/system/cpu/present", "s/devices/system/cpu/present"},
 };
+static_assert(countof(sys_files) == KERNELFS_SYS, "each has its place");
 
-static int sys_file(int sys, const char *rel, struct err *e)
+static void sys_look(struct kernelfs *k, size_t i)
 {
-	auto_free char *host = own_fmt("/sys/%s", rel);
-	auto_text struct text t = TEXT_INIT;
-	struct err ignored = ERR_INIT;
-	auto_fd int fd = open(host, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || dir_read_fd(fd, 4096, &t, &ignored))
-		return 0;
-	if (place_parents(sys, rel, 0755, e))
-		return -1;
-	return place_write(sys, rel, text_str(&t), t.n, 0444, e);
+	auto_fd int fd = open(sys_files[i].host, O_RDONLY | O_CLOEXEC);
+	k->sys_bytes[i] = fd < 0 ? -1 : read(fd, k->sys[i], sizeof(k->sys[i]));
+}
+
+void kernelfs_look(struct kernelfs *k)
+{
+	for (size_t i = 0; i < countof(proc_masked); i++)
+		k->proc[i] = proc_look(proc_masked[i]);
+	for (size_t i = 0; i < countof(proc_read_only); i++)
+		k->proc[countof(proc_masked) + i] = proc_look(proc_read_only[i]);
+	for (size_t i = 0; i < countof(sys_files); i++)
+		sys_look(k, i);
 }
 
 int kernelfs_sys(struct stage *st, struct err *e)
 {
-	auto_fd int sys = mnt_tmpfs(DEV_SIZE, 0755,
-				    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, e);
-	if (sys < 0 || mnt_put(sys, AT_FDCWD, "s", e))
-		return -1;
+	for (size_t i = 0; i < countof(sys_dirs); i++)
+		if (mkdir(sys_dirs[i], 0755))
+			return err_sys(e, "mkdir %s", sys_dirs[i]);
 	for (size_t i = 0; i < countof(sys_files); i++)
-		if (sys_file(sys, sys_files[i], e))
-			return err_add(e, "/sys");
-	if (mkdirat(sys, "fs", 0755) || mkdirat(sys, "fs/cgroup", 0755))
-		return err_sys(e, "mkdir /sys/fs/cgroup");
-	if (mnt_set(sys, MOUNT_ATTR_RDONLY, false, e))
+		if (st->kernelfs.sys_bytes[i] >= 0 &&
+		    place_write(AT_FDCWD, sys_files[i].here, st->kernelfs.sys[i],
+				(size_t)st->kernelfs.sys_bytes[i], 0444, e))
+			return -1;
+	if (mnt_bind_as("s", "s", MS_RDONLY | PROC_FLAGS, e))
 		return -1;
-	return put_at(st, sys, "/sys", e);
+	return put_at(st, "s", "/sys", e);
 }

@@ -88,3 +88,31 @@ int mnt_put(int fd, int dirfd, const char *path, struct err *e)
 		return err_sys(e, "attach a mount%s%s", *path ? " at " : "", path);
 	return 0;
 }
+
+int mnt_new(const char *type, const char *at, unsigned long flags, const char *options,
+	    struct err *e)
+{
+	return mount(type, at, type, flags, options) ? err_sys(e, "mount a new %s at %s", type, at)
+						     : 0;
+}
+
+int mnt_bind(const char *from, const char *at, struct err *e)
+{
+	return mount(from, at, NULL, MS_BIND, NULL) ? err_sys(e, "bind %s to %s", from, at) : 0;
+}
+
+int mnt_bind_as(const char *from, const char *at, unsigned long flags, struct err *e)
+{
+	if (mnt_bind(from, at, e))
+		return -1;
+	if (mount(NULL, at, NULL, MS_BIND | MS_REMOUNT | flags, NULL))
+		return err_sys(e, "flags %#lx of the mount at %s", flags, at);
+	return 0;
+}
+
+int mnt_move(const char *from, int place_fd, struct err *e)
+{
+	if (move_mount(AT_FDCWD, from, place_fd, "", MOVE_MOUNT_T_EMPTY_PATH))
+		return err_sys(e, "move the mount at %s", from);
+	return 0;
+}

@@ -22,6 +22,17 @@ int mnt_idmap(int fd, int userns_fd, bool recursive, struct err *e) must_check;
 /* mnt_put(fd, dirfd, path, e): attach it at path, or with "" on dirfd itself. The path is not
  * followed if it is a link. */
 int mnt_put(int fd, int dirfd, const char *path, struct err *e) must_check;
+/* The next four are mount(2), for places in the stage, where every name is ours: one call, where
+ * the descriptors take three to five. flags: MS_*. */
+/* mnt_new(type, at, flags, options, e): a new file system at a directory. */
+int mnt_new(const char *type, const char *at, unsigned long flags, const char *options,
+	    struct err *e) must_check;
+/* mnt_bind(from, at, e): what is at from appears at `at` too, with the flags its mount has. */
+int mnt_bind(const char *from, const char *at, struct err *e) must_check;
+/* mnt_bind_as(from, at, flags, e): the same with these flags. */
+int mnt_bind_as(const char *from, const char *at, unsigned long flags, struct err *e) must_check;
+/* mnt_move(from, place_fd, e): the mount at from goes to the directory or file that place_fd is. */
+int mnt_move(const char *from, int place_fd, struct err *e) must_check;
 /* mnt_say(fs_fd, e, what): err_sys with what the file system itself has to say (fsopen(2): the log
  * of a context). */
 int mnt_say(int fs_fd, struct err *e, const char *what);

@@ -173,6 +173,19 @@ static int mount_host(struct stage *st, const struct step *s, struct err *e)
 	return over;
 }
 
+/* One file system holds them all, and all together its size. */
+static int mount_tmpfs(struct stage *st, const struct step *s, struct err *e)
+{
+	char at[16];
+	snprintf(at, sizeof(at), "w/%u", st->n_made++);
+	if (mkdir(at, s->mode))
+		return err_sys(e, "mkdir %s", at);
+	if (mnt_bind(at, at, e))
+		return -1;
+	auto_fd int place = stage_dir(st, s->path, e);
+	return place < 0 ? -1 : mnt_move(at, place, e);
+}
+
 int mount_step(struct stage *st, const struct step *s, struct err *e)
 {
 	auto_fd int fd = -1;
@@ -184,8 +197,7 @@ int mount_step(struct stage *st, const struct step *s, struct err *e)
 		fd = mount_host(st, s, e);
 		break;
 	case STEP_TMPFS:
-		fd = mnt_tmpfs(st->tmpfs, s->mode, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, e);
-		break;
+		return mount_tmpfs(st, s, e);
 	case STEP_MOUNT:
 		fd = mount_plan(st, s, e);
 		break;

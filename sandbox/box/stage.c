@@ -11,9 +11,13 @@
 
 #define STAGE_TMPFS (2ull << 30) /* a build in /tmp works; what is not used costs nothing */
 
+/* Of the stage itself. The box may fill what is left of it by way of /dev. */
+#define STAGE_ROOM (2ull << 20)
+#define STAGE_ROOM_FILE (64ull << 10) /* a file and the directories above it */
+
 #define STAGE_STACKED 64
 
-static const char *const stage_dirs[] = {"l", "k", "f", "b", "n", "t", "r", "d", "p", "s"};
+static const char *const stage_dirs[] = {"l", "k", "f", "b", "n", "t", "r", "d", "p", "s", "w"};
 
 /* Host directories of a root_host, where they are directories; links (usrmerge) are part of the
  * skeleton. */
@@ -49,20 +53,26 @@ static void stage_steps(struct stage *st)
 
 static int stage_open(struct stage *st, struct err *e)
 {
+	char options[48];
+	uint64_t bytes = STAGE_ROOM;
 	st->tmpfs = st->spec->tmpfs ? st->spec->tmpfs : STAGE_TMPFS;
+	for (size_t i = 0; i < st->spec->n_files; i++)
+		bytes += st->spec->files[i].n + STAGE_ROOM_FILE;
+	snprintf(options, sizeof(options), "mode=755,size=%llu", (unsigned long long)bytes);
 	/* Nothing of the host's mounts may reach the box any more, and nothing of the box's the
 	 * host. */
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		return err_sys(e, "make the mounts private");
-	st->top = mnt_make("tmpfs", (const char *const[]){"mode=755", NULL}, 0, e);
-	if (st->top < 0 || mnt_put(st->top, AT_FDCWD, "/", e))
+	kernelfs_look(&st->kernelfs);
+	if (mnt_new("tmpfs", "/sys", MS_NOSUID, options, e))
 		return -1;
-	if (fchdir(st->top))
+	if (chdir("/sys"))
 		return err_sys(e, "chdir to the stage");
 	for (size_t i = 0; i < countof(stage_dirs); i++)
 		if (mkdir(stage_dirs[i], 0755))
 			return err_sys(e, "mkdir %s in the stage", stage_dirs[i]);
-	return 0;
+	snprintf(options, sizeof(options), "mode=755,size=%llu", (unsigned long long)st->tmpfs);
+	return mnt_new("tmpfs", "w", MS_NOSUID | MS_NODEV, options, e);
 }
 
 /* Layers of ours below something writable: earlier boxes may have written them. */
@@ -99,9 +109,9 @@ static uint64_t stage_mount_id(int dirfd, const char *path)
 	return statx(dirfd, path, AT_EMPTY_PATH, STATX_MNT_ID, &st) ? 0 : st.stx_mnt_id;
 }
 
-/* pivot_root(2): with "." twice the old root comes to lie over the new one. So does the stage,
- * which is over the old root, and whatever else is stacked there: taken away one by one, until what
- * is above the root is the root. */
+/* pivot_root(2): with "." twice the old root comes to lie over the new one, the stage below it in
+ * its tree, and goes with it in one call (each waits for the kernel's readers). Whatever else is
+ * stacked there is taken away one by one, until what is above the root is the root. */
 static int stage_pivot(struct stage *st, struct err *e)
 {
 	if (fchdir(st->root) || syscall(SYS_pivot_root, ".", "."))

@@ -1,11 +1,16 @@
 /* The box's root, built in the box's own namespaces by its pid 1 before any byte of the job's runs
  * there.
  *
- * A tmpfs of ours is put over "/", where every name is ours:
- *     l/N  layers    k  skeleton    f/N  layers of files    b/N  files to be bound    n  nothing
- * t/N  tmpfs uppers r    the new root    d p s  /dev, /proc and /sys while they are made    m where
- * mount(2) mounts first Everything is attached there, then moved to its place below r. The pivot
- * into r leaves all of it behind. */
+ * A tmpfs of ours is put over "/sys", whose host's content nobody needs any more; there every name
+ * is ours:
+ *
+ *     l/N  layers             k  skeleton             f/N  layers of files
+ *     b/N  files to be bound  n  nothing              t/N  tmpfs uppers
+ *     w    a tmpfs, for /tmp, /run and /dev/shm       m    where mount(2) mounts first
+ *     d p s  /dev, /proc, /sys while they are made     r    the new root
+ *
+ * Everything is attached there, then moved to its place below r. The pivot into r leaves all of it
+ * behind. */
 #pragma once
 #include "base/err.h"
 #include "sandbox/box/layer.h"
@@ -34,14 +39,27 @@ struct want {
 	bool done;
 };
 
+enum kernelfs_is { KERNELFS_CLOSED, KERNELFS_FILE, KERNELFS_DIR };
+#define KERNELFS_PROC 40
+#define KERNELFS_SYS 3
+#define KERNELFS_SYS_BYTES 1024
+/* What the host's /proc and /sys say about what is masked or copied, in the order of kernelfs.c's
+ * lists. */
+struct kernelfs {
+	enum kernelfs_is proc[KERNELFS_PROC];
+	char sys[KERNELFS_SYS][KERNELFS_SYS_BYTES];
+	ssize_t sys_bytes[KERNELFS_SYS]; /* -1: not there */
+};
+
 struct stage {
 	const struct spec *spec;
 	struct layers *layers;
 	enum overlay_way way;
 	bool only_way;
-	uint64_t tmpfs;     /* bytes of a tmpfs */
-	int top, root;      /* descriptors */
-	int null;           /* the box's /dev/null */
+	uint64_t tmpfs; /* bytes of a tmpfs */
+	int root;       /* descriptor */
+	int null;       /* the box's /dev/null */
+	struct kernelfs kernelfs;
 	struct step *steps; /* in the order they are mounted: the host's and ours, then the plan's
 			       by path */
 	size_t n_steps;
@@ -90,7 +108,9 @@ int mount_overlay(struct stage *st, const struct step *owner, const struct spec_
 /* mount_step(st, s, e): made and put at its place. */
 int mount_step(struct stage *st, const struct step *s, struct err *e) must_check;
 
-/* In kernelfs.c. Each made in the stage and put at its place below the root. */
+/* In kernelfs.c. kernelfs_look(k): while the host's /sys is still to be seen. */
+void kernelfs_look(struct kernelfs *k);
+/* Each made in the stage and put at its place below the root. */
 int kernelfs_dev(struct stage *st, struct err *e) must_check;
 int kernelfs_proc(struct stage *st, struct err *e) must_check;
 int kernelfs_sys(struct stage *st, struct err *e) must_check;
