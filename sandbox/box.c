@@ -65,7 +65,7 @@ static int box_send(struct box *b, const struct box_spec *spec, int write_fd, st
 		return -1;
 	int rc = pack_make(&p, spec, filter, rlimit, b->sandbox->verbose, e);
 	if (!rc)
-		rc = helper_plan(b->slot->helper, &p, write_fd, b->cgroup, e);
+		rc = helper_plan(b->slot->helper, &p, write_fd, spec->stdio, b->cgroup, e);
 	pack_fini(&p);
 	return rc;
 }
@@ -161,6 +161,15 @@ static void heard_born(struct box *b, const struct plan_reply *r, int fd)
 	b->state = BOX_BORN;
 }
 
+static void heard_terminal(struct box *b, int fd)
+{
+	if (b->ev.on_terminal)
+		b->ev.on_terminal(b->owner, fd);
+	else
+		close(fd);
+	helper_say(b->slot->helper, PLAN_GO, 0);
+}
+
 static void heard_runs(struct box *b, const struct plan_reply *r)
 {
 	b->runs_ns = (int64_t)r->exec_ns;
@@ -169,6 +178,9 @@ static void heard_runs(struct box *b, const struct plan_reply *r)
 	b->look_ns = BOX_FIRST_LOOK_NS;
 	b->watch_at_ns = b->said_ns + b->look_ns;
 	b->state = BOX_RUNS;
+	for (int i = 1; i <= 64; i++)
+		if (b->signals >> (i - 1) & 1)
+			box_signal(b, i);
 	box_schedule(b);
 }
 
@@ -176,6 +188,9 @@ void box_heard(struct box *b, const struct plan_reply *r, int fd)
 {
 	if (r->kind == PLAN_BORN && b->state == BOX_SENT && fd >= 0) {
 		heard_born(b, r, fd);
+	} else if (r->kind == PLAN_TERMINAL && b->state == BOX_BORN && fd >= 0) {
+		heard_terminal(b, fd);
+		return;
 	} else if (r->kind == PLAN_RUNS && b->state == BOX_BORN) {
 		heard_runs(b, r);
 	} else if (r->kind == PLAN_ENDED && b->state < BOX_ORPHAN) {
@@ -186,6 +201,8 @@ void box_heard(struct box *b, const struct plan_reply *r, int fd)
 				 r->error);
 		box_gone(b);
 	}
+	if (fd >= 0 && fd != b->pidfd)
+		close(fd);
 }
 
 static void on_orphan(uv_poll_t *poll, int status, int events)

@@ -211,7 +211,9 @@ void box_trouble(struct box *b, const char *fmt, ...)
 
 void box_signal(struct box *b, int signal)
 {
-	if (b->state < BOX_ORPHAN && b->slot && b->slot->helper)
+	if (b->state < BOX_RUNS)
+		b->signals |= UINT64_C(1) << (signal - 1);
+	else if (b->state == BOX_RUNS && b->slot && b->slot->helper)
 		helper_say(b->slot->helper, PLAN_SIGNAL, signal);
 }
 

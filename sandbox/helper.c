@@ -216,11 +216,19 @@ static int helper_send(struct helper *h, const struct plan_start *m, const int *
 
 static_assert(CGROUP_DOORS <= PLAN_DOORS_MAX, "a box enters all its cgroups");
 
-static int helper_begin(struct helper *h, const struct pack *p, int output_fd,
+static int helper_begin(struct helper *h, const struct pack *p, int output_fd, const int *stdio,
 			const struct cgroup *c, struct err *e)
 {
-	int fds[3 + CGROUP_DOORS] = {p->text_fd, output_fd, cgroup_clone_fd(c)};
-	size_t n = fds[2] >= 0 ? 3 : 2;
+	int fds[6 + CGROUP_DOORS] = {p->text_fd, output_fd}, cgroup_fd = cgroup_clone_fd(c);
+	size_t n = 2;
+	uint32_t mask = 0;
+	for (unsigned i = 0; stdio && i < 3; i++)
+		if (stdio[i] >= 0) {
+			fds[n++] = stdio[i];
+			mask |= 1u << i;
+		}
+	if (cgroup_fd >= 0)
+		fds[n++] = cgroup_fd;
 	int doors = cgroup_doors(c, fds + n, e);
 	if (doors < 0)
 		return -1;
@@ -228,7 +236,8 @@ static int helper_begin(struct helper *h, const struct pack *p, int output_fd,
 		.kind = PLAN_START,
 		.version = PLAN_VERSION,
 		.n_fds = (uint32_t)p->n_fds,
-		.in_cgroup = n == 3,
+		.stdio = mask,
+		.in_cgroup = cgroup_fd >= 0,
 		.n_doors = (uint32_t)doors,
 		.bytes = p->bytes,
 	};
@@ -240,10 +249,10 @@ static int helper_begin(struct helper *h, const struct pack *p, int output_fd,
 	return rc;
 }
 
-int helper_plan(struct helper *h, const struct pack *p, int output_fd, const struct cgroup *c,
-		struct err *e)
+int helper_plan(struct helper *h, const struct pack *p, int output_fd, const int *stdio,
+		const struct cgroup *c, struct err *e)
 {
-	if (helper_begin(h, p, output_fd, c, e))
+	if (helper_begin(h, p, output_fd, stdio, c, e))
 		return -1;
 	for (size_t at = 0; at < p->n_fds; at += PLAN_FDS_MAX) {
 		size_t n = p->n_fds - at < PLAN_FDS_MAX ? p->n_fds - at : PLAN_FDS_MAX;

@@ -23,11 +23,12 @@ struct helper_events {
  * open on. NULL with e. */
 struct helper *helper_start(uv_loop_t *loop, int exe_fd, size_t slot,
 			    const struct helper_events *ev, void *owner, struct err *e) must_check;
-/* helper_plan(h, p, output_fd, c, e): PLAN_START and what belongs to it. */
-int helper_plan(struct helper *h, const struct pack *p, int output_fd, const struct cgroup *c,
-		struct err *e) must_check;
-/* helper_say(h, kind, signal): PLAN_SIGNAL, PLAN_KILL (signal 0). If it can't be said, the helper
- * is dead: on_death comes. */
+/* helper_plan(h, p, output_fd, stdio, c, e): PLAN_START and what belongs to it. stdio: NULL or
+ * box_spec.stdio. */
+int helper_plan(struct helper *h, const struct pack *p, int output_fd, const int *stdio,
+		const struct cgroup *c, struct err *e) must_check;
+/* helper_say(h, kind, signal): PLAN_SIGNAL, PLAN_KILL, PLAN_GO (signal 0). If it can't be said, the
+ * helper is dead: on_death comes. */
 void helper_say(struct helper *h, enum plan_kind kind, int signal);
 /* helper_stop(h): the end of its socket; it ends, and its box with it. on_death still comes. May be
  * said again. */

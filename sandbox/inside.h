@@ -72,6 +72,7 @@ struct box {
 	int64_t kill_at_ns, settle_at_ns; /* 0: not wanted */
 	int64_t look_ns;                  /* between two looks: longer and longer, up to a bound */
 	int64_t watch_at_ns, disk_at_ns;  /* when to look again */
+	uint64_t signals;                 /* for the command, once it runs: bit 0 is signal 1 */
 	bool ending;                      /* by us, for whatever reason */
 	bool killed, cancelled, counted;
 	bool in_work; /* the pool has target and seen */

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #define PACK_NAME_MAX 64
 #define PACK_RESOLV_MAX ((size_t)64 << 10)
@@ -62,6 +63,34 @@ static int check_mount(const struct box_spec *s, const struct box_mount *m, stru
 	return 0;
 }
 
+static int check_stdio(const struct box_spec *s, struct err *e)
+{
+	static const char *const names[] = {"standard input", "standard output", "standard error"};
+	bool heard = !s->stdio && !s->terminal;
+	if (s->stdio && s->terminal)
+		return err_set(e, ERR_USAGE, "a terminal or descriptors of the caller's, not both");
+	for (size_t i = 0; s->stdio && i < 3; i++) {
+		struct stat st;
+		int flags = s->stdio[i] < 0 ? 0 : fcntl(s->stdio[i], F_GETFL);
+		if (s->stdio[i] < 0)
+			continue;
+		if (flags < 0 || fstat(s->stdio[i], &st))
+			return err_sys(e, "%s", names[i]);
+		if (S_ISDIR(st.st_mode) || flags & O_PATH || isatty(s->stdio[i]))
+			return err_set(e, ERR_USAGE, "%s is %s: no box gets one", names[i],
+				       S_ISDIR(st.st_mode) ? "a directory"
+				       : flags & O_PATH    ? "a mere path"
+							   : "a terminal");
+	}
+	if (s->stdio)
+		heard = s->stdio[1] < 0 && s->stdio[2] < 0;
+	if (!heard && (s->limits.silence_ms || s->limits.output_bytes))
+		return err_set(
+			e, ERR_USAGE,
+			"silence and output are limited only where the output is read along");
+	return 0;
+}
+
 int pack_check(const struct box_spec *s, struct err *e)
 {
 	static const char allowed[] =
@@ -86,7 +115,9 @@ int pack_check(const struct box_spec *s, struct err *e)
 		    path_is_in(s->files[i].path, "/proc") || path_is_in(s->files[i].path, "/sys"))
 			return err_set(e, ERR_USAGE, "file %s",
 				       s->files[i].path ? s->files[i].path : "(none)");
-	return root ? 0 : err_set(e, ERR_USAGE, "nothing is mounted at /");
+	if (!root)
+		return err_set(e, ERR_USAGE, "nothing is mounted at /");
+	return check_stdio(s, e);
 }
 
 static void put_u32(struct text *t, uint32_t v)

@@ -7,7 +7,7 @@
 static void on_reply(void *owner, const struct plan_reply *r, int fd)
 {
 	struct slot *s = owner;
-	if (s->box && !(r->kind == PLAN_BORN && s->box->pidfd >= 0))
+	if (s->box)
 		box_heard(s->box, r, fd);
 	else if (fd >= 0)
 		close(fd);
@@ -71,7 +71,7 @@ struct sandbox *sandbox_open(uv_loop_t *loop, const struct sandbox_conf *conf, s
 		sb->slots[i] = (struct slot){.sandbox = sb, .number = i};
 	sb->exe_fd = helper_find(conf->helper, e);
 	if (sb->exe_fd < 0 || !(sb->cgroups = cgroup_host_open(conf->name, e)) ||
-	    probe_box(sb, conf->uppers, e)) {
+	    (!conf->no_probe && probe_box(sb, conf->uppers, e))) {
 		sandbox_free(sb);
 		return NULL;
 	}

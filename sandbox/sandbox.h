@@ -129,11 +129,15 @@ struct box_spec {
 	enum box_net net;
 	unsigned loosen; /* enum box_loosen */
 	/* NULL: stdin is empty, stdout and stderr are one pipe that on_output gets. Else three
-	 * descriptors that the command gets as they are; nobody reads along, so that silence and
-	 * output_bytes can't be limited. */
+	 * descriptors that the command gets as they are, -1: as without. Nobody reads along, so
+	 * that silence and output_bytes can be limited only where neither stdout nor stderr is
+	 * given. No directory (a way out of the box) and no terminal (a job that reads the
+	 * caller's keys, and writes them: TIOCSTI) is taken. What is given is as open to the box
+	 * as its ids' rights to it, whichever way it was opened (/proc/self/fd). */
 	const int *stdio;
 	bool terminal; /* the command gets a terminal of the box's own (pty(7)), for all three and
-			  as its controlling one; on_terminal gets the other end. Not with stdio */
+			  as its controlling one; on_terminal gets the other end. Neither with stdio
+			  nor with limits of silence and output_bytes */
 	struct box_limits limits;
 };
 
@@ -208,7 +212,8 @@ struct box_events {
 	/* Exactly once for a box that box_start returned; every process of it is gone, its mounts
 	 * too. The box is freed after it. */
 	void (*on_end)(void *owner, const struct box_facts *facts);
-	/* spec.terminal: the master's end, the callee's now; before the command runs. */
+	/* spec.terminal: the master's end, the callee's now. The command runs once it has returned:
+	 * size and settings are then what it made them. */
 	void (*on_terminal)(void *owner, int fd);
 };
 
@@ -236,6 +241,7 @@ struct sandbox_conf {
 	bool verbose;       /* every step of a box is told on stderr */
 	const char *uppers; /* a directory on the file system that uppers and layers will be on;
 			       NULL: none will be */
+	bool no_probe; /* no box is tried: for who needs but one, which says itself what lacks */
 };
 
 /* sandbox_open(loop, conf, e): NULL with e where no box could ever be made: one is tried, over the
@@ -255,8 +261,7 @@ void sandbox_close(struct sandbox *sb, void (*on_closed)(void *owner), void *own
 struct box *box_start(struct sandbox *sb, const struct box_spec *spec, const struct box_events *ev,
 		      void *owner, struct err *e) must_check;
 
-/* box_signal(b, signal): to the command's process group; a box whose command does not run yet ends
- * of a SIGTERM. */
+/* box_signal(b, signal): to the command's process group; if it does not run yet, once it does. */
 void box_signal(struct box *b, int signal);
 
 /* box_describe(spec, out, e): what a box of this description would be made of, in order, as text

@@ -46,6 +46,12 @@ void birth_spare(const struct birth *b)
 		return;
 }
 
+size_t birth_fds(const struct plan_start *start)
+{
+	return 2 + (size_t)__builtin_popcount(start->stdio & 7) + (start->in_cgroup ? 1 : 0) +
+	       start->n_doors;
+}
+
 static int birth_tell_mapped(const struct birth *b, struct err *e)
 {
 	struct init_message m = {.kind = INIT_MAPPED};
@@ -57,18 +63,22 @@ static int birth_tell_mapped(const struct birth *b, struct err *e)
 int birth_make(struct birth *b, const struct plan_start *start, const int *fds, size_t n,
 	       const struct ids *ids, enum overlay_way way, bool only, struct err *e)
 {
-	size_t doors = 2 + !!start->in_cgroup, skip = doors + start->n_doors;
+	size_t skip = birth_fds(start), doors = skip - start->n_doors;
 	int pair[2];
+	struct ids mine = *ids;
 	*b = (struct birth){.pidfd = -1, .socket = -1, .oom_fd = -1};
 	if (spec_read(&b->spec, fds[0], start->bytes, start->n_fds, e) ||
 	    layers_open(&b->layers, &b->spec, fds + skip, n - skip, ids, e))
 		return -1;
+	/* Its one id may look as the command's is to. */
+	mine.in_uid = ids->ranged ? 0 : b->spec.uid;
+	mine.in_gid = ids->ranged ? 0 : b->spec.gid;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return err_sys(e, "socketpair");
 	b->socket = pair[0];
 	b->socket_open = true;
 	pid_t pid = birth_clone(b->spec.flags & PLAN_NET_HOST ? 0 : CLONE_NEWNET,
-				start->in_cgroup ? fds[2] : -1, &b->pidfd, e);
+				start->in_cgroup ? fds[doors - 1] : -1, &b->pidfd, e);
 	if (!pid) {
 		struct init in = {
 			.spec = &b->spec,
@@ -79,9 +89,12 @@ int birth_make(struct birth *b, const struct plan_start *start, const int *fds, 
 			.socket = pair[1],
 			.output_fd = fds[1],
 			.null_fd = -1,
+			.terminal_fd = -1,
 			.doors = fds + doors,
 			.n_doors = start->n_doors,
 		};
+		for (size_t i = 0, at = 2; i < 3; i++)
+			in.stdio[i] = start->stdio >> i & 1 ? fds[at++] : -1;
 		close(pair[0]);
 		close(PLAN_SOCKET);
 		init_run(&in);
@@ -91,7 +104,7 @@ int birth_make(struct birth *b, const struct plan_start *start, const int *fds, 
 		return -1;
 	b->pid = pid;
 	birth_oom(b);
-	return ids_map(ids, pid, e) || birth_tell_mapped(b, e) ? -1 : 0;
+	return ids_map(&mine, pid, e) || birth_tell_mapped(b, e) ? -1 : 0;
 }
 
 void birth_fini(struct birth *b)

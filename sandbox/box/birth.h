@@ -19,9 +19,12 @@ struct birth {
 	char oom[16]; /* what it was before */
 };
 
-/* birth_make(b, start, fds, n, ids, way, only, e): fds are the plan's text, the output, with
- * start->in_cgroup a cgroup, start->n_doors doors, then the layers; all borrowed. The caller frees
- * b with birth_fini, in both cases. */
+/* birth_fds(start): how many descriptors come with it. */
+size_t birth_fds(const struct plan_start *start);
+
+/* birth_make(b, start, fds, n, ids, way, only, e): fds are the plan's text, the output, what
+ * start->stdio names, with start->in_cgroup a cgroup, start->n_doors doors, then the layers; all
+ * borrowed. The caller frees b with birth_fini, in both cases. */
 int birth_make(struct birth *b, const struct plan_start *start, const int *fds, size_t n,
 	       const struct ids *ids, enum overlay_way way, bool only, struct err *e) must_check;
 void birth_fini(struct birth *b);

@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -66,21 +68,34 @@ static int command_led_astray(struct err *e, const char *cwd)
 	return -1;
 }
 
-static int command_files(const struct spec *spec, int null_fd, int output_fd, int *report_fd,
-			 struct err *e)
+static int command_files(const struct spec *spec, const int stdio[3], int *report_fd, struct err *e)
 {
 	char cwd[PATH_MAX];
 	/* The report first goes where it can't be in the way, then to 3. */
-	if (dup2(null_fd, 0) < 0 || dup2(output_fd, 1) < 0 || dup2(output_fd, 2) < 0 ||
+	if (dup2(stdio[0], 0) < 0 || dup2(stdio[1], 1) < 0 || dup2(stdio[2], 2) < 0 ||
 	    dup3(*report_fd, 3, O_CLOEXEC) < 0 || close_range(4, ~0u, 0))
 		return err_sys(e, "descriptors of the command");
 	*report_fd = 3;
+	if (spec->flags & PLAN_TERMINAL_WANTED && ioctl(0, TIOCSCTTY, 0))
+		return err_sys(e, "the terminal of the command");
 	/* It is there, pid 1 has seen to that; who can't go there was led to some other place by a
 	 * link of the job's. A directory outside of the root would show as "(unreachable)". */
 	if (chdir(spec->cwd))
 		return command_led_astray(e, spec->cwd);
 	if (!getcwd(cwd, sizeof(cwd)) || cwd[0] != '/')
 		return err_set(e, ERR_HOSTILE, "working directory %s is not in the box", spec->cwd);
+	return 0;
+}
+
+/* After the privileges, of which these are two, are dropped: another id than root's has none at all
+ * (capabilities(7), effect of user ID changes). */
+static int command_identity(const struct spec *spec, struct err *e)
+{
+	if ((!spec->uid && !spec->gid) || (getuid() == spec->uid && getgid() == spec->gid))
+		return 0;
+	if (setgroups(0, NULL) || setresgid(spec->gid, spec->gid, spec->gid) ||
+	    setresuid(spec->uid, spec->uid, spec->uid))
+		return err_sys(e, "become user %u, group %u of the box", spec->uid, spec->gid);
 	return 0;
 }
 
@@ -118,15 +133,15 @@ static int command_exec(const struct spec *spec)
 	return found;
 }
 
-static void command_run(const struct spec *spec, int null_fd, int output_fd, int report_fd)
+static void command_run(const struct spec *spec, const int stdio[3], int report_fd)
 	__attribute__((noreturn));
-static void command_run(const struct spec *spec, int null_fd, int output_fd, int report_fd)
+static void command_run(const struct spec *spec, const int stdio[3], int report_fd)
 {
 	struct err e = ERR_INIT;
 	if (setsid() < 0)
 		err_sys(&e, "setsid");
-	else if (!command_files(spec, null_fd, output_fd, &report_fd, &e) &&
-		 !command_rlimits(spec, &e) && !privilege_drop(&e)) {
+	else if (!command_files(spec, stdio, &report_fd, &e) && !command_rlimits(spec, &e) &&
+		 !privilege_drop(&e) && !command_identity(spec, &e)) {
 		command_signals();
 		if (spec->flags & PLAN_NET_HOST)
 			privilege_scope();
@@ -145,14 +160,14 @@ static void command_run(const struct spec *spec, int null_fd, int output_fd, int
 	_exit(125);
 }
 
-pid_t command_start(const struct spec *spec, int null_fd, int output_fd, struct err *e)
+pid_t command_start(const struct spec *spec, const int stdio[3], struct err *e)
 {
 	int report[2];
 	if (pipe2(report, O_CLOEXEC))
 		return err_sys(e, "pipe");
 	pid_t pid = fork();
 	if (!pid)
-		command_run(spec, null_fd, output_fd, report[1]);
+		command_run(spec, stdio, report[1]);
 	if (pid < 0)
 		err_sys(e, "fork the command");
 	close(report[1]);

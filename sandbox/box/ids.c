@@ -56,8 +56,8 @@ int ids_map(const struct ids *ids, pid_t pid, struct err *e)
 {
 	char uids[64], gids[64];
 	unsigned n = ids->ranged ? IDS_RANGE : 1;
-	snprintf(uids, sizeof(uids), "0 %" PRIu32 " %u", ids->uid, n);
-	snprintf(gids, sizeof(gids), "0 %" PRIu32 " %u", ids->gid, n);
+	snprintf(uids, sizeof(uids), "%" PRIu32 " %" PRIu32 " %u", ids->in_uid, ids->uid, n);
+	snprintf(gids, sizeof(gids), "%" PRIu32 " %" PRIu32 " %u", ids->in_gid, ids->gid, n);
 	/* Without a range nobody may drop groups that could be what denies something:
 	 * user_namespaces(7). */
 	if (!ids->ranged && ids_write(pid, "setgroups", "deny", e))

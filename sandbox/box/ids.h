@@ -17,6 +17,7 @@
 struct ids {
 	bool ranged;       /* started as root: owners of layers are shown by idmapped mounts */
 	uint32_t uid, gid; /* of the host, for 0 inside */
+	uint32_t in_uid, in_gid; /* not ranged: what the one id is inside */
 	int userns_fd; /* ranged: a user namespace with the mapping, for MOUNT_ATTR_IDMAP; else -1
 			*/
 };

@@ -26,6 +26,26 @@ static void init_say(int socket, const struct init_message *m)
 		;
 }
 
+static void init_say_with(int socket, const struct init_message *message, int fd)
+{
+	struct iovec v = {.iov_base = (void *)(uintptr_t)message, .iov_len = sizeof(*message)};
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = {.bytes = {0}};
+	struct msghdr m = {.msg_iov = &v,
+			   .msg_iovlen = 1,
+			   .msg_control = control.bytes,
+			   .msg_controllen = sizeof(control.bytes)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(int));
+	while (sendmsg(socket, &m, MSG_NOSIGNAL) < 0 && errno == EINTR)
+		;
+}
+
 static void init_fail(const struct init *in, const struct err *e) __attribute__((noreturn));
 static void init_fail(const struct init *in, const struct err *e)
 {
@@ -46,16 +66,46 @@ static void init_refuse(const struct init *in, const struct err *e)
 	_exit(0);
 }
 
-/* The helper has written the maps, or the end. */
-static void init_await_maps(const struct init *in)
+/* Until the helper says this, or the end: while there is no command, INIT_SIGNAL is that, too. */
+static void init_await(const struct init *in, enum init_kind kind)
 {
 	struct init_message m;
 	ssize_t n;
 	do
 		n = recv(in->socket, &m, sizeof(m), 0);
 	while (n < 0 && errno == EINTR);
-	if (n != (ssize_t)sizeof(m) || m.kind != INIT_MAPPED)
-		_exit(1); /* INIT_SIGNAL: there is no command yet that could end itself */
+	if (n != (ssize_t)sizeof(m) || m.kind != (uint32_t)kind)
+		_exit(1);
+}
+
+/* The command's end of the box's terminal. It runs when whoever has the other end has set it up. */
+static int init_terminal(const struct init *in, struct err *e)
+{
+	int unlocked = 0;
+	struct init_message m = {.kind = INIT_TERMINAL};
+	/* Without its name, which a mount of the plan's may cover: ioctl_tty(2), Linux 4.13. */
+	if (ioctl(in->terminal_fd, TIOCSPTLCK, &unlocked))
+		return err_sys(e, "unlock the terminal");
+	auto_fd int slave = ioctl(in->terminal_fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (slave < 0)
+		return err_sys(e, "open the terminal");
+	if (fchown(slave, in->spec->uid, in->spec->gid))
+		return err_sys(e, "give the terminal to user %u", in->spec->uid);
+	init_say_with(in->socket, &m, in->terminal_fd);
+	init_await(in, INIT_GO);
+	return give_fd(&slave);
+}
+
+/* What the command gets as stdin, stdout and stderr. */
+static int init_stdio(const struct init *in, int stdio[3], struct err *e)
+{
+	const int usual[] = {in->null_fd, in->output_fd, in->output_fd};
+	int terminal = in->terminal_fd < 0 ? -1 : init_terminal(in, e);
+	if (in->terminal_fd >= 0 && terminal < 0)
+		return -1;
+	for (size_t i = 0; i < 3; i++)
+		stdio[i] = terminal >= 0 ? terminal : in->stdio[i] >= 0 ? in->stdio[i] : usual[i];
+	return 0;
 }
 
 static int init_become(const struct init *in, struct err *e)
@@ -95,6 +145,7 @@ static int init_build(struct init *in, struct err *e)
 		.only_way = in->only_way,
 		.root = -1,
 		.null = -1,
+		.terminal = -1,
 	};
 	if (init_become(in, e) || init_network(spec, e))
 		return -1;
@@ -103,6 +154,7 @@ static int init_build(struct init *in, struct err *e)
 	int rc = stage_build(&st, e);
 	in->way = st.way;
 	in->null_fd = st.null;
+	in->terminal_fd = st.terminal;
 	return rc;
 }
 
@@ -183,7 +235,7 @@ void init_run(struct init *in)
 	struct err e = ERR_INIT;
 	struct sigaction child = {.sa_handler = on_child, .sa_flags = SA_RESTART};
 	sigset_t all;
-	init_await_maps(in);
+	init_await(in, INIT_MAPPED);
 	if (init_build(in, &e)) {
 		if (e.kind == ERR_HOSTILE)
 			init_refuse(in, &e);
@@ -196,7 +248,8 @@ void init_run(struct init *in)
 	sigaction(SIGCHLD, &child, NULL);
 	umask(022);
 	spec_say(in->spec, "run %s", in->spec->argv[0]);
-	pid_t command = command_start(in->spec, in->null_fd, in->output_fd, &e);
+	int stdio[3];
+	pid_t command = init_stdio(in, stdio, &e) ? -1 : command_start(in->spec, stdio, &e);
 	if (command < 0)
 		init_fail(in, &e);
 	struct init_message runs = {.kind = INIT_RUNS,

@@ -3,13 +3,22 @@
  *
  * It has one descriptor, a SOCK_SEQPACKET socket to the helper, whose messages are structs
  * init_message. The helper says INIT_MAPPED, and INIT_SIGNAL at any time after that; pid 1 says
- * INIT_RUNS, then INIT_OVER, or INIT_FAILED. If the helper is gone, so is pid 1. */
+ * INIT_RUNS, then INIT_OVER, or INIT_FAILED. Where a terminal is wanted, pid 1 says INIT_TERMINAL
+ * first, with the master's end, and waits for INIT_GO. If the helper is gone, so is pid 1. */
 #pragma once
 #include "sandbox/box/layer.h"
 #include "sandbox/box/overlay.h"
 #include "sandbox/box/spec.h"
 
-enum init_kind { INIT_MAPPED = 1, INIT_SIGNAL, INIT_RUNS, INIT_OVER, INIT_FAILED };
+enum init_kind {
+	INIT_MAPPED = 1,
+	INIT_SIGNAL,
+	INIT_RUNS,
+	INIT_OVER,
+	INIT_FAILED,
+	INIT_TERMINAL,
+	INIT_GO,
+};
 
 struct init_message {
 	uint32_t kind;
@@ -25,7 +34,9 @@ struct init {
 	enum overlay_way way;
 	bool only_way, ranged;
 	int socket, output_fd;
+	int stdio[3];     /* the command's, -1: /dev/null, the output, the output */
 	int null_fd;      /* the box's /dev/null, once it is built */
+	int terminal_fd;  /* the master's end of the box's terminal, or -1 */
 	const int *doors; /* plan_start.n_doors */
 	size_t n_doors;
 };

@@ -58,6 +58,9 @@ int kernelfs_dev(struct stage *st, struct err *e)
 	if (mkdir("d/pts", 0755) || mnt_new("devpts", "d/pts", MS_NOSUID | MS_NOEXEC,
 					    "newinstance,ptmxmode=0666,mode=0620", e))
 		return e->kind ? err_add(e, "/dev/pts") : err_sys(e, "mkdir d/pts");
+	if (st->spec->flags & PLAN_TERMINAL_WANTED &&
+	    (st->terminal = open("d/pts/ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC)) < 0)
+		return err_sys(e, "open /dev/pts/ptmx in the box");
 	if (mkdir("d/shm", 0755) || mkdir("w/shm", 01777))
 		return err_sys(e, "mkdir d/shm");
 	if (mnt_bind("w/shm", "d/shm", e))

@@ -6,13 +6,13 @@
  * SOCK_SEQPACKET socket as descriptor PLAN_SOCKET. One message is one struct; descriptors travel
  * beside it (SCM_RIGHTS). A box, from the caller's side:
  *
- *     -> PLAN_START  struct plan_start; the text of the plan (a memfd), the output pipe, with
- * in_cgroup a cgroup directory, n_doors files to enter cgroups by; with PLAN_STDIO the output pipe
- * is stdin, and stdout and stderr follow it
+ *     -> PLAN_START  struct plan_start; the text of the plan (a memfd), the output pipe, for each
+ * bit of stdio a descriptor, with in_cgroup a cgroup directory, n_doors files to enter cgroups by
  *     -> PLAN_FDS    as often as it takes: the next layers' descriptors, at most PLAN_FDS_MAX each,
  * n_fds in all
  *     <- PLAN_BORN   pid, and a pidfd: the box's pid 1 is there
  *     <- PLAN_TERMINAL  with PLAN_TERMINAL_WANTED: the master's end of the box's terminal
+ *     -> PLAN_GO     in answer to it: it is set up, the command may run
  *     <- PLAN_RUNS   exec_ns: the command was executed
  *     -> PLAN_SIGNAL signal to the command's process group; PLAN_KILL ends everything. Both at any
  * time, any number of times
@@ -44,8 +44,7 @@ enum plan_flag {
 	PLAN_NET_HOST = 2,
 	PLAN_VERBOSE = 4,
 	PLAN_NET_NAT = 8,
-	PLAN_STDIO = 16,
-	PLAN_TERMINAL_WANTED = 32,
+	PLAN_TERMINAL_WANTED = 16,
 	PLAN_LOOSEN_SHIFT = 16, /* enum box_loosen, from here on */
 };
 
@@ -56,6 +55,7 @@ enum plan_kind {
 	PLAN_FDS,
 	PLAN_SIGNAL,
 	PLAN_KILL,
+	PLAN_GO,
 	PLAN_BORN = 16,
 	PLAN_RUNS,
 	PLAN_ENDED,
@@ -66,7 +66,9 @@ enum plan_kind {
 struct plan_start {
 	uint32_t kind, version;
 	uint32_t n_fds;     /* layers */
-	uint32_t in_cgroup; /* the third descriptor is a cgroup2 directory to be born in */
+	uint32_t stdio;     /* bit 0, 1, 2: the command's stdin, stdout, stderr is a descriptor that
+			       came; else it is /dev/null or the output pipe */
+	uint32_t in_cgroup; /* a descriptor is a cgroup2 directory to be born in */
 	uint32_t n_doors;   /* that many descriptors of cgroup v1 `tasks` files: pid 1 writes "0" to
 			       each */
 	uint32_t signal;    /* PLAN_SIGNAL */

@@ -61,9 +61,9 @@ static void life_begin(struct life *l, const struct serve *s, const struct plan_
 	life_reply(&born, l->birth.pidfd);
 }
 
-static void life_signal(struct life *l, uint32_t signal)
+static void life_say(struct life *l, enum init_kind kind, uint32_t signal)
 {
-	struct init_message m = {.kind = INIT_SIGNAL, .status = (int32_t)signal};
+	struct init_message m = {.kind = kind, .status = (int32_t)signal};
 	if (l->birth.pid && send(l->birth.socket, &m, sizeof(m), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		return; /* it has ended: the pidfd says so */
 }
@@ -74,11 +74,31 @@ static void life_kill(const struct life *l)
 		syscall(SYS_pidfd_send_signal, l->birth.pidfd, SIGKILL, NULL, 0);
 }
 
+static ssize_t life_receive(int socket, struct init_message *message, int *fd)
+{
+	struct iovec v = {.iov_base = message, .iov_len = sizeof(*message)};
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct msghdr m = {.msg_iov = &v,
+			   .msg_iovlen = 1,
+			   .msg_control = control.bytes,
+			   .msg_controllen = sizeof(control.bytes)};
+	ssize_t n = recvmsg(socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m);
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(fd, CMSG_DATA(c), sizeof(int));
+	return n;
+}
+
 /* What the box's pid 1 says. false: no more will come. */
 static bool life_hear(struct life *l)
 {
 	struct init_message m;
-	ssize_t n = recv(l->birth.socket, &m, sizeof(m), MSG_DONTWAIT);
+	auto_fd int fd = -1;
+	ssize_t n = life_receive(l->birth.socket, &m, &fd);
 	/* A reset is told once if pid 1 went without having read our last word; what it said itself
 	 * still comes. */
 	if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNRESET))
@@ -93,6 +113,9 @@ static bool life_hear(struct life *l)
 				       .pid = l->birth.pid,
 				       .exec_ns = m.exec_ns};
 		life_reply(&r, -1);
+	} else if (m.kind == INIT_TERMINAL) {
+		struct plan_reply r = {.kind = PLAN_TERMINAL, .version = PLAN_VERSION};
+		life_reply(&r, fd);
 	} else if (m.kind == INIT_OVER) {
 		l->end.command_status = m.status;
 	} else if (m.kind == INIT_FAILED) {
@@ -167,7 +190,7 @@ static int serve_start(const struct serve *s, struct life *l, const struct plan_
 		rc = err_set(e, ERR_USAGE, "the caller speaks version %u, this is %u",
 			     start->version, PLAN_VERSION);
 	else if (start->n_doors > PLAN_DOORS_MAX || start->n_fds > PLAN_LAYERS_MAX ||
-		 l->birth.pid || n_first != 2 + (size_t) !!start->in_cgroup + start->n_doors)
+		 l->birth.pid || n_first != birth_fds(start))
 		rc = err_set(e, ERR_USAGE, "a plan that breaks the rules");
 	size_t n_fds = n_first, all = rc ? n_first : n_first + start->n_fds;
 	int *fds = own_calloc(all + 1, sizeof(*fds));
@@ -192,7 +215,7 @@ static int serve_start(const struct serve *s, struct life *l, const struct plan_
 static int serve_caller(const struct serve *s, struct life *l, struct err *e)
 {
 	struct plan_start m;
-	int fds[3 + PLAN_DOORS_MAX];
+	int fds[6 + PLAN_DOORS_MAX];
 	size_t n_fds;
 	ssize_t n = serve_receive(&m, sizeof(m), fds, countof(fds), &n_fds);
 	if (n == 0 || (n < 0 && errno == ECONNRESET))
@@ -204,10 +227,13 @@ static int serve_caller(const struct serve *s, struct life *l, struct err *e)
 	case PLAN_START:
 		return serve_start(s, l, &m, fds, n_fds, e) ? -1 : 1;
 	case PLAN_SIGNAL:
-		life_signal(l, m.signal);
+		life_say(l, INIT_SIGNAL, m.signal);
 		return 1;
 	case PLAN_KILL:
 		life_kill(l);
+		return 1;
+	case PLAN_GO:
+		life_say(l, INIT_GO, 0);
 		return 1;
 	case PLAN_FDS:
 	case PLAN_BORN:

@@ -59,6 +59,7 @@ struct stage {
 	uint64_t tmpfs; /* bytes of a tmpfs */
 	int root;       /* descriptor */
 	int null;       /* the box's /dev/null */
+	int terminal;   /* where one is wanted: its master's end */
 	struct kernelfs kernelfs;
 	struct step *steps; /* in the order they are mounted: the host's and ours, then the plan's
 			       by path */
