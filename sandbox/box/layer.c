@@ -32,7 +32,7 @@ static int layer_open(struct layer *l, int fd, bool ours, const struct ids *ids,
 		return 0;
 	l->fd = mnt_clone(fd, "", l->recursive, e);
 	if (l->fd < 0 || (ours && mnt_idmap(l->fd, ids->userns_fd, l->recursive, e)) ||
-	    (l->attr && mnt_set(l->fd, l->attr, l->recursive, e)))
+	    mnt_set(l->fd, l->attr, l->recursive, e))
 		return err_add(e, "%s", l->path);
 	return 0;
 }

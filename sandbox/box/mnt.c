@@ -66,7 +66,7 @@ int mnt_clone(int dirfd, const char *path, bool recursive, struct err *e)
 
 int mnt_set(int fd, uint64_t attr, bool recursive, struct err *e)
 {
-	struct mount_attr a = {.attr_set = attr};
+	struct mount_attr a = {.attr_set = attr, .propagation = MS_PRIVATE};
 	if (mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &a, sizeof(a)))
 		return err_sys(e, "mount_setattr%s", attr & MOUNT_ATTR_RDONLY ? " read-only" : "");
 	return 0;

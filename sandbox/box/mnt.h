@@ -15,7 +15,9 @@ int mnt_tmpfs(uint64_t size, unsigned mode, uint64_t attr, struct err *e) must_c
 /* mnt_clone(dirfd, path, recursive, e): a private copy of the mount that path (or, with "", dirfd
  * itself) is on, from there down. */
 int mnt_clone(int dirfd, const char *path, bool recursive, struct err *e) must_check;
-/* mnt_set(fd, attr, recursive, e) */
+/* mnt_set(fd, attr, recursive, e): and nothing mounted below it shows anywhere else: a copy of a
+ * shared mount (every mount is, where systemd runs) is its peer until then (mount_namespaces(7)).
+ */
 int mnt_set(int fd, uint64_t attr, bool recursive, struct err *e) must_check;
 /* mnt_idmap(fd, userns_fd, recursive, e): owners as the user namespace maps them (Linux 5.12). */
 int mnt_idmap(int fd, int userns_fd, bool recursive, struct err *e) must_check;

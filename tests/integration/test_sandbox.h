@@ -15,8 +15,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -60,8 +62,19 @@ static inline int try_remove(const char *dir, struct err *e)
 	return -1;
 }
 
+/* As where systemd runs: every mount of the host is shared with its copies (mount_namespaces(7)).
+ * Root only; in a namespace of this program's. */
+static inline void try_share_mounts(void)
+{
+	static bool done;
+	if (!done && !unshare(CLONE_NEWNS))
+		mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL);
+	done = true;
+}
+
 static inline int try_setup(void **state)
 {
+	try_share_mounts();
 	struct err e = ERR_INIT;
 	struct sandbox_conf conf = {.helper = getenv("ASSAY_BOX") ? getenv("ASSAY_BOX") : ASSAY_BOX,
 				    .slots = 4,
