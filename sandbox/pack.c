@@ -15,54 +15,6 @@
 
 static const char pack_resolv[] = "/etc/resolv.conf";
 
-static bool path_is_plain(const char *path)
-{
-	if (!path || path[0] != '/')
-		return false;
-	if (!path[1])
-		return true;
-	for (const char *p = path; *p;) {
-		const char *end = strchrnul(++p, '/');
-		size_t n = (size_t)(end - p);
-		if (!n || n > 255 || (n == 1 && p[0] == '.') ||
-		    (n == 2 && p[0] == '.' && p[1] == '.'))
-			return false;
-		p = end;
-	}
-	return strlen(path) < 4096;
-}
-
-static bool path_is_in(const char *path, const char *dir)
-{
-	size_t n = strlen(dir);
-	return !strncmp(path, dir, n) && (!path[n] || path[n] == '/');
-}
-
-static int check_mount(const struct box_spec *s, const struct box_mount *m, struct err *e)
-{
-	if (!path_is_plain(m->path))
-		return err_set(e, ERR_USAGE, "mount %s: the path is not absolute and normalised",
-			       m->path ? m->path : "(none)");
-	if (path_is_in(m->path, "/proc") || path_is_in(m->path, "/sys") ||
-	    (path_is_in(m->path, "/dev") && strcmp(m->path, "/dev/shm")))
-		return err_set(e, ERR_USAGE, "mount %s: /dev, /proc and /sys are made by the box",
-			       m->path);
-	for (const struct box_mount *o = s->mounts; o < m; o++)
-		if (!strcmp(o->path, m->path))
-			return err_set(e, ERR_USAGE, "mount %s: twice", m->path);
-	bool root = !m->path[1];
-	size_t least = m->mode == BOX_RW || (m->mode == BOX_RO && !(root && s->root_host)) ? 1 : 0;
-	size_t most = m->mode == BOX_RW ? 1 : m->mode == BOX_TMPFS ? 0 : PLAN_LAYERS_MAX;
-	if (m->n_lowers < least || m->n_lowers > most)
-		return err_set(e, ERR_USAGE, "mount %s: %zu lower directories make no sense here",
-			       m->path, m->n_lowers);
-	if ((m->upper_fd < 0) != (m->work_fd < 0) && m->mode == BOX_COW)
-		return err_set(e, ERR_USAGE, "mount %s: upper without work directory", m->path);
-	if (root && m->mode == BOX_RW && s->root_host)
-		return err_set(e, ERR_USAGE, "mount /: the host's root or this directory");
-	return 0;
-}
-
 static int check_stdio(const struct box_spec *s, struct err *e)
 {
 	static const char *const names[] = {"standard input", "standard output", "standard error"};
@@ -95,7 +47,6 @@ int pack_check(const struct box_spec *s, struct err *e)
 {
 	static const char allowed[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
-	bool root = s->root_host;
 	if (!s->name || !*s->name || strlen(s->name) > PACK_NAME_MAX ||
 	    s->name[strspn(s->name, allowed)] || s->name[0] == '.')
 		return err_set(e, ERR_USAGE, "box name %s", s->name ? s->name : "(none)");
@@ -105,19 +56,7 @@ int pack_check(const struct box_spec *s, struct err *e)
 		return err_set(e, ERR_USAGE, "working directory %s", s->cwd ? s->cwd : "(none)");
 	if (!s->hostname || !*s->hostname || strlen(s->hostname) > 63)
 		return err_set(e, ERR_USAGE, "host name %s", s->hostname ? s->hostname : "(none)");
-	for (size_t i = 0; i < s->n_mounts; i++) {
-		if (check_mount(s, &s->mounts[i], e))
-			return -1;
-		root |= !s->mounts[i].path[1];
-	}
-	for (size_t i = 0; i < s->n_files; i++)
-		if (!path_is_plain(s->files[i].path) || !s->files[i].path[1] ||
-		    path_is_in(s->files[i].path, "/proc") || path_is_in(s->files[i].path, "/sys"))
-			return err_set(e, ERR_USAGE, "file %s",
-				       s->files[i].path ? s->files[i].path : "(none)");
-	if (!root)
-		return err_set(e, ERR_USAGE, "nothing is mounted at /");
-	return check_stdio(s, e);
+	return mounts_check(s, e) || check_stdio(s, e) ? -1 : 0;
 }
 
 static void put_u32(struct text *t, uint32_t v)
@@ -177,17 +116,18 @@ static enum plan_mount_mode plan_mode(enum box_mode mode)
 static void put_mount(struct pack *p, struct text *t, const struct box_mount *m)
 {
 	uint32_t first = (uint32_t)p->n_fds;
-	bool upper = m->mode == BOX_COW && m->upper_fd >= 0;
+	bool upper = m->mode == BOX_COW && m->upper_fd >= 0, file = mount_is_file(m);
 	for (size_t i = 0; i < m->n_lowers; i++)
 		pack_fd(p, m->lowers[i]);
 	put_string(t, m->path);
 	put_u32(t, plan_mode(m->mode));
-	put_u32(t, m->ours);
-	put_u64(t, m->size);
+	put_u32(t, (m->ours ? PLAN_MOUNT_OURS : 0u) | (file ? PLAN_MOUNT_FILE : 0u));
+	put_u64(t, file ? mount_file_bytes(m) : m->size);
 	put_u32(t, first);
 	put_u32(t, (uint32_t)m->n_lowers);
 	put_u32(t, upper ? pack_fd(p, m->upper_fd) : PLAN_NO_FD);
 	put_u32(t, upper ? pack_fd(p, m->work_fd) : PLAN_NO_FD);
+	put_u32(t, (uint32_t)m->n_past);
 }
 
 static int by_path(const void *a, const void *b)
@@ -196,7 +136,7 @@ static int by_path(const void *a, const void *b)
 		      (*(const struct box_mount *const *)b)->path);
 }
 
-static int put_mounts(struct pack *p, struct text *t, const struct box_spec *s, struct err *e)
+static void put_mounts(struct pack *p, struct text *t, const struct box_spec *s)
 {
 	size_t n_fds = 0;
 	auto_free const struct box_mount **sorted = own_calloc(s->n_mounts + 1, sizeof(*sorted));
@@ -204,14 +144,11 @@ static int put_mounts(struct pack *p, struct text *t, const struct box_spec *s, 
 		sorted[i] = &s->mounts[i];
 		n_fds += s->mounts[i].n_lowers + 2;
 	}
-	if (n_fds > PLAN_LAYERS_MAX)
-		return err_set(e, ERR_LIMIT, "box %s: %zu lower directories", s->name, n_fds);
 	qsort(sorted, s->n_mounts, sizeof(*sorted), by_path);
 	p->fds = own_calloc(n_fds + 1, sizeof(*p->fds));
 	put_u32(t, (uint32_t)s->n_mounts);
 	for (size_t i = 0; i < s->n_mounts; i++)
 		put_mount(p, t, sorted[i]);
-	return 0;
 }
 
 static void put_file(struct text *t, const char *path, unsigned mode, const void *bytes, size_t n)
@@ -234,7 +171,7 @@ static bool resolv_wanted(const struct box_spec *s, struct text *content)
 		if (!strcmp(s->files[i].path, pack_resolv))
 			return false;
 	for (size_t i = 0; i < s->n_mounts; i++)
-		if (!strcmp(s->mounts[i].path, "/etc"))
+		if (!strcmp(s->mounts[i].path, "/etc") || !strcmp(s->mounts[i].path, pack_resolv))
 			return false;
 	auto_fd int fd = open(pack_resolv, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	return fd >= 0 && !dir_read_fd(fd, PACK_RESOLV_MAX, content, &ignored);
@@ -289,8 +226,7 @@ int pack_make(struct pack *p, const struct box_spec *s, const struct filter *fil
 	put_u64(&t, s->limits.file_size);
 	put_u64(&t, processes);
 	put_u64(&t, s->limits.memory);
-	if (put_mounts(p, &t, s, e))
-		return -1;
+	put_mounts(p, &t, s);
 	put_files(&t, s);
 	put_strings(&t, s->argv);
 	put_strings(&t, s->env);

@@ -15,6 +15,19 @@ struct pack {
 /* pack_check(spec, e): ERR_USAGE and which part of the description makes no sense. */
 int pack_check(const struct box_spec *spec, struct err *e) must_check;
 
+/* In mounts.c. mounts_check(spec, e): the same for its mounts and files alone. */
+int mounts_check(const struct box_spec *spec, struct err *e) must_check;
+/* mount_is_file(m): is what it shows one regular file? */
+bool mount_is_file(const struct box_mount *m);
+/* mount_file_bytes(m): how large that file is. */
+uint64_t mount_file_bytes(const struct box_mount *m);
+/* mount_around(spec, path): the mount that path lies in, NULL: none of the list. */
+const struct box_mount *mount_around(const struct box_spec *spec, const char *path);
+/* path_is_plain(path): absolute and normalised. */
+bool path_is_plain(const char *path);
+/* path_of_fd(fd): where it is, or some word for it; the caller frees it. */
+char *path_of_fd(int fd) must_check;
+
 /* pack_make(p, spec, filter, processes, verbose, e): a checked description. processes: for
  * RLIMIT_NPROC, 0: none. The caller frees it with pack_fini. */
 int pack_make(struct pack *p, const struct box_spec *spec, const struct filter *filter,

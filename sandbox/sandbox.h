@@ -29,20 +29,31 @@ enum box_mode {
 	BOX_TMPFS, /* empty, in memory, charged to the box's memory, `size` bytes */
 };
 
-/* One mount. Order in the list does not matter: the box sorts by path. Two mounts of one path are
- * refused. */
+#define BOX_FILE_COW ((uint64_t)64 << 20)
+
+/* One mount. Order in the list does not matter: each lies in the one whose path is the longest
+ * around its own. Refused, with both names: two mounts of one path, a mount or file inside a single
+ * file or at its place, one directory as the upper of two mounts or as upper of one and lower of
+ * another. */
 struct box_mount {
 	const char *path; /* absolute, normalised ("/", "/build"); where its mount point is missing
 			     it is made: in a BOX_RW directory for good, else for the box only */
 	enum box_mode mode;
-	const int *lowers; /* directory descriptors, uppermost first; BOX_RO and BOX_RW take at
-			      least one, BOX_COW any number. Or exactly one descriptor of a regular
-			      file, for each of these three: then path is a file in the box */
+	const int
+		*lowers; /* directory descriptors, uppermost first; BOX_RO takes at least one,
+			    BOX_RW just one, BOX_COW any number. Or, for each of these three, one
+			    descriptor of a regular file: then path is a file in the box. A BOX_COW
+			    file is a file of the mount it lies in where that is BOX_COW (of at
+			    most BOX_FILE_COW bytes: it is copied into memory): the command may
+			    change, replace or remove it, and that mount's upper says so. Elsewhere
+			    it is bound to its place: it may be changed, and the changes are lost */
 	size_t n_lowers;
-	/* BOX_COW: an empty directory that will *be* the upper: what the command wrote will be in
-	 * it, as overlayfs keeps it, and nothing else (no mount point of the box). And an empty
-	 * work directory in the same directory as it, neither on an overlay. Both -1: the changes
-	 * go to a tmpfs and are lost. */
+	size_t n_past; /* that many of the lowers, from the uppermost on, earlier boxes of the same
+			  job wrote: a BOX_COW file that lies in this mount is below them */
+	/* BOX_COW of directories: an empty directory that will *be* the upper: what the command
+	 * wrote will be in it, as overlayfs keeps it, and nothing else (no mount point of the box).
+	 * And an empty work directory in the same directory as it, neither on an overlay. Both -1:
+	 * the changes go to a tmpfs and are lost. */
 	int upper_fd, work_fd;
 	uint64_t size; /* BOX_TMPFS bytes, 0: limits.memory, or without one 2 GiB; so has the box's
 			  own /tmp */

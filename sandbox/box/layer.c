@@ -37,6 +37,25 @@ static int layer_open(struct layer *l, int fd, bool ours, const struct ids *ids,
 	return 0;
 }
 
+/* A single file that is not shown as it is: the directory it is in becomes the layer. */
+static int layer_open_file(struct layer *l, int fd, bool ours, const struct ids *ids, struct err *e)
+{
+	struct stat want, st;
+	auto_free char *path = layer_path(fd, e);
+	if (!path)
+		return -1;
+	char *slash = strrchr(path, '/');
+	l->name = own_dup(slash + 1);
+	*slash = 0;
+	auto_fd int above = open(*path ? path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	*slash = '/';
+	if (above < 0 || fstatat(above, l->name, &st, AT_SYMLINK_NOFOLLOW) || fstat(fd, &want))
+		return err_sys(e, "%s", path);
+	if (st.st_dev != want.st_dev || st.st_ino != want.st_ino)
+		return err_set(e, ERR_BOX, "%s is not the file it was", path);
+	return layer_open(l, above, ours, ids, e);
+}
+
 /* An upper and its work directory must be on one mount (overlayfs says so), hence the directory
  * that holds both is mounted. */
 static int layer_open_upper(struct layer *upper, struct layer *work, int upper_fd, int work_fd,
@@ -77,7 +96,9 @@ int layers_open(struct layers *out, const struct spec *spec, const int *fds, siz
 				out->all[k].attr =
 					MOUNT_ATTR_NODEV |
 					(m->mode == PLAN_MOUNT_RO ? MOUNT_ATTR_RDONLY : 0);
-			if (layer_open(&out->all[k], fds[k], m->ours, ids, e))
+			if (m->file && !bind
+				    ? layer_open_file(&out->all[k], fds[k], m->ours, ids, e)
+				    : layer_open(&out->all[k], fds[k], m->ours, ids, e))
 				return err_add(e, "mount %s", m->path);
 		}
 		if (m->upper != PLAN_NO_FD &&
@@ -109,7 +130,7 @@ int layer_take(struct layer *l, struct err *e)
 	if (fd < 0)
 		return -1;
 	if (fstat(fd, &st) || st.st_dev != l->dev || st.st_ino != l->ino)
-		return err_set(e, ERR_BOX, "%s is not the directory it was", l->path);
+		return err_set(e, ERR_BOX, "%s is not what it was", l->path);
 	if (l->attr && mnt_set(fd, l->attr, l->recursive, e))
 		return err_add(e, "%s", l->path);
 	return give_fd(&fd);

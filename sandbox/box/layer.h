@@ -12,8 +12,8 @@
 struct layer {
 	int fd;     /* a detached mount, or -1: by path */
 	char *path; /* owned; for messages and, by path, for finding it */
-	char *name; /* owned; of an upper or work directory: its name in the directory that is
-		       mounted (path: the one above) */
+	char *name; /* owned; of an upper or work directory, or of a single file that is not shown
+		       as it is: its name in the directory that is mounted (path: the one above) */
 	dev_t dev;
 	ino_t ino;
 	bool recursive; /* with what is mounted below it */

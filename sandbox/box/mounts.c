@@ -7,8 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Attach a layer at l/INDEX. */
-static int layer_attach(struct stage *st, uint32_t index, struct err *e)
+int mount_layer(struct stage *st, uint32_t index, struct err *e)
 {
 	char name[16];
 	snprintf(name, sizeof(name), "l/%u", index);
@@ -21,11 +20,12 @@ static int layer_attach(struct stage *st, uint32_t index, struct err *e)
 	return 0;
 }
 
-/* The layers of one overlay, uppermost first. The first is the box's own or "": none. */
+/* The layers of one overlay, by their names. */
 struct names {
-	char (*all)[16];   /* owned */
-	const char **list; /* owned */
+	char (*all)[16];   /* owned; the lowers, uppermost first */
+	const char **list; /* owned; of all, with room for what the box adds */
 	size_t n;
+	struct wants_layers ours;
 };
 
 static void names_add(struct names *names, const char *name)
@@ -35,11 +35,13 @@ static void names_add(struct names *names, const char *name)
 	names->n++;
 }
 
-static void names_init(struct names *names, size_t n)
+static void names_init(struct names *names, size_t n, size_t past)
 {
-	*names = (struct names){own_calloc(n + 4, sizeof(names->all[0])),
-				own_calloc(n + 4, sizeof(char *)), 0};
-	names_add(names, "");
+	*names = (struct names){
+		.all = own_calloc(n + 2, sizeof(names->all[0])),
+		.list = own_calloc(n + 5, sizeof(char *)),
+		.ours = {.past = past},
+	};
 }
 
 static void names_fini(struct names *names)
@@ -48,21 +50,33 @@ static void names_fini(struct names *names)
 	free(names->list);
 }
 
-/* Add what the box needs in there: the root's skeleton, and layers for what is wanted. */
+static void names_insert(struct names *names, size_t at, const char *name)
+{
+	memmove(names->list + at + 1, names->list + at, (names->n - at) * sizeof(*names->list));
+	names->list[at] = name;
+	names->n++;
+}
+
+/* Add what the box needs in there: the root's skeleton, and layers for what is wanted. How many
+ * came. */
 static int names_complete(struct stage *st, const struct step *owner, struct names *names,
 			  struct err *e)
 {
-	struct wants_layers ours = {.top = ""};
+	struct wants_layers *ours = &names->ours;
+	size_t before = names->n;
 	if (!owner) {
 		names_add(names, "k");
-		snprintf(ours.bottom, sizeof(ours.bottom), "k");
+		snprintf(ours->bottom, sizeof(ours->bottom), "k");
 	}
-	if (wants_layers(st, owner, names->list + 1, names->n - 1, &ours, e))
+	if (wants_layers(st, owner, names->list, names->n, ours, e))
 		return -1;
-	snprintf(names->all[0], sizeof(names->all[0]), "%s", ours.top);
-	if (owner && ours.bottom[0])
-		names_add(names, ours.bottom);
-	return 0;
+	if (owner && ours->bottom[0])
+		names_insert(names, names->n, ours->bottom);
+	if (ours->middle[0])
+		names_insert(names, ours->past, ours->middle);
+	if (ours->top[0])
+		names_insert(names, 0, ours->top);
+	return (int)(names->n - before);
 }
 
 /* The names of upper and work directory; without one of the caller's, a tmpfs: what is written is
@@ -71,7 +85,7 @@ static int overlay_upper(struct stage *st, const struct spec_mount *m, char **up
 			 struct err *e)
 {
 	if (m->upper != PLAN_NO_FD) {
-		if (layer_attach(st, m->upper, e))
+		if (mount_layer(st, m->upper, e))
 			return -1;
 		*upper = own_fmt("l/%u/%s", m->upper, st->layers->all[m->upper].name);
 		*work = own_fmt("l/%u/%s", m->upper, st->layers->all[m->work].name);
@@ -82,7 +96,7 @@ static int overlay_upper(struct stage *st, const struct spec_mount *m, char **up
 	*work = own_fmt("%s/w", at);
 	if (mkdir(at, 0755))
 		return err_sys(e, "mkdir %s", at);
-	auto_fd int fd = mnt_tmpfs(m->size ? m->size : st->tmpfs, 0755, MOUNT_ATTR_NODEV, e);
+	auto_fd int fd = mnt_tmpfs(st->tmpfs, 0755, MOUNT_ATTR_NODEV, e);
 	if (fd < 0 || mnt_put(fd, AT_FDCWD, at, e))
 		return -1;
 	return mkdir(*upper, 0755) || mkdir(*work, 0755) ? err_sys(e, "mkdir %s", *upper) : 0;
@@ -91,29 +105,46 @@ static int overlay_upper(struct stage *st, const struct spec_mount *m, char **up
 static int overlay_of(struct stage *st, const char *what, struct names *names, const char *upper,
 		      const char *work, struct err *e)
 {
-	size_t skip = !names->all[0][0];
-	if (names->n - skip < (upper ? 1 : 2))
-		names_add(names, "n");
-	struct overlay o = {what, names->list + skip, names->n - skip, upper, work};
+	if (names->n < (upper ? 1 : 2))
+		names_insert(names, names->n, "n");
+	struct overlay o = {what, names->list, names->n, upper, work};
 	return overlay_mount(&o, &st->way, st->only_way, e);
+}
+
+static int overlay_for(struct stage *st, const struct spec_mount *m, struct names *names,
+		       struct err *e)
+{
+	auto_free char *upper = NULL, *work = NULL;
+	if (m->mode == PLAN_MOUNT_COW && overlay_upper(st, m, &upper, &work, e))
+		return -1;
+	return overlay_of(st, m->path, names, upper, work, e);
 }
 
 int mount_overlay(struct stage *st, const struct step *owner, const struct spec_mount *m,
 		  struct err *e)
 {
-	auto_free char *upper = NULL, *work = NULL;
 	struct names names;
 	char name[16];
-	int rc = 0, fd = -1;
-	names_init(&names, m->n);
+	int rc = 0;
+	names_init(&names, m->n, m->past);
+	names.ours.writable = m->mode == PLAN_MOUNT_COW;
 	for (uint32_t i = m->first; !rc && i < m->first + m->n; i++) {
-		rc = layer_attach(st, i, e);
+		rc = mount_layer(st, i, e);
 		snprintf(name, sizeof(name), "l/%u", i);
 		names_add(&names, name);
 	}
-	if (!rc && !names_complete(st, owner, &names, e) &&
-	    (m->mode != PLAN_MOUNT_COW || !overlay_upper(st, m, &upper, &work, e)))
-		fd = overlay_of(st, m->path, &names, upper, work, e);
+	int fd =
+		rc || names_complete(st, owner, &names, e) < 0 ? -1 : overlay_for(st, m, &names, e);
+	names_fini(&names);
+	return fd;
+}
+
+int mount_lone(struct stage *st, const struct spec_mount *m, const char *lower, struct err *e)
+{
+	struct names names;
+	names_init(&names, 1, 0);
+	names_add(&names, lower);
+	int fd = overlay_for(st, m, &names, e);
 	names_fini(&names);
 	return fd;
 }
@@ -164,11 +195,12 @@ static int mount_host(struct stage *st, const struct step *s, struct err *e)
 		return err_sys(e, "mkdir %s", host);
 	if (mnt_put(fd, AT_FDCWD, host, e))
 		return -1;
-	names_init(&names, 1);
+	names_init(&names, 1, 0);
 	names_add(&names, host);
-	int over = names_complete(st, s, &names, e) ? -1
-		   : names.all[0][0] || names.n > 2 ? overlay_of(st, s->path, &names, NULL, NULL, e)
-						    : give_fd(&fd);
+	int came = names_complete(st, s, &names, e);
+	int over = came < 0 ? -1
+		   : came   ? overlay_of(st, s->path, &names, NULL, NULL, e)
+			    : give_fd(&fd);
 	names_fini(&names);
 	return over;
 }
@@ -186,9 +218,19 @@ static int mount_tmpfs(struct stage *st, const struct step *s, struct err *e)
 	return place < 0 ? -1 : mnt_move(at, place, e);
 }
 
+/* Made, and at its place below the root. */
+static int mount_put(struct stage *st, const struct step *s, int fd, struct err *e)
+{
+	bool file = s->kind == STEP_MOUNT && s->mount->file;
+	auto_fd int place = file ? stage_file(st, s->path, e) : stage_dir(st, s->path, e);
+	return place < 0 ? -1 : mnt_put(fd, place, "", e);
+}
+
 int mount_step(struct stage *st, const struct step *s, struct err *e)
 {
 	auto_fd int fd = -1;
+	if (s->in_layer)
+		return 0;
 	spec_say(st->spec, "mount %s", s->path);
 	switch (s->kind) {
 	case STEP_DEV:
@@ -199,9 +241,8 @@ int mount_step(struct stage *st, const struct step *s, struct err *e)
 	case STEP_TMPFS:
 		return mount_tmpfs(st, s, e);
 	case STEP_MOUNT:
-		fd = mount_plan(st, s, e);
+		fd = s->mount->file ? files_mount(st, s->mount, e) : mount_plan(st, s, e);
 		break;
 	}
-	auto_fd int place = fd < 0 ? -1 : stage_dir(st, s->path, e);
-	return place < 0 ? -1 : mnt_put(fd, place, "", e);
+	return fd < 0 ? -1 : mount_put(st, s, fd, e);
 }

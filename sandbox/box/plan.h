@@ -19,14 +19,24 @@
  *     <- PLAN_ENDED  all its processes and mounts are gone. Exactly once for each PLAN_START; the
  * helper is free again
  *
- * The text of a plan, in this order. u32 and u64 as they are; a string is u32 n, n bytes, NUL; a
- * list is u32 n and its elements: u32 flags (PLAN_*), u32 uid, gid, string name, hostname, cwd,
- * home ("" for none) u64 open files, file size, processes (RLIMIT_NPROC), tmpfs bytes; 0 = none,
- * for tmpfs a default list of mounts, sorted by path: string path, u32 mode (PLAN_MOUNT_*), u32
- * ours, u64 size, u32 first layer, u32 number of layers (indexes into the descriptors, uppermost
- * first), u32 upper, u32 work (such indexes too, or PLAN_NO_FD) list of files: string path, u32
- * mode, string bytes list of arguments: string; list of environment: string string: the seccomp
- * filter's struct sock_filter array */
+ * The text of a plan. u32 and u64 as they are; a string is u32 n, n bytes, NUL; a list is u32 n and
+ * its elements. In this order:
+ *
+ * u32 flags (PLAN_*), u32 uid, gid, string name, hostname, cwd, home ("" for none)
+ *
+ * u64 open files, file size, processes (RLIMIT_NPROC), tmpfs bytes; 0 = none, for tmpfs a default
+ *
+ * list of mounts, sorted by path: string path, u32 mode (PLAN_MOUNT_*), u32 what it is
+ * (PLAN_MOUNT_OURS, PLAN_MOUNT_FILE), u64 size (of a single file: its own), u32 first layer, u32
+ * number of layers (indexes into the descriptors, uppermost first), u32 upper, u32 work (such
+ * indexes too, or PLAN_NO_FD), u32 how many of its layers, from the uppermost on, earlier boxes of
+ * the job wrote
+ *
+ * list of files: string path, u32 mode, string bytes
+ *
+ * list of arguments: string; list of environment: string
+ *
+ * string: the seccomp filter's struct sock_filter array */
 #pragma once
 #include <stdint.h>
 
@@ -37,6 +47,7 @@
 #define PLAN_LAYERS_MAX 4096       /* descriptors of one plan */
 #define PLAN_TEXT_MAX (64ul << 20) /* bytes of one plan */
 #define PLAN_NO_FD 0xffffffffu
+#define PLAN_COPY_MAX (64ul << 20) /* bytes of a single file that is copied */
 #define PLAN_ERROR 512
 
 enum plan_flag {
@@ -49,6 +60,11 @@ enum plan_flag {
 };
 
 enum plan_mount_mode { PLAN_MOUNT_RO, PLAN_MOUNT_RW, PLAN_MOUNT_COW, PLAN_MOUNT_TMPFS };
+
+enum plan_mount_flag {
+	PLAN_MOUNT_OURS = 1, /* owners as the box sees them */
+	PLAN_MOUNT_FILE = 2, /* its one layer is a regular file */
+};
 
 enum plan_kind {
 	PLAN_START = 1,

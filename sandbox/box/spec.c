@@ -82,12 +82,17 @@ static void read_mount(struct reader *r, struct spec_mount *m, uint32_t n_fds)
 	m->path = read_string(r);
 	uint32_t mode = read_u32(r);
 	m->mode = (enum plan_mount_mode)mode;
-	m->ours = read_u32(r);
+	uint32_t flags = read_u32(r);
+	m->ours = flags & PLAN_MOUNT_OURS;
+	m->file = flags & PLAN_MOUNT_FILE;
 	m->size = read_u64(r);
 	m->first = read_u32(r);
 	m->n = read_u32(r);
 	m->upper = read_u32(r);
 	m->work = read_u32(r);
+	m->past = read_u32(r);
+	if (m->past > m->n || (m->file && (m->n != 1 || mode == PLAN_MOUNT_TMPFS || !m->path[1])))
+		r->bad = true;
 	if (mode > PLAN_MOUNT_TMPFS || m->path[0] != '/' || m->first > n_fds ||
 	    m->n > n_fds - m->first || (m->upper == PLAN_NO_FD) != (m->work == PLAN_NO_FD) ||
 	    (m->upper != PLAN_NO_FD && (m->upper >= n_fds || m->work >= n_fds)))
@@ -121,7 +126,7 @@ static void read_all(struct reader *r, struct spec *s, uint32_t n_fds)
 	s->file_size = read_u64(r);
 	s->processes = read_u64(r);
 	s->tmpfs = read_u64(r);
-	s->n_mounts = read_count(r, 37);
+	s->n_mounts = read_count(r, 41);
 	s->mounts = own_calloc(s->n_mounts + 1, sizeof(*s->mounts));
 	for (size_t i = 0; i < s->n_mounts; i++)
 		read_mount(r, &s->mounts[i], n_fds);

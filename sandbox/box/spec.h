@@ -11,10 +11,11 @@
 struct spec_mount {
 	const char *path;
 	enum plan_mount_mode mode;
-	bool ours;
+	bool ours, file;
 	uint64_t size;
 	uint32_t first, n;    /* layers */
 	uint32_t upper, work; /* or PLAN_NO_FD */
+	uint32_t past;        /* of its layers, earlier boxes of the job wrote */
 };
 
 struct spec_file {
@@ -43,8 +44,8 @@ struct spec {
 int spec_read(struct spec *s, int fd, uint64_t bytes, uint32_t n_fds, struct err *e) must_check;
 void spec_fini(struct spec *s);
 
-/* spec_mount_is_live(m): is it the host's directory itself, with what is mounted below it, and not
- * an overlay of layers? */
+/* spec_mount_is_live(m): is it the host's directory or file itself, with what is mounted below it,
+ * and not an overlay of layers? */
 bool spec_mount_is_live(const struct spec_mount *m);
 
 /* spec_say(s, fmt, ...): one line on stderr, if the plan is to be told. */

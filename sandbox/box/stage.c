@@ -29,7 +29,7 @@ static void step_add(struct stage *st, const char *path, enum step_kind kind, un
 	for (size_t i = 0; i < st->spec->n_mounts; i++)
 		if (!strcmp(st->spec->mounts[i].path, path))
 			return; /* the plan has its own idea */
-	st->steps[st->n_steps++] = (struct step){path, kind, mode, NULL};
+	st->steps[st->n_steps++] = (struct step){path, kind, mode, NULL, false};
 }
 
 /* Ours first: a link that an earlier phase left in the way of one of the plan's mounts then leads
@@ -48,7 +48,7 @@ static void stage_steps(struct stage *st)
 	for (size_t i = 0; i < spec->n_mounts; i++)
 		if (strcmp(spec->mounts[i].path, "/"))
 			st->steps[st->n_steps++] = (struct step){spec->mounts[i].path, STEP_MOUNT,
-								 0, &spec->mounts[i]};
+								 0, &spec->mounts[i], false};
 }
 
 static int stage_open(struct stage *st, struct err *e)
@@ -58,6 +58,11 @@ static int stage_open(struct stage *st, struct err *e)
 	st->tmpfs = st->spec->tmpfs ? st->spec->tmpfs : STAGE_TMPFS;
 	for (size_t i = 0; i < st->spec->n_files; i++)
 		bytes += st->spec->files[i].n + STAGE_ROOM_FILE;
+	for (size_t i = 0; i < st->spec->n_mounts; i++) {
+		const struct spec_mount *m = &st->spec->mounts[i];
+		bool copied = m->file && m->mode == PLAN_MOUNT_COW;
+		bytes += STAGE_ROOM_FILE + (copied && m->size < PLAN_COPY_MAX ? m->size : 0);
+	}
 	snprintf(options, sizeof(options), "mode=755,size=%llu", (unsigned long long)bytes);
 	/* Nothing of the host's mounts may reach the box any more, and nothing of the box's the
 	 * host. */

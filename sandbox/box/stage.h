@@ -30,12 +30,14 @@ struct step {
 	enum step_kind kind;
 	unsigned mode;
 	const struct spec_mount *mount; /* STEP_MOUNT */
+	bool in_layer; /* a single file that is in an overlay's layer: nothing is to be mounted */
 };
 
 /* A place that the box needs: a mount point, home, working directory, a file of the plan. */
 struct want {
 	char *at;                     /* owned; links that were met on the way are followed in it */
-	const struct spec_file *file; /* NULL: a directory */
+	const struct spec_file *file; /* of the plan, or NULL */
+	struct step *step;            /* whose mount point it is, or NULL */
 	bool done;
 };
 
@@ -90,10 +92,12 @@ const struct step *wants_owner(const struct stage *st, const char *path);
  * for? */
 bool wants_missing(const struct stage *st, const struct step *owner, int fd);
 /* wants_layers(st, owner, lowers, n, out, e): make what is wanted in owner's overlay and its lowers
- * don't show. out names the layers for that, to be put above and below the lowers; where one is ""
- * it is made when something needs it, and stays "" if nothing does. */
+ * don't show. out names the layers for that; where one is "" it is made when something needs it,
+ * and stays "" if nothing does. */
 struct wants_layers {
-	char top[16], bottom[16];
+	size_t past;                          /* that many of the lowers earlier boxes wrote */
+	bool writable;                        /* it is the place for copies of files */
+	char top[16], middle[16], bottom[16]; /* above all, below those of the past, below all */
 };
 int wants_layers(struct stage *st, const struct step *owner, const char *const *lowers, size_t n,
 		 struct wants_layers *out, struct err *e) must_check;
@@ -101,11 +105,21 @@ int wants_layers(struct stage *st, const struct step *owner, const char *const *
 /* In files.c. files_bind(st, e): the files that are in no overlay's layer, over what is at their
  * place. */
 int files_bind(struct stage *st, struct err *e) must_check;
+/* files_copy(st, m, to, e): the single file of m, as a file of the name `to`. */
+int files_copy(struct stage *st, const struct spec_mount *m, const char *to, struct err *e)
+	must_check;
+/* files_mount(st, m, e): the single file of m, as a mount. */
+int files_mount(struct stage *st, const struct spec_mount *m, struct err *e) must_check;
 
 /* In mounts.c. mount_overlay(st, owner, m, at_root, e): a detached overlay of the plan's mount m.
  */
 int mount_overlay(struct stage *st, const struct step *owner, const struct spec_mount *m,
 		  struct err *e) must_check;
+/* mount_layer(st, index, e): attach a layer of the plan at l/INDEX. */
+int mount_layer(struct stage *st, uint32_t index, struct err *e) must_check;
+/* mount_lone(st, m, lower, e): an overlay of this one directory, for the mode of m. */
+int mount_lone(struct stage *st, const struct spec_mount *m, const char *lower, struct err *e)
+	must_check;
 /* mount_step(st, s, e): made and put at its place. */
 int mount_step(struct stage *st, const struct step *s, struct err *e) must_check;
 

@@ -1,7 +1,8 @@
 /* The places a box needs in its mounts. In an overlay they go into layers of the box's own: the
- * plan's files into one above all others, a directory that nothing shows into one below all others,
- * and where a whiteout would hide it there, above. So the upper gets nothing but what the command
- * writes. */
+ * plan's small files into one above all others; its copy-on-write files into one below what earlier
+ * boxes wrote, which may have changed them; a mount point that nothing shows into one below all
+ * others, and where a whiteout would hide it there, above. So the upper gets nothing but what the
+ * command writes. */
 #include "sandbox/box/stage.h"
 
 #include "base/dir.h"
@@ -17,9 +18,15 @@
 
 #define WANT_LINKS 16
 
-static void want_add(struct stage *st, const char *path, const struct spec_file *file)
+static void want_add(struct stage *st, const char *path, const struct spec_file *file,
+		     struct step *step)
 {
-	st->wants[st->n_wants++] = (struct want){own_dup(path), file, false};
+	st->wants[st->n_wants++] = (struct want){own_dup(path), file, step, false};
+}
+
+static bool want_is_mount_of_file(const struct want *w)
+{
+	return w->step && w->step->kind == STEP_MOUNT && w->step->mount->file;
 }
 
 void wants_list(struct stage *st)
@@ -27,14 +34,14 @@ void wants_list(struct stage *st)
 	const struct spec *spec = st->spec;
 	st->wants = own_calloc(st->n_steps + spec->n_files + 4, sizeof(*st->wants));
 	for (size_t i = 0; i < st->n_steps; i++)
-		want_add(st, st->steps[i].path, NULL);
-	want_add(st, "/proc", NULL);
-	want_add(st, "/sys", NULL);
-	want_add(st, spec->cwd, NULL);
+		want_add(st, st->steps[i].path, NULL, &st->steps[i]);
+	want_add(st, "/proc", NULL, NULL);
+	want_add(st, "/sys", NULL, NULL);
+	want_add(st, spec->cwd, NULL, NULL);
 	if (*spec->home == '/')
-		want_add(st, spec->home, NULL);
+		want_add(st, spec->home, NULL, NULL);
 	for (size_t i = 0; i < spec->n_files; i++)
-		want_add(st, spec->files[i].path, &spec->files[i]);
+		want_add(st, spec->files[i].path, &spec->files[i], NULL);
 }
 
 static bool below(const char *path, const char *dir)
@@ -147,13 +154,16 @@ static int parents_like(const char *dir, const char *rel, const struct view *v, 
 	return 0;
 }
 
-static int want_directory(struct want *w, const char *dir, const char *rel, const struct view *v,
-			  struct err *e)
+/* A mount point that nothing shows. */
+static int want_point(struct want *w, const char *dir, const char *rel, const struct view *v,
+		      struct err *e)
 {
 	auto_free char *path = own_fmt("%s/%s", dir, rel);
 	w->done = true;
 	if (parents_like(dir, rel, v, e))
 		return -1;
+	if (want_is_mount_of_file(w))
+		return place_write(AT_FDCWD, path, "", 0, 0644, e);
 	return mkdir(path, 0755) && errno != EEXIST ? err_sys(e, "mkdir %s", path) : 0;
 }
 
@@ -163,39 +173,47 @@ static int want_file(struct stage *st, struct want *w, const char *dir, const ch
 	auto_free char *path = own_fmt("%s/%s", dir, rel);
 	if (parents_like(dir, rel, v, e))
 		return -1;
-	if (place_write(AT_FDCWD, path, w->file->bytes, w->file->n, w->file->mode, e))
-		return err_add(e, "file %s", w->file->path);
+	if (w->file ? place_write(AT_FDCWD, path, w->file->bytes, w->file->n, w->file->mode, e)
+		    : files_copy(st, w->step->mount, path, e))
+		return err_add(e, "file %s", w->file ? w->file->path : w->step->path);
 	w->done = true;
-	spec_say(st->spec, "file %s: in a layer", w->file->path);
+	if (w->step)
+		w->step->in_layer = true;
+	spec_say(st->spec, "file %s: in layer %s", w->file ? w->file->path : w->step->path, dir);
 	return 0;
 }
 
-/* A file replaces whatever has its name; of a directory a link is followed. */
+/* A file replaces whatever has its name; of a mount point a link is followed. */
 static int want_layer(struct stage *st, struct want *w, const struct step *owner,
-		      const struct view *v, struct wants_layers *out, struct err *e)
+		      const char *const *lowers, size_t n, struct wants_layers *out, struct err *e)
 {
+	bool copy =
+		out->writable && want_is_mount_of_file(w) && w->step->mount->mode == PLAN_MOUNT_COW;
+	bool content = w->file || copy;
+	size_t skip = copy ? out->past : 0;
+	struct view v = {lowers + skip, n - skip};
 	for (int links = 0; links < WANT_LINKS && w->at[1] && wants_owner(st, w->at) == owner;
 	     links++) {
 		struct stat s;
 		size_t seen, layer;
 		const char *rel = relative(owner, w->at);
-		enum view_found found = view_find(v, rel, &s, &seen, &layer);
-		bool last = !rel[seen];
-		if (found == VIEW_LINK && !(w->file && last)) {
-			if (want_follow(st, w, owner, v->lowers[layer], seen))
+		enum view_found found = view_find(&v, rel, &s, &seen, &layer);
+		if (found == VIEW_LINK && !(content && !rel[seen])) {
+			if (want_follow(st, w, owner, v.lowers[layer], seen))
 				return 0;
 			continue;
 		}
-		if (found == VIEW_TAKEN || (w->file && found == VIEW_SHOWN && S_ISDIR(s.st_mode)))
-			return 0; /* told when it is put there */
-		if (w->file)
-			return layer_make(st, out->top, e) || want_file(st, w, out->top, rel, v, e)
-				       ? -1
-				       : 0;
-		if (found == VIEW_SHOWN)
-			return 0;
-		char *name = found == VIEW_HIDDEN ? out->top : out->bottom;
-		return layer_make(st, name, e) || want_directory(w, name, rel, v, e) ? -1 : 0;
+		if (found == VIEW_TAKEN ||
+		    (found == VIEW_SHOWN && (!content || S_ISDIR(s.st_mode))))
+			return 0; /* if it can't be used, that is told when something is put there
+				   */
+		char *name = copy                              ? out->middle
+			     : content || found == VIEW_HIDDEN ? out->top
+							       : out->bottom;
+		if (layer_make(st, name, e))
+			return -1;
+		return content ? want_file(st, w, name, rel, &v, e)
+			       : want_point(w, name, rel, &v, e);
 	}
 	return 0;
 }
@@ -203,9 +221,8 @@ static int want_layer(struct stage *st, struct want *w, const struct step *owner
 int wants_layers(struct stage *st, const struct step *owner, const char *const *lowers, size_t n,
 		 struct wants_layers *out, struct err *e)
 {
-	struct view v = {lowers, n};
 	for (size_t i = 0; i < st->n_wants; i++)
-		if (!st->wants[i].done && want_layer(st, &st->wants[i], owner, &v, out, e))
+		if (!st->wants[i].done && want_layer(st, &st->wants[i], owner, lowers, n, out, e))
 			return -1;
 	return 0;
 }

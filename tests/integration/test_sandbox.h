@@ -197,6 +197,15 @@ static inline struct box_mount *try_lower(struct try *t, struct box_mount *m, co
 	return m;
 }
 
+/* The file itself, as it is on the host. */
+static inline struct box_mount *try_lower_file(struct try *t, struct box_mount *m, const char *rel)
+{
+	int fd = openat(try_dir_fd, rel, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	assert_true(fd >= 0);
+	t->lowers[m - t->mounts][m->n_lowers++] = fd;
+	return m;
+}
+
 /* rel/u and rel/w */
 static inline struct box_mount *try_upper(struct box_mount *m, const char *rel)
 {

@@ -151,6 +151,187 @@ static void an_upper_says_which_options_its_overlay_has(void **state)
 	try_fini(&t);
 }
 
+static void file_is(const char *rel, const char *content)
+{
+	auto_text struct text t = TEXT_INIT;
+	struct err e = ERR_INIT;
+	assert_int_equal(dir_read_whole(try_dir_fd, rel, 65536, &t, &e), 0);
+	assert_string_equal(text_str(&t), content);
+}
+
+/* The name of this program's directory, and of a file of the host, are nowhere to be read. */
+static void hides(const struct try *t, const char *name)
+{
+	if (strstr(text_str(&t->out), strrchr(try_dir, '/') + 1) || strstr(text_str(&t->out), name))
+		try_tell(t);
+	assert_null(strstr(text_str(&t->out), strrchr(try_dir, '/') + 1));
+	assert_null(strstr(text_str(&t->out), name));
+}
+
+static void a_single_file_is_read_only_or_live(void **state)
+{
+	struct try t;
+	(void)state;
+	try_write("one/ro", "ro\n");
+	try_write("one/ours", "ours\n");
+	try_write("one/rw", "rw\n");
+	assert_int_equal(fchmodat(try_dir_fd, "one/rw", 0666, 0), 0);
+	try_init(&t, "cat /a/b/ro /etc/ours /rw; for f in /a/b/ro /etc/ours; do (echo x >>$f) "
+		     "2>/dev/null && echo wrote; rm -f $f 2>/dev/null && echo removed; done; echo "
+		     "more >>/rw; ls /a /a/b; grep ours /proc/self/mountinfo | grep -c assay-test");
+	try_lower_file(&t, try_mount(&t, "/a/b/ro", BOX_RO), "one/ro")->ours = false;
+	try_lower_file(&t, try_mount(&t, "/etc/ours", BOX_RO), "one/ours");
+	try_lower_file(&t, try_mount(&t, "/rw", BOX_RW), "one/rw")->ours = false;
+	try_upper(try_mount(&t, "/", BOX_COW), "one/r");
+	try_run(&t);
+	try_expect(&t, 1, "ro\nours\nrw\n/a:\nb\n\n/a/b:\nro\n0\n");
+	try_fini(&t);
+	file_is("one/rw", "rw\nmore\n");
+	file_is("one/ro", "ro\n");
+	file_is("one/ours", "ours\n");
+	tree_is("one/r/u", "");
+}
+
+/* In an overlay it is a file as any other: changed, replaced, removed; and the mount's upper says
+ * what came of it, to the next box too. */
+static void a_copy_on_write_file_is_part_of_the_overlay_it_lies_in(void **state)
+{
+	struct try t;
+	(void)state;
+	static const char *const names[] = {"changed", "replaced", "removed", "left"};
+	for (size_t i = 0; i < countof(names); i++) {
+		auto_free char *rel = own_fmt("part/src/%s", names[i]);
+		try_write(rel, "old\n");
+	}
+	assert_int_equal(fchmodat(try_dir_fd, "part/src/left", 0751, 0), 0);
+	try_write("part/base/d/below", "below\n");
+	try_write("part/base/d/changed", "of the layer\n");
+	assert_int_equal(fchmodat(try_dir_fd, "part/base/d", 0711, 0), 0);
+	for (int box = 0; box < 2; box++) {
+		auto_free char *upper = own_fmt("part/%d", box);
+		try_init(&t, !box ? "cd /data/d; cat changed replaced removed left below; echo new "
+				    ">>changed; echo new >n; mv n replaced; rm removed; stat -c "
+				    "%a.%u . left; cat /proc/self/mountinfo"
+				  : "cd /data/d; cat changed replaced removed left below 2>&1; ls; "
+				    "cat /proc/self/mountinfo");
+		struct box_mount *m = try_mount(&t, "/data", BOX_COW);
+		if (box) {
+			try_lower(&t, m, "part/0/u");
+			m->n_past = 1;
+		}
+		try_upper(try_lower(&t, m, "part/base"), upper);
+		for (size_t i = 0; i < countof(names); i++) {
+			static const char *const paths[] = {"/data/d/changed", "/data/d/replaced",
+							    "/data/d/removed", "/data/d/left"};
+			auto_free char *rel = own_fmt("part/src/%s", names[i]);
+			try_lower_file(&t, try_mount(&t, paths[i], BOX_COW), rel);
+		}
+		try_run(&t);
+		try_expect(&t, 0, NULL);
+		hides(&t, "part");
+		static const char first[] = "old\nold\nold\nold\nbelow\n711.0\n751.0\n",
+				  second[] = "old\nnew\nnew\ncat: removed: No such file or "
+					     "directory\nold\nbelow\nbelow\nchanged\nleft\n"
+					     "replaced\n";
+		const char *expected = box ? second : first;
+		if (strncmp(text_str(&t.out), expected, strlen(expected)))
+			try_tell(&t);
+		assert_int_equal(strncmp(text_str(&t.out), expected, strlen(expected)), 0);
+		try_fini(&t);
+	}
+	tree_is("part/0/u", "./d\n./d/changed\n./d/removed\n./d/replaced\n");
+	tree_is("part/1/u", "");
+	for (size_t i = 0; i < countof(names); i++) {
+		auto_free char *rel = own_fmt("part/src/%s", names[i]);
+		file_is(rel, "old\n");
+	}
+}
+
+/* In the host's read-only /etc, in a read-only layer, in memory: bound to its place. */
+static void a_copy_on_write_file_elsewhere_is_a_private_copy(void **state)
+{
+	struct try t;
+	(void)state;
+	try_write("private/unmistakable", "old\n");
+	try_write("private/other", "not to be seen\n");
+	try_write("private/l/x", "x\n");
+	try_init(&t,
+		 "cat /proc/self/mountinfo; for f in /etc/f /top /run/a/f /ro/f; do echo new "
+		 ">>$f; cat "
+		 "$f; rm -f $f 2>/dev/null && echo gone; done; ls -d /etc/other /ro/* 2>/dev/null");
+	static const char *const paths[] = {"/etc/f", "/top", "/run/a/f", "/ro/f"};
+	for (size_t i = 0; i < countof(paths); i++)
+		try_lower_file(&t, try_mount(&t, paths[i], BOX_COW), "private/unmistakable");
+	try_lower(&t, try_mount(&t, "/ro", BOX_RO), "private/l");
+	try_run(&t);
+	try_expect(&t, 2, NULL);
+	static const char expected[] = "old\nnew\nold\nnew\nold\nnew\nold\nnew\n/ro/f\n/ro/x\n";
+	size_t n = t.out.n, k = strlen(expected);
+	if (n < k || strcmp(text_str(&t.out) + n - k, expected))
+		try_tell(&t);
+	assert_true(n > k);
+	assert_string_equal(text_str(&t.out) + n - k, expected);
+	hides(&t, "private/");
+	try_fini(&t);
+	file_is("private/unmistakable", "old\n");
+}
+
+static void a_single_file_is_told_when_there_is_no_place_for_it(void **state)
+{
+	struct try t;
+	(void)state;
+	try_write("noplace/f", "f\n");
+	try_write("noplace/l/d/g", "g\n");
+	for (enum box_mode mode = BOX_RO; mode <= BOX_COW; mode++) {
+		try_init(&t, "true");
+		try_lower(&t, try_mount(&t, "/data", BOX_COW), "noplace/l");
+		try_lower_file(&t, try_mount(&t, "/data/d", mode), "noplace/f");
+		try_run(&t);
+		if (!strstr(t.facts.error, "Is a directory") &&
+		    !strstr(text_str(&t.out), "Is a directory"))
+			try_tell(&t);
+		assert_true(strstr(t.facts.error, "mount /data/d: ") ||
+			    strstr(text_str(&t.out), "mount /data/d: "));
+		try_fini(&t);
+	}
+}
+
+/* The same mounts in many orders: the same box. */
+static void order_does_not_matter(void **state)
+{
+	static const char *const paths[] = {"/", "/x", "/x/y", "/x/y/z/file", "/x/y/cow"};
+	static const size_t n = countof(paths);
+	(void)state;
+	try_write("order/file", "file\n");
+	try_write("order/x/y/f", "hidden\n");
+	try_write("order/y/f", "shown\n");
+	for (unsigned k = 0; k < 120; k += 7) {
+		struct try t;
+		size_t left[] = {0, 1, 2, 3, 4};
+		auto_free char *upper = own_fmt("order/%u", k);
+		try_init(&t, "cat /x/y/f /x/y/z/file /x/y/cow; echo new >/x/y/cow; cat /x/y/cow");
+		for (unsigned i = 0, rest = k; i < n; i++) {
+			unsigned pick = rest % (unsigned)(n - i);
+			rest /= (unsigned)(n - i);
+			size_t which = left[pick];
+			memmove(left + pick, left + pick + 1, (n - i - 1 - pick) * sizeof(*left));
+			struct box_mount *m =
+				try_mount(&t, paths[which], which == 3 ? BOX_RO : BOX_COW);
+			if (which == 0)
+				try_upper(m, upper);
+			else if (which < 3)
+				try_lower(&t, m, which == 1 ? "order/x" : "order/y");
+			else
+				try_lower_file(&t, m, "order/file");
+		}
+		try_run(&t);
+		try_expect(&t, 0, "shown\nfile\nfile\nnew\n");
+		try_fini(&t);
+		auto_free char *u = own_fmt("%s/u", upper);
+		tree_is(u, "");
+	}
+}
+
 /* Which kernels take overlays in which way; each is forced where it is one of them. */
 static const struct {
 	const char *way;
@@ -165,6 +346,11 @@ int main(void)
 		cmocka_unit_test(a_link_on_the_way_is_followed_before_the_overlay_is_made),
 		cmocka_unit_test(mountinfo_shows_no_path_of_the_host),
 		cmocka_unit_test(an_upper_says_which_options_its_overlay_has),
+		cmocka_unit_test(a_single_file_is_read_only_or_live),
+		cmocka_unit_test(a_copy_on_write_file_is_part_of_the_overlay_it_lies_in),
+		cmocka_unit_test(a_copy_on_write_file_elsewhere_is_a_private_copy),
+		cmocka_unit_test(a_single_file_is_told_when_there_is_no_place_for_it),
+		cmocka_unit_test(order_does_not_matter),
 	};
 	struct utsname kernel;
 	int major = 0, minor = 0, rc = 0;
