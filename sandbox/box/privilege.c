@@ -13,6 +13,21 @@
 	(CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(FSETID) | CAP(FOWNER) | CAP(SETGID) | CAP(SETUID) |  \
 	 CAP(SETFCAP) | CAP(SYS_CHROOT) | CAP(KILL))
 
+/* Never to be had again by an exec, of whatever file. */
+static int privilege_bound(uint64_t keep, struct err *e)
+{
+	for (unsigned long c = 0; c < 64; c++) {
+		if (keep >> c & 1 || !prctl(PR_CAPBSET_DROP, c, 0, 0, 0))
+			continue;
+		if (errno == EINVAL)
+			break; /* the first number that the kernel doesn't know */
+		return err_sys(e, "drop capability %lu", c);
+	}
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))
+		return err_sys(e, "clear ambient capabilities");
+	return 0;
+}
+
 static int privilege_set(uint64_t keep, struct err *e)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -20,12 +35,7 @@ static int privilege_set(uint64_t keep, struct err *e)
 		{.effective = (uint32_t)keep, .permitted = (uint32_t)keep},
 		{.effective = (uint32_t)(keep >> 32), .permitted = (uint32_t)(keep >> 32)},
 	};
-	/* The first number the kernel doesn't know ends it (EINVAL). */
-	for (unsigned long c = 0; c < 64; c++)
-		if (!(keep >> c & 1) && prctl(PR_CAPBSET_DROP, c, 0, 0, 0) && errno != EINVAL)
-			return err_sys(e, "drop capability %lu", c);
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) ||
-	    syscall(SYS_capset, &header, data))
+	if (syscall(SYS_capset, &header, data))
 		return err_sys(e, "set capabilities");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return err_sys(e, "no_new_privs");
@@ -34,7 +44,7 @@ static int privilege_set(uint64_t keep, struct err *e)
 
 int privilege_drop(struct err *e)
 {
-	return privilege_set(PRIVILEGE_JOB, e);
+	return privilege_bound(PRIVILEGE_JOB, e) || privilege_set(PRIVILEGE_JOB, e) ? -1 : 0;
 }
 
 int privilege_keep_kill(struct err *e)
