@@ -157,6 +157,43 @@ static void the_deepest_and_the_most_forbidding_tree_is_removed(void **state)
 	scratch_end(d, path);
 }
 
+static void what_is_removed_may_be_wide_and_of_every_kind(void **state)
+{
+	char path[64];
+	struct err e = ERR_INIT;
+	int d = scratch(path);
+	(void)state;
+	int at = dir_make(d, "tree/many", 0755, &e);
+	for (int i = 0; i < 3000; i++) {
+		auto_free char *name = own_fmt("file-%d", i);
+		close(openat(at, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+		auto_free char *dir = own_fmt("dir-%d", i);
+		if (i % 10 == 0)
+			close(dir_make(at, dir, 0755, &e));
+	}
+	assert_int_equal(mkfifoat(at, "pipe", 0600), 0);
+	assert_int_equal(symlinkat("nowhere", at, "link"), 0);
+	assert_int_equal(linkat(at, "pipe", at, "pipe-2", 0), 0);
+	close(at);
+	/* what a name of ours would be */
+	close(dir_make(d, "tree/.assay-rm-0/.assay-rm-1", 0755, &e));
+	if (dir_remove(d, "tree", &e))
+		fail_msg("%s", e.text);
+	assert_int_equal(faccessat(d, "tree", F_OK, 0), -1);
+	/* neither followed nor entered: a link, a file, a pipe */
+	close(dir_make(d, "kept/inner", 0755, &e));
+	assert_int_equal(symlinkat("kept", d, "to"), 0);
+	assert_int_equal(dir_remove(d, "to", &e), 0);
+	assert_int_equal(faccessat(d, "to", F_OK, AT_SYMLINK_NOFOLLOW), -1);
+	assert_int_equal(mkfifoat(d, "pipe", 0600), 0);
+	assert_int_equal(dir_remove(d, "pipe", &e), 0);
+	assert_int_equal(dir_remove(d, "absent/there", &e), 0);
+	assert_int_equal(faccessat(d, "kept/inner", F_OK, 0), 0);
+	assert_int_equal(dir_remove(d, "kept/inner", &e), 0);
+	assert_int_equal(dir_remove(d, "kept", &e), 0);
+	scratch_end(d, path);
+}
+
 static void usage_counts_entries_and_stops_at_its_bound(void **state)
 {
 	char path[64];
@@ -203,6 +240,7 @@ int main(void)
 		cmocka_unit_test(nothing_below_a_link_is_opened),
 		cmocka_unit_test(a_whole_file_replaces_the_older_one_and_is_read_within_bounds),
 		cmocka_unit_test(the_deepest_and_the_most_forbidding_tree_is_removed),
+		cmocka_unit_test(what_is_removed_may_be_wide_and_of_every_kind),
 		cmocka_unit_test(usage_counts_entries_and_stops_at_its_bound),
 		cmocka_unit_test(text_grows_and_is_taken),
 	};
