@@ -44,14 +44,15 @@ static int box_uppers(struct box *b, const struct box_spec *spec, struct err *e)
 static int box_join(struct box *b, struct err *e)
 {
 	struct cgroup_limits limits = {.memory = b->limits.memory,
-				       .processes = b->limits.processes};
+				       .processes = b->limits.processes,
+				       .cpu_milli = b->limits.cpu_milli};
 	auto_free char *name = own_fmt("%s.%zu", b->name, b->slot->number);
 	b->cgroup = cgroup_make(b->sandbox->cgroups, name, &limits, e);
 	if (!b->cgroup)
 		return -1;
 	cgroup_read(b->cgroup, &b->counts);
 	b->facts.cgroup = cgroup_host_kind(b->sandbox->cgroups);
-	return 0;
+	return b->sandbox->best_effort ? 0 : limits_check(b, e);
 }
 
 static int box_send(struct box *b, const struct box_spec *spec, int write_fd, struct err *e)

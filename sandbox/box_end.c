@@ -73,6 +73,8 @@ static void box_judge(struct box *b)
 		f->end = BOX_CANCELLED;
 	else if (ran && b->limits.processes && c->processes_refused)
 		facts_limit(f, BOX_LIMIT_PROCESSES, b->limits.processes, b->limits.processes);
+	else if (f->signal == SIGXFSZ && b->limits.file_size)
+		facts_limit(f, BOX_LIMIT_FILE_SIZE, b->limits.file_size, b->limits.file_size);
 	else if (f->signal)
 		f->end = BOX_SIGNALLED;
 	else if (f->exit_code >= 0)
@@ -89,13 +91,29 @@ static uint64_t larger(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+static void box_count_rest(struct box *b)
+{
+	const struct cgroup_counts *c = &b->counts;
+	struct box_facts *f = &b->facts;
+	f->processes_peak = c->processes_peak;
+	f->io_read_bytes = c->has_io ? c->io_read_bytes : b->end.io_read_bytes;
+	f->io_write_bytes = c->has_io ? c->io_write_bytes : b->end.io_write_bytes;
+	f->disk_bytes = b->seen.disk_bytes;
+	f->disk_inodes = b->seen.disk_inodes;
+	f->throttled = c->throttled;
+	f->throttled_ns = c->throttled_ns;
+	f->stalled_memory_ns = c->stalled_memory_ns;
+	f->stalled_cpu_ns = c->stalled_cpu_ns;
+	f->stalled_io_ns = c->stalled_io_ns;
+}
+
 /* Before the cgroup goes. */
 static void box_count(struct box *b)
 {
 	struct cgroup_counts *c = &b->counts;
 	struct box_facts *f = &b->facts;
 	int status = b->end.command_status;
-	cgroup_read(b->cgroup, c);
+	cgroup_read_all(b->cgroup, c);
 	f->cpu_user_ns = c->has_cpu ? c->cpu_user_ns : b->end.user_ns;
 	f->cpu_system_ns = c->has_cpu ? c->cpu_system_ns : b->end.system_ns;
 	f->peak_memory =
@@ -103,6 +121,7 @@ static void box_count(struct box *b)
 	/* Who is killed together with pid 1 is in nobody's rusage; the watch may have seen it. */
 	if (!c->has_cpu && b->seen.cpu_ns > f->cpu_user_ns + f->cpu_system_ns)
 		f->cpu_user_ns = b->seen.cpu_ns - f->cpu_system_ns;
+	box_count_rest(b);
 	f->oom_kills = c->oom_kills;
 	f->processes_refused = c->processes_refused;
 	f->exit_code = -1;

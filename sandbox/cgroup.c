@@ -141,10 +141,13 @@ int cgroup_limit_write(const struct cgroup *c, int dirfd, const char *file, uint
 	return 0;
 }
 
-static int make_dirs(struct cgroup *c, struct err *e)
+/* A hierarchy that only keeps quotas costs a box without one time for nothing. */
+static int make_dirs(struct cgroup *c, bool quota, struct err *e)
 {
 	struct cgroup_host *h = c->host;
 	for (size_t i = 0; i < h->n; i++) {
+		if (h->base[i].controllers == CGROUP_CPU && !quota)
+			continue;
 		if (h->world->make(h->dir[i], c->name))
 			return err_sys(e, "cgroup %s/%s", h->name, c->name);
 		c->dir[i] =
@@ -181,7 +184,7 @@ struct cgroup *cgroup_make(struct cgroup_host *h, const char *name,
 	c->highest = own_calloc(1, sizeof(*c->highest));
 	for (size_t i = 0; i < CGROUP_HIERARCHIES; i++)
 		c->dir[i] = -1;
-	if (!make_dirs(c, e) && (!h->kind || !h->kind->limit(c, limits, e)))
+	if (!make_dirs(c, limits->cpu_milli, e) && (!h->kind || !h->kind->limit(c, limits, e)))
 		return c;
 	for (size_t i = 0; i < h->n; i++)
 		if (c->dir[i] >= 0)
@@ -200,12 +203,14 @@ int cgroup_doors(const struct cgroup *c, int fds[CGROUP_DOORS], struct err *e)
 	int n = 0;
 	if (c->host->kind != &cgroup_v1)
 		return 0;
-	for (; n < (int)c->host->n; n++) {
-		fds[n] = openat(c->dir[n], "tasks", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-		if (fds[n] >= 0)
+	for (size_t i = 0; i < c->host->n; i++) {
+		if (c->dir[i] < 0)
+			continue;
+		fds[n] = openat(c->dir[i], "tasks", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (fds[n++] >= 0)
 			continue;
 		err_sys(e, "cgroup %s: open tasks", c->name);
-		while (n)
+		for (n--; n;)
 			close(fds[--n]);
 		return -1;
 	}
@@ -226,6 +231,30 @@ void cgroup_read(const struct cgroup *c, struct cgroup_counts *out)
 		out->cpu_user_ns = out->cpu_system_ns = 0;
 }
 
+void cgroup_read_all(const struct cgroup *c, struct cgroup_counts *out)
+{
+	cgroup_read(c, out);
+	if (c->host->kind)
+		c->host->kind->read_more(c, out);
+}
+
+void cgroup_read_processes(const struct cgroup *c, int dirfd, struct cgroup_counts *out)
+{
+	uint64_t now;
+	out->has_processes =
+		dirfd >= 0 && !cgroup_key(dirfd, "pids.events", "max", &out->processes_refused);
+	if (out->has_processes && !cgroup_number(dirfd, "pids.current", &now) &&
+	    now > c->highest->processes)
+		c->highest->processes = now;
+}
+
+/* The kernel takes periods of 1 ms to 1 s and no quota below 1 ms (sched-bwc.rst). */
+uint64_t cgroup_quota(uint64_t milli, uint64_t *period_us)
+{
+	*period_us = milli < 10 ? 1000000 : 100000;
+	return milli * (*period_us / 1000);
+}
+
 void cgroup_kill(struct cgroup *c)
 {
 	if (c->host->kind)
@@ -238,7 +267,8 @@ int cgroup_remove(struct cgroup *c, struct err *e)
 	if (!c)
 		return 0;
 	for (size_t i = c->host->n; i-- > 0;)
-		if (c->host->world->remove(c->host->dir[i], c->name) && errno != ENOENT)
+		if (c->dir[i] >= 0 && c->host->world->remove(c->host->dir[i], c->name) &&
+		    errno != ENOENT)
 			return err_sys(e, "remove cgroup %s/%s", c->host->name, c->name);
 	cgroup_free(c);
 	return 0;

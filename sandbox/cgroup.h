@@ -5,8 +5,10 @@
  * Where groups are made: below the group(s) this process is in, as NAME.<pid>/box-<name>: v2 needs
  * the controllers in the parent's cgroup.subtree_control (cgroups(7)), for which this process, if
  * it is alone in a group that is delegated to it, steps down into NAME.<pid>/supervisor
- * (cgroup_v2.c); v1 uses memory, pids, cpuacct, freezer hierarchies, each if it is mounted and
- * writable. In v2 an OOM kill ends a whole box, its pid 1 too (memory.oom.group); in v1 it ends one
+ * (cgroup_v2.c); v1 uses memory, pids, cpuacct, freezer hierarchies, and cpu for a box with a
+ * quota, each if it is mounted and writable. Its blkio is left out: what is written through the
+ * page cache it counts for nobody (admin-guide/cgroup-v1/blkio-controller.rst), and it costs a box
+ * 0.1 ms. In v2 an OOM kill ends a whole box, its pid 1 too (memory.oom.group); in v1 it ends one
  * process. */
 #pragma once
 #include "base/err.h"
@@ -30,6 +32,7 @@ const char *cgroup_host_kind(const struct cgroup_host *h);
 struct cgroup_limits {      /* 0: none */
 	uint64_t memory;    /* bytes; swap is not a way out of it */
 	uint64_t processes; /* tasks */
+	uint64_t cpu_milli; /* thousandths of a processor, as a quota */
 };
 
 /* cgroup_make(h, name, limits, e): name: [A-Za-z0-9._-]. A limit that can't be set is an error,
@@ -41,7 +44,7 @@ struct cgroup *cgroup_make(struct cgroup_host *h, const char *name,
 /* cgroup_clone_fd(c): a directory descriptor for clone3's CLONE_INTO_CGROUP (v2), owned by c, or
  * -1. */
 int cgroup_clone_fd(const struct cgroup *c);
-#define CGROUP_DOORS 4
+#define CGROUP_DOORS 5
 /* cgroup_doors(c, fds, e): v1: `tasks` of each hierarchy, open for writing, the caller's; a process
  * of one thread that writes "0" to all of them is in the group. How many, 0 where CLONE_INTO_CGROUP
  * does it or there is no group, -1. Who moves itself waits for nobody; moving another takes a grace
@@ -54,13 +57,22 @@ struct cgroup_counts {
 	uint64_t oom_kills; /* processes of the group killed for its own limit or the host's need */
 	uint64_t processes_refused; /* forks refused */
 	uint64_t cpu_user_ns, cpu_system_ns;
+
+	bool has_quota;                   /* limits.cpu_milli is kept */
+	uint64_t throttled, throttled_ns; /* periods in which it was used up, time waited for the
+					     next */
+	uint64_t processes_peak;          /* tasks at once, or as seen by reading; 0: not known */
+	bool has_io;
+	uint64_t io_read_bytes, io_write_bytes;                    /* of block devices */
+	uint64_t stalled_memory_ns, stalled_cpu_ns, stalled_io_ns; /* PSI "some"; 0: not known */
 };
-/* cgroup_read(c, out): what it counted so far; what can't be read stays 0 with has_* false. */
+/* cgroup_read(c, out): what it counted so far; what can't be read stays 0 with has_* false. The
+ * second half of out only with cgroup_read_all. */
 void cgroup_read(const struct cgroup *c, struct cgroup_counts *out);
+void cgroup_read_all(const struct cgroup *c, struct cgroup_counts *out);
 
 /* cgroup_kill(c): SIGKILL to everything in it, frozen or not (v2 cgroup.kill, Linux 5.14, else
- * freeze, signal each, thaw). May be called again until
- * cgroup_remove finds it empty. */
+ * signal each). May be called again until cgroup_remove finds it empty. */
 void cgroup_kill(struct cgroup *c);
 /* cgroup_remove(c): rmdir and free. 0, or -1 with EBUSY kept in e while something is in it (then c
  * stays valid). NULL is fine. */

@@ -49,7 +49,7 @@ const struct cgroup_world cgroup_world_real = {
 };
 
 /* Up to size - 1 bytes of the file, NUL-terminated: the files here are far smaller. */
-static int file_read(int dirfd, const char *file, char *buf, size_t size)
+int cgroup_content(int dirfd, const char *file, char *buf, size_t size)
 {
 	auto_fd int fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	size_t n = 0;
@@ -81,7 +81,7 @@ static int digits(const char *s, uint64_t *n)
 
 int cgroup_word(int dirfd, const char *file, char *buf, size_t size)
 {
-	if (file_read(dirfd, file, buf, size))
+	if (cgroup_content(dirfd, file, buf, size))
 		return -1;
 	buf[strcspn(buf, "\n")] = 0;
 	return 0;
@@ -90,14 +90,14 @@ int cgroup_word(int dirfd, const char *file, char *buf, size_t size)
 int cgroup_number(int dirfd, const char *file, uint64_t *n)
 {
 	char buf[64];
-	return file_read(dirfd, file, buf, sizeof(buf)) ? -1 : digits(buf, n);
+	return cgroup_content(dirfd, file, buf, sizeof(buf)) ? -1 : digits(buf, n);
 }
 
 int cgroup_key(int dirfd, const char *file, const char *key, uint64_t *n)
 {
 	char buf[4096];
 	size_t len = strlen(key);
-	if (file_read(dirfd, file, buf, sizeof(buf)))
+	if (cgroup_content(dirfd, file, buf, sizeof(buf)))
 		return -1;
 	for (const char *line = buf; line; line = strchr(line, '\n')) {
 		line += *line == '\n';
@@ -106,6 +106,16 @@ int cgroup_key(int dirfd, const char *file, const char *key, uint64_t *n)
 	}
 	errno = ENOENT;
 	return -1;
+}
+
+uint64_t cgroup_stalled(int dirfd, const char *file)
+{
+	char buf[256];
+	uint64_t us;
+	const char *total = cgroup_word(dirfd, file, buf, sizeof(buf)) || strncmp(buf, "some ", 5)
+				    ? NULL
+				    : strstr(buf, " total=");
+	return total && !digits(total + 7, &us) ? us * 1000 : 0;
 }
 
 struct each {

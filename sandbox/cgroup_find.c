@@ -17,10 +17,8 @@ static const struct {
 	const char *name;
 	enum cgroup_controller bit;
 } controllers[CGROUP_HIERARCHIES] = {
-	{"freezer", CGROUP_FREEZER},
-	{"pids", CGROUP_PIDS},
-	{"memory", CGROUP_MEMORY},
-	{"cpuacct", CGROUP_CPUACCT},
+	{"freezer", CGROUP_FREEZER}, {"pids", CGROUP_PIDS}, {"memory", CGROUP_MEMORY},
+	{"cpuacct", CGROUP_CPUACCT}, {"cpu", CGROUP_CPU},
 };
 
 /* What /proc/self/cgroup says. Paths point into its text. */

@@ -10,8 +10,10 @@ enum cgroup_controller {
 	CGROUP_PIDS = 2,
 	CGROUP_MEMORY = 4,
 	CGROUP_CPUACCT = 8,
+	CGROUP_CPU = 16,
+	CGROUP_IO = 32, /* v2 only */
 };
-#define CGROUP_HIERARCHIES 4
+#define CGROUP_HIERARCHIES 5
 
 /* The kernel, or a tree of files that a test made. */
 struct cgroup_world {
@@ -47,6 +49,12 @@ void cgroup_places_close(struct cgroup_places *p);
 int cgroup_number(int dirfd, const char *file, uint64_t *n) must_check;
 /* cgroup_key(dirfd, file, key, n): of a file of lines "key number". -1 if it is not there. */
 int cgroup_key(int dirfd, const char *file, const char *key, uint64_t *n) must_check;
+/* cgroup_stalled(dirfd, file): ns in which some task waited (PSI, accounting/psi.rst); 0: not
+ * known.
+ */
+uint64_t cgroup_stalled(int dirfd, const char *file);
+/* cgroup_content(dirfd, file, buf, size): all of it, cut to size. */
+int cgroup_content(int dirfd, const char *file, char *buf, size_t size) must_check;
 /* cgroup_word(dirfd, file, buf, size): the content without its newline, cut to size. */
 int cgroup_word(int dirfd, const char *file, char *buf, size_t size) must_check;
 /* cgroup_each(dirfd, fn, arg): fn for every process of the group that our pid namespace knows,
@@ -61,6 +69,7 @@ struct cgroup_kind {
 	/* -1 with e if a limit was refused; no controller for it is no error */
 	int (*limit)(const struct cgroup *c, const struct cgroup_limits *l, struct err *e);
 	void (*read)(const struct cgroup *c, struct cgroup_counts *out);
+	void (*read_more)(const struct cgroup *c, struct cgroup_counts *out);
 	void (*kill)(const struct cgroup_world *w, int dirfd);
 	/* before NAME.<pid> is removed; NULL: nothing to do */
 	void (*leave)(struct cgroup_host *h);
@@ -79,8 +88,10 @@ struct cgroup_host {
 struct cgroup {
 	struct cgroup_host *host;
 	char *name;
-	int dir[CGROUP_HIERARCHIES];
-	uint64_t *highest; /* memory seen by reading, for kernels without memory.peak */
+	int dir[CGROUP_HIERARCHIES]; /* -1: not wanted there */
+	struct { /* owned; seen by reading, for kernels without memory.peak, pids.peak */
+		uint64_t memory, processes;
+	} * highest;
 };
 
 /* cgroup_in(c, controller): the directory where it counts, or -1. */
@@ -88,6 +99,11 @@ int cgroup_in(const struct cgroup *c, enum cgroup_controller controller);
 /* cgroup_limit_write(c, dirfd, file, value, e): says which limit of which group was refused. */
 int cgroup_limit_write(const struct cgroup *c, int dirfd, const char *file, uint64_t value,
 		       struct err *e) must_check;
+
+/* cgroup_read_processes(c, dirfd, out): pids.events and pids.current, alike in v1 and v2. */
+void cgroup_read_processes(const struct cgroup *c, int dirfd, struct cgroup_counts *out);
+/* cgroup_quota(milli, period_us): its quota per period, both in µs. */
+uint64_t cgroup_quota(uint64_t milli, uint64_t *period_us);
 
 /* cgroup_claim(h, places, n): makes and locks NAME.<pid> in each place that can be written and
  * moves these places to h->base; how many. */

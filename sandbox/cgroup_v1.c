@@ -1,5 +1,5 @@
 /* cgroup v1: a directory per hierarchy. Kernel documentation:
- * admin-guide/cgroup-v1/{memory,pids,cpuacct,freezer-subsystem}.rst. */
+ * admin-guide/cgroup-v1/{memory,pids,cpuacct,freezer-subsystem}.rst, scheduler/sched-bwc.rst. */
 #include "sandbox/cgroup_inside.h"
 
 #include <errno.h>
@@ -23,9 +23,19 @@ static int v1_limit_memory(const struct cgroup *c, int dirfd, uint64_t bytes, st
 	return 0;
 }
 
+static int v1_limit_cpu(const struct cgroup *c, int dirfd, uint64_t milli, struct err *e)
+{
+	uint64_t period, quota = cgroup_quota(milli, &period);
+	return cgroup_limit_write(c, dirfd, "cpu.cfs_period_us", period, e) ||
+	       cgroup_limit_write(c, dirfd, "cpu.cfs_quota_us", quota, e);
+}
+
 static int v1_limit(const struct cgroup *c, const struct cgroup_limits *l, struct err *e)
 {
 	int memory = cgroup_in(c, CGROUP_MEMORY), pids = cgroup_in(c, CGROUP_PIDS);
+	int cpu = cgroup_in(c, CGROUP_CPU);
+	if (l->cpu_milli && cpu >= 0 && v1_limit_cpu(c, cpu, l->cpu_milli, e))
+		return -1;
 	if (l->memory && memory >= 0 && v1_limit_memory(c, memory, l->memory, e))
 		return -1;
 	if (l->processes && pids >= 0 && cgroup_limit_write(c, pids, "pids.max", l->processes, e))
@@ -48,25 +58,33 @@ static bool v1_read_cpu(int dirfd, struct cgroup_counts *out)
 
 static void v1_read(const struct cgroup *c, struct cgroup_counts *out)
 {
-	int memory = cgroup_in(c, CGROUP_MEMORY), pids = cgroup_in(c, CGROUP_PIDS);
+	int memory = cgroup_in(c, CGROUP_MEMORY);
 	out->has_memory = memory >= 0 &&
 			  !cgroup_number(memory, "memory.max_usage_in_bytes", &out->peak_memory) &&
 			  !cgroup_key(memory, "memory.oom_control", "oom_kill", &out->oom_kills);
-	out->has_processes =
-		pids >= 0 && !cgroup_key(pids, "pids.events", "max", &out->processes_refused);
+	cgroup_read_processes(c, cgroup_in(c, CGROUP_PIDS), out);
 	out->has_cpu = v1_read_cpu(cgroup_in(c, CGROUP_CPUACCT), out);
+	out->has_quota = cgroup_in(c, CGROUP_CPU) >= 0;
 }
 
-/* Frozen, nothing in it forks while it is read; but a frozen task does not die of SIGKILL before it
- * is thawed, so thawing comes last whatever came before. Without a freezer, and for tasks that
- * freeze late, the caller's next call catches what was born meanwhile. */
+/* pids.peak came with 6.1. */
+static void v1_read_more(const struct cgroup *c, struct cgroup_counts *out)
+{
+	int pids = cgroup_in(c, CGROUP_PIDS), cpu = cgroup_in(c, CGROUP_CPU);
+	if (pids < 0 || cgroup_number(pids, "pids.peak", &out->processes_peak))
+		out->processes_peak = c->highest->processes;
+	if (cpu >= 0 && (cgroup_key(cpu, "cpu.stat", "nr_throttled", &out->throttled) ||
+			 cgroup_key(cpu, "cpu.stat", "throttled_time", &out->throttled_ns)))
+		out->throttled = out->throttled_ns = 0;
+}
+
+/* Not frozen for it: a frozen task does not die of SIGKILL, and a box whose caller was killed
+ * between freezing and thawing would stay for ever. What forks faster than it is listed dies with
+ * its pid namespace. But somebody else may have frozen it. */
 static void v1_kill(const struct cgroup_world *w, int dirfd)
 {
-	bool freezer = !faccessat(dirfd, "freezer.state", F_OK, 0);
-	if (freezer)
-		w->write(dirfd, "freezer.state", "FROZEN");
 	cgroup_signal_each(dirfd);
-	if (freezer)
+	if (!faccessat(dirfd, "freezer.state", F_OK, 0))
 		w->write(dirfd, "freezer.state", "THAWED");
 }
 
@@ -74,6 +92,7 @@ const struct cgroup_kind cgroup_v1 = {
 	.name = "v1",
 	.limit = v1_limit,
 	.read = v1_read,
+	.read_more = v1_read_more,
 	.kill = v1_kill,
 };
 

@@ -1,7 +1,7 @@
 /* cgroup v2: one directory (cgroups(7), admin-guide/cgroup-v2.rst).
  *
  *   own group          the one this process is in, delegated to it
- *     NAME.<pid>       subtree_control: +memory +pids
+ *     NAME.<pid>       subtree_control: +memory +pids, and +cpu +io where they are to be had
  *       supervisor     this process, if it had to leave the group above it
  *       box-…          one per box
  *
@@ -15,8 +15,21 @@
 #include "sandbox/cgroup_inside.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/xattr.h>
+
+/* Without the first two there is little use in a group; the others are gladly taken. */
+#define V2_LIMITS (CGROUP_MEMORY | CGROUP_PIDS)
+static const struct {
+	const char *name;
+	enum cgroup_controller bit;
+} controllers[] = {
+	{"memory", CGROUP_MEMORY},
+	{"pids", CGROUP_PIDS},
+	{"cpu", CGROUP_CPU},
+	{"io", CGROUP_IO},
+};
 
 static unsigned v2_controllers(int dirfd, const char *file)
 {
@@ -24,25 +37,32 @@ static unsigned v2_controllers(int dirfd, const char *file)
 	unsigned mask = 0;
 	if (cgroup_word(dirfd, file, buf, sizeof(buf)))
 		return 0;
-	for (char *word; (word = strsep(&rest, " "));) {
-		mask |= strcmp(word, "memory") ? 0 : CGROUP_MEMORY;
-		mask |= strcmp(word, "pids") ? 0 : CGROUP_PIDS;
-	}
+	for (char *word; (word = strsep(&rest, " "));)
+		for (size_t i = 0; i < countof(controllers); i++)
+			mask |= strcmp(word, controllers[i].name) ? 0 : controllers[i].bit;
 	return mask;
 }
 
 /* All in one write, which takes effect wholly or not at all. */
 static int v2_give(const struct cgroup_world *w, int dirfd, bool on, unsigned mask)
 {
-	static const char *const texts[2][CGROUP_PIDS + CGROUP_MEMORY + 1] = {
-		{[CGROUP_PIDS] = "-pids",
-		 [CGROUP_MEMORY] = "-memory",
-		 [CGROUP_PIDS | CGROUP_MEMORY] = "-memory -pids"},
-		{[CGROUP_PIDS] = "+pids",
-		 [CGROUP_MEMORY] = "+memory",
-		 [CGROUP_PIDS | CGROUP_MEMORY] = "+memory +pids"},
-	};
-	return w->write(dirfd, "cgroup.subtree_control", texts[on][mask]);
+	char text[64] = "";
+	size_t n = 0;
+	for (size_t i = 0; i < countof(controllers); i++)
+		if (mask & controllers[i].bit)
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%c%s", n ? " " : "",
+					      on ? '+' : '-', controllers[i].name);
+	return n ? w->write(dirfd, "cgroup.subtree_control", text) : 0;
+}
+
+/* As many of these as can be had, V2_LIMITS among them at least if they are among these: which, or
+ * 0. cpu, for one, is refused where there are real-time processes (cgroup-v2.rst). */
+static unsigned v2_give_most(const struct cgroup_world *w, int dirfd, unsigned mask)
+{
+	if (!v2_give(w, dirfd, true, mask))
+		return mask;
+	mask &= V2_LIMITS;
+	return mask && !v2_give(w, dirfd, true, mask) ? mask : 0;
 }
 
 static bool v2_marked(int dirfd, const char *attribute)
@@ -92,23 +112,37 @@ static void v2_leave(struct cgroup_host *h)
 	h->world->remove(h->dir[0], "supervisor");
 }
 
-/* Gives the controllers to NAME.<pid>, then to the boxes in it. The root has no cgroup.type and may
- * hold processes. */
-static bool v2_arrange(struct cgroup_host *h, unsigned mask)
+/* The own group gives these to its children: which, or 0. The root has no cgroup.type and may hold
+ * processes. */
+static unsigned v2_arrange_base(struct cgroup_host *h, unsigned mask)
 {
 	int base = h->base[0].fd;
-	if ((v2_controllers(base, "cgroup.subtree_control") & mask) != mask) {
-		if (!faccessat(base, "cgroup.type", F_OK, 0)) {
-			if (!v2_alone(base) || h->world->make(h->dir[0], "supervisor"))
-				return false;
-			h->moved = true;
-			if (v2_move(h, h->dir[0], "supervisor/cgroup.procs"))
-				return false;
-		}
-		if (v2_give(h->world, base, true, mask))
-			return false;
+	unsigned has = v2_controllers(base, "cgroup.subtree_control") & mask;
+	if (has == mask)
+		return has;
+	if ((has & V2_LIMITS) ==
+	    (mask & V2_LIMITS)) /* others have arranged it: what more there is */
+		return v2_give(h->world, base, true, mask & ~has) ? has : mask;
+	if (!faccessat(base, "cgroup.type", F_OK, 0)) {
+		if (!v2_alone(base) || h->world->make(h->dir[0], "supervisor"))
+			return 0;
+		h->moved = true;
+		if (v2_move(h, h->dir[0], "supervisor/cgroup.procs"))
+			return 0;
 	}
-	return !v2_give(h->world, h->dir[0], true, mask);
+	return v2_give_most(h->world, base, mask);
+}
+
+/* Gives the controllers to NAME.<pid>, then to the boxes in it. */
+static bool v2_arrange(struct cgroup_host *h)
+{
+	unsigned wanted = h->base[0].controllers, given = v2_arrange_base(h, wanted);
+	if (given)
+		h->base[0].controllers = given;
+	given = given ? v2_give_most(h->world, h->dir[0], given) : 0;
+	if (given)
+		h->base[0].controllers = given;
+	return given && (given & V2_LIMITS) == (wanted & V2_LIMITS);
 }
 
 bool cgroup_v2_open(struct cgroup_host *h, const char *name, struct cgroup_places *p,
@@ -125,12 +159,22 @@ bool cgroup_v2_open(struct cgroup_host *h, const char *name, struct cgroup_place
 	if (!cgroup_claim(h, name, &p->v2, 1))
 		return false;
 	h->kind = &cgroup_v2;
-	if (v2_arrange(h, h->base[0].controllers))
+	if (v2_arrange(h))
 		return true;
 	v2_leave(h);
 	cgroup_unclaim(h);
 	h->kind = NULL;
 	return false;
+}
+
+static int v2_limit_cpu(const struct cgroup *c, int dirfd, uint64_t milli, struct err *e)
+{
+	char text[48];
+	uint64_t period, quota = cgroup_quota(milli, &period);
+	snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64, quota, period);
+	return c->host->world->write(dirfd, "cpu.max", text)
+		       ? err_sys(e, "cgroup %s: cpu.max to %s", c->name, text)
+		       : 0;
 }
 
 /* memory.swap.max is there when swap is counted. memory.oom.group (4.19): half a box is no use to
@@ -139,6 +183,9 @@ static int v2_limit(const struct cgroup *c, const struct cgroup_limits *l, struc
 {
 	const struct cgroup_world *w = c->host->world;
 	int memory = cgroup_in(c, CGROUP_MEMORY), pids = cgroup_in(c, CGROUP_PIDS);
+	int cpu = cgroup_in(c, CGROUP_CPU);
+	if (l->cpu_milli && cpu >= 0 && v2_limit_cpu(c, cpu, l->cpu_milli, e))
+		return -1;
 	if (l->memory && memory >= 0) {
 		if (cgroup_limit_write(c, memory, "memory.max", l->memory, e))
 			return -1;
@@ -162,24 +209,52 @@ static bool v2_read_memory(const struct cgroup *c, int dirfd, struct cgroup_coun
 		return true;
 	if (cgroup_number(dirfd, "memory.current", &now))
 		return false;
-	if (now > *c->highest)
-		*c->highest = now;
-	out->peak_memory = *c->highest;
+	if (now > c->highest->memory)
+		c->highest->memory = now;
+	out->peak_memory = c->highest->memory;
 	return true;
 }
 
 /* cpu.stat counts time in every group, with the cpu controller or without. */
 static void v2_read(const struct cgroup *c, struct cgroup_counts *out)
 {
-	int pids = cgroup_in(c, CGROUP_PIDS);
 	uint64_t user = 0, system = 0;
 	out->has_memory = v2_read_memory(c, cgroup_in(c, CGROUP_MEMORY), out);
-	out->has_processes =
-		pids >= 0 && !cgroup_key(pids, "pids.events", "max", &out->processes_refused);
+	cgroup_read_processes(c, cgroup_in(c, CGROUP_PIDS), out);
+	out->has_quota = cgroup_in(c, CGROUP_CPU) >= 0;
 	out->has_cpu = !cgroup_key(c->dir[0], "cpu.stat", "user_usec", &user) &&
 		       !cgroup_key(c->dir[0], "cpu.stat", "system_usec", &system);
 	out->cpu_user_ns = user * 1000;
 	out->cpu_system_ns = system * 1000;
+}
+
+/* io.stat: "MAJOR:MINOR rbytes=N wbytes=N …", a line per device. */
+static bool v2_read_io(int dirfd, struct cgroup_counts *out)
+{
+	char buf[4096];
+	if (dirfd < 0 || cgroup_content(dirfd, "io.stat", buf, sizeof(buf)))
+		return false;
+	for (const char *at = buf; (at = strstr(at, " rbytes=")); at++)
+		out->io_read_bytes += strtoull(at + 8, NULL, 10);
+	for (const char *at = buf; (at = strstr(at, " wbytes=")); at++)
+		out->io_write_bytes += strtoull(at + 8, NULL, 10);
+	return true;
+}
+
+/* pids.peak came with 6.1; PSI, with 5.2, is there in every group that is not the root. */
+static void v2_read_more(const struct cgroup *c, struct cgroup_counts *out)
+{
+	int pids = cgroup_in(c, CGROUP_PIDS);
+	uint64_t us;
+	if (pids < 0 || cgroup_number(pids, "pids.peak", &out->processes_peak))
+		out->processes_peak = c->highest->processes;
+	if (out->has_quota && !cgroup_key(c->dir[0], "cpu.stat", "throttled_usec", &us) &&
+	    !cgroup_key(c->dir[0], "cpu.stat", "nr_throttled", &out->throttled))
+		out->throttled_ns = us * 1000;
+	out->has_io = v2_read_io(cgroup_in(c, CGROUP_IO), out);
+	out->stalled_memory_ns = cgroup_stalled(c->dir[0], "memory.pressure");
+	out->stalled_cpu_ns = cgroup_stalled(c->dir[0], "cpu.pressure");
+	out->stalled_io_ns = cgroup_stalled(c->dir[0], "io.pressure");
 }
 
 static void v2_kill(const struct cgroup_world *w, int dirfd)
@@ -195,6 +270,7 @@ const struct cgroup_kind cgroup_v2 = {
 	.name = "v2",
 	.limit = v2_limit,
 	.read = v2_read,
+	.read_more = v2_read_more,
 	.kill = v2_kill,
 	.leave = v2_leave,
 };

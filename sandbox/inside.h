@@ -21,7 +21,7 @@ struct sandbox {
 	struct filter filters[BOX_LOOSEN_ALL + 1]; /* by what of FILTER_LOOSEN a box has; made
 						      when first needed */
 	int exe_fd;                                /* of assay-box */
-	bool verbose;
+	bool verbose, best_effort;
 	struct slot *slots;
 	size_t n_slots;
 	size_t n_boxes, n_helpers; /* whose handles are still on the loop */
@@ -111,7 +111,9 @@ void output_drain(struct box *b);
 
 #define BOX_FIRST_LOOK_NS 20000000 /* limits.c */
 
-/* In limits.c. limits_next(b): when to look, monotonic ns. limits_look(b, now): fire what was
+/* In limits.c. limits_check(b, e): can each of its limits be kept, as far as the watch can?
+ * limits_next(b): when to look, monotonic ns. limits_look(b, now): fire what was
  * passed. */
+int limits_check(const struct box *b, struct err *e) must_check;
 int64_t limits_next(const struct box *b);
 void limits_look(struct box *b, int64_t now);

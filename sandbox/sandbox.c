@@ -64,6 +64,7 @@ struct sandbox *sandbox_open(uv_loop_t *loop, const struct sandbox_conf *conf, s
 	*sb = (struct sandbox){
 		.loop = loop,
 		.verbose = conf->verbose,
+		.best_effort = conf->best_effort,
 		.n_slots = conf->slots ? conf->slots : 1,
 	};
 	sb->slots = own_calloc(sb->n_slots, sizeof(*sb->slots));

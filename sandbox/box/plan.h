@@ -1,5 +1,5 @@
 /* What the caller (sandbox/) and the helper `assay-box` (sandbox/box/) say to each other: format
- * version 3. Both come from one build and run on one machine, so numbers are native; a helper of
+ * version 4. Both come from one build and run on one machine, so numbers are native; a helper of
  * another version is refused at its first message.
  *
  * The helper is started as `assay-box serve PARENT-PID SLOT [fd|names|classic]` with a
@@ -40,7 +40,7 @@
 #pragma once
 #include <stdint.h>
 
-#define PLAN_VERSION 3u
+#define PLAN_VERSION 4u
 #define PLAN_SOCKET 3
 #define PLAN_DOORS_MAX 8
 #define PLAN_FDS_MAX 250           /* SCM_RIGHTS takes 253 (SCM_MAX_FD) */
@@ -101,6 +101,8 @@ struct plan_reply {
 	uint64_t exec_ns;            /* PLAN_RUNS: CLOCK_MONOTONIC */
 	uint64_t user_ns, system_ns; /* PLAN_ENDED: rusage of everything that was waited for */
 	uint64_t peak_bytes;         /* PLAN_ENDED: the largest process */
-	char error[PLAN_ERROR];      /* PLAN_ENDED: "" or why the command could not be run: our own
-					trouble */
+	uint64_t io_read_bytes, io_write_bytes; /* PLAN_ENDED: likewise; of block devices, pages
+						   made dirty */
+	char error[PLAN_ERROR]; /* PLAN_ENDED: "" or why the command could not be run: our own
+				   trouble */
 };

@@ -147,6 +147,8 @@ static void life_end(struct life *l)
 	l->end.user_ns = life_ns(&usage.ru_utime);
 	l->end.system_ns = life_ns(&usage.ru_stime);
 	l->end.peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
+	l->end.io_read_bytes = (uint64_t)usage.ru_inblock * 512;
+	l->end.io_write_bytes = (uint64_t)usage.ru_oublock * 512;
 	birth_fini(&l->birth);
 	life_reply(&l->end, -1);
 }

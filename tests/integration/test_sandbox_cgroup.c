@@ -33,7 +33,8 @@ static struct cgroup_host *host;
 static struct cgroup *make(const char *name, uint64_t memory, uint64_t processes)
 {
 	struct err e = ERR_INIT;
-	struct cgroup *c = cgroup_make(host, name, &(struct cgroup_limits){memory, processes}, &e);
+	struct cgroup *c =
+		cgroup_make(host, name, &(struct cgroup_limits){memory, processes, 0}, &e);
 	assert_string_equal(e.text, "");
 	assert_non_null(c);
 	return c;
@@ -43,6 +44,8 @@ static struct cgroup *make(const char *name, uint64_t memory, uint64_t processes
 static int put_into(const struct cgroup *c, pid_t pid)
 {
 	for (size_t i = 0; i < c->host->n; i++) {
+		if (c->dir[i] < 0)
+			continue;
 		int fd = openat(c->dir[i], "cgroup.procs", O_WRONLY | O_CLOEXEC);
 		bool done = fd >= 0 && dprintf(fd, "%d", (int)pid) > 0;
 		if (fd >= 0)
@@ -300,6 +303,29 @@ static void a_process_can_be_born_in_the_group(void **state)
 	end(c);
 }
 
+/* A tenth of a processor for 0.3 s of work: it is cut again and again. */
+static void a_quota_slows_and_says_so(void **state)
+{
+	(void)state;
+	struct err e = ERR_INIT;
+	struct cgroup_counts n;
+	struct cgroup *c =
+		cgroup_make(host, "quota", &(struct cgroup_limits){.cpu_milli = 100}, &e);
+	assert_string_equal(e.text, "");
+	cgroup_read(c, &n);
+	if (!n.has_quota) {
+		end(c);
+		skip();
+	}
+	int64_t from = clock_mono_ns();
+	assert_int_equal(status_of(start(c, burn_cpu, 60)), 0);
+	assert_true(clock_mono_ns() - from > 300000000);
+	cgroup_read_all(c, &n);
+	assert_true(n.throttled >= 3);
+	assert_true(n.throttled_ns > 100000000);
+	end(c);
+}
+
 static void groups_come_and_go_a_hundred_times(void **state)
 {
 	(void)state;
@@ -383,7 +409,7 @@ static int open_without_rights(void)
 	struct cgroup_host *h = cgroup_host_open(NAME, &e);
 	if (!h || strcmp(cgroup_host_kind(h), "none"))
 		return 1;
-	struct cgroup *c = cgroup_make(h, "x", &(struct cgroup_limits){MIB, 1}, &e);
+	struct cgroup *c = cgroup_make(h, "x", &(struct cgroup_limits){MIB, 1, 0}, &e);
 	if (!c || put_into(c, getpid()) || cgroup_remove(c, &e))
 		return 2;
 	cgroup_host_close(h);
@@ -405,7 +431,7 @@ static int use_delegated(void)
 	host = cgroup_host_open(NAME "-user", &e);
 	if (!host || strcmp(cgroup_host_kind(host), "v2"))
 		return 1;
-	struct cgroup *c = cgroup_make(host, "x", &(struct cgroup_limits){48 * MIB, 8}, &e);
+	struct cgroup *c = cgroup_make(host, "x", &(struct cgroup_limits){48 * MIB, 8, 0}, &e);
 	if (!c)
 		return 2;
 	struct cgroup_counts n;
@@ -487,6 +513,7 @@ int main(void)
 		cmocka_unit_test(nothing_of_a_box_survives_a_kill),
 		cmocka_unit_test(what_is_frozen_dies_too),
 		cmocka_unit_test(a_process_can_be_born_in_the_group),
+		cmocka_unit_test(a_quota_slows_and_says_so),
 		cmocka_unit_test(groups_come_and_go_a_hundred_times),
 		cmocka_unit_test(the_sweep_ends_what_a_dead_caller_left),
 		cmocka_unit_test(the_sweep_leaves_the_living_alone),

@@ -139,6 +139,71 @@ static void open_files_and_file_size_are_refused(void **state)
 	try_fini(&t);
 }
 
+static void a_command_that_ends_of_its_file_s_size_is_told_so(void **state)
+{
+	struct try t;
+	(void)state;
+	limited("exec head -c 100000 /dev/zero >/tmp/f", (struct box_limits){.file_size = 4096},
+		BOX_LIMIT_FILE_SIZE, &t);
+	assert_int_equal(t.facts.signal, SIGXFSZ);
+	assert_int_equal(t.facts.limit_bound, 4096);
+	/* a child's end is the shell's affair; and without such a limit the signal is just a signal
+	 */
+	try_init(&t, "head -c 100000 /dev/zero >/tmp/f; echo $?");
+	t.spec.limits.file_size = 4096;
+	try_run(&t);
+	try_expect(&t, 0, NULL);
+	assert_non_null(strstr(text_str(&t.out), "153\n"));
+	try_fini(&t);
+	try_init(&t, "kill -XFSZ $$");
+	try_run(&t);
+	assert_int_equal(t.facts.end, BOX_SIGNALLED);
+	assert_int_equal(t.facts.signal, SIGXFSZ);
+	try_fini(&t);
+}
+
+/* A quarter of a processor, where there is a cgroup for it; else no box, unless the caller is
+ * content with less. */
+static void processors_are_rationed_or_that_is_refused(void **state)
+{
+	static const struct box_events events = {.on_output = try_on_output, .on_end = try_on_end};
+	struct err e = ERR_INIT;
+	struct try t;
+	(void)state;
+	try_init(&t, "timeout 0.6 sh -c 'while :; do :; done'; exit 0");
+	t.spec.limits.cpu_milli = 250;
+	t.box = box_start(try_sandbox, &t.spec, &events, &t, &e);
+	if (!t.box) {
+		assert_non_null(strstr(e.text, "quota"));
+		assert_int_equal(e.kind, ERR_LIMIT);
+		try_fini(&t);
+		return;
+	}
+	try_wait(&t);
+	try_expect(&t, 0, "");
+	assert_string_not_equal(t.facts.cgroup, "none");
+	assert_true(t.facts.cpu_user_ns + t.facts.cpu_system_ns < 300000000);
+	assert_true(t.facts.throttled >= 3);
+	assert_true(t.facts.throttled_ns > 100000000);
+	try_fini(&t);
+}
+
+static void the_kernel_s_counts_are_told(void **state)
+{
+	struct try t;
+	(void)state;
+	try_init(&t, "for i in 1 2 3 4 5 6 7; do sleep 0.3 & done; "
+		     "dd if=/dev/zero of=/data/f bs=1M count=8 conv=fsync 2>/dev/null; wait");
+	t.spec.limits.processes = 100;
+	try_upper(try_mount(&t, "/data", BOX_COW), "counts");
+	try_run(&t);
+	try_expect(&t, 0, "");
+	assert_true(t.facts.io_write_bytes >= 8 << 20);
+	if (strcmp(t.facts.cgroup, "none"))
+		assert_in_range(t.facts.processes_peak, 8, 20);
+	try_fini(&t);
+}
+
 static void what_stays_below_its_limits_ends_by_itself(void **state)
 {
 	struct try t;
@@ -180,6 +245,9 @@ int main(void)
 		cmocka_unit_test(disk),
 		cmocka_unit_test(output),
 		cmocka_unit_test(open_files_and_file_size_are_refused),
+		cmocka_unit_test(a_command_that_ends_of_its_file_s_size_is_told_so),
+		cmocka_unit_test(processors_are_rationed_or_that_is_refused),
+		cmocka_unit_test(the_kernel_s_counts_are_told),
 		cmocka_unit_test(what_stays_below_its_limits_ends_by_itself),
 	};
 	return cmocka_run_group_tests_name("sandbox: limits", tests, try_setup, try_teardown);

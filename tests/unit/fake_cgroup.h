@@ -34,6 +34,11 @@ static const struct file v1_files[] = {
 	{"pids.events", "max 0\n"},
 	{"cpuacct.usage", "0\n"},
 	{"cpuacct.usage_user", "0\n"},
+	{"cpu.cfs_period_us", "100000\n"},
+	{"cpu.cfs_quota_us", "-1\n"},
+	{"cpu.stat", "nr_periods 0\nnr_throttled 0\nthrottled_time 0\n"},
+	{"pids.current", "0\n"},
+	{"pids.peak", "0\n"},
 	{"freezer.state", "THAWED\n"},
 	{NULL, NULL},
 };
@@ -52,6 +57,13 @@ static const struct file v2_files[] = {
 	{"pids.max", "max\n"},
 	{"pids.events", "max 0\n"},
 	{"cpu.stat", "usage_usec 0\nuser_usec 0\nsystem_usec 0\n"},
+	{"cpu.max", "max 100000\n"},
+	{"io.stat", ""},
+	{"memory.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"},
+	{"cpu.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"},
+	{"io.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"},
+	{"pids.current", "0\n"},
+	{"pids.peak", "0\n"},
 	{NULL, NULL},
 };
 
@@ -60,6 +72,7 @@ static struct {
 	int fd;
 	const struct file *files; /* of directories made from now on */
 	const char *refuse;       /* writes to this file fail with refuse_errno */
+	const char *refuse_text;  /* only of this text; NULL: of any */
 	int refuse_errno;
 	struct text writes; /* "file=text " in order */
 } fake;
@@ -140,7 +153,8 @@ static inline int fake_remove(int dirfd, const char *name)
 static inline int fake_write(int dirfd, const char *file, const char *text)
 {
 	text_addf(&fake.writes, "%s=%s ", file, text);
-	if (fake.refuse && !strcmp(file, fake.refuse)) {
+	if (fake.refuse && !strcmp(file, fake.refuse) &&
+	    (!fake.refuse_text || !strcmp(text, fake.refuse_text))) {
 		errno = fake.refuse_errno;
 		return -1;
 	}
@@ -165,7 +179,7 @@ static struct cgroup_world world = {
 static inline int set_up(void **state)
 {
 	(void)state;
-	fake.refuse = NULL;
+	fake.refuse = fake.refuse_text = NULL;
 	snprintf(fake.top, sizeof(fake.top), "/tmp/assay-cgroup-XXXXXX");
 	if (!mkdtemp(fake.top))
 		return -1;
@@ -239,7 +253,7 @@ static inline struct cgroup_host *open_as(const char *kind)
 static inline struct cgroup *make(struct cgroup_host *h, uint64_t memory, uint64_t processes)
 {
 	struct err e = ERR_INIT;
-	struct cgroup *c = cgroup_make(h, "job", &(struct cgroup_limits){memory, processes}, &e);
+	struct cgroup *c = cgroup_make(h, "job", &(struct cgroup_limits){memory, processes, 0}, &e);
 	assert_string_equal(e.text, "");
 	assert_non_null(c);
 	return c;

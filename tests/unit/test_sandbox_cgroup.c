@@ -101,6 +101,46 @@ static void v2_undoes_its_move_when_it_gets_no_controllers(void **state)
 	assert_string_equal(get("cg2/svc/cgroup.procs"), pid);
 }
 
+static void v2_takes_cpu_and_io_where_they_are_to_be_had(void **state)
+{
+	(void)state;
+	a_v2_host();
+	put("cg2/svc/cgroup.controllers", "cpuset cpu io memory pids\n");
+	struct cgroup_host *h = open_as("v2");
+	check("cg2/svc", "/cgroup.subtree_control", "+memory +pids +cpu +io");
+	assert_string_equal(get("cg2/svc/cgroup.subtree_control"), "+memory +pids +cpu +io");
+	cgroup_host_close(h);
+	/* others have switched on what is needed: what they have not is no reason to do without */
+	put("cg2/svc/cgroup.subtree_control", "memory pids\n");
+	put("cg2/svc/cgroup.procs", "1\n2\n");
+	fake.refuse = "cgroup.subtree_control";
+	fake.refuse_text = "+cpu +io";
+	fake.refuse_errno = EBUSY;
+	h = open_as("v2");
+	check("cg2/svc", "/cgroup.subtree_control", "+memory +pids");
+	cgroup_host_close(h);
+}
+
+static void v2_does_without_cpu_where_it_is_refused(void **state)
+{
+	(void)state;
+	auto_free char *pid = own_fmt("%d\n", (int)getpid());
+	a_v2_host();
+	put("cg2/svc/cgroup.controllers", "cpu memory pids\n");
+	put("cg2/svc/cgroup.procs", pid);
+	fake.refuse = "cgroup.subtree_control";
+	fake.refuse_text = "+memory +pids +cpu";
+	fake.refuse_errno = EINVAL;
+	struct cgroup_host *h = open_as("v2");
+	check("cg2/svc", "/cgroup.subtree_control", "+memory +pids");
+	struct cgroup *c = make(h, 0, 0);
+	struct cgroup_counts n;
+	cgroup_read(c, &n);
+	assert_true(n.has_memory && n.has_processes);
+	assert_false(n.has_quota);
+	end(h, c);
+}
+
 static void v2_does_not_move_at_the_root_or_where_controllers_are_given(void **state)
 {
 	(void)state;
@@ -241,6 +281,8 @@ int main(void)
 		TEST(v2_steps_down_into_a_leaf_and_back),
 		TEST(v2_moves_nobody_who_is_not_alone),
 		TEST(v2_undoes_its_move_when_it_gets_no_controllers),
+		TEST(v2_takes_cpu_and_io_where_they_are_to_be_had),
+		TEST(v2_does_without_cpu_where_it_is_refused),
 		TEST(v2_does_not_move_at_the_root_or_where_controllers_are_given),
 		TEST(a_threaded_v2_group_is_not_used),
 		TEST(root_uses_v2_under_systemd_only_where_it_is_marked),

@@ -56,7 +56,7 @@ static void a_limit_that_is_refused_leaves_no_group(void **state)
 	struct cgroup_host *h = open_as("v1");
 	fake.refuse = "pids.max";
 	fake.refuse_errno = EINVAL;
-	assert_null(cgroup_make(h, "job", &(struct cgroup_limits){4096, 7}, &e));
+	assert_null(cgroup_make(h, "job", &(struct cgroup_limits){4096, 7, 0}, &e));
 	assert_int_equal(e.sys, EINVAL);
 	assert_non_null(strstr(e.text, "pids.max"));
 	auto_free char *left = own_name("cg/my memory", "/box-job");
@@ -123,8 +123,124 @@ static void v2_counts_are_read(void **state)
 	end(h, c);
 }
 
+static void limit_cpu(struct cgroup_host *h, uint64_t milli)
+{
+	struct err e = ERR_INIT;
+	struct cgroup *c = cgroup_make(h, "quota", &(struct cgroup_limits){.cpu_milli = milli}, &e);
+	assert_non_null(c);
+	struct cgroup_counts n;
+	cgroup_read(c, &n);
+	assert_true(n.has_quota);
+	assert_int_equal(cgroup_remove(c, &e), 0);
+}
+
+static void a_quota_is_a_part_of_a_period(void **state)
+{
+	(void)state;
+	a_v1_host();
+	struct cgroup_host *h = open_as("v1");
+	limit_cpu(h, 1500);
+	limit_cpu(h, 5);
+	assert_string_equal(text_str(&fake.writes),
+			    "cpu.cfs_period_us=100000 cpu.cfs_quota_us=150000 "
+			    "cpu.cfs_period_us=1000000 cpu.cfs_quota_us=5000 ");
+	cgroup_host_close(h);
+	text_fini(&fake.writes);
+	a_v2_host();
+	put("cg2/svc/cgroup.controllers", "cpu memory pids\n");
+	h = open_as("v2");
+	limit_cpu(h, 1500);
+	assert_non_null(strstr(text_str(&fake.writes), "cpu.max=150000 100000 "));
+	cgroup_host_close(h);
+}
+
+/* A hierarchy of cpu alone is entered by who has a quota only. */
+static void without_a_quota_nothing_is_made_for_one(void **state)
+{
+	(void)state;
+	struct err e = ERR_INIT;
+	struct cgroup_counts n;
+	int doors[CGROUP_DOORS];
+	a_v1_host();
+	put("proc/cgroup", "1:cpu:/\n8:pids:/\n");
+	put("proc/mountinfo", "33 31 0:30 / /cg/cpu rw,relatime - cgroup cgroup rw,cpu\n"
+			      "39 31 0:36 / /cg/pids rw,relatime - cgroup cgroup rw,pids\n");
+	put_group("cg/pids", v1_files);
+	struct cgroup_host *h = open_as("v1");
+	struct cgroup *c = make(h, 0, 0);
+	auto_free char *box = own_name("cg/cpu", "/box-job");
+	assert_false(there(box));
+	fill("cg/pids", "/box-job/tasks", "");
+	assert_int_equal(cgroup_doors(c, doors, &e), 1);
+	close(doors[0]);
+	cgroup_read(c, &n);
+	assert_false(n.has_quota);
+	auto_free char *tasks = own_name("cg/pids", "/box-job/tasks");
+	drop(tasks);
+	assert_int_equal(cgroup_remove(c, &e), 0);
+	limit_cpu(h, 500);
+	cgroup_host_close(h);
+}
+
+static void v1_tells_the_rest_at_the_end(void **state)
+{
+	(void)state;
+	struct err e = ERR_INIT;
+	struct cgroup_counts n;
+	a_v1_host();
+	struct cgroup_host *h = open_as("v1");
+	struct cgroup *c = cgroup_make(h, "job", &(struct cgroup_limits){.cpu_milli = 500}, &e);
+	fill("cg/cpu", "/box-job/cpu.stat", "nr_periods 9\nnr_throttled 4\nthrottled_time 77\n");
+	fill("cg/pids/user/a b:c", "/box-job/pids.peak", "12\n");
+	cgroup_read_all(c, &n);
+	assert_int_equal(n.throttled, 4);
+	assert_int_equal(n.throttled_ns, 77);
+	assert_int_equal(n.processes_peak, 12);
+	/* older kernels: what was seen */
+	auto_free char *peak = own_name("cg/pids/user/a b:c", "/box-job/pids.peak");
+	drop(peak);
+	fill("cg/pids/user/a b:c", "/box-job/pids.current", "8\n");
+	cgroup_read(c, &n);
+	fill("cg/pids/user/a b:c", "/box-job/pids.current", "3\n");
+	cgroup_read_all(c, &n);
+	assert_int_equal(n.processes_peak, 8);
+	assert_false(n.has_io);
+	end(h, c);
+}
+
+static void v2_tells_the_rest_at_the_end(void **state)
+{
+	(void)state;
+	struct cgroup_counts n;
+	a_v2_host();
+	put("cg2/svc/cgroup.controllers", "cpu io memory pids\n");
+	struct cgroup_host *h = open_as("v2");
+	struct cgroup *c = make(h, 0, 0);
+	fill("cg2/svc", "/box-job/cpu.stat",
+	     "usage_usec 7\nuser_usec 4\nsystem_usec 3\nnr_periods 9\nnr_throttled 2\n"
+	     "throttled_usec 5\n");
+	fill("cg2/svc", "/box-job/pids.peak", "31\n");
+	fill("cg2/svc", "/box-job/io.stat",
+	     "8:0 rbytes=100 wbytes=20 rios=1 wios=1 dbytes=0 dios=0\n"
+	     "8:16 rbytes=11 wbytes=2 rios=1 wios=1 dbytes=9 dios=1\n");
+	fill("cg2/svc", "/box-job/memory.pressure",
+	     "some avg10=0.00 avg60=0.00 avg300=0.00 total=1234\nfull avg10=0.00 total=99\n");
+	fill("cg2/svc", "/box-job/io.pressure", "nonsense total=3\n");
+	cgroup_read_all(c, &n);
+	assert_int_equal(n.throttled, 2);
+	assert_int_equal(n.throttled_ns, 5000);
+	assert_int_equal(n.processes_peak, 31);
+	assert_true(n.has_io);
+	assert_int_equal(n.io_read_bytes, 111);
+	assert_int_equal(n.io_write_bytes, 22);
+	assert_int_equal(n.stalled_memory_ns, 1234000);
+	assert_int_equal(n.stalled_cpu_ns, 0);
+	assert_int_equal(n.stalled_io_ns, 0);
+	end(h, c);
+}
+
 /* The list has outsiders (0), this process, and nonsense; only the box's own die. */
-static void v1_kills_between_freezing_and_thawing(void **state)
+static void v1_thaws_what_it_has_killed(void **state)
 {
 	(void)state;
 	pid_t one = sleeper(), two = sleeper();
@@ -137,7 +253,7 @@ static void v1_kills_between_freezing_and_thawing(void **state)
 	cgroup_kill(c);
 	assert_killed(one);
 	assert_killed(two);
-	assert_string_equal(text_str(&fake.writes), "freezer.state=FROZEN freezer.state=THAWED ");
+	assert_string_equal(text_str(&fake.writes), "freezer.state=THAWED ");
 	end(h, c);
 }
 
@@ -246,7 +362,11 @@ int main(void)
 		TEST(a_limit_that_is_refused_leaves_no_group),
 		TEST(v1_counts_are_read),
 		TEST(v2_counts_are_read),
-		TEST(v1_kills_between_freezing_and_thawing),
+		TEST(a_quota_is_a_part_of_a_period),
+		TEST(without_a_quota_nothing_is_made_for_one),
+		TEST(v1_tells_the_rest_at_the_end),
+		TEST(v2_tells_the_rest_at_the_end),
+		TEST(v1_thaws_what_it_has_killed),
 		TEST(v2_without_cgroup_kill_signals_each),
 		TEST(one_process_may_open_twice),
 		TEST(the_sweep_takes_what_the_dead_left_and_nothing_else),
