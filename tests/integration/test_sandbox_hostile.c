@@ -235,6 +235,41 @@ static void abstract_sockets_of_the_host_are_out_of_reach(void **state)
 	try_fini(&t);
 }
 
+static size_t mounts_of_the_host(void)
+{
+	size_t n = 0;
+	auto_file FILE *f = fopen("/proc/self/mountinfo", "re");
+	for (int c; f && (c = getc(f)) != EOF;)
+		n += c == '\n';
+	return n;
+}
+
+/* A live directory is the host's own; where mounts are shared, what is mounted on its copy is so on
+ * both, if nobody sees to it. */
+static void what_is_mounted_in_a_live_directory_is_not_so_on_the_host(void **state)
+{
+	struct try t;
+	(void)state;
+	size_t before = mounts_of_the_host();
+	try_write("live/sub/f", "live\n");
+	try_write("live2/f", "other\n");
+	try_init(
+		&t,
+		"cat /rw/sub/f /rw/other/f; echo hidden >/rw/sub/g; echo shown >/rw/h; sleep 1000");
+	try_lower(&t, try_mount(&t, "/rw", BOX_RW), "live");
+	try_mount(&t, "/rw/sub", BOX_TMPFS);
+	try_lower(&t, try_mount(&t, "/rw/other", BOX_RO), "live2");
+	try_start(&t);
+	while (!t.ends && !strstr(text_str(&t.out), "other"))
+		uv_run(&try_loop, UV_RUN_ONCE);
+	assert_int_equal(mounts_of_the_host(), before);
+	box_cancel(t.box, false);
+	try_wait(&t);
+	assert_false(try_exists("live/sub/g"));
+	assert_int_equal(mounts_of_the_host(), before);
+	try_fini(&t);
+}
+
 /* Sessions of their own, stopped, traced, deaf to SIGTERM, orphaned. */
 static void nobody_outlives_the_box(void **state)
 {
@@ -273,6 +308,7 @@ int main(void)
 		cmocka_unit_test(pid_1_keeps_its_limits),
 		cmocka_unit_test(pid_1_is_the_last_to_go_for_memory),
 		cmocka_unit_test(abstract_sockets_of_the_host_are_out_of_reach),
+		cmocka_unit_test(what_is_mounted_in_a_live_directory_is_not_so_on_the_host),
 		cmocka_unit_test(nobody_outlives_the_box),
 	};
 	return cmocka_run_group_tests_name("sandbox: hostile", tests, try_setup, try_teardown);
