@@ -114,6 +114,12 @@ static int boxing_lower(struct boxing *b, struct state *st, const struct plan_mo
 		if (fd >= 0)
 			boxing_keep(b, fd);
 		break;
+	case PLAN_FROM_FILE:
+		fd = open(l->name, O_PATH | O_CLOEXEC);
+		if (fd < 0)
+			return err_sys(e, "file %s", l->name);
+		boxing_keep(b, fd);
+		break;
 	case PLAN_FROM_INPUT:
 		fd = boxing_dir(b, st, from->input, e);
 		break;
@@ -132,11 +138,14 @@ static int boxing_mount(struct boxing *b, struct state *st, const struct plan_mo
 	size_t n = 0;
 	*out = (struct box_mount){
 		.path = m->path, .mode = m->mode, .upper_fd = -1, .work_fd = -1, .ours = m->ours};
-	for (size_t i = 0; i < m->n_lowers; i++)
+	for (size_t i = 0; i < m->n_lowers; i++) {
 		if (boxing_lower(b, st, m, &m->lowers[i], from, &fds, &n, e)) {
 			free(fds);
 			return -1;
 		}
+		if (m->lowers[i].from == PLAN_FROM_UPPER)
+			out->n_past = n; /* they come first */
+	}
 	out->lowers = fds;
 	out->n_lowers = n;
 	if (m->slot == PLAN_NONE)

@@ -30,6 +30,19 @@ void hostfiles_make(struct hostfiles *h, const char *hostname, bool networked)
 	hostfiles_add(h, "/etc/resolv.conf", text_str(h->resolv), h->resolv->n);
 }
 
+void hostfiles_without(struct hostfiles *h, const struct box_mount *mounts, size_t n)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < h->n; i++) {
+		bool taken = false;
+		for (size_t k = 0; k < n; k++)
+			taken |= !strcmp(mounts[k].path, h->files[i].path);
+		if (!taken)
+			h->files[kept++] = h->files[i];
+	}
+	h->n = kept;
+}
+
 void hostfiles_fini(struct hostfiles *h)
 {
 	if (h->resolv)

@@ -14,4 +14,6 @@ struct hostfiles {
  * this machine has it, where the box has this machine's network (absent here: absent there).
  * hostname is borrowed for as long as h lives. Give it back with hostfiles_fini. */
 void hostfiles_make(struct hostfiles *h, const char *hostname, bool networked);
+/* hostfiles_without(h, mounts, n): leave out those whose place is a mount's. */
+void hostfiles_without(struct hostfiles *h, const struct box_mount *mounts, size_t n);
 void hostfiles_fini(struct hostfiles *h);

@@ -115,6 +115,7 @@ void job_box_start(struct job *j)
 	char **env = plan_env(s, j->unit, j->phase, j->offline);
 	char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-ec"}, p->run, NULL};
 	hostfiles_make(&files, hostname, j->networked);
+	hostfiles_without(&files, j->boxing.mounts, j->boxing.n_mounts);
 	snprintf(name, sizeof(name), "r%lld-%zu-%u", (long long)g->conf->run, j->number, j->tries);
 	struct box_spec spec = {
 		.name = name,

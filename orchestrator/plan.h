@@ -49,6 +49,7 @@ enum plan_from {
 	PLAN_FROM_LAYER, /* the layer or absolute directory `name` */
 	PLAN_FROM_STORE, /* all layers of the current generation of suite->stores[index] */
 	PLAN_FROM_DIR,   /* the host's directory `name` */
+	PLAN_FROM_FILE,  /* the host's file `name` */
 	PLAN_FROM_INPUT, /* the directory with the package's files */
 };
 
@@ -64,7 +65,7 @@ struct plan_mount {
 	struct plan_lower *lowers; /* uppermost first */
 	size_t n_lowers;
 	size_t slot; /* BOX_COW: number of the mount's uppers, the same in every phase of the suite:
-			0 for "/"; else PLAN_NONE */
+			0 for "/"; else, and for a single file, which is in the root's, PLAN_NONE */
 	size_t store; /* index into suite->stores, PLAN_NONE */
 	bool ours;    /* as struct box_mount's */
 };

@@ -40,11 +40,10 @@ static json_t *phase_json(const struct suite *s, const struct suite_phase *p)
 
 static json_t *lower_json(const struct suite *s, const struct plan_lower *l)
 {
-	static const char *const kinds[] = {[PLAN_FROM_UPPER] = "upper",
-					    [PLAN_FROM_LAYER] = "layer",
-					    [PLAN_FROM_STORE] = "store",
-					    [PLAN_FROM_DIR] = "directory",
-					    [PLAN_FROM_INPUT] = "input"};
+	static const char *const kinds[] = {
+		[PLAN_FROM_UPPER] = "upper", [PLAN_FROM_LAYER] = "layer",
+		[PLAN_FROM_STORE] = "store", [PLAN_FROM_DIR] = "directory",
+		[PLAN_FROM_FILE] = "file",   [PLAN_FROM_INPUT] = "input"};
 	const char *name = l->name;
 	if (l->from == PLAN_FROM_UPPER)
 		name = s->phases[l->index].name;

@@ -55,12 +55,13 @@ static void add_suite_mount(const struct suite_mount *sm, size_t phase, size_t *
 {
 	static const enum box_mode modes[] = {
 		[SUITE_RO] = BOX_RO, [SUITE_RW] = BOX_RW, [SUITE_COW] = BOX_COW};
-	struct plan_mount *m = add_mount(out, sm->path, modes[sm->mode],
-					 sm->mode == SUITE_COW ? (*slot)++ : PLAN_NONE);
-	if (sm->mode == SUITE_COW)
+	bool upper = sm->mode == SUITE_COW && !sm->file;
+	struct plan_mount *m =
+		add_mount(out, sm->path, modes[sm->mode], upper ? (*slot)++ : PLAN_NONE);
+	if (upper)
 		add_uppers(m, phase);
 	if (sm->source)
-		add_lower(m, PLAN_FROM_DIR, 0, sm->source);
+		add_lower(m, sm->file ? PLAN_FROM_FILE : PLAN_FROM_DIR, 0, sm->source);
 	/* what the box may change in its own view must be its own, whosever the source is */
 	m->ours = sm->mode == SUITE_COW;
 }

@@ -46,6 +46,8 @@ char *plan_lower_text(const struct suite *s, const struct plan_lower *l)
 		return own_fmt("store %s", s->stores[l->index].name);
 	case PLAN_FROM_DIR:
 		return own_fmt("directory %s", l->name);
+	case PLAN_FROM_FILE:
+		return own_fmt("file %s", l->name);
 	case PLAN_FROM_INPUT:
 		return own_dup("files of the package");
 	}

@@ -41,8 +41,9 @@ struct suite_variant {
 enum suite_mount_mode { SUITE_RO, SUITE_RW, SUITE_COW };
 struct suite_mount {
 	char *path;   /* inside */
-	char *source; /* absolute directory on this machine; NULL: nothing below (cow: starts empty)
-		       */
+	char *source; /* absolute directory or file on this machine; NULL: nothing below (cow:
+			 starts empty) */
+	bool file;    /* source is a regular file */
 	enum suite_mount_mode mode;
 };
 

@@ -59,6 +59,28 @@ static int check_paths(const struct draft *d, struct err *e)
 	return 0;
 }
 
+/* What a phase makes of a single file of mode cow is in the root's upper: the root must be ours
+ * there. */
+static int check_files(const struct draft *d, struct err *e)
+{
+	static const char *const host[] = {"/usr", "/etc",   "/bin",   "/sbin",
+					   "/lib", "/lib32", "/lib64", "/libx32"};
+	const struct suite *s = d->suite;
+	for (size_t i = 0; i < s->n_mounts; i++) {
+		const struct suite_mount *m = &s->mounts[i];
+		for (size_t k = 0;
+		     s->root_is_host && m->file && m->mode == SUITE_COW && k < countof(host); k++)
+			if (word_inside(m->path, host[k]))
+				return doc_bad(
+					e, draft_get(&d->mount_at[i], "path"),
+					"mount %s: with root: host %s is this machine's and "
+					"read-only, so that a file of mode cow can't be kept "
+					"there; take mode ro, or another path",
+					m->path, host[k]);
+	}
+	return 0;
+}
+
 /* ---- layers: the kernel refuses an overlay with one directory twice ---- */
 
 struct stack {
@@ -117,5 +139,5 @@ static int check_layers(const struct draft *d, struct err *e)
 
 int draft_check(const struct draft *d, struct err *e)
 {
-	return check_paths(d, e) ? -1 : check_layers(d, e);
+	return check_paths(d, e) || check_files(d, e) ? -1 : check_layers(d, e);
 }

@@ -86,12 +86,20 @@ static int merge_mount(const struct pair *p, const struct draft_at *at, struct s
 			       to->path);
 	to->mode = doc_get(at->ours, "mode") ? ours->mode : base->mode;
 	if (to->mode != SUITE_COW && !source)
-		return doc_bad(
-			e, draft_place(at),
-			"mount %s needs a source: the directory of this machine to show there",
-			to->path);
-	if (source && !(to->source = word_host_dir(source, e)))
+		return doc_bad(e, draft_place(at),
+			       "mount %s needs a source: the directory or file of this machine to "
+			       "show there",
+			       to->path);
+	uint64_t bytes = UINT64_MAX;
+	if (source && !(to->source = word_host_path(source, &bytes, e)))
 		return -1;
+	to->file = bytes != UINT64_MAX;
+	if (to->file && to->mode == SUITE_COW && bytes > BOX_FILE_COW)
+		return doc_bad(
+			e, source,
+			"%s has %llu bytes; a file of mode cow is copied into each box, at most "
+			"%llu: show it with mode ro, or the directory it is in",
+			to->source, (unsigned long long)bytes, (unsigned long long)BOX_FILE_COW);
 	return 0;
 }
 

@@ -36,6 +36,9 @@ bool word_inside(const char *path, const char *in);
 /* word_host_dir(n, e): the absolute path of the directory that n names relative to its file; the
  * caller frees it. NULL: there is none. */
 char *word_host_dir(const struct doc_node *n, struct err *e) must_check;
+/* word_host_path(n, bytes, e): the same for a directory or a regular file; *bytes is the file's
+ * size, UINT64_MAX for a directory. */
+char *word_host_path(const struct doc_node *n, uint64_t *bytes, struct err *e) must_check;
 
 /* ---- parts (suite_parts.c) ---- */
 

@@ -148,21 +148,40 @@ bool word_inside(const char *path, const char *in)
 	return !strncmp(path, in, n) && (!path[n] || path[n] == '/');
 }
 
-char *word_host_dir(const struct doc_node *n, struct err *e)
+/* Where n's text leads, all links followed; malloc'ed, or NULL. */
+static char *host_path(const struct doc_node *n, const char *what, struct stat *st, struct err *e)
 {
 	char real[PATH_MAX];
-	struct stat st;
-	if (word_line(n, "directory", PATH_MAX - 1, e))
+	if (word_line(n, what, PATH_MAX - 1, e))
 		return NULL;
 	auto_free char *path =
 		n->text[0] == '/' ? own_dup(n->text) : own_fmt("%s/%s", n->doc->dir, n->text);
-	if (!realpath(path, real)) {
-		doc_bad(e, n, "directory %s: %m", path);
-		return NULL;
-	}
-	if (stat(real, &st) || !S_ISDIR(st.st_mode)) {
-		doc_bad(e, n, "%s is no directory", path);
+	if (!realpath(path, real) || stat(real, st)) {
+		doc_bad(e, n, "%s %s: %m", what, path);
 		return NULL;
 	}
 	return own_dup(real);
+}
+
+char *word_host_dir(const struct doc_node *n, struct err *e)
+{
+	struct stat st;
+	auto_free char *path = host_path(n, "directory", &st, e);
+	if (path && !S_ISDIR(st.st_mode)) {
+		doc_bad(e, n, "%s is no directory", path);
+		return NULL;
+	}
+	return give(path);
+}
+
+char *word_host_path(const struct doc_node *n, uint64_t *bytes, struct err *e)
+{
+	struct stat st;
+	auto_free char *path = host_path(n, "source", &st, e);
+	if (path && !S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) {
+		doc_bad(e, n, "%s is neither a directory nor a regular file", path);
+		return NULL;
+	}
+	*bytes = path && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : UINT64_MAX;
+	return give(path);
 }

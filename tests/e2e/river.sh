@@ -19,6 +19,8 @@ chmod -R a+rX,u+w "$work/old" "$work/new"
 chmod 755 "$work"/*/opt/lang/bin/lang
 
 mkdir -p "$work/ecosystems"
+echo "lock of the house" >"$work/lock"
+echo "read me" >"$work/notice"
 cat >"$work/ecosystems/lang.yaml" <<'END'
 assay: 1
 ecosystem: lang
@@ -28,6 +30,8 @@ env:
   PATH: /opt/lang/bin:/usr/local/bin:/usr/bin:/bin
 mounts:
   - {path: /build, mode: cow}
+  - {path: /var/lang.lock, mode: cow, source: ../lock}
+  - {path: /opt/notice/now, mode: ro, source: ../notice}
 stores:
   - name: depot
     path: /depot
@@ -49,14 +53,21 @@ phases:
       echo scratch > "/depot/tmp/$ASSAY_PACKAGE"
       case $ASSAY_PACKAGE in unfetchable) echo "no such package"; exit 4;; esac
       echo fetched > fetched
+      grep -qx "read me" /opt/notice/now
+      grep -qx "lock of the house" /var/lang.lock
+      echo "$ASSAY_PACKAGE" > lock.new
+      mv lock.new /var/lang.lock
   - name: build
     run: |
       cat fetched "/depot/pkg/$ASSAY_PACKAGE"
       echo "built for $ASSAY_VARIANT" > built
+      [ "$(cat /var/lang.lock)" = "$ASSAY_PACKAGE" ]
+      rm /var/lang.lock
   - name: test
     goal: true
     run: |
       cat built
+      [ ! -e /var/lang.lock ]
       grep -qx "built for $ASSAY_VARIANT" built
       echo spoilt > "/depot/pkg/$ASSAY_PACKAGE"
       exec lang "$ASSAY_PACKAGE" ${LANG_FLAGS:-}
@@ -95,6 +106,7 @@ fact "the plan names every package" ends 0 "$assay" plan "$work/suite.yaml"
 verbose=$("$assay" plan --verbose "$work/suite.yaml")
 fact "the verbose one also what each box sees" has "$verbose" "cow   /build: what build left | what fetch left"
 fact "and what all of them have once" is "$(grep -c '^ *PATH=' <<<"$verbose")" 1
+fact "a single file is named as one" has "$verbose" "cow   /var/lang.lock: file $work/lock"
 fact "a stranger to the state directory sees no run" ends 0 "$assay" status
 fact "the run ends with 1: something regressed" ends 1 "$assay" run "$work/suite.yaml" --jobs 3
 run=$(ask "SELECT max(id) FROM run")
@@ -107,6 +119,7 @@ fact "a removed option is a failed test, by the ecosystem's rule" is "$(result l
 fact "a signal is a crash" is "$(result crasher)" "old:pass/ok:test new:crash/abrt:test"
 fact "a newly understood word is fixed" is "$(result modern)" "old:fail/exit:test new:pass/ok:test"
 fact "a failed fetch is the result of both variants" is "$(result unfetchable)" "old:fail/exit:fetch new:fail/exit:fetch"
+fact "a single file that phases replaced and removed is what it was" is "$(cat "$work/lock")" "lock of the house"
 fact "the fetch of each package ran once" is "$(ask "SELECT count(*) FROM v_phase WHERE run = $run AND phase = 'fetch'")" 8
 fact "builds ran once per variant" is "$(ask "SELECT count(*) FROM v_phase WHERE run = $run AND phase = 'build'")" 14
 

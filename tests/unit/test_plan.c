@@ -15,6 +15,7 @@ static const char suite_text[] = SUITE_HEAD
 	"env: {E: suite, F: suite, G: suite, H: suite, PATH: /p}\n"
 	"mounts:\n  - {path: /w, mode: cow}\n  - {path: /etc/host, mode: ro, source: .}\n  - "
 	"{path: /out, mode: rw, source: .}\n"
+	"  - {path: /a/file, mode: cow, source: " ASSAY_SOURCE "/LICENSE}\n"
 	"  - {path: /c, mode: cow, source: .}\n"
 	"stores:\n  - {name: s, path: /z/store}\n  - {name: r, path: /a/store}\n"
 	"packages:\n  - {name: light, weight: 1}\n  - unknown\n  - {id: first, name: twin, weight: "
@@ -244,6 +245,9 @@ static char *lowers_of(const struct plan_mount *m)
 		case PLAN_FROM_DIR:
 			text_add(&t, "dir");
 			break;
+		case PLAN_FROM_FILE:
+			text_add(&t, "file");
+			break;
 		case PLAN_FROM_INPUT:
 			text_add(&t, "input");
 			break;
@@ -284,6 +288,7 @@ static void the_first_phase_sees_layers_and_stores(void **state)
 	struct plan *p = made(t->suite, "heavy");
 	static const struct expected x[] = {
 		{"/", BOX_COW, 0, PLAN_NONE, true, "Lfetcher Ltool Ldebian"},
+		{"/a/file", BOX_COW, PLAN_NONE, PLAN_NONE, true, "file"},
 		{"/a/store", BOX_COW, 4, 1, true, "s1"},
 		{"/c", BOX_COW, 2, PLAN_NONE, true, "dir"},
 		{"/etc/host", BOX_RO, PLAN_NONE, PLAN_NONE, false, "dir"},
@@ -302,6 +307,7 @@ static void a_later_phase_sees_what_the_earlier_left_newest_first(void **state)
 	struct plan *p = made(t->suite, "heavy");
 	static const struct expected x[] = {
 		{"/", BOX_COW, 0, PLAN_NONE, true, "u2 u1 u0 Lb2 Lb1 Ltool Ldebian"},
+		{"/a/file", BOX_COW, PLAN_NONE, PLAN_NONE, true, "file"},
 		{"/a/store", BOX_COW, 4, 1, true, "u2 u1 u0 s1"},
 		{"/c", BOX_COW, 2, PLAN_NONE, true, "u2 u1 u0 dir"},
 		{"/etc/host", BOX_RO, PLAN_NONE, PLAN_NONE, false, "dir"},
@@ -384,7 +390,7 @@ static void as_json_a_plan_says_what_each_box_sees(void **state)
 	assert_string_equal(json_string_value(
 				    json_object_get(json_object_get(box, "env"), "ASSAY_PHASE")),
 			    "test");
-	assert_int_equal(json_array_size(json_object_get(box, "mounts")), 8);
+	assert_int_equal(json_array_size(json_object_get(box, "mounts")), 9);
 	json_t *named = json_object_get(j, "layers");
 	assert_int_equal(json_string_length(json_object_get(json_array_get(named, 0), "id")), 64);
 	assert_true(json_is_null(json_object_get(json_array_get(named, 1), "id")));

@@ -133,6 +133,27 @@ static void a_path_is_relative_to_the_file_that_says_it(void **state)
 	suite_free(s);
 }
 
+static void a_mount_shows_a_directory_or_a_file(void **state)
+{
+	struct desk *d = *state;
+	desk_write(d, "one", "");
+	desk_write(d, "big", "");
+	struct suite *s =
+		desk_suite(d, SUITE_HEAD SUITE_REST
+			   "mounts: [{path: /f, mode: cow, source: one}, {path: /d, mode: "
+			   "cow, source: .}, {path: /g, mode: rw, source: one}]\n");
+	assert_true(s->mounts[0].file);
+	assert_false(s->mounts[1].file);
+	assert_true(s->mounts[2].file);
+	suite_free(s);
+	auto_fd int big = openat(d->fd, "big", O_WRONLY | O_CLOEXEC);
+	assert_int_equal(ftruncate(big, (off_t)BOX_FILE_COW + 1), 0);
+	s = desk_suite(d, SUITE_HEAD SUITE_REST "mounts: [{path: /f, mode: ro, source: big}]\n");
+	suite_free(s);
+	desk_refuses(d, SUITE_HEAD SUITE_REST "mounts: [{path: /f, mode: cow, source: big}]\n",
+		     "6:40", "has 67108865 bytes");
+}
+
 static void every_layer_that_is_named_is_noted_once_with_its_place(void **state)
 {
 	struct desk *d = *state;
@@ -297,6 +318,8 @@ int main(void)
 						desk_close),
 		cmocka_unit_test_setup_teardown(a_path_is_relative_to_the_file_that_says_it,
 						desk_open, desk_close),
+		cmocka_unit_test_setup_teardown(a_mount_shows_a_directory_or_a_file, desk_open,
+						desk_close),
 		cmocka_unit_test_setup_teardown(
 			every_layer_that_is_named_is_noted_once_with_its_place, desk_open,
 			desk_close),
