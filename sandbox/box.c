@@ -142,7 +142,10 @@ struct box *box_start(struct sandbox *sb, const struct box_spec *spec, const str
 		.pidfd = -1,
 		.started_ns = now,
 		.end = {.command_status = -1},
-		.facts = {.exit_code = -1, .started_ms = clock_real_ms(), .cgroup = "none"},
+		.facts = {.exit_code = -1,
+			  .started_ms = clock_real_ms(),
+			  .cgroup = "none",
+			  .executor = sb->program.executor},
 	};
 	b->facts.profile = b->profile;
 	if (box_begin(b, spec, e) || box_watch(b, e)) {
@@ -173,6 +176,7 @@ static void heard_terminal(struct box *b, int fd)
 
 static void heard_runs(struct box *b, const struct plan_reply *r)
 {
+	b->pid = r->pid; /* an engine's container is born later than who runs the engine */
 	b->runs_ns = (int64_t)r->exec_ns;
 	b->facts.setup_ns = (uint64_t)(b->runs_ns - b->started_ns);
 	b->said_ns = b->disk_at_ns = clock_mono_ns();

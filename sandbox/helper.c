@@ -21,16 +21,17 @@ struct helper {
 };
 
 /* Its own session: no terminal, and a Ctrl-C meant for us is not its affair. Everything else of
- * ours it closes itself. */
-static int helper_spawn(int exe_fd, int socket, int error_fd, char *const *argv, pid_t *pid,
-			struct err *e)
+ * ours it closes itself. assay-box needs no environment; engines have much of their set-up there.
+ */
+static int helper_spawn(const struct helper_program *p, int socket, int error_fd, char *const *argv,
+			pid_t *pid, struct err *e)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
 	sigset_t all, none;
 	char path[32];
-	char *env[] = {NULL};
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", exe_fd);
+	char *nothing[] = {NULL};
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", p->oci_fd < 0 ? p->box_fd : p->oci_fd);
 	sigfillset(&all);
 	sigemptyset(&none);
 	posix_spawn_file_actions_init(&files);
@@ -41,15 +42,17 @@ static int helper_spawn(int exe_fd, int socket, int error_fd, char *const *argv,
 		posix_spawn_file_actions_adddup2(&files, error_fd, STDERR_FILENO);
 	if (socket >= 0)
 		posix_spawn_file_actions_adddup2(&files, socket, PLAN_SOCKET);
+	if (p->oci_fd >= 0)
+		posix_spawn_file_actions_adddup2(&files, p->box_fd, PLAN_PROGRAM);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setsigdefault(&attr, &all);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
 						POSIX_SPAWN_SETSIGDEF);
-	int rc = posix_spawn(pid, path, &files, &attr, argv, env);
+	int rc = posix_spawn(pid, path, &files, &attr, argv, p->oci_fd < 0 ? nothing : environ);
 	posix_spawn_file_actions_destroy(&files);
 	posix_spawnattr_destroy(&attr);
 	errno = rc;
-	return rc ? err_sys(e, "start assay-box") : 0;
+	return rc ? err_sys(e, "start %s", argv[0]) : 0;
 }
 
 static void helper_free(uv_handle_t *handle)
@@ -151,7 +154,7 @@ static int helper_watch(struct helper *h, uv_loop_t *loop, struct err *e)
 	return 0;
 }
 
-struct helper *helper_start(uv_loop_t *loop, int exe_fd, size_t slot,
+struct helper *helper_start(uv_loop_t *loop, const struct helper_program *p, size_t slot,
 			    const struct helper_events *ev, void *owner, struct err *e)
 {
 	int pair[2];
@@ -162,14 +165,17 @@ struct helper *helper_start(uv_loop_t *loop, int exe_fd, size_t slot,
 		way = NULL;
 	snprintf(parent, sizeof(parent), "%d", (int)getpid());
 	snprintf(number, sizeof(number), "%zu", slot);
-	char *argv[] = {(char[]){"assay-box"}, (char[]){"serve"}, parent, number, way, NULL};
+	char *box[] = {(char[]){"assay-box"}, (char[]){"serve"}, parent, number, way, NULL};
+	char *executor = (char *)(uintptr_t)p->executor; /* argv lacks the const */
+	char *oci[] = {
+		(char[]){"assay-oci"}, (char[]){"serve"}, parent, number, executor, way, NULL};
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
 		err_sys(e, "socketpair");
 		return NULL;
 	}
 	struct helper *h = own_calloc(1, sizeof(*h));
 	*h = (struct helper){.ev = ev, .owner = owner, .socket = pair[0], .pidfd = -1};
-	int rc = helper_spawn(exe_fd, pair[1], -1, argv, &h->pid, e);
+	int rc = helper_spawn(p, pair[1], -1, p->oci_fd < 0 ? box : oci, &h->pid, e);
 	close(pair[1]);
 	/* Not reaped yet, so the number is still its own. */
 	if (!rc && (h->pidfd = (int)syscall(SYS_pidfd_open, h->pid, 0)) < 0)
@@ -281,15 +287,16 @@ void helper_stop(struct helper *h)
 		shutdown(h->socket, SHUT_RDWR);
 }
 
-int helper_try(int exe_fd, struct err *e)
+int helper_try(const struct helper_program *p, struct err *e)
 {
 	int report[2], status = 0;
 	char text[400];
 	pid_t pid;
-	char *argv[] = {(char[]){"assay-box"}, (char[]){"try"}, (char[]){"0"}, NULL};
+	char *argv[] = {(char[]){"assay-box"}, (char[]){"try"}, (char[]){"0"},
+			p->oci_fd < 0 ? NULL : (char *)(uintptr_t)p->executor, NULL};
 	if (pipe2(report, O_CLOEXEC))
 		return err_sys(e, "pipe");
-	int rc = helper_spawn(exe_fd, -1, report[1], argv, &pid, e);
+	int rc = helper_spawn(p, -1, report[1], argv, &pid, e);
 	close(report[1]);
 	auto_fd int from = report[0];
 	if (rc)

@@ -19,9 +19,15 @@ struct helper_events {
 	void (*on_freed)(void *owner);
 };
 
-/* helper_start(loop, exe_fd, slot, ev, owner, e): one posix_spawn, of the program that exe_fd is
- * open on. NULL with e. */
-struct helper *helper_start(uv_loop_t *loop, int exe_fd, size_t slot,
+/* What helpers are. */
+struct helper_program {
+	int box_fd;           /* assay-box */
+	int oci_fd;           /* assay-oci, or -1: assay-box itself is the helper */
+	const char *executor; /* of assay-oci */
+};
+
+/* helper_start(loop, p, slot, ev, owner, e): one posix_spawn. NULL with e. */
+struct helper *helper_start(uv_loop_t *loop, const struct helper_program *p, size_t slot,
 			    const struct helper_events *ev, void *owner, struct err *e) must_check;
 /* helper_plan(h, p, output_fd, stdio, c, e): PLAN_START and what belongs to it. stdio: NULL or
  * box_spec.stdio. */
@@ -34,10 +40,13 @@ void helper_say(struct helper *h, enum plan_kind kind, int signal);
  * said again. */
 void helper_stop(struct helper *h);
 
-/* helper_try(exe_fd, e): could it make boxes? Waits for a few milliseconds. */
-int helper_try(int exe_fd, struct err *e) must_check;
-/* helper_find(path, e): open the program: path, or NULL: beside the running program, in
- * ../libexec/assay, or where it was installed. An ordinary user's own file is copied to a sealed
- * memfd first: a box of that user, who is root in it, could write to the file itself by way of
- * /proc/self/exe (CVE-2019-5736). */
-int helper_find(const char *path, struct err *e) must_check;
+/* helper_try(p, e): could it make boxes? Waits for a few milliseconds. */
+int helper_try(const struct helper_program *p, struct err *e) must_check;
+/* helper_find(p, path, executor, e): open the programs: assay-box at path, or NULL: beside the
+ * running program, in ../libexec/assay, or where it was installed; assay-oci, where the executor is
+ * another than "native" or NULL, beside it or in the same places. An ordinary user's own file is
+ * copied to a sealed memfd first: a box of that user, who is root in it, could write to the file
+ * itself by way of /proc/self/exe (CVE-2019-5736). */
+int helper_find(struct helper_program *p, const char *path, const char *executor, struct err *e)
+	must_check;
+void helper_program_close(struct helper_program *p);

@@ -16,6 +16,8 @@
 #define MFD_EXEC 0x0010U /* Linux 6.3 */
 #endif
 
+const char *const executor_names[] = {"native", "crun", "runc", "podman", "docker", NULL};
+
 /* A descriptor below 10 could be where the helper's own are put when it is started. */
 static int out_of_the_way(int fd, const char *path, struct err *e)
 {
@@ -57,24 +59,58 @@ static int find_open(const char *path, struct err *e)
 	return out_of_the_way(fd, path, e);
 }
 
-int helper_find(const char *path, struct err *e)
+static int find_program(const char *name, struct err *e)
 {
-	static const char *const places[] = {"assay-box", "../libexec/assay/assay-box"};
+	static const char *const places[] = {"", "../libexec/assay/"};
 	char self[PATH_MAX];
-	if (path)
-		return find_open(path, e);
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	if (n < 0)
 		return err_sys(e, "where this program is");
 	self[n] = 0;
 	*strrchr(self, '/') = 0;
 	for (size_t i = 0; i < countof(places); i++) {
-		auto_free char *beside = own_fmt("%s/%s", self, places[i]);
+		auto_free char *beside = own_fmt("%s/%s%s", self, places[i], name);
 		*e = (struct err)ERR_INIT;
 		int fd = find_open(beside, e);
 		if (fd >= 0 || e->kind != ERR_ABSENT)
 			return fd;
 	}
+	auto_free char *installed = own_fmt(ASSAY_LIBEXECDIR "/%s", name);
 	*e = (struct err)ERR_INIT;
-	return find_open(ASSAY_LIBEXECDIR "/assay-box", e);
+	return find_open(installed, e);
+}
+
+/* Of one build: where assay-box was said to be, assay-oci is too. */
+static int find_oci(const char *box, struct err *e)
+{
+	const char *slash = box ? strrchr(box, '/') : NULL;
+	if (!slash)
+		return find_program("assay-oci", e);
+	auto_free char *beside = own_fmt("%.*s/assay-oci", (int)(slash - box), box);
+	return find_open(beside, e);
+}
+
+int helper_find(struct helper_program *p, const char *path, const char *executor, struct err *e)
+{
+	*p = (struct helper_program){.box_fd = -1, .oci_fd = -1};
+	p->box_fd = path ? find_open(path, e) : find_program("assay-box", e);
+	if (p->box_fd < 0)
+		return -1;
+	if (!executor || !strcmp(executor, executor_names[0])) {
+		p->executor = executor_names[0];
+		return 0;
+	}
+	for (const char *const *name = executor_names; *name; name++)
+		if (!strcmp(*name, executor))
+			p->executor = *name;
+	if (!p->executor)
+		return err_set(e, ERR_USAGE, "there is no executor %s", executor);
+	p->oci_fd = find_oci(path, e);
+	return p->oci_fd < 0 ? -1 : 0;
+}
+
+void helper_program_close(struct helper_program *p)
+{
+	own_close(&p->box_fd);
+	own_close(&p->oci_fd);
 }

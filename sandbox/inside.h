@@ -20,7 +20,7 @@ struct sandbox {
 	struct cgroup_host *cgroups;
 	struct filter filters[BOX_LOOSEN_ALL + 1]; /* by what of FILTER_LOOSEN a box has; made
 						      when first needed */
-	int exe_fd;                                /* of assay-box */
+	struct helper_program program;
 	bool verbose, best_effort;
 	struct slot *slots;
 	size_t n_slots;

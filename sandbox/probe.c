@@ -126,7 +126,7 @@ int probe_box(struct sandbox *sb, const char *uppers, struct err *e)
 	p.root.lowers = &p.lower_fd;
 	int rc = uppers ? probe_dirs(&p, uppers, e) : 0;
 	if (!rc)
-		rc = helper_try(sb->exe_fd, e) || probe_run(sb, &p, e) ? -1 : 0;
+		rc = helper_try(&sb->program, e) || probe_run(sb, &p, e) ? -1 : 0;
 	if (rc && e->kind == ERR_BOX)
 		probe_hint(e);
 	own_close(&p.lower_fd);

@@ -33,7 +33,7 @@ int sandbox_helper(struct slot *s, struct err *e)
 	static const struct helper_events events = {on_reply, on_death, on_freed};
 	if (s->helper)
 		return 0;
-	s->helper = helper_start(s->sandbox->loop, s->sandbox->exe_fd, s->number, &events, s, e);
+	s->helper = helper_start(s->sandbox->loop, &s->sandbox->program, s->number, &events, s, e);
 	if (!s->helper)
 		return -1;
 	s->sandbox->n_helpers++;
@@ -48,8 +48,7 @@ const struct filter *sandbox_filter(struct sandbox *sb, unsigned loosen, struct 
 
 static void sandbox_free(struct sandbox *sb)
 {
-	if (sb->exe_fd >= 0)
-		close(sb->exe_fd);
+	helper_program_close(&sb->program);
 	if (sb->cgroups)
 		cgroup_host_close(sb->cgroups);
 	for (size_t i = 0; i < countof(sb->filters); i++)
@@ -70,8 +69,8 @@ struct sandbox *sandbox_open(uv_loop_t *loop, const struct sandbox_conf *conf, s
 	sb->slots = own_calloc(sb->n_slots, sizeof(*sb->slots));
 	for (size_t i = 0; i < sb->n_slots; i++)
 		sb->slots[i] = (struct slot){.sandbox = sb, .number = i};
-	sb->exe_fd = helper_find(conf->helper, e);
-	if (sb->exe_fd < 0 || !(sb->cgroups = cgroup_host_open(conf->name, e)) ||
+	if (helper_find(&sb->program, conf->helper, conf->executor, e) ||
+	    !(sb->cgroups = cgroup_host_open(conf->name, e)) ||
 	    (!conf->no_probe && probe_box(sb, conf->uppers, e))) {
 		sandbox_free(sb);
 		return NULL;

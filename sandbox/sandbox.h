@@ -231,6 +231,9 @@ struct box_events {
 struct sandbox;
 struct box;
 
+/* The names of the executors, "native" first, NULL last. */
+extern const char *const executor_names[];
+
 /* Which ids a box has. */
 enum box_ids {
 	BOX_IDS_AUTO,  /* as root a range, else one */

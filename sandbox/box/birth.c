@@ -11,13 +11,15 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define BIRTH_NAMESPACES (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS)
+const struct birth_kind birth_native = {
+	.namespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS,
+	.first = init_run,
+};
 
 static pid_t birth_clone(uint64_t flags, int cgroup_fd, int *pidfd, struct err *e)
 {
 	struct clone_args args = {
-		.flags = BIRTH_NAMESPACES | CLONE_PIDFD | flags |
-			 (cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0ull),
+		.flags = CLONE_PIDFD | flags | (cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0ull),
 		.pidfd = (uint64_t)(uintptr_t)pidfd,
 		.exit_signal = SIGCHLD,
 		.cgroup = cgroup_fd >= 0 ? (unsigned)cgroup_fd : 0,
@@ -60,46 +62,86 @@ static int birth_tell_mapped(const struct birth *b, struct err *e)
 	return 0;
 }
 
-int birth_make(struct birth *b, const struct plan_start *start, const int *fds, size_t n,
-	       const struct ids *ids, enum overlay_way way, bool only, struct err *e)
+/* What it is by itself, for who can't be told later (init.oom). */
+static void birth_oom_now(char *text, size_t size)
 {
-	size_t skip = birth_fds(start), doors = skip - start->n_doors;
+	auto_fd int fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
+	text[n > 0 ? n : 0] = 0;
+}
+
+/* A cgroup2 that the first process is not born in becomes a door for who enters it; opened here,
+ * where that is allowed. */
+static int birth_door(struct plan_start *start, int *cgroup, struct err *e)
+{
+	int door = openat(*cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	if (door < 0)
+		return err_sys(e, "open cgroup.procs");
+	close(*cgroup);
+	*cgroup = door;
+	start->in_cgroup = 0;
+	start->n_doors++;
+	return 0;
+}
+
+static pid_t birth_first(struct birth *b, const struct birth_kind *kind, struct init *in,
+			 int cgroup_fd, struct err *e)
+{
 	int pair[2];
+	bool net = !kind->outside && !(b->spec.flags & PLAN_NET_HOST);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return err_sys(e, "socketpair");
+	b->socket = pair[0];
+	b->socket_open = true;
+	in->socket = pair[1];
+	pid_t pid =
+		birth_clone(kind->namespaces | (net ? CLONE_NEWNET : 0), cgroup_fd, &b->pidfd, e);
+	if (!pid) {
+		close(pair[0]);
+		close(PLAN_SOCKET);
+		kind->first(in);
+		_exit(1);
+	}
+	close(pair[1]);
+	return pid;
+}
+
+int birth_make(struct birth *b, const struct birth_kind *kind, const struct plan_start *start,
+	       int *fds, size_t n, const struct ids *ids, enum overlay_way way, bool only,
+	       struct err *e)
+{
+	struct plan_start told = *start;
+	size_t skip = birth_fds(start), cgroup = skip - start->n_doors - 1;
 	struct ids mine = *ids;
 	*b = (struct birth){.pidfd = -1, .socket = -1, .oom_fd = -1};
 	if (spec_read(&b->spec, fds[0], start->bytes, start->n_fds, e) ||
 	    layers_open(&b->layers, &b->spec, fds + skip, n - skip, ids, e))
 		return -1;
-	/* Its one id may look as the command's is to. */
-	mine.in_uid = ids->ranged ? 0 : b->spec.uid;
-	mine.in_gid = ids->ranged ? 0 : b->spec.gid;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-		return err_sys(e, "socketpair");
-	b->socket = pair[0];
-	b->socket_open = true;
-	pid_t pid = birth_clone(b->spec.flags & PLAN_NET_HOST ? 0 : CLONE_NEWNET,
-				start->in_cgroup ? fds[doors - 1] : -1, &b->pidfd, e);
-	if (!pid) {
-		struct init in = {
-			.spec = &b->spec,
-			.layers = &b->layers,
-			.way = way,
-			.only_way = only,
-			.ranged = ids->ranged,
-			.socket = pair[1],
-			.output_fd = fds[1],
-			.null_fd = -1,
-			.terminal_fd = -1,
-			.doors = fds + doors,
-			.n_doors = start->n_doors,
-		};
-		for (size_t i = 0, at = 2; i < 3; i++)
-			in.stdio[i] = start->stdio >> i & 1 ? fds[at++] : -1;
-		close(pair[0]);
-		close(PLAN_SOCKET);
-		init_run(&in);
-	}
-	close(pair[1]);
+	/* Its one id may look as the command's is to; an engine wants to be root. */
+	mine.in_uid = ids->ranged || kind->outside ? 0 : b->spec.uid;
+	mine.in_gid = ids->ranged || kind->outside ? 0 : b->spec.gid;
+	if (kind->outside && start->in_cgroup && birth_door(&told, &fds[cgroup], e))
+		return -1;
+	struct init in = {
+		.spec = &b->spec,
+		.layers = &b->layers,
+		.way = way,
+		.only_way = only,
+		.ranged = ids->ranged,
+		.output_fd = fds[1],
+		.null_fd = -1,
+		.terminal_fd = -1,
+		.oom_fd = -1,
+		.doors = fds + skip - told.n_doors,
+		.n_doors = told.n_doors,
+		.start = &told,
+		.fds = fds,
+		.n_fds = skip,
+	};
+	init_stdio_take(&in, start, fds);
+	if (kind->outside)
+		birth_oom_now(in.oom, sizeof(in.oom));
+	pid_t pid = birth_first(b, kind, &in, told.in_cgroup ? fds[cgroup] : -1, e);
 	if (pid < 0)
 		return -1;
 	b->pid = pid;
@@ -127,7 +169,7 @@ int birth_try(const struct ids *ids, struct err *e)
 	int pidfd = -1, tie[2];
 	if (pipe2(tie, O_CLOEXEC))
 		return err_sys(e, "pipe");
-	pid_t pid = birth_clone(CLONE_NEWNET, -1, &pidfd, e);
+	pid_t pid = birth_clone(birth_native.namespaces | CLONE_NEWNET, -1, &pidfd, e);
 	if (!pid)
 		ids_wait(tie);
 	close(tie[0]);

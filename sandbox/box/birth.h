@@ -3,6 +3,7 @@
 #pragma once
 #include "base/err.h"
 #include "sandbox/box/ids.h"
+#include "sandbox/box/init.h"
 #include "sandbox/box/layer.h"
 #include "sandbox/box/overlay.h"
 #include "sandbox/box/spec.h"
@@ -12,7 +13,7 @@ struct birth {
 	struct layers layers;
 	pid_t pid; /* 0: none */
 	int pidfd;
-	int socket; /* to pid 1 (init.h) */
+	int socket; /* to pid 1, or before it is there to who makes it (init.h) */
 	bool socket_open;
 	int oom_fd;   /* pid 1's oom_score_adj: it can't be opened later (prctl(2), PR_SET_DUMPABLE)
 		       */
@@ -22,11 +23,23 @@ struct birth {
 /* birth_fds(start): how many descriptors come with it. */
 size_t birth_fds(const struct plan_start *start);
 
-/* birth_make(b, start, fds, n, ids, way, only, e): fds are the plan's text, the output, what
+/* Who the first process is. */
+struct birth_kind {
+	uint64_t namespaces;            /* CLONE_NEW*; but for the network's */
+	void (*first)(struct init *in); /* never returns */
+	bool outside; /* it stays out of the box's cgroups and network: who enters them comes
+			 later */
+};
+extern const struct birth_kind birth_native; /* the box's pid 1 itself: init.h */
+
+/* birth_make(b, kind, start, fds, n, ids, way, only, e): fds are the plan's text, the output, what
  * start->stdio names, with start->in_cgroup a cgroup, start->n_doors doors, then the layers; all
- * borrowed. The caller frees b with birth_fini, in both cases. */
-int birth_make(struct birth *b, const struct plan_start *start, const int *fds, size_t n,
-	       const struct ids *ids, enum overlay_way way, bool only, struct err *e) must_check;
+ * the caller's, though the cgroup may be another descriptor afterwards. The caller frees b with
+ * birth_fini, in both cases.
+ */
+int birth_make(struct birth *b, const struct birth_kind *kind, const struct plan_start *start,
+	       int *fds, size_t n, const struct ids *ids, enum overlay_way way, bool only,
+	       struct err *e) must_check;
 void birth_fini(struct birth *b);
 
 /* birth_spare(b): the command runs: of the box's processes pid 1 is now the last to be killed for

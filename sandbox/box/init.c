@@ -20,28 +20,23 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-static void init_say(int socket, const struct init_message *m)
-{
-	while (send(socket, m, sizeof(*m), MSG_NOSIGNAL) < 0 && errno == EINTR)
-		;
-}
-
-static void init_say_with(int socket, const struct init_message *message, int fd)
+void init_say(int socket, const struct init_message *message, int fd)
 {
 	struct iovec v = {.iov_base = (void *)(uintptr_t)message, .iov_len = sizeof(*message)};
 	union {
 		char bytes[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control = {.bytes = {0}};
-	struct msghdr m = {.msg_iov = &v,
-			   .msg_iovlen = 1,
-			   .msg_control = control.bytes,
-			   .msg_controllen = sizeof(control.bytes)};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(int));
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+	if (fd >= 0) {
+		m.msg_control = control.bytes;
+		m.msg_controllen = sizeof(control.bytes);
+		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &fd, sizeof(int));
+	}
 	while (sendmsg(socket, &m, MSG_NOSIGNAL) < 0 && errno == EINTR)
 		;
 }
@@ -51,7 +46,7 @@ static void init_fail(const struct init *in, const struct err *e)
 {
 	struct init_message m = {.kind = INIT_FAILED};
 	snprintf(m.error, sizeof(m.error), "%.*s", (int)sizeof(m.error) - 1, e->text);
-	init_say(in->socket, &m);
+	init_say(in->socket, &m, -1);
 	_exit(1);
 }
 
@@ -62,12 +57,19 @@ static void init_refuse(const struct init *in, const struct err *e)
 {
 	struct init_message m = {.kind = INIT_OVER, .status = COMMAND_REFUSED << 8};
 	dprintf(in->output_fd, "assay: %s\n", e->text);
-	init_say(in->socket, &m);
+	init_say(in->socket, &m, -1);
 	_exit(0);
 }
 
+void init_give_up(const struct init *in, const struct err *e)
+{
+	if (e->kind == ERR_HOSTILE)
+		init_refuse(in, e);
+	init_fail(in, e);
+}
+
 /* Until the helper says this, or the end: while there is no command, INIT_SIGNAL is that, too. */
-static void init_await(const struct init *in, enum init_kind kind)
+void init_await(const struct init *in, enum init_kind kind)
 {
 	struct init_message m;
 	ssize_t n;
@@ -91,9 +93,15 @@ static int init_terminal(const struct init *in, struct err *e)
 		return err_sys(e, "open the terminal");
 	if (fchown(slave, in->spec->uid, in->spec->gid))
 		return err_sys(e, "give the terminal to user %u", in->spec->uid);
-	init_say_with(in->socket, &m, in->terminal_fd);
+	init_say(in->socket, &m, in->terminal_fd);
 	init_await(in, INIT_GO);
 	return give_fd(&slave);
+}
+
+void init_stdio_take(struct init *in, const struct plan_start *start, const int *fds)
+{
+	for (size_t i = 0, at = 2; i < 3; i++)
+		in->stdio[i] = start->stdio >> i & 1 ? fds[at++] : -1;
 }
 
 /* What the command gets as stdin, stdout and stderr. */
@@ -108,19 +116,26 @@ static int init_stdio(const struct init *in, int stdio[3], struct err *e)
 	return 0;
 }
 
-static int init_become(const struct init *in, struct err *e)
+/* Root of the box. Who was started by an ordinary user is it already, and may not change groups. */
+static int init_root(const struct init *in, struct err *e)
 {
-	if (timens_begin(e))
-		return -1;
-	/* Root of the box. Who was started by an ordinary user is it already, and may not change
-	 * groups. */
 	if (in->ranged && (setgroups(0, NULL) || setresgid(0, 0, 0) || setresuid(0, 0, 0)))
 		return err_sys(e, "become the box's root");
-	/* Both are undone by a change of ids, hence after it: prctl(2). */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || prctl(PR_SET_DUMPABLE, 0))
-		return err_sys(e, "tie the box to its helper");
+	/* Undone by a change of ids, hence after it: prctl(2). */
+	if (prctl(PR_SET_DUMPABLE, 0))
+		return err_sys(e, "close the box's pid 1 to others");
 	prctl(PR_SET_NAME, "assay-init");
 	umask(0); /* what is built has the modes it is to have */
+	return 0;
+}
+
+int init_become(const struct init *in, struct err *e)
+{
+	/* The tie too is undone by a change of ids. */
+	if (init_root(in, e))
+		return -1;
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL))
+		return err_sys(e, "tie the box to its helper");
 	return setsid() < 0 ? err_sys(e, "setsid") : 0;
 }
 
@@ -135,7 +150,8 @@ static int init_network(const struct spec *spec, struct err *e)
 	return 0;
 }
 
-static int init_build(struct init *in, struct err *e)
+/* raised: where the root is already, or NULL. */
+static int init_build(struct init *in, const char *raised, struct err *e)
 {
 	const struct spec *spec = in->spec;
 	struct stage st = {
@@ -147,11 +163,12 @@ static int init_build(struct init *in, struct err *e)
 		.null = -1,
 		.terminal = -1,
 	};
-	if (init_become(in, e) || init_network(spec, e))
+	if (init_network(spec, e))
 		return -1;
 	if (sethostname(spec->hostname, strlen(spec->hostname)))
 		return err_sys(e, "hostname %s", spec->hostname);
-	int rc = stage_build(&st, e);
+	st.null = in->null_fd;
+	int rc = raised ? stage_resume(&st, raised, e) : stage_build(&st, e);
 	in->way = st.way;
 	in->null_fd = st.null;
 	in->terminal_fd = st.terminal;
@@ -180,6 +197,14 @@ static int init_alone(int socket)
 	if (close_range(4, ~0u, 0))
 		_exit(1);
 	return socket;
+}
+
+/* The command inherited that jobs die first where the host wants memory; pid 1 is now the last of
+ * the box's. Where the helper has a descriptor for it, it does it. */
+static void init_spare(const struct init *in)
+{
+	if (in->oom_fd >= 0 && pwrite(in->oom_fd, in->oom, strlen(in->oom), 0) < 0)
+		return; /* a wish, not a promise */
 }
 
 static void on_child(int signal)
@@ -221,7 +246,7 @@ static void init_supervise(int socket, pid_t command)
 		if (in.kind == INIT_SIGNAL)
 			kill(-command, in.status);
 	}
-	init_say(socket, &m);
+	init_say(socket, &m, -1);
 	/* The end of pid 1 is the end of all in its namespace (pid_namespaces(7)); waited for by
 	 * hand, their times count in our rusage. */
 	kill(-1, SIGKILL);
@@ -230,17 +255,12 @@ static void init_supervise(int socket, pid_t command)
 	_exit(0);
 }
 
-void init_run(struct init *in)
+static void init_command(struct init *in) __attribute__((noreturn));
+static void init_command(struct init *in)
 {
 	struct err e = ERR_INIT;
 	struct sigaction child = {.sa_handler = on_child, .sa_flags = SA_RESTART};
 	sigset_t all;
-	init_await(in, INIT_MAPPED);
-	if (init_build(in, &e)) {
-		if (e.kind == ERR_HOSTILE)
-			init_refuse(in, &e);
-		init_fail(in, &e);
-	}
 	if (init_enter(in, &e))
 		init_fail(in, &e);
 	sigfillset(&all);
@@ -255,8 +275,26 @@ void init_run(struct init *in)
 	struct init_message runs = {.kind = INIT_RUNS,
 				    .way = in->way,
 				    .exec_ns = (uint64_t)clock_mono_ns()};
-	init_say(in->socket, &runs);
+	init_say(in->socket, &runs, -1);
+	init_spare(in);
 	if (privilege_keep_kill(&e))
 		init_fail(in, &e);
 	init_supervise(init_alone(in->socket), command);
+}
+
+void init_run(struct init *in)
+{
+	struct err e = ERR_INIT;
+	init_await(in, INIT_MAPPED);
+	if (timens_begin(&e) || init_become(in, &e) || init_build(in, NULL, &e))
+		init_give_up(in, &e);
+	init_command(in);
+}
+
+void init_run_inside(struct init *in, const char *root)
+{
+	struct err e = ERR_INIT;
+	if (timens_begin(&e) || init_root(in, &e) || init_build(in, root, &e))
+		init_give_up(in, &e);
+	init_command(in);
 }

@@ -4,7 +4,11 @@
  * It has one descriptor, a SOCK_SEQPACKET socket to the helper, whose messages are structs
  * init_message. The helper says INIT_MAPPED, and INIT_SIGNAL at any time after that; pid 1 says
  * INIT_RUNS, then INIT_OVER, or INIT_FAILED. Where a terminal is wanted, pid 1 says INIT_TERMINAL
- * first, with the master's end, and waits for INIT_GO. If the helper is gone, so is pid 1. */
+ * first, with the master's end, and waits for INIT_GO. If the helper is gone, so is pid 1.
+ *
+ * Where an engine makes the container (sandbox/oci/), the process that the helper clones is no pid
+ * 1 but who runs the engine; it says INIT_MOVED with the descriptor of the socket that leads to pid
+ * 1 from then on. */
 #pragma once
 #include "sandbox/box/layer.h"
 #include "sandbox/box/overlay.h"
@@ -18,6 +22,7 @@ enum init_kind {
 	INIT_FAILED,
 	INIT_TERMINAL,
 	INIT_GO,
+	INIT_MOVED,
 };
 
 struct init_message {
@@ -39,6 +44,26 @@ struct init {
 	int terminal_fd;  /* the master's end of the box's terminal, or -1 */
 	const int *doors; /* plan_start.n_doors */
 	size_t n_doors;
+	const struct plan_start *start; /* as it came, with the descriptors before the layers' */
+	const int *fds;
+	size_t n_fds;
+	int oom_fd;   /* inside: its own oom_score_adj, else -1 */
+	char oom[16]; /* what it was */
 };
 
 void init_run(struct init *in) __attribute__((noreturn));
+
+/* The same in an engine's container: the root was raised outside (stage.h) and is at `root`,
+ * in->null_fd is given, and the engine's namespaces are the box's. */
+void init_run_inside(struct init *in, const char *root) __attribute__((noreturn));
+
+/* init_stdio_take(in, start, fds): in->stdio, from what came with the plan. */
+void init_stdio_take(struct init *in, const struct plan_start *start, const int *fds);
+
+/* For who runs an engine. init_await(in, kind): until the helper says it. init_become(in,
+ * e): root of the new user namespace, tied to the helper. init_give_up(in, e): say INIT_FAILED, or,
+ * of ERR_HOSTILE, the command's refusal; and end. init_say(socket, m, fd): fd -1: none. */
+void init_await(const struct init *in, enum init_kind kind);
+int init_become(const struct init *in, struct err *e) must_check;
+void init_give_up(const struct init *in, const struct err *e) __attribute__((noreturn));
+void init_say(int socket, const struct init_message *m, int fd);

@@ -19,6 +19,8 @@
 static int put_at(struct stage *st, const char *from, const char *path, struct err *e)
 {
 	auto_fd int place = stage_dir(st, path, e);
+	if (place >= 0 && stage_is_root(st, place))
+		return 0;
 	return place < 0 || mnt_move(from, place, e) ? err_add(e, "mount %s", path) : 0;
 }
 

@@ -215,6 +215,8 @@ static int mount_tmpfs(struct stage *st, const struct step *s, struct err *e)
 	if (mnt_bind(at, at, e))
 		return -1;
 	auto_fd int place = stage_dir(st, s->path, e);
+	if (place >= 0 && stage_is_root(st, place))
+		return 0;
 	return place < 0 ? -1 : mnt_move(at, place, e);
 }
 
@@ -223,6 +225,8 @@ static int mount_put(struct stage *st, const struct step *s, int fd, struct err 
 {
 	bool file = s->kind == STEP_MOUNT && s->mount->file;
 	auto_fd int place = file ? stage_file(st, s->path, e) : stage_dir(st, s->path, e);
+	if (place >= 0 && stage_is_root(st, place))
+		return 0;
 	return place < 0 ? -1 : mnt_put(fd, place, "", e);
 }
 

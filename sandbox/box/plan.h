@@ -42,6 +42,7 @@
 
 #define PLAN_VERSION 4u
 #define PLAN_SOCKET 3
+#define PLAN_PROGRAM 4 /* of a helper that is another program (sandbox/oci/): assay-box */
 #define PLAN_DOORS_MAX 8
 #define PLAN_FDS_MAX 250           /* SCM_RIGHTS takes 253 (SCM_MAX_FD) */
 #define PLAN_LAYERS_MAX 4096       /* descriptors of one plan */
@@ -94,7 +95,7 @@ struct plan_start {
 /* Every message of the helper. */
 struct plan_reply {
 	uint32_t kind, version;
-	int32_t pid;            /* PLAN_BORN: as the caller sees it */
+	int32_t pid;            /* PLAN_BORN: as the caller sees it; PLAN_RUNS: the box's pid 1 */
 	int32_t command_status; /* PLAN_ENDED: as of wait(2), of the command; -1: not known */
 	int32_t init_status;    /* PLAN_ENDED: as of wait(2), of the box's pid 1 */
 	uint32_t reserved;

@@ -17,6 +17,7 @@ struct life {
 	struct birth birth; /* its processes' handles; birth.pid 0: none */
 	struct plan_reply end;
 	enum overlay_way way; /* that worked here */
+	pid_t pid;            /* of the box's pid 1, which an engine may have made */
 };
 
 static int life_reply(const struct plan_reply *r, int fd)
@@ -43,20 +44,21 @@ static int life_reply(const struct plan_reply *r, int fd)
 }
 
 static void life_begin(struct life *l, const struct serve *s, const struct plan_start *start,
-		       const int *fds, size_t n_fds)
+		       int *fds, size_t n_fds)
 {
 	struct err e = ERR_INIT;
 	*l = (struct life){.way = l->way,
 			   .end = {.kind = PLAN_ENDED,
 				   .version = PLAN_VERSION,
 				   .command_status = -1}};
-	if (birth_make(&l->birth, start, fds, n_fds, &s->ids, l->way, s->only_way, &e)) {
+	if (birth_make(&l->birth, s->kind, start, fds, n_fds, &s->ids, l->way, s->only_way, &e)) {
 		snprintf(l->end.error, sizeof(l->end.error), "%.*s", (int)sizeof(l->end.error) - 1,
 			 e.text);
 		birth_fini(&l->birth);
 		life_reply(&l->end, -1);
 		return;
 	}
+	l->pid = l->birth.pid;
 	struct plan_reply born = {.kind = PLAN_BORN, .version = PLAN_VERSION, .pid = l->birth.pid};
 	life_reply(&born, l->birth.pidfd);
 }
@@ -93,6 +95,18 @@ static ssize_t life_receive(int socket, struct init_message *message, int *fd)
 	return n;
 }
 
+/* The engine's container is there: from now on its pid 1 is spoken to. */
+static void life_moved(struct life *l, int *fd)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	if (*fd < 0 || getsockopt(*fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) || peer.pid <= 0)
+		return;
+	close(l->birth.socket);
+	l->birth.socket = give_fd(fd);
+	l->pid = peer.pid;
+}
+
 /* What the box's pid 1 says. false: no more will come. */
 static bool life_hear(struct life *l)
 {
@@ -110,12 +124,14 @@ static bool life_hear(struct life *l)
 		birth_spare(&l->birth);
 		struct plan_reply r = {.kind = PLAN_RUNS,
 				       .version = PLAN_VERSION,
-				       .pid = l->birth.pid,
+				       .pid = l->pid,
 				       .exec_ns = m.exec_ns};
 		life_reply(&r, -1);
 	} else if (m.kind == INIT_TERMINAL) {
 		struct plan_reply r = {.kind = PLAN_TERMINAL, .version = PLAN_VERSION};
 		life_reply(&r, fd);
+	} else if (m.kind == INIT_MOVED) {
+		life_moved(l, &fd);
 	} else if (m.kind == INIT_OVER) {
 		l->end.command_status = m.status;
 	} else if (m.kind == INIT_FAILED) {

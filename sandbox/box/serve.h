@@ -1,10 +1,12 @@
 /* The helper's life: box after box for one caller, and nothing kept from one to the next
  * but what this kernel can. */
 #pragma once
+#include "sandbox/box/birth.h"
 #include "sandbox/box/ids.h"
 #include "sandbox/box/overlay.h"
 
 struct serve {
+	const struct birth_kind *kind;
 	struct ids ids;
 	enum overlay_way way;
 	bool only_way;

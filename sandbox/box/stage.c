@@ -1,5 +1,6 @@
 #include "sandbox/box/stage.h"
 
+#include "base/dir.h"
 #include "sandbox/box/mnt.h"
 #include "sandbox/box/place.h"
 
@@ -8,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 
 #define STAGE_TMPFS (2ull << 30) /* a build in /tmp works; what is not used costs nothing */
 
@@ -17,7 +19,8 @@
 
 #define STAGE_STACKED 64
 
-static const char *const stage_dirs[] = {"l", "k", "f", "b", "n", "t", "r", "d", "p", "s", "w"};
+static const char *const stage_dirs[] = {"l", "k", "f", "b", "n", "t",
+					 "r", "d", "p", "s", "w", "o"};
 
 /* Host directories of a root_host, where they are directories; links (usrmerge) are part of the
  * skeleton. */
@@ -51,11 +54,10 @@ static void stage_steps(struct stage *st)
 								 0, &spec->mounts[i], false};
 }
 
-static int stage_open(struct stage *st, struct err *e)
+static int stage_open(struct stage *st, const char *at, struct err *e)
 {
 	char options[48];
 	uint64_t bytes = STAGE_ROOM;
-	st->tmpfs = st->spec->tmpfs ? st->spec->tmpfs : STAGE_TMPFS;
 	for (size_t i = 0; i < st->spec->n_files; i++)
 		bytes += st->spec->files[i].n + STAGE_ROOM_FILE;
 	for (size_t i = 0; i < st->spec->n_mounts; i++) {
@@ -69,9 +71,9 @@ static int stage_open(struct stage *st, struct err *e)
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		return err_sys(e, "make the mounts private");
 	kernelfs_look(&st->kernelfs);
-	if (mnt_new("tmpfs", "/sys", MS_NOSUID, options, e))
+	if (mnt_new("tmpfs", at, MS_NOSUID, options, e))
 		return -1;
-	if (chdir("/sys"))
+	if (chdir(at))
 		return err_sys(e, "chdir to the stage");
 	for (size_t i = 0; i < countof(stage_dirs); i++)
 		if (mkdir(stage_dirs[i], 0755))
@@ -98,6 +100,21 @@ static int stage_blame(const struct stage *st, int fd, struct err *e)
 	return fd;
 }
 
+static uint64_t stage_mount_id(int dirfd, const char *path)
+{
+	struct statx st;
+	return statx(dirfd, path, AT_EMPTY_PATH, STATX_MNT_ID, &st) ? 0 : st.stx_mnt_id;
+}
+
+/* A link of the job's may lead to the root itself: what is put over that, nobody in the box could
+ * come to see. */
+bool stage_is_root(const struct stage *st, int place)
+{
+	struct stat a, b;
+	return stage_mount_id(place, "") == stage_mount_id(st->root, "") && !fstat(place, &a) &&
+	       !fstat(st->root, &b) && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+}
+
 int stage_dir(const struct stage *st, const char *path, struct err *e)
 {
 	return stage_blame(st, place_dir(st->root, path, 0755, e), e);
@@ -106,12 +123,6 @@ int stage_dir(const struct stage *st, const char *path, struct err *e)
 int stage_file(const struct stage *st, const char *path, struct err *e)
 {
 	return stage_blame(st, place_file(st->root, path, e), e);
-}
-
-static uint64_t stage_mount_id(int dirfd, const char *path)
-{
-	struct statx st;
-	return statx(dirfd, path, AT_EMPTY_PATH, STATX_MNT_ID, &st) ? 0 : st.stx_mnt_id;
 }
 
 /* pivot_root(2): with "." twice the old root comes to lie over the new one, the stage below it in
@@ -143,17 +154,56 @@ static int stage_homes(struct stage *st, struct err *e)
 	return cwd < 0 ? err_add(e, "working directory %s", st->spec->cwd) : 0;
 }
 
-int stage_build(struct stage *st, struct err *e)
+int stage_raise(struct stage *st, const char *at, struct err *e)
 {
+	st->tmpfs = st->spec->tmpfs ? st->spec->tmpfs : STAGE_TMPFS;
 	stage_steps(st);
 	wants_list(st);
-	if (stage_open(st, e) || root_make(st, e))
+	if (stage_open(st, at, e) || root_make(st, e))
 		return -1;
 	for (size_t i = 0; i < st->n_steps; i++)
 		if (mount_step(st, &st->steps[i], e))
 			return err_add(e, "mount %s", st->steps[i].path);
-	if (files_bind(st, e) || kernelfs_sys(st, e) || kernelfs_proc(st, e) || stage_homes(st, e))
+	return files_bind(st, e) || kernelfs_sys(st, e) ? -1 : 0;
+}
+
+static int stage_enter(struct stage *st, struct err *e)
+{
+	if (kernelfs_proc(st, e) || stage_homes(st, e))
 		return -1;
 	spec_say(st->spec, "pivot");
 	return stage_pivot(st, e);
+}
+
+int stage_build(struct stage *st, struct err *e)
+{
+	return stage_raise(st, "/sys", e) || stage_enter(st, e) ? -1 : 0;
+}
+
+/* Again, because the name of a descriptor is where it was opened; unless it is not there but
+ * elsewhere, by a link. */
+static int stage_devices(struct stage *st, struct err *e)
+{
+	struct stat s;
+	auto_fd int fd = dir_open_beneath(st->root, "dev/null", O_RDONLY, 0);
+	if (fd >= 0 && !fstat(fd, &s) && S_ISCHR(s.st_mode) && s.st_rdev == makedev(1, 3)) {
+		close(st->null);
+		st->null = give_fd(&fd);
+	}
+	if (!(st->spec->flags & PLAN_TERMINAL_WANTED))
+		return 0;
+	st->terminal = dir_open_beneath(st->root, "dev/pts/ptmx", O_RDWR | O_NOCTTY, 0);
+	return st->terminal < 0 ? err_sys(e, "open /dev/pts/ptmx in the box") : 0;
+}
+
+int stage_resume(struct stage *st, const char *root, struct err *e)
+{
+	st->tmpfs = st->spec->tmpfs ? st->spec->tmpfs : STAGE_TMPFS;
+	if (stage_open(st, "/sys", e))
+		return -1;
+	st->root = mnt_clone(AT_FDCWD, root, true, e);
+	return st->root < 0 || stage_devices(st, e) || mnt_put(st->root, AT_FDCWD, "r", e) ||
+			       stage_enter(st, e)
+		       ? -1
+		       : 0;
 }

@@ -8,6 +8,7 @@
  *     b/N  files to be bound  n  nothing              t/N  tmpfs uppers
  *     w    a tmpfs, for /tmp, /run and /dev/shm       m    where mount(2) mounts first
  *     d p s  /dev, /proc, /sys while they are made     r    the new root
+ *     o    an engine's own (sandbox/oci/)
  *
  * Everything is attached there, then moved to its place below r. The pivot into r leaves all of it
  * behind. */
@@ -76,10 +77,20 @@ struct stage {
  * layers hold. */
 int stage_build(struct stage *st, struct err *e) must_check;
 
+/* The same in two halves, for boxes whose namespaces somebody else makes in between.
+ * stage_raise(st, at, e): the root with all but /proc, at "r" of a stage that is put over the
+ * directory `at`. stage_resume(st, root, e): from a root that was raised, found at `root` by now.
+ * st->spec is given, for the latter st->null, too; and nothing else. */
+int stage_raise(struct stage *st, const char *at, struct err *e) must_check;
+int stage_resume(struct stage *st, const char *root, struct err *e) must_check;
+
 /* stage_dir(st, path, e), stage_file(st, path, e): place_dir and place_file below the root. What an
  * earlier box of the job may have put in the way is ERR_HOSTILE. */
 int stage_dir(const struct stage *st, const char *path, struct err *e) must_check;
 int stage_file(const struct stage *st, const char *path, struct err *e) must_check;
+/* stage_is_root(st, place): a link of the job's may lead to the root itself: what is put over that,
+ * nobody in the box could come to see. */
+bool stage_is_root(const struct stage *st, int place);
 
 /* In root.c. root_make(st, e): the root mount, put at "r"; st->root is set. */
 int root_make(struct stage *st, struct err *e) must_check;

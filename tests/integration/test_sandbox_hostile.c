@@ -38,7 +38,6 @@ static void what_is_in_the_way_is_told_to_the_job_that_left_it(void **state)
 		{"echo x >/build", "working directory /build: "},
 		{"ln -s loop /build; ln -s build /loop", "working directory /build: "},
 		{"ln -s /proc/1/root /build", "working directory /build: "},
-		{"ln -s /proc/1/fd /build", "working directory /build: "},
 		{"rm -rf /root; ln -s /usr /root", "mount /root/cache: "},
 		{"rm -rf /root; mkfifo /root", "mount /root/cache: "},
 		{"echo x >/root/cache", "mount /root/cache: "},
@@ -61,6 +60,17 @@ static void what_is_in_the_way_is_told_to_the_job_that_left_it(void **state)
 		assert_null(strstr(text_str(&t.out), "reached"));
 		try_fini(&t);
 	}
+}
+
+static void pid_1_s_descriptors_are_no_working_directory(void **state)
+{
+	struct try t;
+	(void)state;
+	try_excepted();
+	hostile_pair("ln -s /proc/1/fd /build", &t, "echo not reached");
+	try_expect(&t, 126, NULL);
+	assert_non_null(strstr(text_str(&t.out), "working directory /build: "));
+	try_fini(&t);
 }
 
 static void what_is_led_elsewhere_stays_in_the_box(void **state)
@@ -301,6 +311,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_in_the_way_is_told_to_the_job_that_left_it),
+		cmocka_unit_test(pid_1_s_descriptors_are_no_working_directory),
 		cmocka_unit_test(what_is_led_elsewhere_stays_in_the_box),
 		cmocka_unit_test(a_layer_is_never_written),
 		cmocka_unit_test(marks_of_overlayfs_can_not_be_planted),

@@ -47,13 +47,20 @@ static void pid_1_is_out_of_reach(void **state)
 		   "kill -9 1; kill -TERM 1; kill -STOP 1; sleep 0.1; cat /proc/1/comm; echo alive",
 		   0, NULL);
 	struct try t;
-	try_init(&t, "exec 2>/dev/null; (: >>/proc/1/exe) && echo write; readlink /proc/1/exe; ls "
-		     "/proc/1/fd;"
+	try_init(&t, "exec 2>/dev/null; (: >>/proc/1/exe) && echo write; readlink /proc/1/exe "
+		     "/proc/1/cwd /proc/1/root /proc/1/fd/*;"
 		     "cat /proc/1/environ /proc/1/maps | wc -c; kill -9 1; kill -TERM 1; kill "
 		     "-STOP 1; sleep 0.1; cat /proc/1/comm");
 	try_run(&t);
 	try_expect(&t, 0, "0\nassay-init\n");
 	try_fini(&t);
+}
+
+static void pid_1_s_descriptors_are_not_even_listed(void **state)
+{
+	(void)state;
+	try_excepted();
+	try_script("ls /proc/1/fd 2>/dev/null; true", 0, "");
 }
 
 static void the_helper_s_program_can_not_be_written(void **state)
@@ -298,6 +305,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_open_but_0_to_2),
 		cmocka_unit_test(the_host_s_files_are_not_there),
 		cmocka_unit_test(pid_1_is_out_of_reach),
+		cmocka_unit_test(pid_1_s_descriptors_are_not_even_listed),
 		cmocka_unit_test(the_helper_s_program_can_not_be_written),
 		cmocka_unit_test(mounts_and_namespaces_are_refused),
 		cmocka_unit_test(capabilities_are_nine_and_none_is_handed_on),

@@ -1,0 +1,54 @@
+/* What runs containers on this machine beside us, one row each: how it is called for one container
+ * in the background, and nothing else. What a container holds is decided elsewhere (entry.h): every
+ * engine gets the same root, the same command and the same few wishes. */
+#pragma once
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define ENGINE_WORDS_MAX 64
+
+/* One container. Every path is as the engine sees it. */
+struct engine_job {
+	const char *name; /* of the container: [a-z0-9-] */
+	const char *dir;  /* for what the engine keeps, empty at first, gone with the box */
+	const char *root; /* the container's root: entry.h */
+	const char *box;  /* the box's raised root; NULL: it is in `root` already */
+	const char *hostname;
+	bool net_host;
+};
+
+struct words {
+	char *all[ENGINE_WORDS_MAX + 1]; /* owned; NULL-terminated */
+	size_t n;
+};
+
+void words_add(struct words *w, const char *fmt, ...) printf_like(2, 3);
+void words_fini(struct words *w);
+
+struct engine {
+	const char *name;
+	/* Programs it takes, NULL-terminated; the first is the one that is run. */
+	const char *programs[4];
+	/* Its containers are a daemon's, in the host's namespaces, and only root may order them;
+	 * else they are below the process that calls it, whoever that is. */
+	bool daemon;
+	/* What it wants in its directory. NULL: nothing. */
+	int (*prepare)(const struct engine_job *j, struct err *e);
+	/* The command that starts the container and comes back. */
+	void (*start)(const struct engine_job *j, struct words *w);
+	/* daemon: the command that ends and removes it, whatever became of it. */
+	void (*end)(const char *name, struct words *w);
+};
+
+/* engine_find(name): NULL: there is none of this name. */
+const struct engine *engine_find(const char *name);
+
+/* engine_program(file): its path in PATH, the caller's; NULL: it is not installed. */
+char *engine_program(const char *file);
+/* engine_installed(g, e): -1 with ERR_ABSENT and what is missing. */
+int engine_installed(const struct engine *g, struct err *e) must_check;
+
+/* In bundle.c: the OCI bundle (opencontainers/runtime-spec 1.0.2, config.json) in j->dir. */
+int bundle_write(const struct engine_job *j, struct err *e) must_check;
