@@ -279,3 +279,18 @@ int mounts_check(const struct box_spec *spec, struct err *e)
 	free(c.used);
 	return rc;
 }
+
+static int by_path(const void *a, const void *b)
+{
+	return strcmp((*(const struct box_mount *const *)a)->path,
+		      (*(const struct box_mount *const *)b)->path);
+}
+
+const struct box_mount **mounts_sorted(const struct box_spec *spec)
+{
+	const struct box_mount **sorted = own_calloc(spec->n_mounts + 1, sizeof(*sorted));
+	for (size_t i = 0; i < spec->n_mounts; i++)
+		sorted[i] = &spec->mounts[i];
+	qsort(sorted, spec->n_mounts, sizeof(*sorted), by_path);
+	return sorted;
+}

@@ -130,21 +130,12 @@ static void put_mount(struct pack *p, struct text *t, const struct box_mount *m)
 	put_u32(t, (uint32_t)m->n_past);
 }
 
-static int by_path(const void *a, const void *b)
-{
-	return strcmp((*(const struct box_mount *const *)a)->path,
-		      (*(const struct box_mount *const *)b)->path);
-}
-
 static void put_mounts(struct pack *p, struct text *t, const struct box_spec *s)
 {
 	size_t n_fds = 0;
-	auto_free const struct box_mount **sorted = own_calloc(s->n_mounts + 1, sizeof(*sorted));
-	for (size_t i = 0; i < s->n_mounts; i++) {
-		sorted[i] = &s->mounts[i];
+	auto_free const struct box_mount **sorted = mounts_sorted(s);
+	for (size_t i = 0; i < s->n_mounts; i++)
 		n_fds += s->mounts[i].n_lowers + 2;
-	}
-	qsort(sorted, s->n_mounts, sizeof(*sorted), by_path);
 	p->fds = own_calloc(n_fds + 1, sizeof(*p->fds));
 	put_u32(t, (uint32_t)s->n_mounts);
 	for (size_t i = 0; i < s->n_mounts; i++)

@@ -21,6 +21,8 @@ int mounts_check(const struct box_spec *spec, struct err *e) must_check;
 bool mount_is_file(const struct box_mount *m);
 /* mount_file_bytes(m): how large that file is. */
 uint64_t mount_file_bytes(const struct box_mount *m);
+/* mounts_sorted(spec): by path, as they are made; the caller frees the list. */
+const struct box_mount **mounts_sorted(const struct box_spec *spec) must_check;
 /* mount_around(spec, path): the mount that path lies in, NULL: none of the list. */
 const struct box_mount *mount_around(const struct box_spec *spec, const char *path);
 /* path_is_plain(path): absolute and normalised. */

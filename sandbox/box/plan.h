@@ -48,8 +48,16 @@
 #define PLAN_LAYERS_MAX 4096       /* descriptors of one plan */
 #define PLAN_TEXT_MAX (64ul << 20) /* bytes of one plan */
 #define PLAN_NO_FD 0xffffffffu
+/* Bytes of a tmpfs where nothing is said. A build in /tmp works; what is not used costs nothing. */
+#define PLAN_TMPFS (2ul << 30)
 #define PLAN_COPY_MAX (64ul << 20) /* bytes of a single file that is copied */
 #define PLAN_ERROR 512
+
+/* Of a root_host, where they are directories there; links (usrmerge) are part of the skeleton. */
+#define PLAN_HOST_DIRS                                                                             \
+	{                                                                                          \
+		"/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"             \
+	}
 
 enum plan_flag {
 	PLAN_ROOT_HOST = 1,

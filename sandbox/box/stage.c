@@ -11,8 +11,6 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
-#define STAGE_TMPFS (2ull << 30) /* a build in /tmp works; what is not used costs nothing */
-
 /* Of the stage itself. The box may fill what is left of it by way of /dev. */
 #define STAGE_ROOM (2ull << 20)
 #define STAGE_ROOM_FILE (64ull << 10) /* a file and the directories above it */
@@ -22,10 +20,7 @@
 static const char *const stage_dirs[] = {"l", "k", "f", "b", "n", "t",
 					 "r", "d", "p", "s", "w", "o"};
 
-/* Host directories of a root_host, where they are directories; links (usrmerge) are part of the
- * skeleton. */
-static const char *const stage_host[] = {"/usr", "/etc",   "/bin",   "/sbin",
-					 "/lib", "/lib32", "/lib64", "/libx32"};
+static const char *const stage_host[] = PLAN_HOST_DIRS;
 
 static void step_add(struct stage *st, const char *path, enum step_kind kind, unsigned mode)
 {
@@ -156,7 +151,7 @@ static int stage_homes(struct stage *st, struct err *e)
 
 int stage_raise(struct stage *st, const char *at, struct err *e)
 {
-	st->tmpfs = st->spec->tmpfs ? st->spec->tmpfs : STAGE_TMPFS;
+	st->tmpfs = st->spec->tmpfs ? st->spec->tmpfs : PLAN_TMPFS;
 	stage_steps(st);
 	wants_list(st);
 	if (stage_open(st, at, e) || root_make(st, e))
@@ -198,7 +193,7 @@ static int stage_devices(struct stage *st, struct err *e)
 
 int stage_resume(struct stage *st, const char *root, struct err *e)
 {
-	st->tmpfs = st->spec->tmpfs ? st->spec->tmpfs : STAGE_TMPFS;
+	st->tmpfs = st->spec->tmpfs ? st->spec->tmpfs : PLAN_TMPFS;
 	if (stage_open(st, "/sys", e))
 		return -1;
 	st->root = mnt_clone(AT_FDCWD, root, true, e);
