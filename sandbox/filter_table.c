@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -55,9 +56,9 @@ const char *const filter_allowed[] = {
 	"rt_sigaction", "rt_sigprocmask", "rt_sigpending", "rt_sigsuspend", "rt_sigtimedwait", "rt_sigqueueinfo",
 	"rt_tgsigqueueinfo", "rt_sigreturn", "sigaltstack", "pause", "restart_syscall",
 	"getpid", "getppid", "gettid", "getpgid", "getpgrp", "setpgid", "getsid", "setsid",
-	"sched_yield", "sched_getaffinity", "sched_setaffinity", "sched_getattr", "sched_setattr", "sched_getparam",
-	"sched_setparam", "sched_getscheduler", "sched_setscheduler", "sched_get_priority_max", "sched_get_priority_min",
-	"sched_rr_get_interval", "getpriority", "setpriority", "ioprio_get", "getcpu", "getrlimit", "setrlimit",
+	"sched_yield", "sched_getaffinity", "sched_getattr", "sched_getparam",
+	"sched_getscheduler", "sched_get_priority_max", "sched_get_priority_min",
+	"sched_rr_get_interval", "getpriority", "ioprio_get", "getcpu", "getrlimit", "setrlimit",
 	"getrusage", "times", "sysinfo", "uname", "getrandom",
 #ifdef __x86_64__
 	"uretprobe", "uprobe", /* who traces a program from the host puts these calls into it (Linux 6.11, 6.18) */
@@ -195,10 +196,23 @@ const struct filter_check filter_checks[] = {
 	{"personality", {{0, WHOLE, ADDR_NO_RANDOMIZE | PER_LINUX32}}, ALLOW, 0},
 	{"personality", {{0, WHOLE, 0xffffffff /* the query */}}, ALLOW, 0},
 	{"personality", {{0}}, REFUSE(EPERM), 0},
-	/* Pid 1 is the box's own supervisor, and as the same user anybody may set its limits: a second of CPU time, then the kernel
-	 * kills it. */
+	/* Pid 1 is the box's own supervisor, and as the same user anybody may set its limits (a second of CPU time, then the kernel kills
+	 * it) and put it last in every queue. PRIO_USER and IOPRIO_WHO_USER are all of the box, pid 1 too. */
 	{"prlimit64", {{0, WHOLE, 1}}, REFUSE(EPERM), 0},
 	{"prlimit64", {{0}}, ALLOW, 0},
+	{"setpriority", {{0, WHOLE, PRIO_USER}}, REFUSE(EPERM), 0},
+	{"setpriority", {{1, WHOLE, 1}}, REFUSE(EPERM), 0},
+	{"setpriority", {{0}}, ALLOW, 0},
+	{"sched_setscheduler", {{0, WHOLE, 1}}, REFUSE(EPERM), 0},
+	{"sched_setscheduler", {{0}}, ALLOW, 0},
+	{"sched_setparam", {{0, WHOLE, 1}}, REFUSE(EPERM), 0},
+	{"sched_setparam", {{0}}, ALLOW, 0},
+	{"sched_setattr", {{0, WHOLE, 1}}, REFUSE(EPERM), 0},
+	{"sched_setattr", {{0}}, ALLOW, 0},
+	{"sched_setaffinity", {{0, WHOLE, 1}}, REFUSE(EPERM), 0},
+	{"sched_setaffinity", {{0}}, ALLOW, 0},
+	{"ioprio_set", {{0, WHOLE, IOPRIO_WHO_USER}}, REFUSE(EPERM), 0},
+	{"ioprio_set", {{1, WHOLE, 1}}, REFUSE(EPERM), 0},
 	/* ioprio.h: the class is in bits 13-15 */
 	{"ioprio_set", {{2, 7u << IOPRIO_CLASS_SHIFT, IOPRIO_CLASS_RT << IOPRIO_CLASS_SHIFT}}, REFUSE(EPERM), 0},
 	{"ioprio_set", {{0}}, ALLOW, 0},

@@ -183,15 +183,39 @@ static void io_priority_is_never_real_time(void **state)
 		CALL(EPERM, ioprio_set, 1, 0, (1 << 13) | 4),
 		CALL(EPERM, ioprio_set, 1, 0, HIGH | (1 << 13) | 7),
 		CALL(EPERM, ioprio_set, 1, 0, (1 << 16) | (1 << 13)),
-		CALL(EPERM, prlimit64, 1, 0, 0, 0),
-		CALL(EPERM, prlimit64, HIGH | 1, 0, 0, 0),
-		CALL(ESRCH, prlimit64, 0x7fffffff, 0, 0, 0),
 		CALL(0, ioprio_set, 1, 0, (2 << 13) | 7),
 		CALL(0, ioprio_set, 1, 0, 3 << 13),
 		CALL(0, ioprio_get, 1, 0),
 		CALL(EINVAL, prctl, PR_SCHED_CORE, 1, 0, 0, 0),
 		CALL(EINVAL, prctl, HIGH | PR_SCHED_CORE, 1, 0, 0, 0),
 		CALL(0, prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0),
+	};
+	check_calls(calls, countof(calls));
+}
+
+static void nobody_schedules_pid_1(void **state)
+{
+	(void)state;
+	static const struct call calls[] = {
+		CALL(EPERM, prlimit64, 1, 0, 0, 0),
+		CALL(EPERM, prlimit64, HIGH | 1, 0, 0, 0),
+		CALL(ESRCH, prlimit64, 0x7fffffff, 0, 0, 0),
+		CALL(EPERM, setpriority, PRIO_PROCESS, 1, 19),
+		CALL(EPERM, setpriority, PRIO_PGRP, HIGH | 1, 19),
+		CALL(EPERM, setpriority, HIGH | PRIO_USER, 0, 19),
+		CALL(0, setpriority, PRIO_PROCESS, 0, 19),
+		CALL(0, setpriority, PRIO_PGRP, 0, 19),
+		CALL(EPERM, ioprio_set, 1, 1, 3 << 13),
+		CALL(EPERM, ioprio_set, 2, HIGH | 1, 3 << 13),
+		CALL(EPERM, ioprio_set, 3, 0, 3 << 13),
+		CALL(EPERM, sched_setscheduler, 1, 5, 0),
+		CALL(EPERM, sched_setparam, HIGH | 1, 0),
+		CALL(EPERM, sched_setattr, 1, 0, 0),
+		CALL(EPERM, sched_setaffinity, 1, 0, 0),
+		CALL(EINVAL, sched_setscheduler, 0, 5, 0),
+		CALL(EINVAL, sched_setparam, 0, 0),
+		CALL(EINVAL, sched_setattr, 0, 0, 0),
+		CALL(EINVAL, sched_setaffinity, 0, 0, 0),
 	};
 	check_calls(calls, countof(calls));
 }
@@ -444,6 +468,7 @@ int main(void)
 		cmocka_unit_test(personalities_are_the_harmless_ones),
 		cmocka_unit_test(sockets_are_local_or_of_the_internet),
 		cmocka_unit_test(io_priority_is_never_real_time),
+		cmocka_unit_test(nobody_schedules_pid_1),
 		cmocka_unit_test(what_packages_need_is_answered_by_the_kernel),
 		cmocka_unit_test(every_name_of_the_lists_is_known_and_stands_once),
 		cmocka_unit_test(a_call_whose_arguments_are_looked_at_always_has_an_answer),
