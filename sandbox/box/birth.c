@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
 const struct birth_kind birth_native = {
@@ -52,6 +54,21 @@ size_t birth_fds(const struct plan_start *start)
 {
 	return 2 + (size_t)__builtin_popcount(start->stdio & 7) + (start->in_cgroup ? 1 : 0) +
 	       start->n_doors;
+}
+
+/* A pipe is its maker's, and opened by name (/dev/stdout) asks like a file: the command's are the
+ * box's from now on. */
+static int birth_give_pipes(const struct plan_start *start, const int *fds, const struct ids *ids,
+			    struct err *e)
+{
+	size_t n = birth_fds(start) - start->n_doors - (start->in_cgroup ? 1 : 0);
+	for (size_t i = 1; ids->ranged && i < n; i++) {
+		struct statfs s;
+		if (!fstatfs(fds[i], &s) && s.f_type == PIPEFS_MAGIC &&
+		    fchown(fds[i], ids->uid, ids->gid))
+			return err_sys(e, "give the box its pipe");
+	}
+	return 0;
 }
 
 static int birth_tell_mapped(const struct birth *b, struct err *e)
@@ -146,7 +163,10 @@ int birth_make(struct birth *b, const struct birth_kind *kind, const struct plan
 		return -1;
 	b->pid = pid;
 	birth_oom(b);
-	return ids_map(&mine, pid, e) || birth_tell_mapped(b, e) ? -1 : 0;
+	return birth_give_pipes(start, fds, ids, e) || ids_map(&mine, pid, e) ||
+			       birth_tell_mapped(b, e)
+		       ? -1
+		       : 0;
 }
 
 void birth_fini(struct birth *b)

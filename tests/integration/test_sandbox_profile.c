@@ -131,11 +131,11 @@ static void proc_is_masked_and_its_sys_read_only(void **state)
 static void devices_are_few_and_work(void **state)
 {
 	(void)state;
-	try_script("ls /dev | tr '\\n' ' '; echo; echo x >/dev/null && head -c 4 /dev/urandom | wc "
-		   "-c && echo y >/dev/full; echo z >/dev/stdout;"
-		   "test -c /dev/pts/ptmx && echo shm >/dev/shm/f && cat /dev/shm/f; (: </dev/tty) "
-		   "2>/dev/null || echo no tty; ls /dev/pts",
-		   0, NULL);
+	try_script("echo x >/dev/null && head -c 4 /dev/urandom | wc -c; (echo y >/dev/full) "
+		   "2>/dev/null || echo full; test -c /dev/pts/ptmx && echo shm >/dev/shm/f && cat "
+		   "/dev/shm/f; ls /dev/pts; echo out >/dev/stdout; echo err >/dev/stderr; "
+		   "echo fd >/proc/self/fd/1",
+		   0, "4\nfull\nshm\nptmx\nout\nerr\nfd\n");
 	struct try t;
 	try_init(&t, "ls /dev | tr '\\n' ' '; (: </dev/tty) 2>/dev/null || echo no tty");
 	try_run(&t);
