@@ -145,7 +145,8 @@ struct box *box_start(struct sandbox *sb, const struct box_spec *spec, const str
 		.facts = {.exit_code = -1,
 			  .started_ms = clock_real_ms(),
 			  .cgroup = "none",
-			  .executor = sb->program.executor},
+			  .executor = sb->program.executor,
+			  .ids = ranges_name(&sb->ranges)},
 	};
 	b->facts.profile = b->profile;
 	if (box_begin(b, spec, e) || box_watch(b, e)) {

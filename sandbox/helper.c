@@ -23,8 +23,8 @@ struct helper {
 /* Its own session: no terminal, and a Ctrl-C meant for us is not its affair. Everything else of
  * ours it closes itself. assay-box needs no environment; engines have much of their set-up there.
  */
-static int helper_spawn(const struct helper_program *p, int socket, int error_fd, char *const *argv,
-			pid_t *pid, struct err *e)
+static int helper_spawn(const struct helper_program *p, int socket, int userns_fd, int error_fd,
+			char *const *argv, pid_t *pid, struct err *e)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
@@ -44,6 +44,8 @@ static int helper_spawn(const struct helper_program *p, int socket, int error_fd
 		posix_spawn_file_actions_adddup2(&files, socket, PLAN_SOCKET);
 	if (p->oci_fd >= 0)
 		posix_spawn_file_actions_adddup2(&files, p->box_fd, PLAN_PROGRAM);
+	if (userns_fd >= 0)
+		posix_spawn_file_actions_adddup2(&files, userns_fd, PLAN_USERNS);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setsigdefault(&attr, &all);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
@@ -154,28 +156,28 @@ static int helper_watch(struct helper *h, uv_loop_t *loop, struct err *e)
 	return 0;
 }
 
-struct helper *helper_start(uv_loop_t *loop, const struct helper_program *p, size_t slot,
-			    const struct helper_events *ev, void *owner, struct err *e)
+struct helper *helper_start(uv_loop_t *loop, const struct helper_program *p,
+			    const struct helper_ids *ids, const struct helper_events *ev,
+			    void *owner, struct err *e)
 {
 	int pair[2];
-	char parent[24], number[24];
+	char parent[24];
 	/* For tests of the ways older kernels take: fd, names, classic. */
 	char *way = getenv("ASSAY_BOX_OVERLAY");
 	if (way && !*way)
 		way = NULL;
 	snprintf(parent, sizeof(parent), "%d", (int)getpid());
-	snprintf(number, sizeof(number), "%zu", slot);
-	char *box[] = {(char[]){"assay-box"}, (char[]){"serve"}, parent, number, way, NULL};
-	char *executor = (char *)(uintptr_t)p->executor; /* argv lacks the const */
-	char *oci[] = {
-		(char[]){"assay-oci"}, (char[]){"serve"}, parent, number, executor, way, NULL};
+	char *word = (char *)(uintptr_t)ids->word, *executor = (char *)(uintptr_t)p->executor;
+	char *box[] = {(char[]){"assay-box"}, (char[]){"serve"}, parent, word, way, NULL};
+	char *oci[] = {(char[]){"assay-oci"}, (char[]){"serve"}, parent, word, executor, way, NULL};
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
 		err_sys(e, "socketpair");
 		return NULL;
 	}
 	struct helper *h = own_calloc(1, sizeof(*h));
 	*h = (struct helper){.ev = ev, .owner = owner, .socket = pair[0], .pidfd = -1};
-	int rc = helper_spawn(p, pair[1], -1, p->oci_fd < 0 ? box : oci, &h->pid, e);
+	int rc =
+		helper_spawn(p, pair[1], ids->userns_fd, -1, p->oci_fd < 0 ? box : oci, &h->pid, e);
 	close(pair[1]);
 	/* Not reaped yet, so the number is still its own. */
 	if (!rc && (h->pidfd = (int)syscall(SYS_pidfd_open, h->pid, 0)) < 0)
@@ -287,21 +289,27 @@ void helper_stop(struct helper *h)
 		shutdown(h->socket, SHUT_RDWR);
 }
 
-int helper_try(const struct helper_program *p, struct err *e)
+static int run(const struct helper_program *p, char *const *words, int fd, int userns_fd,
+	       struct err *e)
 {
 	int report[2], status = 0;
-	char text[400];
+	char text[400], parent[24], *argv[HELPER_WORDS + 3];
 	pid_t pid;
-	char *argv[] = {(char[]){"assay-box"}, (char[]){"try"}, (char[]){"0"},
-			p->oci_fd < 0 ? NULL : (char *)(uintptr_t)p->executor, NULL};
+	size_t n = 0, n_argv = 3;
+	snprintf(parent, sizeof(parent), "%d", (int)getpid());
+	argv[0] = (char[]){"assay-box"};
+	argv[1] = words[0];
+	argv[2] = parent;
+	for (size_t i = 1; words[i] && i < HELPER_WORDS; i++)
+		argv[n_argv++] = words[i];
+	argv[n_argv] = NULL;
 	if (pipe2(report, O_CLOEXEC))
 		return err_sys(e, "pipe");
-	int rc = helper_spawn(p, -1, report[1], argv, &pid, e);
+	int rc = helper_spawn(p, fd, userns_fd, report[1], argv, &pid, e);
 	close(report[1]);
 	auto_fd int from = report[0];
 	if (rc)
 		return -1;
-	size_t n = 0;
 	for (ssize_t r; n < sizeof(text) - 1;) {
 		r = read(from, text + n, sizeof(text) - 1 - n);
 		if (r < 0 && errno == EINTR)
@@ -317,6 +325,18 @@ int helper_try(const struct helper_program *p, struct err *e)
 	text[n] = 0;
 	if (!status)
 		return 0;
-	return err_set(e, ERR_BOX, "no box can be made here: %s",
-		       n ? text : "assay-box does not run");
+	return err_set(e, ERR_BOX, "%s", n ? text : "assay-box does not run");
+}
+
+int helper_run(int box_fd, char *const *words, int fd, int userns_fd, struct err *e)
+{
+	const struct helper_program p = {.box_fd = box_fd, .oci_fd = -1};
+	return run(&p, words, fd, userns_fd, e);
+}
+
+int helper_try(const struct helper_program *p, const struct helper_ids *ids, struct err *e)
+{
+	char *words[] = {(char[]){"try"}, (char *)(uintptr_t)ids->word,
+			 p->oci_fd < 0 ? NULL : (char *)(uintptr_t)p->executor, NULL};
+	return run(p, words, -1, ids->userns_fd, e) ? err_add(e, "no box can be made here") : 0;
 }

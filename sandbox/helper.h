@@ -26,9 +26,16 @@ struct helper_program {
 	const char *executor; /* of assay-oci */
 };
 
-/* helper_start(loop, p, slot, ev, owner, e): one posix_spawn. NULL with e. */
-struct helper *helper_start(uv_loop_t *loop, const struct helper_program *p, size_t slot,
-			    const struct helper_events *ev, void *owner, struct err *e) must_check;
+/* Which ids their boxes get: sandbox/box/ids.h. */
+struct helper_ids {
+	const char *word;
+	int userns_fd; /* to be entered, not below 10; or -1 */
+};
+
+/* helper_start(loop, p, ids, ev, owner, e): one posix_spawn. NULL with e. */
+struct helper *helper_start(uv_loop_t *loop, const struct helper_program *p,
+			    const struct helper_ids *ids, const struct helper_events *ev,
+			    void *owner, struct err *e) must_check;
 /* helper_plan(h, p, output_fd, stdio, c, e): PLAN_START and what belongs to it. stdio: NULL or
  * box_spec.stdio. */
 int helper_plan(struct helper *h, const struct pack *p, int output_fd, const int *stdio,
@@ -40,8 +47,14 @@ void helper_say(struct helper *h, enum plan_kind kind, int signal);
  * said again. */
 void helper_stop(struct helper *h);
 
-/* helper_try(p, e): could it make boxes? Waits for a few milliseconds. */
-int helper_try(const struct helper_program *p, struct err *e) must_check;
+/* helper_run(box_fd, words, fd, userns_fd, e): another of assay-box's verbs and at most
+ * HELPER_WORDS of its words, NULL-terminated; fd (or -1) is its descriptor PLAN_SOCKET, userns_fd
+ * (or -1) its PLAN_USERNS. Waits for its end; any thread. What it says is the error. */
+#define HELPER_WORDS 8
+int helper_run(int box_fd, char *const *words, int fd, int userns_fd, struct err *e) must_check;
+/* helper_try(p, ids, e): could it make boxes? Waits for a few milliseconds. */
+int helper_try(const struct helper_program *p, const struct helper_ids *ids, struct err *e)
+	must_check;
 /* helper_find(p, path, executor, e): open the programs: assay-box at path, or NULL: beside the
  * running program, in ../libexec/assay, or where it was installed; assay-oci, where the executor is
  * another than "native" or NULL, beside it or in the same places. An ordinary user's own file is

@@ -6,6 +6,7 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/filter.h"
 #include "sandbox/helper.h"
+#include "sandbox/ranges.h"
 #include "sandbox/watch.h"
 
 struct slot {
@@ -21,6 +22,7 @@ struct sandbox {
 	struct filter filters[BOX_LOOSEN_ALL + 1]; /* by what of FILTER_LOOSEN a box has; made
 						      when first needed */
 	struct helper_program program;
+	struct ranges ranges;
 	bool verbose, best_effort;
 	struct slot *slots;
 	size_t n_slots;

@@ -109,6 +109,15 @@ static int probe_dirs(struct probe *p, const char *uppers, struct err *e)
 	return p->root.work_fd < 0 ? err_add(e, "%s", uppers) : 0;
 }
 
+static int probe_namespaces(struct sandbox *sb, struct err *e)
+{
+	char word[RANGES_WORD];
+	if (ranges_word(&sb->ranges, 0, word, e))
+		return -1;
+	const struct helper_ids ids = {word, sb->ranges.userns_fd};
+	return helper_try(&sb->program, &ids, e);
+}
+
 int probe_box(struct sandbox *sb, const char *uppers, struct err *e)
 {
 	struct probe p = {
@@ -126,7 +135,7 @@ int probe_box(struct sandbox *sb, const char *uppers, struct err *e)
 	p.root.lowers = &p.lower_fd;
 	int rc = uppers ? probe_dirs(&p, uppers, e) : 0;
 	if (!rc)
-		rc = helper_try(&sb->program, e) || probe_run(sb, &p, e) ? -1 : 0;
+		rc = probe_namespaces(sb, e) || probe_run(sb, &p, e) ? -1 : 0;
 	if (rc && e->kind == ERR_BOX)
 		probe_hint(e);
 	own_close(&p.lower_fd);

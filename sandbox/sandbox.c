@@ -31,9 +31,14 @@ static void on_freed(void *owner)
 int sandbox_helper(struct slot *s, struct err *e)
 {
 	static const struct helper_events events = {on_reply, on_death, on_freed};
+	char word[RANGES_WORD];
+	struct ranges *r = &s->sandbox->ranges;
 	if (s->helper)
 		return 0;
-	s->helper = helper_start(s->sandbox->loop, &s->sandbox->program, s->number, &events, s, e);
+	if (ranges_word(r, s->number, word, e))
+		return -1;
+	const struct helper_ids ids = {word, r->userns_fd};
+	s->helper = helper_start(s->sandbox->loop, &s->sandbox->program, &ids, &events, s, e);
 	if (!s->helper)
 		return -1;
 	s->sandbox->n_helpers++;
@@ -53,6 +58,7 @@ static void sandbox_free(struct sandbox *sb)
 		cgroup_host_close(sb->cgroups);
 	for (size_t i = 0; i < countof(sb->filters); i++)
 		filter_fini(&sb->filters[i]);
+	ranges_close(&sb->ranges);
 	free(sb->slots);
 	free(sb);
 }
@@ -64,12 +70,14 @@ struct sandbox *sandbox_open(uv_loop_t *loop, const struct sandbox_conf *conf, s
 		.loop = loop,
 		.verbose = conf->verbose,
 		.best_effort = conf->best_effort,
+		.ranges = {.userns_fd = -1, .lock_fd = -1},
 		.n_slots = conf->slots ? conf->slots : 1,
 	};
 	sb->slots = own_calloc(sb->n_slots, sizeof(*sb->slots));
 	for (size_t i = 0; i < sb->n_slots; i++)
 		sb->slots[i] = (struct slot){.sandbox = sb, .number = i};
 	if (helper_find(&sb->program, conf->helper, conf->executor, e) ||
+	    ranges_open(&sb->ranges, conf->ids, sb->program.box_fd, sb->n_slots, e) ||
 	    !(sb->cgroups = cgroup_host_open(conf->name, e)) ||
 	    (!conf->no_probe && probe_box(sb, conf->uppers, e))) {
 		sandbox_free(sb);

@@ -206,6 +206,7 @@ struct box_facts {
 	uint64_t throttled, throttled_ns;       /* periods cut by cpu_milli, and for how long */
 	uint64_t stalled_memory_ns, stalled_cpu_ns, stalled_io_ns; /* PSI "some", 0 where unknown */
 	const char *cgroup;   /* "v1", "v2" or "none": who counted */
+	const char *ids;      /* "one" or "range": which the box had */
 	const char *executor; /* "native", "crun" … */
 	const char *profile;  /* box_profile_name; for the call of on_end only */
 	const char *uppers;   /* what carries the writes: "as given", "tmpfs", "fuse-overlayfs" */
@@ -297,8 +298,10 @@ void box_pause_output(struct box *b, bool paused);
 int sandbox_sweep(const char *name, struct err *e) must_check;
 
 /* sandbox_remove(sb, dirfd, name, e): dir_remove for what boxes of this sandbox wrote: with
- * BOX_IDS_RANGE an ordinary user's files may belong to ids that only a box's root may remove.
- * Blocking; any thread. No such name is fine. */
+ * BOX_IDS_RANGE an ordinary user's files may belong to ids that only a box's root may remove. What
+ * dir_remove can't remove is removed by assay-box then, in a user namespace with those ids. sb
+ * NULL: boxes of a sandbox that is gone, perhaps of another process; assay-box is looked for as
+ * with conf.helper NULL. Blocking; any thread, as long as sb is open. No such name is fine. */
 int sandbox_remove(struct sandbox *sb, int dirfd, const char *name, struct err *e) must_check;
 
 /* One thing this machine can do or not, for `assay doctor`. */

@@ -57,12 +57,12 @@ size_t birth_fds(const struct plan_start *start)
 }
 
 /* A pipe is its maker's, and opened by name (/dev/stdout) asks like a file: the command's are the
- * box's from now on. */
+ * box's from now on. An ordinary user's box has its maker. */
 static int birth_give_pipes(const struct plan_start *start, const int *fds, const struct ids *ids,
 			    struct err *e)
 {
 	size_t n = birth_fds(start) - start->n_doors - (start->in_cgroup ? 1 : 0);
-	for (size_t i = 1; ids->ranged && i < n; i++) {
+	for (size_t i = 1; ids->above && i < n; i++) {
 		struct statfs s;
 		if (!fstatfs(fds[i], &s) && s.f_type == PIPEFS_MAGIC &&
 		    fchown(fds[i], ids->uid, ids->gid))
@@ -145,6 +145,7 @@ int birth_make(struct birth *b, const struct birth_kind *kind, const struct plan
 		.way = way,
 		.only_way = only,
 		.ranged = ids->ranged,
+		.by_path = !ids->above,
 		.output_fd = fds[1],
 		.null_fd = -1,
 		.terminal_fd = -1,

@@ -1,45 +1,39 @@
 #include "sandbox/box/ids.h"
 
+#include "sandbox/box/plan.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/sched.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-/* Does a user of this namespace map [first, first + IDS_RANGE) onto the host, and what is 0 there?
- */
-static bool ids_covered(const char *map, uint32_t first, bool *zero_is_zero)
+/* Every extent of this namespace's map once more, inside as they are here. 0: there are none. */
+static uint32_t ids_copy(const char *map, char text[IDS_MAP])
 {
 	auto_file FILE *f = fopen(map, "re");
 	uint64_t inside, outside, n;
-	bool covered = false;
-	*zero_is_zero = false;
+	size_t at = 0;
+	uint32_t all = 0;
+	text[0] = 0;
 	while (f && fscanf(f, "%" SCNu64 " %" SCNu64 " %" SCNu64, &inside, &outside, &n) == 3) {
-		if (!inside && !outside && n)
-			*zero_is_zero = true;
-		if (inside <= first && first + (uint64_t)IDS_RANGE <= inside + n)
-			covered = true;
+		uint64_t room = inside < IDS_RANGE ? IDS_RANGE - inside : 0;
+		n = n < room ? n : room;
+		int k = n ? snprintf(text + at, IDS_MAP - at,
+				     "%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", inside, inside, n)
+			  : 0;
+		if (k < 0 || (size_t)k >= IDS_MAP - 1 - at) {
+			text[at] = 0;
+			break;
+		}
+		at += (size_t)k;
+		all += (uint32_t)n;
 	}
-	return covered;
-}
-
-/* The range of slot among those root has in file, else the high one. */
-static uint32_t ids_base(const char *file, unsigned slot)
-{
-	auto_file FILE *f = fopen(file, "re");
-	char line[256];
-	uint64_t base, count;
-	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "root:%" SCNu64 ":%" SCNu64, &base, &count) != 2 &&
-		    sscanf(line, "0:%" SCNu64 ":%" SCNu64, &base, &count) != 2)
-			continue;
-		if (base && count >= IDS_RANGE && base + count <= UINT32_MAX)
-			return (uint32_t)(base + slot % (count / IDS_RANGE) * IDS_RANGE);
-	}
-	return IDS_HIGH + slot * IDS_RANGE;
+	return all;
 }
 
 static int ids_write(pid_t pid, const char *name, const char *text, struct err *e)
@@ -54,15 +48,20 @@ static int ids_write(pid_t pid, const char *name, const char *text, struct err *
 
 int ids_map(const struct ids *ids, pid_t pid, struct err *e)
 {
-	char uids[64], gids[64];
-	unsigned n = ids->ranged ? IDS_RANGE : 1;
-	snprintf(uids, sizeof(uids), "%" PRIu32 " %" PRIu32 " %u", ids->in_uid, ids->uid, n);
-	snprintf(gids, sizeof(gids), "%" PRIu32 " %" PRIu32 " %u", ids->in_gid, ids->gid, n);
+	char uid[64], gid[64];
+	if (ids->ranged)
+		return ids_write(pid, "uid_map", ids->uid_map, e) ||
+				       ids_write(pid, "gid_map", ids->gid_map, e)
+			       ? -1
+			       : 0;
+	snprintf(uid, sizeof(uid), "%" PRIu32 " %" PRIu32 " 1", ids->in_uid, ids->uid);
+	snprintf(gid, sizeof(gid), "%" PRIu32 " %" PRIu32 " 1", ids->in_gid, ids->gid);
 	/* Without a range nobody may drop groups that could be what denies something:
 	 * user_namespaces(7). */
-	if (!ids->ranged && ids_write(pid, "setgroups", "deny", e))
-		return -1;
-	return ids_write(pid, "uid_map", uids, e) || ids_write(pid, "gid_map", gids, e) ? -1 : 0;
+	return ids_write(pid, "setgroups", "deny", e) || ids_write(pid, "uid_map", uid, e) ||
+			       ids_write(pid, "gid_map", gid, e)
+		       ? -1
+		       : 0;
 }
 
 void ids_wait(const int pipe[2])
@@ -101,27 +100,46 @@ static int ids_userns(const struct ids *ids, struct err *e)
 	return fd;
 }
 
-int ids_open(struct ids *ids, unsigned slot, struct err *e)
+static int ids_open_all(struct ids *ids, struct err *e)
 {
-	bool uid_zero, gid_zero;
+	ids->ranged = true;
+	if (!ids_copy("/proc/self/uid_map", ids->uid_map) ||
+	    !ids_copy("/proc/self/gid_map", ids->gid_map))
+		return err_set(e, ERR_BOX, "this user namespace has no ids");
+	return 0;
+}
+
+/* Its keeper is the caller, our parent in pid and, by its map, our user: no id changes, all
+ * capabilities come in the new namespace (user_namespaces(7)). */
+static int ids_enter(struct err *e)
+{
+	if (setns(PLAN_USERNS, CLONE_NEWUSER))
+		return err_sys(e, "enter the user namespace with the range of ids");
+	close(PLAN_USERNS);
+	return 0;
+}
+
+bool ids_enters(const char *word)
+{
+	return !strcmp(word, "enter");
+}
+
+int ids_open(struct ids *ids, const char *word, struct err *e)
+{
+	char end;
 	*ids = (struct ids){.uid = geteuid(), .gid = getegid(), .userns_fd = -1};
-	if (ids->uid)
+	if (!strcmp(word, "one"))
 		return 0;
-	if (slot >= IDS_SLOTS)
-		return err_set(e, ERR_LIMIT, "slot %u: there are ranges of ids for %u", slot,
-			       IDS_SLOTS);
-	uint32_t uid = ids_base("/etc/subuid", slot), gid = ids_base("/etc/subgid", slot);
-	ids->ranged = ids_covered("/proc/self/uid_map", uid, &uid_zero);
-	ids->ranged &= ids_covered("/proc/self/gid_map", gid, &gid_zero);
-	if (!ids->ranged && (uid_zero || gid_zero))
-		return err_set(e, ERR_BOX,
-			       "root of the host, but the ids from %" PRIu32
-			       " on are not to be had here",
-			       uid);
-	if (!ids->ranged)
-		return 0;
-	ids->uid = uid;
-	ids->gid = gid;
+	if (!strcmp(word, "all"))
+		return ids_open_all(ids, e);
+	if (ids_enters(word))
+		return ids_enter(e) || ids_open_all(ids, e) ? -1 : 0;
+	if (sscanf(word, "%" SCNu32 ":%" SCNu32 "%c", &ids->uid, &ids->gid, &end) != 2 ||
+	    !ids->uid || !ids->gid)
+		return err_set(e, ERR_USAGE, "%s says nothing about ids", word);
+	ids->ranged = ids->above = true;
+	snprintf(ids->uid_map, IDS_MAP, "0 %" PRIu32 " %u", ids->uid, IDS_RANGE);
+	snprintf(ids->gid_map, IDS_MAP, "0 %" PRIu32 " %u", ids->gid, IDS_RANGE);
 	ids->userns_fd = ids_userns(ids, e);
 	return ids->userns_fd < 0 ? -1 : 0;
 }

@@ -1,8 +1,13 @@
-/* Which ids of the host a box's ids are. Started by an ordinary user: one, 0 inside is the user.
- * Started by root: never host uid 0; 0..65535 are a range of the host's: one of those root has in
- * /etc/subuid and /etc/subgid (subuid(5)), else, per slot, one of IDS_HIGH + slot * 65536, above
- * what systemd-nspawn takes and below its foreign range (systemd's UIDS-GIDS:
- * 1879048192..2147352575 unused). */
+/* Which ids of the host a box's ids are. The caller chooses (sandbox/ranges.h) and says it in one
+ * word:
+ *
+ *   one      one id: 0 inside is who started the helper
+ *   all      what the helper's user namespace has, number for number, up to IDS_RANGE of them: of a
+ *            user namespace that is not the host's
+ *   enter    the same, once the user namespace of descriptor PLAN_USERNS is entered
+ *   UID:GID  0..65535 inside are the host's from UID and from GID on. Root's; layers are cloned by
+ *            the helper, and their owners shown by idmapped mounts
+ */
 #pragma once
 #include "base/err.h"
 
@@ -11,19 +16,22 @@
 #include <sys/types.h>
 
 #define IDS_RANGE 65536u
-#define IDS_HIGH 1879048192u
-#define IDS_SLOTS 4090u
+#define IDS_MAP 4096 /* bytes of a map's text: the kernel takes less than a page */
 
 struct ids {
-	bool ranged;       /* started as root: owners of layers are shown by idmapped mounts */
-	uint32_t uid, gid; /* of the host, for 0 inside */
+	bool ranged;             /* more than one: 0 has others beside it, and may drop groups */
+	bool above;              /* UID:GID: the helper may do what boxes may not */
+	uint32_t uid, gid;       /* of the host, for 0 inside; not where ids are `all` */
 	uint32_t in_uid, in_gid; /* not ranged: what the one id is inside */
-	int userns_fd; /* ranged: a user namespace with the mapping, for MOUNT_ATTR_IDMAP; else -1
-			*/
+	char uid_map[IDS_MAP], gid_map[IDS_MAP]; /* ranged: as they are written */
+	int userns_fd; /* above: a user namespace with the mapping, for MOUNT_ATTR_IDMAP; else -1 */
 };
 
-/* ids_open(ids, slot, e): once per helper. */
-int ids_open(struct ids *ids, unsigned slot, struct err *e) must_check;
+/* ids_enters(word): is descriptor PLAN_USERNS there for it? */
+bool ids_enters(const char *word);
+
+/* ids_open(ids, word, e): once per helper. */
+int ids_open(struct ids *ids, const char *word, struct err *e) must_check;
 
 /* ids_map(ids, pid, e): write the maps of a new user namespace whose first process is pid. */
 int ids_map(const struct ids *ids, pid_t pid, struct err *e) must_check;

@@ -116,10 +116,13 @@ static int init_stdio(const struct init *in, int stdio[3], struct err *e)
 	return 0;
 }
 
-/* Root of the box. Who was started by an ordinary user is it already, and may not change groups. */
+/* Root of the box. Who was started by an ordinary user is it already, and may not change groups
+ * without a range. */
 static int init_root(const struct init *in, struct err *e)
 {
-	if (in->ranged && (setgroups(0, NULL) || setresgid(0, 0, 0) || setresuid(0, 0, 0)))
+	if (in->ranged && !in->by_path && setgroups(0, NULL))
+		return err_sys(e, "leave all groups");
+	if (in->ranged && (setresgid(0, 0, 0) || setresuid(0, 0, 0)))
 		return err_sys(e, "become the box's root");
 	/* Undone by a change of ids, hence after it: prctl(2). */
 	if (prctl(PR_SET_DUMPABLE, 0))
@@ -169,6 +172,9 @@ static int init_build(struct init *in, const char *raised, struct err *e)
 		return err_sys(e, "hostname %s", spec->hostname);
 	st.null = in->null_fd;
 	int rc = raised ? stage_resume(&st, raised, e) : stage_build(&st, e);
+	/* Not before: a group may be what lets us through to a layer. */
+	if (!rc && in->ranged && in->by_path && setgroups(0, NULL))
+		rc = err_sys(e, "leave all groups");
 	in->way = st.way;
 	in->null_fd = st.null;
 	in->terminal_fd = st.terminal;

@@ -37,7 +37,8 @@ struct init {
 	const struct spec *spec;
 	struct layers *layers;
 	enum overlay_way way;
-	bool only_way, ranged;
+	bool only_way;
+	bool ranged, by_path; /* its ids are several; it finds its layers by path */
 	int socket, output_fd;
 	int stdio[3];     /* the command's, -1: /dev/null, the output, the output */
 	int null_fd;      /* the box's /dev/null, once it is built */

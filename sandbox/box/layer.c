@@ -28,7 +28,7 @@ static int layer_open(struct layer *l, int fd, bool ours, const struct ids *ids,
 		return l->path ? err_sys(e, "stat %s", l->path) : -1;
 	l->dev = st.st_dev;
 	l->ino = st.st_ino;
-	if (!ids->ranged)
+	if (!ids->above)
 		return 0;
 	l->fd = mnt_clone(fd, "", l->recursive, e);
 	if (l->fd < 0 || (ours && mnt_idmap(l->fd, ids->userns_fd, l->recursive, e)) ||

@@ -1,7 +1,7 @@
-/* The directories a plan came with, made into mounts of the box. As root the helper clones (and
- * idmaps) them before the box is cloned, and the box inherits detached mounts; an ordinary user's
- * helper may not, so that the box, which may do it in its own namespaces, finds each directory
- * again by its path and checks that it is the same one. */
+/* The directories a plan came with, made into mounts of the box. As the host's root the helper
+ * clones (and idmaps) them before the box is cloned, and the box inherits detached mounts; an
+ * ordinary user's helper may not, so that the box, which may do it in its own namespaces, finds
+ * each directory again by its path and checks that it is the same one. */
 #pragma once
 #include "base/err.h"
 #include "sandbox/box/ids.h"

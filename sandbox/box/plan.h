@@ -2,9 +2,10 @@
  * version 4. Both come from one build and run on one machine, so numbers are native; a helper of
  * another version is refused at its first message.
  *
- * The helper is started as `assay-box serve PARENT-PID SLOT [fd|names|classic]` with a
- * SOCK_SEQPACKET socket as descriptor PLAN_SOCKET. One message is one struct; descriptors travel
- * beside it (SCM_RIGHTS). A box, from the caller's side:
+ * The helper is started as `assay-box serve PARENT-PID IDS [fd|names|classic]` with a
+ * SOCK_SEQPACKET socket as descriptor PLAN_SOCKET, and with the ids `enter` (sandbox/box/ids.h) a
+ * user namespace as PLAN_USERNS. What else it does, once and waited for, is told in main.c. One
+ * message is one struct; descriptors travel beside it (SCM_RIGHTS). A box, from the caller's side:
  *
  *     -> PLAN_START  struct plan_start; the text of the plan (a memfd), the output pipe, for each
  * bit of stdio a descriptor, with in_cgroup a cgroup directory, n_doors files to enter cgroups by
@@ -43,6 +44,7 @@
 #define PLAN_VERSION 4u
 #define PLAN_SOCKET 3
 #define PLAN_PROGRAM 4 /* of a helper that is another program (sandbox/oci/): assay-box */
+#define PLAN_USERNS 5
 #define PLAN_DOORS_MAX 8
 #define PLAN_FDS_MAX 250           /* SCM_RIGHTS takes 253 (SCM_MAX_FD) */
 #define PLAN_LAYERS_MAX 4096       /* descriptors of one plan */

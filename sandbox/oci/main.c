@@ -1,12 +1,11 @@
 /* assay-oci: the helper for boxes that are another engine's containers: the protocol of assay-box
- * (sandbox/box/plan.h), and `assay-oci try EXECUTOR` says with its exit status and one line whether
+ * (sandbox/box/plan.h), with the executor's name behind the ids, and `assay-oci try PARENT-PID IDS
+ * EXECUTOR` says with its exit status and one line whether
  * the engine is installed. It is started with assay-box open as PLAN_PROGRAM. */
 #include "sandbox/box/serve.h"
 #include "sandbox/box/tie.h"
 #include "sandbox/oci/engine.h"
 #include "sandbox/oci/keeper.h"
-
-#include "base/unit.h"
 
 #include <string.h>
 
@@ -18,27 +17,25 @@ static int complain(const struct err *e)
 
 int main(int argc, char **argv)
 {
-	struct serve s = {.kind = &birth_kept, .way = OVERLAY_FD, .ids = {.userns_fd = -1}};
+	struct serve s = {.kind = &birth_kept, .way = OVERLAY_FD};
 	struct err e = ERR_INIT;
-	uint64_t slot;
 	bool serve = (argc == 5 || argc == 6) && !strcmp(argv[1], "serve"),
-	     try = argc == 4 && !strcmp(argv[1], "try");
-	if ((!serve && !try) || unit_parse_count(argv[serve ? 3 : 2], &slot) || slot >= IDS_SLOTS ||
-	    (argc == 6 && !overlay_way_of(argv[5], &s.way))) {
+	     try = argc == 5 && !strcmp(argv[1], "try");
+	if ((!serve && !try) || (argc == 6 && !overlay_way_of(argv[5], &s.way))) {
 		fprintf(stderr, "assay-oci is started by assay, not by hand\n");
 		return 125;
 	}
-	const struct engine *engine = engine_find(argv[serve ? 4 : 3]);
+	const struct engine *engine = engine_find(argv[4]);
 	s.only_way = argc == 6;
-	tie_clean("assay-oci", PLAN_PROGRAM + 1);
+	tie_clean("assay-oci", ids_enters(argv[3]) ? PLAN_USERNS + 1 : PLAN_PROGRAM + 1);
 	if (!engine)
-		err_set(&e, ERR_USAGE, "there is no executor %s", argv[serve ? 4 : 3]);
-	if (!engine || engine_installed(engine, &e))
+		err_set(&e, ERR_USAGE, "there is no executor %s", argv[4]);
+	if (!engine || engine_installed(engine, &e) || tie_to(argv[2], &e))
 		return complain(&e);
 	keeper_use(engine);
-	if (ids_open(&s.ids, (unsigned)slot, &e))
+	if (ids_open(&s.ids, argv[3], &e))
 		return complain(&e);
 	if (try)
 		return birth_try(&s.ids, &e) ? complain(&e) : 0;
-	return tie_to(argv[2], &e) || serve_run(&s, &e) ? complain(&e) : 0;
+	return serve_run(&s, &e) ? complain(&e) : 0;
 }

@@ -1,5 +1,7 @@
 #include "tests/unit/fake_sandbox.h"
 
+#include "base/dir.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -301,4 +303,10 @@ int sandbox_sweep(const char *name, struct err *e)
 	(void)name;
 	(void)e;
 	return 0;
+}
+
+int sandbox_remove(struct sandbox *sb, int dirfd, const char *name, struct err *e)
+{
+	(void)sb;
+	return dir_remove(dirfd, name, e);
 }

@@ -1,0 +1,134 @@
+#include "sandbox/box/userns.h"
+
+#include "sandbox/box/plan.h"
+
+#include "base/own.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define USERNS_WORDS 512
+
+static const char *const mapper_places[] = {"/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin",
+					    "/sbin"};
+
+/* NAME PID INSIDE OUTSIDE COUNT …, in the place of this process. */
+static void mapper_exec(const char *name, pid_t pid, const char *extents) __attribute__((noreturn));
+static void mapper_exec(const char *name, pid_t pid, const char *extents)
+{
+	char number[16], path[64], *argv[USERNS_WORDS + 3], *env[] = {NULL}, *save = NULL;
+	auto_free char *words = own_dup(extents);
+	size_t n = 0;
+	snprintf(number, sizeof(number), "%d", (int)pid);
+	argv[n++] = (char *)(uintptr_t)name;
+	argv[n++] = number;
+	for (char *w = strtok_r(words, ":,", &save); w && n < USERNS_WORDS;
+	     w = strtok_r(NULL, ":,", &save))
+		argv[n++] = w;
+	argv[n] = NULL;
+	for (size_t i = 0; i < countof(mapper_places); i++) {
+		snprintf(path, sizeof(path), "%s/%s", mapper_places[i], name);
+		execve(path, argv, env);
+		if (errno != ENOENT && errno != ENOTDIR)
+			break;
+	}
+	if (errno == ENOENT || errno == ENOTDIR)
+		dprintf(STDERR_FILENO, "is not installed: package uidmap has it");
+	else
+		dprintf(STDERR_FILENO, "%s: %s", path, strerror(errno));
+	_exit(127);
+}
+
+/* What it says, in one line. */
+static void mapper_read(int fd, char *text, size_t size)
+{
+	size_t n = 0;
+	for (ssize_t r; n < size - 1;) {
+		r = read(fd, text + n, size - 1 - n);
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r <= 0)
+			break;
+		n += (size_t)r;
+	}
+	while (n && text[n - 1] == '\n')
+		n--;
+	text[n] = 0;
+	for (char *nl = text; (nl = strchr(nl, '\n'));)
+		*nl = ' ';
+}
+
+static int mapper_run(const char *name, pid_t pid, const char *extents, struct err *e)
+{
+	int said[2], status = 0;
+	char text[400];
+	if (pipe2(said, O_CLOEXEC))
+		return err_sys(e, "pipe");
+	pid_t mapper = fork();
+	if (!mapper) {
+		if (dup2(said[1], STDERR_FILENO) < 0)
+			_exit(127);
+		mapper_exec(name, pid, extents);
+	}
+	close(said[1]);
+	auto_fd int from = said[0];
+	if (mapper < 0)
+		return err_sys(e, "fork %s", name);
+	mapper_read(from, text, sizeof(text));
+	while (waitpid(mapper, &status, 0) < 0 && errno == EINTR)
+		;
+	if (!status)
+		return 0;
+	size_t skip = strlen(name);
+	const char *why = !strncmp(text, name, skip) && text[skip] == ':' ? text + skip + 2 : text;
+	return err_set(e, ERR_BOX, "%s: %s (asked for %.300s)", name,
+		       *why ? why : "ended without a word", extents);
+}
+
+int userns_make(const char *uids, const char *gids, struct err *e)
+{
+	struct clone_args args = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD};
+	char path[64];
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (pid < 0)
+		return err_sys(e, "clone a user namespace");
+	if (!pid)
+		for (;;)
+			pause();
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
+	int fd = mapper_run("newuidmap", pid, uids, e) || mapper_run("newgidmap", pid, gids, e)
+			 ? -1
+			 : open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && !e->kind)
+		err_sys(e, "open %s", path);
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return fd;
+}
+
+int userns_send(int fd, struct err *e)
+{
+	char byte = 0;
+	struct iovec v = {.iov_base = &byte, .iov_len = 1};
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = {.bytes = {0}};
+	struct msghdr m = {.msg_iov = &v,
+			   .msg_iovlen = 1,
+			   .msg_control = control.bytes,
+			   .msg_controllen = sizeof(control.bytes)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(int));
+	return sendmsg(PLAN_SOCKET, &m, MSG_NOSIGNAL) < 0 ? err_sys(e, "send a user namespace") : 0;
+}
