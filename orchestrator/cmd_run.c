@@ -13,6 +13,7 @@
 struct run_args {
 	struct options_common common;
 	struct options_suite suite;
+	struct options_ids ids;
 	const char *helper;
 	uint64_t jobs;
 	bool verbose;
@@ -25,6 +26,7 @@ static const struct argp_option run_options[] = {
 };
 
 static const struct argp_child run_children[] = {{&options_suite_argp, 0, NULL, 0},
+						 {&options_ids_argp, 0, NULL, 0},
 						 {&options_common_argp, 0, NULL, 0},
 						 {0}};
 
@@ -34,7 +36,8 @@ static error_t run_parse(int key, char *arg, struct argp_state *st)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		st->child_inputs[0] = &a->suite;
-		st->child_inputs[1] = &a->common;
+		st->child_inputs[1] = &a->ids;
+		st->child_inputs[2] = &a->common;
 		return 0;
 	case 'j':
 		if (unit_parse_count(arg, &a->jobs) || !a->jobs || a->jobs > 512)
@@ -95,9 +98,17 @@ static char *run_layers(struct db *d, const struct suite_variant *v)
 	return text_take(&t);
 }
 
+static const char *run_engine(const struct run_args *a)
+{
+	if (!geteuid())
+		return "native, root";
+	return a->ids.ids == BOX_IDS_RANGE ? "native, ordinary user with a range of ids"
+					   : "native, ordinary user";
+}
+
 /* The run's rows; ids gets one per unit of the plan. */
-static int64_t run_record(const struct plan *p, struct state *st, uint64_t at_once, int64_t *ids,
-			  struct err *e)
+static int64_t run_record(const struct plan *p, struct state *st, const struct run_args *a,
+			  uint64_t at_once, int64_t *ids, struct err *e)
 {
 	const struct suite *s = p->suite;
 	char host[256] = "";
@@ -134,7 +145,7 @@ static int64_t run_record(const struct plan *p, struct state *st, uint64_t at_on
 		.compare_next = s->has_compare ? s->variants[s->compare[1]].name : NULL,
 		.host = host,
 		.version = ASSAY_VERSION,
-		.engine = geteuid() ? "native, ordinary user" : "native, root",
+		.engine = run_engine(a),
 		.pid = getpid(),
 		.started_ms = clock_real_ms(),
 		.jobs_at_once = at_once,
@@ -177,7 +188,7 @@ static int run_suite(const struct run_args *a, const struct suite *s, struct sta
 	auto_free int64_t *ids = own_calloc(plan->n_units, sizeof(*ids));
 	uint64_t at_once = a->jobs ? a->jobs : run_processors();
 	int status = -1;
-	int64_t run = run_record(plan, st, at_once, ids, e);
+	int64_t run = run_record(plan, st, a, at_once, ids, e);
 	if (run > 0) {
 		struct engine_conf conf = {
 			.plan = plan,
@@ -186,6 +197,7 @@ static int run_suite(const struct run_args *a, const struct suite *s, struct sta
 			.jobs = ids,
 			.at_once = at_once,
 			.helper = a->helper,
+			.ids = a->ids.ids,
 			.verbose = a->verbose,
 			.on_news = progress_news,
 			.on_tick = progress_tick,

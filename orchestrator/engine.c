@@ -105,7 +105,7 @@ static void engine_trash_work(struct lane_task *t)
 {
 	struct engine_trash *x = (struct engine_trash *)t;
 	struct err e;
-	if (dir_remove(x->engine->state->fd, x->rel, &e))
+	if (sandbox_remove(x->engine->sandbox, x->engine->state->fd, x->rel, &e))
 		fprintf(stderr, "assay: %s\n", e.text);
 }
 
@@ -203,7 +203,8 @@ void engine_kick(struct engine *g)
 		engine_start_some(g);
 	/* What rests in a queue calls nobody back, once nothing is started any more. */
 	bool over = g->stopping ? !g->moving : !g->active && g->next_unit >= g->conf->plan->n_units;
-	if (over)
+	/* What leaves still needs the sandbox. */
+	if (over && !g->leaving)
 		engine_close(g);
 }
 
@@ -245,6 +246,7 @@ static int engine_open(struct engine *g, struct err *e)
 	state_box_name(g->state, name);
 	struct sandbox_conf conf = {
 		.helper = g->conf->helper,
+		.ids = g->conf->ids,
 		.slots = g->conf->at_once,
 		.name = name,
 		.verbose = g->conf->verbose,
@@ -254,7 +256,7 @@ static int engine_open(struct engine *g, struct err *e)
 		return -1;
 	/* Run numbers are given once: logs and uppers that are there already belong to a database
 	 * that is gone. */
-	if (dir_remove(g->state->fd, runs, e) || dir_remove(g->state->fd, jobs, e))
+	if (dir_remove(g->state->fd, runs, e) || sandbox_remove(NULL, g->state->fd, jobs, e))
 		return -1;
 	g->runs_fd = dir_make(g->state->fd, runs, 0700, e);
 	if (g->runs_fd < 0 || engine_stores(g, e))
@@ -305,7 +307,7 @@ static void engine_free(struct engine *g)
 	free(g->shelves);
 	free(g->jobs);
 	own_close(&g->runs_fd);
-	if (dir_remove(g->state->fd, dir, &ignored))
+	if (sandbox_remove(NULL, g->state->fd, dir, &ignored))
 		fprintf(stderr, "assay: %s\n", ignored.text);
 }
 

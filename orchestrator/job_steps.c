@@ -387,7 +387,7 @@ static enum job_state result_finish(struct job *j)
  * again. */
 static int clean_work(struct job *j, struct err *e)
 {
-	if (dir_remove(j->engine->state->fd, j->dir, e))
+	if (sandbox_remove(j->engine->sandbox, j->engine->state->fd, j->dir, e))
 		fprintf(stderr, "assay: %s\n", e->text);
 	return 0;
 }

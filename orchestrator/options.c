@@ -2,7 +2,16 @@
 
 #include "base/own.h"
 
-enum { OPTIONS_STATE = 0x1000, OPTIONS_JSON, OPTIONS_ONLY, OPTIONS_BASE, OPTIONS_NEXT };
+#include <string.h>
+
+enum {
+	OPTIONS_STATE = 0x1000,
+	OPTIONS_JSON,
+	OPTIONS_ONLY,
+	OPTIONS_BASE,
+	OPTIONS_NEXT,
+	OPTIONS_IDS
+};
 
 static const struct argp_option common_options[] = {
 	{"state", OPTIONS_STATE, "DIR", 0,
@@ -66,6 +75,30 @@ static error_t suite_parse(int key, char *arg, struct argp_state *st)
 }
 
 const struct argp options_suite_argp = {suite_options, suite_parse, NULL, NULL, NULL, NULL, NULL};
+
+static const struct argp_option ids_options[] = {
+	{"ids", OPTIONS_IDS, "auto|one|range", 0,
+	 "the ids a box has (default: as root a range, as an ordinary user one)", 0},
+	{0},
+};
+
+static error_t ids_parse(int key, char *arg, struct argp_state *st)
+{
+	static const char *const names[] = {
+		[BOX_IDS_AUTO] = "auto", [BOX_IDS_ONE] = "one", [BOX_IDS_RANGE] = "range"};
+	struct options_ids *o = st->input;
+	if (key != OPTIONS_IDS)
+		return ARGP_ERR_UNKNOWN;
+	for (size_t i = 0; i < countof(names); i++)
+		if (!strcmp(arg, names[i])) {
+			o->ids = (enum box_ids)i;
+			return 0;
+		}
+	argp_error(st, "--ids takes auto, one or range, not '%s'", arg);
+	return 0;
+}
+
+const struct argp options_ids_argp = {ids_options, ids_parse, NULL, NULL, NULL, NULL, NULL};
 
 static const struct argp_option sides_options[] = {
 	{"base", OPTIONS_BASE, "VARIANT", 0, "the side that is known (default: as the suite says)",

@@ -2,6 +2,8 @@
  * parser hands each child its struct at ARGP_KEY_INIT: st->child_inputs[i] = &…, in the order of
  * its list of children. */
 #pragma once
+#include "sandbox/sandbox.h"
+
 #include <argp.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,6 +22,12 @@ struct options_suite {
 	size_t n_only;
 };
 extern const struct argp options_suite_argp;
+
+/* --ids auto|one|range */
+struct options_ids {
+	enum box_ids ids;
+};
+extern const struct argp options_ids_argp;
 
 /* [RUN], --base VARIANT, --next VARIANT; NULL: not given */
 struct options_sides {

@@ -52,7 +52,7 @@ static int state_sweep(struct state *s, struct err *e)
 	state_box_name(s, name);
 	if (sandbox_sweep(name, e))
 		return err_add(e, "sweep %s", s->path);
-	if (dir_remove(s->fd, "jobs", &stays))
+	if (sandbox_remove(NULL, s->fd, "jobs", &stays))
 		fprintf(stderr,
 			"assay: sweep %s: %s\nassay: what a run that died left there only takes "
 			"room; to have it back, remove "
