@@ -1,11 +1,10 @@
 #include "sandbox/box/tie.h"
 
 #include "base/unit.h"
+#include "sandbox/box/inherited.h"
 
 #include <signal.h>
-#include <sys/personality.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 
 /* Not of a caller that is gone already: prctl(2). */
 int tie_to(const char *parent, struct err *e)
@@ -22,20 +21,7 @@ int tie_to(const char *parent, struct err *e)
 
 void tie_clean(const char *name, unsigned first)
 {
-	struct rlimit files;
-	sigset_t none;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGCHLD, SIG_DFL); /* ignored by a parent would be inherited, and nobody could be
-				     waited for */
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGINT, SIG_IGN); /* of the caller's terminal: the caller decides */
-	signal(SIGTERM, SIG_DFL);
-	personality(PER_LINUX);
+	inherited_drop();
 	prctl(PR_SET_NAME, name);
 	close_range(first, ~0u, 0);
-	if (!getrlimit(RLIMIT_NOFILE, &files)) {
-		files.rlim_cur = files.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
 }
