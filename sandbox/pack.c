@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "sandbox/box/plan.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -12,6 +13,12 @@
 
 #define PACK_NAME_MAX 64
 #define PACK_RESOLV_MAX ((size_t)64 << 10)
+
+static_assert(PLAN_LOOSEN_USERNS == BOX_LOOSEN_USERNS << PLAN_LOOSEN_SHIFT &&
+		      PLAN_LOOSEN_FUSE == BOX_LOOSEN_FUSE << PLAN_LOOSEN_SHIFT &&
+		      PLAN_LOOSEN_KVM == BOX_LOOSEN_KVM << PLAN_LOOSEN_SHIFT &&
+		      PLAN_LOOSEN_DUMPS == BOX_LOOSEN_DUMPS << PLAN_LOOSEN_SHIFT,
+	      "a plan's loosenings are the door's");
 
 static const char pack_resolv[] = "/etc/resolv.conf";
 

@@ -1,6 +1,7 @@
 #include "sandbox/box/command.h"
 
 #include "base/dir.h"
+#include "sandbox/box/landlock.h"
 #include "sandbox/box/privilege.h"
 
 #include <errno.h>
@@ -143,9 +144,8 @@ static void command_run(const struct spec *spec, const int stdio[3], int report_
 	else if (!command_files(spec, stdio, &report_fd, &e) && !command_rlimits(spec, &e) &&
 		 !privilege_drop(&e) && !command_identity(spec, &e)) {
 		command_signals();
-		if (spec->flags & PLAN_NET_HOST)
-			privilege_scope();
-		if (!privilege_filter(spec->filter, spec->n_filter, &e)) {
+		if (!landlock_enter(spec, &e) &&
+		    !privilege_filter(spec->filter, spec->n_filter, &e)) {
 			int why = command_exec(spec);
 			dprintf(STDERR_FILENO, "assay: %s: %s\n", spec->argv[0], strerror(why));
 			_exit(why == ENOENT || why == ENOTDIR ? COMMAND_ABSENT : COMMAND_REFUSED);

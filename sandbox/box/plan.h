@@ -68,6 +68,10 @@ enum plan_flag {
 	PLAN_NET_NAT = 8,
 	PLAN_TERMINAL_WANTED = 16,
 	PLAN_LOOSEN_SHIFT = 16, /* enum box_loosen, from here on */
+	PLAN_LOOSEN_USERNS = 1 << 16,
+	PLAN_LOOSEN_FUSE = 8 << 16,
+	PLAN_LOOSEN_KVM = 16 << 16,
+	PLAN_LOOSEN_DUMPS = 64 << 16,
 };
 
 enum plan_mount_mode { PLAN_MOUNT_RO, PLAN_MOUNT_RW, PLAN_MOUNT_COW, PLAN_MOUNT_TMPFS };

@@ -52,19 +52,6 @@ int privilege_keep_kill(struct err *e)
 	return privilege_set(CAP(KILL), e);
 }
 
-void privilege_scope(void)
-{
-	/* struct landlock_ruleset_attr, as of ABI 6: older headers lack the third. */
-	struct {
-		uint64_t files, net, scoped;
-	} rules = {.scoped = 1 /* LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET */};
-	int fd = (int)syscall(SYS_landlock_create_ruleset, &rules, sizeof(rules), 0);
-	if (fd < 0)
-		return;
-	syscall(SYS_landlock_restrict_self, fd, 0);
-	close(fd);
-}
-
 int privilege_filter(const struct sock_filter *code, unsigned short n, struct err *e)
 {
 	/* The kernel reads only; its struct just lacks the const. */

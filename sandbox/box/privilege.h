@@ -11,10 +11,5 @@
 int privilege_drop(struct err *e) must_check;
 /* privilege_keep_kill(e): for pid 1: CAP_KILL and no more. */
 int privilege_keep_kill(struct err *e) must_check;
-/* privilege_scope(): no abstract UNIX sockets of anybody but the box's own processes
- * (landlock(7), LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET, Linux 6.12; older kernels know no way). They
- * belong to a network, not to a file system: with the host's network the desktop's, the bus's and
- * container engines' would be there. no_new_privs must be set. */
-void privilege_scope(void);
 /* privilege_filter(code, n, e): last of all. n 0: none. */
 int privilege_filter(const struct sock_filter *code, unsigned short n, struct err *e) must_check;
