@@ -129,7 +129,9 @@ static int judge_dir(struct judge *c, struct err *e)
 	if ((c->it->st.st_mode & 0500) != 0500)
 		return judge_refuse(c, "a directory its owner may not read");
 	auto_fd int fd = tree_open(c->it->dirfd, c->it->name, O_RDONLY | O_DIRECTORY);
-	if (fd < 0 && (errno == EACCES || errno == EXDEV))
+	/* Somebody else's may be listed and not entered. */
+	bool closed = fd >= 0 && faccessat(fd, ".", R_OK | X_OK, AT_EACCESS) && errno == EACCES;
+	if (closed || (fd < 0 && (errno == EACCES || errno == EXDEV)))
 		return judge_refuse(c, "a directory we may not read");
 	if (fd < 0)
 		return err_sys(e, "open directory %s", c->it->path);
