@@ -42,6 +42,21 @@ static int dev_node(const char *name, struct err *e)
 	return mnt_bind(host, here, e);
 }
 
+/* POSIX message queues lie on a file system of their own, one per IPC namespace; mq_overview(7). It
+ * needs a place, because a Landlock rule allows what is below a place (landlock.c). */
+static int dev_queues(struct err *e)
+{
+	if (mkdir("d/mqueue", 0755))
+		return err_sys(e, "mkdir d/mqueue");
+	if (!mnt_new("mqueue", "d/mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL, e))
+		return 0;
+	/* A kernel without; or the box's IPC namespace is another's to make (executors). */
+	if ((e->sys != ENODEV && e->sys != EPERM) || rmdir("d/mqueue"))
+		return err_add(e, "/dev/mqueue");
+	*e = (struct err)ERR_INIT;
+	return 0;
+}
+
 int kernelfs_dev(struct stage *st, struct err *e)
 {
 	if (mnt_bind_as("d", "d", MS_NOSUID | MS_NOEXEC, e))
@@ -67,6 +82,8 @@ int kernelfs_dev(struct stage *st, struct err *e)
 		return err_sys(e, "mkdir d/shm");
 	if (mnt_bind("w/shm", "d/shm", e))
 		return err_add(e, "/dev/shm");
+	if (dev_queues(e))
+		return -1;
 	return put_at(st, "d", "/dev", e);
 }
 

@@ -34,10 +34,14 @@ struct rule {
 	int32_t parent_fd;
 } __attribute__((packed));
 
-static uint64_t landlock_files(const struct spec *spec, long abi)
+/* POSIX message queues are on a mount of their own, below no other, so that a rule must be about
+ * its root; without a place for it (kernelfs.c) what mq_open(3) asks for is nobody's to allow. */
+static uint64_t landlock_files(const struct spec *spec, long abi, int queues)
 {
 	if (abi < REFER_ABI || spec->flags & (PLAN_LOOSEN_USERNS | PLAN_LOOSEN_FUSE))
 		return 0;
+	if (queues < 0 && !access("/proc/sys/fs/mqueue", F_OK))
+		return FILES_ABI2 & ~(READ_FILE | WRITE_FILE);
 	return FILES_ABI2 | (abi >= TRUNCATE_ABI ? TRUNCATE : 0) |
 	       (abi >= IOCTL_DEV_ABI ? IOCTL_DEV : 0);
 }
@@ -56,11 +60,13 @@ static void landlock_stdio(int set, uint64_t files)
 		(void)rule_add(set, fd, files & ON_FILES);
 }
 
-static int landlock_rules(int set, uint64_t files, struct err *e)
+static int landlock_rules(int set, uint64_t files, int queues, struct err *e)
 {
 	auto_fd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0 || rule_add(set, root, files))
 		return err_sys(e, "the Landlock rule for /");
+	if (queues >= 0)
+		(void)rule_add(set, queues, files);
 	landlock_stdio(set, files);
 	return 0;
 }
@@ -70,8 +76,9 @@ int landlock_enter(const struct spec *spec, struct err *e)
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, VERSION_FLAG);
 	if (abi <= 0)
 		return 0; /* not built in, or switched off at boot */
+	auto_fd int queues = open("/dev/mqueue", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct ruleset rules = {
-		.files = landlock_files(spec, abi),
+		.files = landlock_files(spec, abi, queues),
 		.scoped = abi >= SCOPE_ABI ? SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL : 0,
 	};
 	if (!rules.files && !rules.scoped)
@@ -79,7 +86,7 @@ int landlock_enter(const struct spec *spec, struct err *e)
 	auto_fd int set = (int)syscall(SYS_landlock_create_ruleset, &rules, sizeof(rules), 0);
 	if (set < 0)
 		return err_sys(e, "a Landlock ruleset");
-	if (rules.files && landlock_rules(set, rules.files, e))
+	if (rules.files && landlock_rules(set, rules.files, queues, e))
 		return -1;
 	/* E2BIG: the caller is below 16 layers of its own. */
 	if (syscall(SYS_landlock_restrict_self, set, 0) && errno != E2BIG)
