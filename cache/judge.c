@@ -433,6 +433,21 @@ char judge_type(mode_t mode)
 	return S_ISREG(mode) ? 'f' : S_ISDIR(mode) ? 'd' : S_ISLNK(mode) ? 'l' : '?';
 }
 
+/* A whiteout: a device 0:0, or an empty file with an attribute, where the upper's file system takes
+ * no such device (overlayfs.rst, "Nesting overlayfs mounts"). 1, 0, -1. */
+static int judge_whiteout(struct judge *c, struct err *e)
+{
+	const struct stat *st = &c->it->st;
+	char value;
+	if (S_ISCHR(st->st_mode))
+		return st->st_rdev == 0;
+	if (!S_ISREG(st->st_mode) || st->st_size)
+		return 0;
+	auto_fd int fd = tree_open(c->it->dirfd, c->it->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+	return fd < 0 ? 0 /* what can't be read is told of later */
+		      : judge_overlay_xattr(c, fd, "whiteout", &value, e);
+}
+
 int judge_entry(struct harvest *h, struct tree_item *it, struct harvest_item *x,
 		const struct harvest_item *above, struct err *e)
 {
@@ -442,8 +457,9 @@ int judge_entry(struct harvest *h, struct tree_item *it, struct harvest_item *x,
 		c->it->skip = true;
 		return judge_refuse(c, "a name that is kept for assay itself");
 	}
-	if (S_ISCHR(st->st_mode) && st->st_rdev == 0)
-		return judge_is(c, CACHE_DELETED);
+	int whiteout = judge_whiteout(c, e);
+	if (whiteout)
+		return whiteout < 0 ? -1 : judge_is(c, CACHE_DELETED);
 	c->rule = rules_find(c->h->how->rules, c->h->how->n_rules, c->it->path);
 	if (S_ISDIR(st->st_mode))
 		return judge_dir(c, e);

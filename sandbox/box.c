@@ -145,6 +145,7 @@ struct box *box_start(struct sandbox *sb, const struct box_spec *spec, const str
 		.facts = {.exit_code = -1,
 			  .started_ms = clock_real_ms(),
 			  .cgroup = "none",
+			  .uppers = "as given",
 			  .executor = sb->program.executor,
 			  .ids = ranges_name(&sb->ranges)},
 	};
@@ -175,8 +176,30 @@ static void heard_terminal(struct box *b, int fd)
 	helper_say(b->slot->helper, PLAN_GO, 0);
 }
 
+/* The disk is what it writes to, wherever that is. */
+static void heard_carried(struct box *b, int fd)
+{
+	struct watch_target *t = &b->target;
+	t->uppers = own_grow(t->uppers, t->n_uppers + 1, sizeof(*t->uppers));
+	t->uppers[t->n_uppers++] = fd;
+}
+
+static const char *uppers_name(uint32_t by)
+{
+	switch ((enum plan_uppers)by) {
+	case PLAN_UPPERS_GIVEN:
+		break;
+	case PLAN_UPPERS_TMPFS:
+		return "tmpfs";
+	case PLAN_UPPERS_FUSE:
+		return "fuse-overlayfs";
+	}
+	return "as given";
+}
+
 static void heard_runs(struct box *b, const struct plan_reply *r)
 {
+	b->facts.uppers = uppers_name(r->uppers);
 	b->pid = r->pid; /* an engine's container is born later than who runs the engine */
 	b->runs_ns = (int64_t)r->exec_ns;
 	b->facts.setup_ns = (uint64_t)(b->runs_ns - b->started_ns);
@@ -196,6 +219,9 @@ void box_heard(struct box *b, const struct plan_reply *r, int fd)
 		heard_born(b, r, fd);
 	} else if (r->kind == PLAN_TERMINAL && b->state == BOX_BORN && fd >= 0) {
 		heard_terminal(b, fd);
+		return;
+	} else if (r->kind == PLAN_CARRIED && b->state == BOX_BORN && fd >= 0) {
+		heard_carried(b, fd);
 		return;
 	} else if (r->kind == PLAN_RUNS && b->state == BOX_BORN) {
 		heard_runs(b, r);

@@ -224,6 +224,8 @@ int pack_make(struct pack *p, const struct box_spec *s, const struct filter *fil
 	put_u64(&t, s->limits.file_size);
 	put_u64(&t, processes);
 	put_u64(&t, s->limits.memory);
+	put_u64(&t, s->limits.disk);
+	put_u64(&t, s->limits.disk_inodes);
 	put_mounts(p, &t, s);
 	put_files(&t, s);
 	put_strings(&t, s->argv);

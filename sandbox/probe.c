@@ -58,6 +58,13 @@ static int probe_run(struct sandbox *sb, struct probe *p, struct err *e)
 		rc = err_set(e, ERR_BOX, "no box can be made%s%s: %s",
 			     p->uppers ? " with uppers in " : " here", p->uppers ? p->uppers : "",
 			     p->facts.error);
+	/* What is written fills memory then, and is moved at the end of each box. */
+	if (!rc && p->uppers && strcmp(p->facts.uppers, "as given"))
+		fprintf(stderr,
+			"assay: %s is on a file system that carries no upper of an overlay: what a "
+			"box "
+			"writes there is in memory (%s) until it ends\n",
+			p->uppers, p->facts.uppers);
 	return rc;
 }
 

@@ -125,7 +125,7 @@ static pid_t birth_first(struct birth *b, const struct birth_kind *kind, struct 
 
 int birth_make(struct birth *b, const struct birth_kind *kind, const struct plan_start *start,
 	       int *fds, size_t n, const struct ids *ids, enum overlay_way way, bool only,
-	       struct err *e)
+	       const struct uppers *uppers, struct err *e)
 {
 	struct plan_start told = *start;
 	size_t skip = birth_fds(start), cgroup = skip - start->n_doors - 1;
@@ -144,6 +144,7 @@ int birth_make(struct birth *b, const struct birth_kind *kind, const struct plan
 		.layers = &b->layers,
 		.way = way,
 		.only_way = only,
+		.uppers = *uppers,
 		.ranged = ids->ranged,
 		.by_path = !ids->above,
 		.output_fd = fds[1],

@@ -32,14 +32,14 @@ struct birth_kind {
 };
 extern const struct birth_kind birth_native; /* the box's pid 1 itself: init.h */
 
-/* birth_make(b, kind, start, fds, n, ids, way, only, e): fds are the plan's text, the output, what
- * start->stdio names, with start->in_cgroup a cgroup, start->n_doors doors, then the layers; all
- * the caller's, though the cgroup may be another descriptor afterwards. The caller frees b with
- * birth_fini, in both cases.
+/* birth_make(b, kind, start, fds, n, ids, way, only, uppers, e): fds are the plan's text, the
+ * output, what start->stdio names, with start->in_cgroup a cgroup, start->n_doors doors, then the
+ * layers; all the caller's, though the cgroup may be another descriptor afterwards. The caller
+ * frees b with birth_fini, in both cases.
  */
 int birth_make(struct birth *b, const struct birth_kind *kind, const struct plan_start *start,
 	       int *fds, size_t n, const struct ids *ids, enum overlay_way way, bool only,
-	       struct err *e) must_check;
+	       const struct uppers *uppers, struct err *e) must_check;
 void birth_fini(struct birth *b);
 
 /* birth_spare(b): the command runs: of the box's processes pid 1 is now the last to be killed for

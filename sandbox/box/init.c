@@ -162,6 +162,8 @@ static int init_build(struct init *in, const char *raised, struct err *e)
 		.layers = in->layers,
 		.way = in->way,
 		.only_way = in->only_way,
+		.uppers = in->uppers,
+		.helper = in->socket,
 		.root = -1,
 		.null = -1,
 		.terminal = -1,
@@ -176,6 +178,7 @@ static int init_build(struct init *in, const char *raised, struct err *e)
 	if (!rc && in->ranged && in->by_path && setgroups(0, NULL))
 		rc = err_sys(e, "leave all groups");
 	in->way = st.way;
+	in->by = st.by;
 	in->null_fd = st.null;
 	in->terminal_fd = st.terminal;
 	return rc;
@@ -279,6 +282,7 @@ static void init_command(struct init *in)
 	if (command < 0)
 		init_fail(in, &e);
 	struct init_message runs = {.kind = INIT_RUNS,
+				    .status = (int32_t)in->by,
 				    .way = in->way,
 				    .exec_ns = (uint64_t)clock_mono_ns()};
 	init_say(in->socket, &runs, -1);

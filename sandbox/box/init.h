@@ -4,7 +4,10 @@
  * It has one descriptor, a SOCK_SEQPACKET socket to the helper, whose messages are structs
  * init_message. The helper says INIT_MAPPED, and INIT_SIGNAL at any time after that; pid 1 says
  * INIT_RUNS, then INIT_OVER, or INIT_FAILED. Where a terminal is wanted, pid 1 says INIT_TERMINAL
- * first, with the master's end, and waits for INIT_GO. If the helper is gone, so is pid 1.
+ * first, with the master's end, and waits for INIT_GO. What is found out about uppers (upper.h) it
+ * says by INIT_UPPER; what is to be moved when it is over by INIT_CARRIED with the directory, after
+ * INIT_USERNS with the user namespace in which that is to be done. If the helper is gone, so is
+ * pid 1.
  *
  * Where an engine makes the container (sandbox/oci/), the process that the helper clones is no pid
  * 1 but who runs the engine; it says INIT_MOVED with the descriptor of the socket that leads to pid
@@ -13,6 +16,7 @@
 #include "sandbox/box/layer.h"
 #include "sandbox/box/overlay.h"
 #include "sandbox/box/spec.h"
+#include "sandbox/box/upper.h"
 
 enum init_kind {
 	INIT_MAPPED = 1,
@@ -23,13 +27,19 @@ enum init_kind {
 	INIT_TERMINAL,
 	INIT_GO,
 	INIT_MOVED,
+	INIT_UPPER,
+	INIT_USERNS,
+	INIT_CARRIED,
 };
 
 struct init_message {
 	uint32_t kind;
-	int32_t status;   /* INIT_OVER: as of wait(2); INIT_SIGNAL: the number */
-	uint32_t way;     /* INIT_RUNS: the enum overlay_way that this kernel takes */
+	int32_t status;   /* INIT_OVER: as of wait(2); INIT_SIGNAL: the number; INIT_CARRIED: index
+			     of the layer; INIT_UPPER, INIT_RUNS: enum plan_uppers */
+	uint32_t way;     /* INIT_RUNS: the enum overlay_way that this kernel takes; INIT_UPPER,
+			     INIT_CARRIED: enum upper_marks */
 	uint64_t exec_ns; /* INIT_RUNS */
+	uint64_t dev;     /* INIT_UPPER */
 	char error[PLAN_ERROR];
 };
 
@@ -39,6 +49,8 @@ struct init {
 	enum overlay_way way;
 	bool only_way;
 	bool ranged, by_path; /* its ids are several; it finds its layers by path */
+	struct uppers uppers; /* as the helper knows them */
+	enum plan_uppers by;  /* once it is built: what carries them */
 	int socket, output_fd;
 	int stdio[3];     /* the command's, -1: /dev/null, the output, the output */
 	int null_fd;      /* the box's /dev/null, once it is built */

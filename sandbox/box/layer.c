@@ -135,3 +135,17 @@ int layer_take(struct layer *l, struct err *e)
 		return err_add(e, "%s", l->path);
 	return give_fd(&fd);
 }
+
+int layer_inside(const struct layer *l, struct err *e)
+{
+	struct stat st;
+	int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	auto_fd int above = l->fd >= 0 ? fcntl(l->fd, F_DUPFD_CLOEXEC, 0)
+				       : open(l->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (above < 0 || fstat(above, &st))
+		return err_sys(e, "open %s", l->path);
+	if (st.st_dev != l->dev || st.st_ino != l->ino)
+		return err_set(e, ERR_BOX, "%s is not what it was", l->path);
+	int fd = openat(above, l->name, flags);
+	return fd < 0 ? err_sys(e, "open %s/%s", l->path, l->name) : fd;
+}

@@ -31,5 +31,8 @@ int layers_open(struct layers *out, const struct spec *spec, const int *fds, siz
 		const struct ids *ids, struct err *e) must_check;
 void layers_close(struct layers *ls);
 
+/* layer_inside(l, e): in the helper: what l->name names, opened for reading. */
+int layer_inside(const struct layer *l, struct err *e) must_check;
+
 /* layer_take(l, e): in the box: the detached mount, the caller's. */
 int layer_take(struct layer *l, struct err *e) must_check;

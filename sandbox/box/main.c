@@ -29,8 +29,7 @@ static int complain(const struct err *e)
 static int run_serve(char **words, int n, struct err *e)
 {
 	struct serve s = {.kind = &birth_native, .way = OVERLAY_FD};
-	s.only_way = n == 2;
-	if (s.only_way && !overlay_way_of(words[1], &s.way))
+	if (n == 2 && !serve_force(&s, words[1]))
 		return err_set(e, ERR_USAGE, "%s is no way to mount an overlay", words[1]);
 	return ids_open(&s.ids, words[0], e) || serve_run(&s, e) ? -1 : 0;
 }

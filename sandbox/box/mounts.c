@@ -79,29 +79,6 @@ static int names_complete(struct stage *st, const struct step *owner, struct nam
 	return (int)(names->n - before);
 }
 
-/* The names of upper and work directory; without one of the caller's, a tmpfs: what is written is
- * lost. */
-static int overlay_upper(struct stage *st, const struct spec_mount *m, char **upper, char **work,
-			 struct err *e)
-{
-	if (m->upper != PLAN_NO_FD) {
-		if (mount_layer(st, m->upper, e))
-			return -1;
-		*upper = own_fmt("l/%u/%s", m->upper, st->layers->all[m->upper].name);
-		*work = own_fmt("l/%u/%s", m->upper, st->layers->all[m->work].name);
-		return 0;
-	}
-	auto_free char *at = own_fmt("t/%u", st->n_made++);
-	*upper = own_fmt("%s/u", at);
-	*work = own_fmt("%s/w", at);
-	if (mkdir(at, 0755))
-		return err_sys(e, "mkdir %s", at);
-	auto_fd int fd = mnt_tmpfs(st->tmpfs, 0755, MOUNT_ATTR_NODEV, e);
-	if (fd < 0 || mnt_put(fd, AT_FDCWD, at, e))
-		return -1;
-	return mkdir(*upper, 0755) || mkdir(*work, 0755) ? err_sys(e, "mkdir %s", *upper) : 0;
-}
-
 static int overlay_of(struct stage *st, const char *what, struct names *names, const char *upper,
 		      const char *work, struct err *e)
 {
@@ -115,7 +92,7 @@ static int overlay_for(struct stage *st, const struct spec_mount *m, struct name
 		       struct err *e)
 {
 	auto_free char *upper = NULL, *work = NULL;
-	if (m->mode == PLAN_MOUNT_COW && overlay_upper(st, m, &upper, &work, e))
+	if (m->mode == PLAN_MOUNT_COW && upper_open(st, m, &upper, &work, e))
 		return -1;
 	return overlay_of(st, m->path, names, upper, work, e);
 }

@@ -131,6 +131,12 @@ static int overlay_try(const struct overlay *o, enum overlay_way *way, bool only
 	return -1;
 }
 
+void overlay_drop(enum overlay_way way)
+{
+	if (way == OVERLAY_CLASSIC)
+		umount2("m", MNT_DETACH | UMOUNT_NOFOLLOW);
+}
+
 int overlay_mount(const struct overlay *o, enum overlay_way *way, bool only, struct err *e)
 {
 	char upper[32], work[32];

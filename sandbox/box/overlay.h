@@ -26,6 +26,10 @@ struct overlay {
 /* overlay_way_of(name, way): "fd", "names", "classic". 1 or 0. */
 int overlay_way_of(const char *name, enum overlay_way *way);
 
+/* overlay_drop(way): of an overlay that was not put anywhere, what closing its descriptor does not
+ * take away. */
+void overlay_drop(enum overlay_way way);
+
 /* overlay_mount(o, way, only, e): try the ways from *way on, or that one only; *way is then the one
  * this kernel takes. The current directory is the one the names are below; its "m" is where the
  * classic way mounts first. The detached or movable mount, or -1. */

@@ -12,6 +12,8 @@
  *     -> PLAN_FDS    as often as it takes: the next layers' descriptors, at most PLAN_FDS_MAX each,
  * n_fds in all
  *     <- PLAN_BORN   pid, and a pidfd: the box's pid 1 is there
+ *     <- PLAN_CARRIED  a directory that is in the place of one of the caller's uppers until the
+ * box is over; what is in it is moved there before PLAN_ENDED. So often as there are such
  *     <- PLAN_TERMINAL  with PLAN_TERMINAL_WANTED: the master's end of the box's terminal
  *     -> PLAN_GO     in answer to it: it is set up, the command may run
  *     <- PLAN_RUNS   exec_ns: the command was executed
@@ -25,7 +27,8 @@
  *
  * u32 flags (PLAN_*), u32 uid, gid, string name, hostname, cwd, home ("" for none)
  *
- * u64 open files, file size, processes (RLIMIT_NPROC), tmpfs bytes; 0 = none, for tmpfs a default
+ * u64 open files, file size, processes (RLIMIT_NPROC), tmpfs bytes, disk bytes, disk inodes; 0 =
+ * none, for tmpfs a default
  *
  * list of mounts, sorted by path: string path, u32 mode (PLAN_MOUNT_*), u32 what it is
  * (PLAN_MOUNT_OURS, PLAN_MOUNT_FILE), u64 size (of a single file: its own), u32 first layer, u32
@@ -76,6 +79,10 @@ enum plan_flag {
 
 enum plan_mount_mode { PLAN_MOUNT_RO, PLAN_MOUNT_RW, PLAN_MOUNT_COW, PLAN_MOUNT_TMPFS };
 
+/* What carries the writes of overlays: a caller's upper directory itself, or in its place a tmpfs,
+ * or a tmpfs under fuse-overlayfs(1). */
+enum plan_uppers { PLAN_UPPERS_GIVEN, PLAN_UPPERS_TMPFS, PLAN_UPPERS_FUSE };
+
 enum plan_mount_flag {
 	PLAN_MOUNT_OURS = 1, /* owners as the box sees them */
 	PLAN_MOUNT_FILE = 2, /* its one layer is a regular file */
@@ -91,6 +98,7 @@ enum plan_kind {
 	PLAN_RUNS,
 	PLAN_ENDED,
 	PLAN_TERMINAL,
+	PLAN_CARRIED,
 };
 
 /* Every message of the caller; what is only PLAN_START's is 0 in others. */
@@ -112,8 +120,8 @@ struct plan_reply {
 	int32_t pid;            /* PLAN_BORN: as the caller sees it; PLAN_RUNS: the box's pid 1 */
 	int32_t command_status; /* PLAN_ENDED: as of wait(2), of the command; -1: not known */
 	int32_t init_status;    /* PLAN_ENDED: as of wait(2), of the box's pid 1 */
-	uint32_t reserved;
-	uint64_t exec_ns;            /* PLAN_RUNS: CLOCK_MONOTONIC */
+	uint32_t uppers;        /* PLAN_RUNS: enum plan_uppers, of the box's */
+	uint64_t exec_ns;       /* PLAN_RUNS: CLOCK_MONOTONIC */
 	uint64_t user_ns, system_ns; /* PLAN_ENDED: rusage of everything that was waited for */
 	uint64_t peak_bytes;         /* PLAN_ENDED: the largest process */
 	uint64_t io_read_bytes, io_write_bytes; /* PLAN_ENDED: likewise; of block devices, pages

@@ -1,6 +1,7 @@
 #include "sandbox/box/serve.h"
 
 #include "sandbox/box/birth.h"
+#include "sandbox/box/carry.h"
 #include "sandbox/box/init.h"
 
 #include <errno.h>
@@ -12,13 +13,36 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+/* What is in the place of an upper. */
+struct carried {
+	int fd;
+	uint32_t layer;
+	enum upper_marks marks;
+};
+
 /* One box, seen from outside. */
 struct life {
 	struct birth birth; /* its processes' handles; birth.pid 0: none */
 	struct plan_reply end;
 	enum overlay_way way; /* that worked here */
-	pid_t pid;            /* of the box's pid 1, which an engine may have made */
+	struct uppers uppers; /* what was found out about them */
+	bool ranged;
+	int userns_fd;         /* -1, or the box's */
+	struct carried *carry; /* owned; what is to be moved when it is over */
+	size_t n_carry;
+	bool ran;
+	uint32_t by; /* enum plan_uppers, where an engine makes the container */
+	pid_t pid;   /* of the box's pid 1, which an engine may have made */
 };
+
+int serve_force(struct serve *s, const char *word)
+{
+	s->only_way = overlay_way_of(word, &s->way);
+	s->uppers = !strcmp(word, "tmpfs")  ? PLAN_UPPERS_TMPFS
+		    : !strcmp(word, "fuse") ? PLAN_UPPERS_FUSE
+					    : PLAN_UPPERS_GIVEN;
+	return s->only_way || s->uppers != PLAN_UPPERS_GIVEN;
+}
 
 static int life_reply(const struct plan_reply *r, int fd)
 {
@@ -48,10 +72,14 @@ static void life_begin(struct life *l, const struct serve *s, const struct plan_
 {
 	struct err e = ERR_INIT;
 	*l = (struct life){.way = l->way,
+			   .uppers = l->uppers,
+			   .ranged = s->ids.ranged,
+			   .userns_fd = -1,
 			   .end = {.kind = PLAN_ENDED,
 				   .version = PLAN_VERSION,
 				   .command_status = -1}};
-	if (birth_make(&l->birth, s->kind, start, fds, n_fds, &s->ids, l->way, s->only_way, &e)) {
+	if (birth_make(&l->birth, s->kind, start, fds, n_fds, &s->ids, l->way, s->only_way,
+		       &l->uppers, &e)) {
 		snprintf(l->end.error, sizeof(l->end.error), "%.*s", (int)sizeof(l->end.error) - 1,
 			 e.text);
 		birth_fini(&l->birth);
@@ -107,6 +135,39 @@ static void life_moved(struct life *l, int *fd)
 	l->pid = peer.pid;
 }
 
+static void life_carried(struct life *l, const struct init_message *m, int *fd)
+{
+	struct plan_reply r = {.kind = PLAN_CARRIED, .version = PLAN_VERSION};
+	if (*fd < 0 || m->status < 0 || (size_t)m->status >= l->birth.layers.n)
+		return;
+	l->carry = own_grow(l->carry, l->n_carry + 1, sizeof(*l->carry));
+	life_reply(&r, *fd);
+	l->carry[l->n_carry++] =
+		(struct carried){give_fd(fd), (uint32_t)m->status, (enum upper_marks)m->way};
+}
+
+/* All of the box is gone: what it left becomes the caller's. */
+static void life_carry(struct life *l)
+{
+	struct err e = ERR_INIT;
+	for (size_t i = 0; i < l->n_carry; i++) {
+		struct carried *c = &l->carry[i];
+		struct layer *upper = &l->birth.layers.all[c->layer];
+		auto_fd int to = l->ran && !e.kind ? layer_inside(upper, &e) : -1;
+		struct carry what = {.from = c->fd, .to = to, .marks = c->marks};
+		if (to >= 0 && carry_run(&what, l->userns_fd, l->ranged, &e))
+			err_add(&e, "%s/%s", upper->path, upper->name);
+		close(c->fd);
+	}
+	if (e.kind && !l->end.error[0])
+		snprintf(l->end.error, sizeof(l->end.error), "%.*s", (int)sizeof(l->end.error) - 1,
+			 e.text);
+	free(l->carry);
+	l->carry = NULL;
+	l->n_carry = 0;
+	own_close(&l->userns_fd);
+}
+
 /* What the box's pid 1 says. false: no more will come. */
 static bool life_hear(struct life *l)
 {
@@ -121,17 +182,29 @@ static bool life_hear(struct life *l)
 		return false;
 	if (m.kind == INIT_RUNS) {
 		l->way = (enum overlay_way)m.way;
+		l->ran = true;
 		birth_spare(&l->birth);
 		struct plan_reply r = {.kind = PLAN_RUNS,
 				       .version = PLAN_VERSION,
 				       .pid = l->pid,
+				       .uppers = l->by > (uint32_t)m.status ? l->by
+									    : (uint32_t)m.status,
 				       .exec_ns = m.exec_ns};
 		life_reply(&r, -1);
 	} else if (m.kind == INIT_TERMINAL) {
 		struct plan_reply r = {.kind = PLAN_TERMINAL, .version = PLAN_VERSION};
 		life_reply(&r, fd);
 	} else if (m.kind == INIT_MOVED) {
+		l->by = (uint32_t)m.status;
 		life_moved(l, &fd);
+	} else if (m.kind == INIT_UPPER) {
+		struct upper_known k = {m.dev, (enum plan_uppers)m.status, (enum upper_marks)m.way};
+		uppers_learn(&l->uppers, &k);
+	} else if (m.kind == INIT_USERNS) {
+		own_close(&l->userns_fd);
+		l->userns_fd = give_fd(&fd);
+	} else if (m.kind == INIT_CARRIED) {
+		life_carried(l, &m, &fd);
 	} else if (m.kind == INIT_OVER) {
 		l->end.command_status = m.status;
 	} else if (m.kind == INIT_FAILED) {
@@ -165,6 +238,7 @@ static void life_end(struct life *l)
 	l->end.peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
 	l->end.io_read_bytes = (uint64_t)usage.ru_inblock * 512;
 	l->end.io_write_bytes = (uint64_t)usage.ru_oublock * 512;
+	life_carry(l);
 	birth_fini(&l->birth);
 	life_reply(&l->end, -1);
 }
@@ -258,6 +332,7 @@ static int serve_caller(const struct serve *s, struct life *l, struct err *e)
 	case PLAN_RUNS:
 	case PLAN_ENDED:
 	case PLAN_TERMINAL:
+	case PLAN_CARRIED:
 		break;
 	}
 	return err_set(e, ERR_USAGE, "message %u is not the caller's", m.kind);
@@ -265,7 +340,10 @@ static int serve_caller(const struct serve *s, struct life *l, struct err *e)
 
 int serve_run(const struct serve *s, struct err *e)
 {
-	struct life l = {.birth = {.pidfd = -1, .socket = -1, .oom_fd = -1}, .way = s->way};
+	struct life l = {.birth = {.pidfd = -1, .socket = -1, .oom_fd = -1},
+			 .way = s->way,
+			 .uppers = {.least = s->uppers},
+			 .userns_fd = -1};
 	int rc = 1;
 	while (rc > 0) {
 		struct pollfd p[] = {

@@ -10,7 +10,12 @@ struct serve {
 	struct ids ids;
 	enum overlay_way way;
 	bool only_way;
+	enum plan_uppers uppers; /* what is tried first */
 };
+
+/* serve_force(s, word): for tests, what else would be tried: "fd", "names", "classic" (overlay.h),
+ * "tmpfs", "fuse" (upper.h). 1 or 0. */
+int serve_force(struct serve *s, const char *word) must_check;
 
 /* serve_run(s): until the caller's socket (PLAN_SOCKET) ends: 0, or -1 where the caller breaks the
  * rules. */

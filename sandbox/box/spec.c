@@ -126,6 +126,8 @@ static void read_all(struct reader *r, struct spec *s, uint32_t n_fds)
 	s->file_size = read_u64(r);
 	s->processes = read_u64(r);
 	s->tmpfs = read_u64(r);
+	s->disk = read_u64(r);
+	s->disk_inodes = read_u64(r);
 	s->n_mounts = read_count(r, 41);
 	s->mounts = own_calloc(s->n_mounts + 1, sizeof(*s->mounts));
 	for (size_t i = 0; i < s->n_mounts; i++)

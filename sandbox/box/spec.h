@@ -29,7 +29,7 @@ struct spec {
 	char *text; /* owned: everything below points into it */
 	uint32_t flags, uid, gid;
 	const char *name, *hostname, *cwd, *home;
-	uint64_t open_files, file_size, processes, tmpfs;
+	uint64_t open_files, file_size, processes, tmpfs, disk, disk_inodes;
 	struct spec_mount *mounts; /* owned */
 	size_t n_mounts;
 	struct spec_file *files; /* owned */

@@ -17,8 +17,8 @@
 
 #define STAGE_STACKED 64
 
-static const char *const stage_dirs[] = {"l", "k", "f", "b", "n", "t",
-					 "r", "d", "p", "s", "w", "o"};
+static const char *const stage_dirs[] = {"l", "k", "f", "b", "n", "t", "r",
+					 "d", "p", "s", "w", "o", "y"};
 
 static const char *const stage_host[] = PLAN_HOST_DIRS;
 
@@ -154,7 +154,7 @@ int stage_raise(struct stage *st, const char *at, struct err *e)
 	st->tmpfs = st->spec->tmpfs ? st->spec->tmpfs : PLAN_TMPFS;
 	stage_steps(st);
 	wants_list(st);
-	if (stage_open(st, at, e) || root_make(st, e))
+	if (stage_open(st, at, e) || uppers_choose(st, e) || root_make(st, e))
 		return -1;
 	for (size_t i = 0; i < st->n_steps; i++)
 		if (mount_step(st, &st->steps[i], e))

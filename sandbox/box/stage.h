@@ -5,10 +5,10 @@
  * is ours:
  *
  *     l/N  layers             k  skeleton             f/N  layers of files
- *     b/N  files to be bound  n  nothing              t/N  tmpfs uppers
+ *     b/N  files to be bound  n  nothing              t    a tmpfs, for uppers
  *     w    a tmpfs, for /tmp, /run and /dev/shm       m    where mount(2) mounts first
  *     d p s  /dev, /proc, /sys while they are made     r    the new root
- *     o    an engine's own (sandbox/oci/)
+ *     o    an engine's own (sandbox/oci/)             y    a lower layer to try uppers with
  *
  * Everything is attached there, then moved to its place below r. The pivot into r leaves all of it
  * behind. */
@@ -17,6 +17,7 @@
 #include "sandbox/box/layer.h"
 #include "sandbox/box/overlay.h"
 #include "sandbox/box/spec.h"
+#include "sandbox/box/upper.h"
 
 enum step_kind {
 	STEP_HOST,  /* the host's directory, read-only */
@@ -59,10 +60,14 @@ struct stage {
 	struct layers *layers;
 	enum overlay_way way;
 	bool only_way;
-	uint64_t tmpfs; /* bytes of a tmpfs */
-	int root;       /* descriptor */
-	int null;       /* the box's /dev/null */
-	int terminal;   /* where one is wanted: its master's end */
+	struct uppers uppers; /* what is known */
+	enum plan_uppers by;  /* what carries the uppers of this box */
+	bool room;            /* the tmpfs for uppers is there */
+	int helper;           /* the socket to it (init.h), -1: nobody is told */
+	uint64_t tmpfs;       /* bytes of a tmpfs */
+	int root;             /* descriptor */
+	int null;             /* the box's /dev/null */
+	int terminal;         /* where one is wanted: its master's end */
 	struct kernelfs kernelfs;
 	struct step *steps; /* in the order they are mounted: the host's and ours, then the plan's
 			       by path */

@@ -53,6 +53,8 @@ static int keeper_raise(struct init *in, struct err *e)
 		.layers = in->layers,
 		.way = in->way,
 		.only_way = in->only_way,
+		.uppers = in->uppers,
+		.helper = in->socket,
 		.root = -1,
 		.null = -1,
 		.terminal = -1,
@@ -60,6 +62,7 @@ static int keeper_raise(struct init *in, struct err *e)
 	if (stage_raise(&st, KEEPER_AT, e) || mnt_new("tmpfs", "o", MS_NOSUID, "mode=755", e))
 		return -1;
 	in->way = st.way;
+	in->by = st.by;
 	in->null_fd = st.null;
 	own_close(&st.terminal); /* another is opened inside */
 	if (entry_make(KEEPER_ROOT, PLAN_PROGRAM, e) ||
@@ -101,7 +104,9 @@ static int keeper_answer(struct keeper *k, struct err *e)
 {
 	struct inside_hello hello = {.ranged = k->in->ranged};
 	const struct spec *spec = k->in->spec;
-	struct init_message moved = {.kind = INIT_MOVED, .way = k->in->way};
+	struct init_message moved = {.kind = INIT_MOVED,
+				     .status = (int32_t)k->in->by,
+				     .way = k->in->way};
 	pid_t pid;
 	/* The one id is root here, and the command's in a namespace more. */
 	if (!hello.ranged && (spec->uid || spec->gid)) {

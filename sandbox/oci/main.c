@@ -21,12 +21,11 @@ int main(int argc, char **argv)
 	struct err e = ERR_INIT;
 	bool serve = (argc == 5 || argc == 6) && !strcmp(argv[1], "serve"),
 	     try = argc == 5 && !strcmp(argv[1], "try");
-	if ((!serve && !try) || (argc == 6 && !overlay_way_of(argv[5], &s.way))) {
+	if ((!serve && !try) || (argc == 6 && !serve_force(&s, argv[5]))) {
 		fprintf(stderr, "assay-oci is started by assay, not by hand\n");
 		return 125;
 	}
 	const struct engine *engine = engine_find(argv[4]);
-	s.only_way = argc == 6;
 	tie_clean("assay-oci", ids_enters(argv[3]) ? PLAN_USERNS + 1 : PLAN_PROGRAM + 1);
 	if (!engine)
 		err_set(&e, ERR_USAGE, "there is no executor %s", argv[4]);

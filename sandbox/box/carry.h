@@ -1,0 +1,23 @@
+/* After a box: what an upper on a tmpfs holds is moved to the directory of the caller's that the
+ * upper was to be, as overlayfs would have left it there. By the helper, in a child that is root of
+ * the box's user namespace, so that owners are what they were and nothing is done as anybody else.
+ * What is moved is hostile: nothing is followed, and depth is bounded. */
+#pragma once
+#include "base/err.h"
+#include "sandbox/box/upper.h"
+
+#include <stdbool.h>
+
+struct carry {
+	int from, to; /* directories; to is empty */
+	enum upper_marks marks;
+	bool fuse; /* the marks in from are fuse-overlayfs's */
+};
+
+#define CARRY_DEPTH 512
+
+/* carry_tree(c, e): in this process's ids. */
+int carry_tree(const struct carry *c, struct err *e) must_check;
+
+/* carry_run(c, userns_fd, ranged, e): carry_tree in a child, waited for. */
+int carry_run(const struct carry *c, int userns_fd, bool ranged, struct err *e) must_check;

@@ -1,0 +1,298 @@
+/* Where a file system carries no upper: a tmpfs does, and what is in it at the end becomes the
+ * caller's directory. On an overlay, as a container's root is one; and forced on an ordinary
+ * directory, whose marks are the usual ones. */
+#include "test_sandbox.h"
+
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/xattr.h>
+
+static const char *carrier; /* what facts must say */
+static bool nested;         /* the tests' directory is on an overlay */
+
+static void carried(const struct try *t)
+{
+	if (strcmp(t->facts.uppers, carrier))
+		try_tell(t);
+	assert_string_equal(t->facts.uppers, carrier);
+}
+
+static char *shell(const char *format, const char *rel)
+{
+	auto_free char *at = own_fmt("%s/%s", try_dir, rel);
+	auto_free char *command = own_fmt(format, at);
+	struct text t = TEXT_INIT;
+	char buf[4096];
+	FILE *f = popen(command, "re");
+	assert_non_null(f);
+	for (size_t n; (n = fread(buf, 1, sizeof(buf), f)) > 0;)
+		text_put(&t, buf, n);
+	pclose(f);
+	return text_take(&t);
+}
+
+static void is(const char *format, const char *rel, const char *expected)
+{
+	auto_free char *out = shell(format, rel);
+	assert_string_equal(out, expected);
+}
+
+static void write_base(const char *rel)
+{
+	static const char *const files[] = {"keep", "gone", "dir/old", "dir2/old", "deep/a/b/c"};
+	for (size_t i = 0; i < countof(files); i++) {
+		auto_free char *path = own_fmt("%s/%s", rel, files[i]);
+		try_write(path, "below\n");
+	}
+}
+
+/* Everything an upper can hold, and a box above it that sees the same as the first. */
+static void what_is_carried_is_the_caller_s_afterwards_and_the_next_box_sees_it(void **state)
+{
+	static const char look[] =
+		"cd /data && find . -mindepth 1 | sort | while read f; do stat -c '%n %F %a %h %u' "
+		"\"$f\"; done; stat -c %s file hole; cat dir/new file link hard1; stat -c %Y file "
+		"dir; stat -c %b hole";
+	static const char write[] = "cd /data && rm gone && rm -r dir && mkdir -m 750 dir && echo "
+				    "new >dir/new && rm -r "
+				    "dir2 deep/a && echo content >file && chmod 4751 file && ln -s "
+				    "file link && echo hard "
+				    ">hard1 && ln hard1 dir/hard2 && mkfifo -m 640 fifo && "
+				    "truncate -s 3G hole && echo end "
+				    ">>hole && mkdir -m 000 closed && echo 'two words' >'odd name' "
+				    "&& touch -d @1000 file && "
+				    "touch -d @2000 dir && chmod 711 . && mv keep kept && ";
+	struct try t;
+	(void)state;
+	write_base("all/base");
+	auto_free char *script = own_fmt("%s%s", write, look);
+	try_init(&t, script);
+	try_upper(try_lower(&t, try_mount(&t, "/data", BOX_COW), "all/base"), "all/1");
+	try_run(&t);
+	try_expect(&t, 0, NULL);
+	carried(&t);
+	auto_free char *first = own_dup(text_str(&t.out));
+	try_fini(&t);
+	assert_non_null(strstr(first, "./dir/hard2 regular file 644 2 0\n"));
+	assert_non_null(strstr(first, "./file regular file 4751 1 0\n"));
+	assert_null(strstr(first, "old"));
+	is("cd %s && stat -c '%%a %%n' . dir file closed && cat dir/hard2", "all/1/u",
+	   "711 .\n750 dir\n4751 file\n0 closed\nhard\n");
+
+	try_init(&t, look);
+	struct box_mount *m = try_mount(&t, "/data", BOX_COW);
+	try_upper(try_lower(&t, try_lower(&t, m, "all/1/u"), "all/base"), "all/2");
+	try_run(&t);
+	try_expect(&t, 0, NULL);
+	assert_string_equal(text_str(&t.out), first);
+	try_fini(&t);
+	is("cd %s && ls -A", "all/2/u", "");
+	is("cd %s && ls -A", "all/1/w", "");
+}
+
+static void marks_are_those_of_overlayfs(void **state)
+{
+	struct try t;
+	struct stat st;
+	char value[8];
+	(void)state;
+	write_base("marks/base");
+	try_init(&t, "cd /data && rm gone && rm -r dir && mkdir dir && rm deep/a/b/c");
+	try_upper(try_lower(&t, try_mount(&t, "/data", BOX_COW), "marks/base"), "marks/1");
+	try_run(&t);
+	try_expect(&t, 0, "");
+	carried(&t);
+	try_fini(&t);
+	auto_free char *gone = own_fmt("%s/marks/1/u/gone", try_dir),
+		       *c = own_fmt("%s/marks/1/u/deep/a/b/c", try_dir),
+		       *b = own_fmt("%s/marks/1/u/deep/a/b", try_dir),
+		       *dir = own_fmt("%s/marks/1/u/dir", try_dir);
+	const char *const whiteouts[] = {gone, c};
+	for (size_t i = 0; i < countof(whiteouts); i++) {
+		assert_int_equal(lstat(whiteouts[i], &st), 0);
+		if (nested) {
+			assert_true(S_ISREG(st.st_mode) && !st.st_size);
+			assert_true(lgetxattr(whiteouts[i], "user.overlay.whiteout", value,
+					      sizeof(value)) >= 0);
+		} else
+			assert_true(S_ISCHR(st.st_mode) && !st.st_rdev);
+	}
+	assert_int_equal(getxattr(dir, "user.overlay.opaque", value, sizeof(value)), 1);
+	assert_int_equal(value[0], 'y');
+	if (nested) {
+		assert_int_equal(getxattr(b, "user.overlay.opaque", value, sizeof(value)), 1);
+		assert_int_equal(value[0], 'x');
+	}
+	is("cd %s && find . -mindepth 1 | sort", "marks/1/u",
+	   "./deep\n./deep/a\n./deep/a/b\n./deep/a/b/c\n./dir\n./gone\n");
+}
+
+static void xattrs_of_the_job_are_kept(void **state)
+{
+	struct try t;
+	char value[8];
+	(void)state;
+	try_init(&t, "python3 -c 'import os; open(\"/data/f\", \"w\"); os.setxattr(\"/data/f\", "
+		     "\"user.mine\", b\"v\")' || exit 127");
+	try_upper(try_mount(&t, "/data", BOX_COW), "xattr/1");
+	try_run(&t);
+	if (t.facts.exit_code == 127) {
+		try_fini(&t);
+		skip(); /* no python3, or overlays of this kernel have none of user.* */
+	}
+	try_expect(&t, 0, "");
+	try_fini(&t);
+	auto_free char *f = own_fmt("%s/xattr/1/u/f", try_dir);
+	assert_int_equal(getxattr(f, "user.mine", value, sizeof(value)), 1);
+	assert_int_equal(listxattr(f, value, 0), sizeof("user.mine"));
+}
+
+static void what_a_limit_ended_is_kept_as_far_as_it_came(void **state)
+{
+	struct try t;
+	(void)state;
+	try_init(&t, "echo half >/data/f; echo done; sleep 100");
+	t.spec.limits.wall_ms = 1000;
+	try_upper(try_mount(&t, "/data", BOX_COW), "ended");
+	try_run(&t);
+	assert_int_equal(t.facts.end, BOX_LIMITED);
+	carried(&t);
+	try_fini(&t);
+	is("cat %s/f", "ended/u", "half\n");
+}
+
+static void the_tmpfs_has_the_size_of_the_disk_limit(void **state)
+{
+	struct try t;
+	(void)state;
+	try_init(&t, "df -B1M --output=size /data | tail -n 1 | tr -d ' '; head -c 20M /dev/zero "
+		     "2>/dev/null >/data/big; stat -c %s /data/big; df --output=itotal /data | "
+		     "tail -n 1 "
+		     "| tr -d ' '");
+	t.spec.limits.disk = 8 << 20;
+	t.spec.limits.disk_inodes = 100;
+	try_upper(try_mount(&t, "/data", BOX_COW), "size/1");
+	try_upper(try_mount(&t, "/more", BOX_COW), "size/2");
+	try_run(&t);
+	/* or it is ended by the limit, if who looks is quicker */
+	if (t.facts.end == BOX_EXITED)
+		try_expect(&t, 0, "8\n8388608\n116\n");
+	else
+		assert_int_equal(t.facts.limit, BOX_LIMIT_DISK);
+	try_fini(&t);
+}
+
+static void what_can_not_be_kept_is_told(void **state)
+{
+	struct try t;
+	(void)state;
+	try_init(&t,
+		 "cd /data; i=0; while [ $i -lt 600 ]; do mkdir d && cd d || exit 1; i=$((i+1)); "
+		 "done");
+	try_upper(try_mount(&t, "/data", BOX_COW), "deep/1");
+	try_run(&t);
+	assert_int_equal(t.facts.end, BOX_FAILED);
+	if (!strstr(t.facts.error, "more than 512"))
+		try_tell(&t);
+	assert_non_null(strstr(t.facts.error, "deep/1/u: keep "));
+	assert_non_null(strstr(t.facts.error, "more than 512"));
+	try_fini(&t);
+}
+
+/* What another box of the same slot found out must not be needed, and not be wrong, for this one.
+ */
+static void each_slot_finds_out_for_itself(void **state)
+{
+	struct try t[4];
+	(void)state;
+	for (size_t i = 0; i < countof(t); i++) {
+		auto_free char *rel = own_fmt("slots/%zu", i);
+		try_init(&t[i], "echo x >/data/f; sleep 0.2");
+		try_upper(try_mount(&t[i], "/data", BOX_COW), rel);
+		try_start(&t[i]);
+	}
+	for (size_t i = 0; i < countof(t); i++) {
+		auto_free char *rel = own_fmt("slots/%zu/u", i);
+		try_wait(&t[i]);
+		try_expect(&t[i], 0, "");
+		carried(&t[i]);
+		try_fini(&t[i]);
+		is("ls %s", rel, "f\n");
+	}
+}
+
+static void what_is_lost_is_said_to_be_in_memory(void **state)
+{
+	struct try t;
+	(void)state;
+	write_base("lost/base");
+	try_init(&t, "cd /data && rm -r dir && mkdir dir && ls dir");
+	try_lower(&t, try_mount(&t, "/data", BOX_COW), "lost/base");
+	try_run(&t);
+	try_expect(&t, 0, "");
+	carried(&t);
+	try_fini(&t);
+}
+
+static int write_file(const char *path, const char *text)
+{
+	auto_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+	return fd < 0 ? -1 : dir_write_all(fd, text, strlen(text));
+}
+
+/* The place for temporary directories becomes an overlay, in namespaces of this process's own. */
+static int nest(void)
+{
+	char uid[32], gid[32];
+	bool root = !geteuid();
+	snprintf(uid, sizeof(uid), "0 %u 1", geteuid());
+	snprintf(gid, sizeof(gid), "0 %u 1", getegid());
+	if (unshare((root ? 0 : CLONE_NEWUSER) | CLONE_NEWNS))
+		return -1;
+	if (!root &&
+	    (write_file("/proc/self/setgroups", "deny") || write_file("/proc/self/uid_map", uid) ||
+	     write_file("/proc/self/gid_map", gid)))
+		return -1;
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("none", "/mnt", "tmpfs", 0, NULL) || mkdir("/mnt/u", 0777) ||
+	    mkdir("/mnt/w", 0755))
+		return -1;
+	nested = true;
+	const char *tmp = getenv("TMPDIR") && *getenv("TMPDIR") ? getenv("TMPDIR") : "/var/tmp";
+	auto_free char *options = own_fmt("%slowerdir=%s,upperdir=/mnt/u,workdir=/mnt/w",
+					  root ? "" : "userxattr,", tmp);
+	return mount("none", tmp, "overlay", 0, options);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			what_is_carried_is_the_caller_s_afterwards_and_the_next_box_sees_it),
+		cmocka_unit_test(marks_are_those_of_overlayfs),
+		cmocka_unit_test(xattrs_of_the_job_are_kept),
+		cmocka_unit_test(what_a_limit_ended_is_kept_as_far_as_it_came),
+		cmocka_unit_test(the_tmpfs_has_the_size_of_the_disk_limit),
+		cmocka_unit_test(what_can_not_be_kept_is_told),
+		cmocka_unit_test(each_slot_finds_out_for_itself),
+		cmocka_unit_test(what_is_lost_is_said_to_be_in_memory),
+	};
+	int rc = 0, status = 0;
+	carrier = "tmpfs";
+	/* In a process of its own: one with threads may not enter a user namespace. */
+	pid_t pid = fork();
+	if (!pid) {
+		if (nest()) {
+			print_message("[  SKIPPED ] on an overlay: %s\n", strerror(errno));
+			exit(0);
+		}
+		exit(cmocka_run_group_tests_name("sandbox: uppers on an overlay", tests, try_setup,
+						 try_teardown));
+	}
+	waitpid(pid, &status, 0);
+	rc += WIFEXITED(status) && WEXITSTATUS(status) == 77 ? 0 : status;
+	setenv("ASSAY_BOX_OVERLAY", "tmpfs", 1);
+	rc += cmocka_run_group_tests_name("sandbox: uppers in memory", tests, try_setup,
+					  try_teardown);
+	return rc;
+}
