@@ -26,21 +26,6 @@ static int box_pipe(int *write_fd, struct err *e)
 	return fds[0];
 }
 
-static int box_uppers(struct box *b, const struct box_spec *spec, struct err *e)
-{
-	b->target.uppers = own_calloc(spec->n_mounts + 1, sizeof(*b->target.uppers));
-	for (size_t i = 0; i < spec->n_mounts; i++) {
-		const struct box_mount *m = &spec->mounts[i];
-		if (m->mode != BOX_COW || m->upper_fd < 0)
-			continue;
-		int fd = fcntl(m->upper_fd, F_DUPFD_CLOEXEC, 0);
-		if (fd < 0)
-			return err_sys(e, "mount %s: upper", m->path);
-		b->target.uppers[b->target.n_uppers++] = fd;
-	}
-	return 0;
-}
-
 static int box_join(struct box *b, struct err *e)
 {
 	struct cgroup_limits limits = {.memory = b->limits.memory,
@@ -74,9 +59,7 @@ static int box_send(struct box *b, const struct box_spec *spec, int write_fd, st
 static void box_undo(struct box *b)
 {
 	struct err ignored = ERR_INIT;
-	for (size_t i = 0; i < b->target.n_uppers; i++)
-		close(b->target.uppers[i]);
-	free(b->target.uppers);
+	watch_close(&b->watch);
 	if (b->output_fd >= 0)
 		close(b->output_fd);
 	if (b->cgroup && cgroup_remove(b->cgroup, &ignored))
@@ -90,7 +73,7 @@ static int box_begin(struct box *b, const struct box_spec *spec, struct err *e)
 {
 	auto_fd int write_fd = -1;
 	b->output_fd = box_pipe(&write_fd, e);
-	if (b->output_fd < 0 || box_uppers(b, spec, e) || sandbox_helper(b->slot, e) ||
+	if (b->output_fd < 0 || watch_open(&b->watch, spec, e) || sandbox_helper(b->slot, e) ||
 	    box_join(b, e))
 		return -1;
 	return box_send(b, spec, write_fd, e);
@@ -104,7 +87,7 @@ static int box_watch(struct box *b, struct err *e)
 		return err_set(e, ERR_SYS, "watch a pipe: %s", uv_strerror(rc));
 	uv_timer_init(loop, &b->timer);
 	b->handles = 2;
-	b->output.data = b->timer.data = b->work.data = b->orphan.data = b;
+	b->output.data = b->timer.data = b->orphan.data = b;
 	output_start(b);
 	box_schedule(b);
 	return 0;
@@ -176,14 +159,6 @@ static void heard_terminal(struct box *b, int fd)
 	helper_say(b->slot->helper, PLAN_GO, 0);
 }
 
-/* The disk is what it writes to, wherever that is. */
-static void heard_carried(struct box *b, int fd)
-{
-	struct watch_target *t = &b->target;
-	t->uppers = own_grow(t->uppers, t->n_uppers + 1, sizeof(*t->uppers));
-	t->uppers[t->n_uppers++] = fd;
-}
-
 static const char *uppers_name(uint32_t by)
 {
 	switch ((enum plan_uppers)by) {
@@ -203,10 +178,11 @@ static void heard_runs(struct box *b, const struct plan_reply *r)
 	b->pid = r->pid; /* an engine's container is born later than who runs the engine */
 	b->runs_ns = (int64_t)r->exec_ns;
 	b->facts.setup_ns = (uint64_t)(b->runs_ns - b->started_ns);
-	b->said_ns = b->disk_at_ns = clock_mono_ns();
+	b->said_ns = clock_mono_ns();
 	b->look_ns = BOX_FIRST_LOOK_NS;
 	b->watch_at_ns = b->said_ns + b->look_ns;
 	b->state = BOX_RUNS;
+	watch_begin(b, b->said_ns);
 	for (int i = 1; i <= 64; i++)
 		if (b->signals >> (i - 1) & 1)
 			box_signal(b, i);
@@ -221,10 +197,15 @@ void box_heard(struct box *b, const struct plan_reply *r, int fd)
 		heard_terminal(b, fd);
 		return;
 	} else if (r->kind == PLAN_CARRIED && b->state == BOX_BORN && fd >= 0) {
-		heard_carried(b, fd);
+		watch_carried(&b->watch, fd);
 		return;
 	} else if (r->kind == PLAN_RUNS && b->state == BOX_BORN) {
 		heard_runs(b, r);
+	} else if (r->kind == PLAN_LOOKED && b->state == BOX_RUNS) {
+		watch_heard(b, &r->seen, fd);
+		if (b->watch.asked & PLAN_LOOK_TABLE)
+			box_listed(b);
+		box_schedule(b);
 	} else if (r->kind == PLAN_ENDED && b->state < BOX_ORPHAN) {
 		b->end = *r;
 		/* What could not be done to a box because we had killed it is no trouble. */

@@ -13,6 +13,7 @@
 #define KILL_AGAIN_NS (1000 * MS)
 #define CGROUP_AGAIN_NS (10 * MS)
 #define CGROUP_TRIES 100
+#define TABLE_NS (20 * MS) /* nothing waits longer for a table */
 
 static void box_free(uv_handle_t *handle)
 {
@@ -20,9 +21,7 @@ static void box_free(uv_handle_t *handle)
 	struct sandbox *sb = b->sandbox;
 	if (--b->handles)
 		return;
-	for (size_t i = 0; i < b->target.n_uppers; i++)
-		close(b->target.uppers[i]);
-	free(b->target.uppers);
+	watch_close(&b->watch);
 	close(b->output_fd);
 	if (b->pidfd >= 0)
 		close(b->pidfd);
@@ -95,11 +94,19 @@ static void box_count_rest(struct box *b)
 {
 	const struct cgroup_counts *c = &b->counts;
 	struct box_facts *f = &b->facts;
-	f->processes_peak = c->processes_peak;
-	f->io_read_bytes = c->has_io ? c->io_read_bytes : b->end.io_read_bytes;
-	f->io_write_bytes = c->has_io ? c->io_write_bytes : b->end.io_write_bytes;
-	f->disk_bytes = b->seen.disk_bytes;
-	f->disk_inodes = b->seen.disk_inodes;
+	const struct watch *w = &b->watch;
+	watch_last(b);
+	f->processes_peak = c->processes_peak ? c->processes_peak : w->peak_processes;
+	/* Who is killed together with pid 1 is in nobody's rusage. */
+	f->io_read_bytes = b->end.io_read_bytes + (b->listed ? w->seen.io_read_bytes : 0);
+	f->io_write_bytes = b->end.io_write_bytes + (b->listed ? w->seen.io_write_bytes : 0);
+	if (c->has_io) {
+		f->io_read_bytes = c->io_read_bytes;
+		f->io_write_bytes = c->io_write_bytes;
+	}
+	f->processes = w->table ? w->table : "";
+	f->disk_bytes = w->seen.disk_bytes;
+	f->disk_inodes = w->seen.disk_inodes;
 	f->throttled = c->throttled;
 	f->throttled_ns = c->throttled_ns;
 	f->stalled_memory_ns = c->stalled_memory_ns;
@@ -117,10 +124,11 @@ static void box_count(struct box *b)
 	f->cpu_user_ns = c->has_cpu ? c->cpu_user_ns : b->end.user_ns;
 	f->cpu_system_ns = c->has_cpu ? c->cpu_system_ns : b->end.system_ns;
 	f->peak_memory =
-		c->has_memory ? c->peak_memory : larger(b->end.peak_bytes, b->seen.peak_memory);
+		c->has_memory ? c->peak_memory : larger(b->end.peak_bytes, b->watch.peak_memory);
 	/* Who is killed together with pid 1 is in nobody's rusage; the watch may have seen it. */
-	if (!c->has_cpu && b->seen.cpu_ns > f->cpu_user_ns + f->cpu_system_ns)
-		f->cpu_user_ns = b->seen.cpu_ns - f->cpu_system_ns;
+	uint64_t seen_ns = b->watch.seen.cpu_ns;
+	if (!c->has_cpu && seen_ns > f->cpu_user_ns + f->cpu_system_ns)
+		f->cpu_user_ns = seen_ns - f->cpu_system_ns;
 	box_count_rest(b);
 	f->oom_kills = c->oom_kills;
 	f->processes_refused = c->processes_refused;
@@ -152,7 +160,7 @@ static bool box_leave_cgroup(struct box *b)
 
 void box_settle(struct box *b)
 {
-	if (b->state != BOX_GONE || !b->drained || b->in_work || !b->slot)
+	if (b->state != BOX_GONE || !b->drained || !b->slot)
 		return;
 	if (!b->counted) {
 		b->counted = true;
@@ -191,18 +199,39 @@ static void box_kill(struct box *b)
 		cgroup_kill(b->cgroup);
 }
 
+/* One that does not run its command yet just ends of the SIGTERM. */
+static void box_proceed(struct box *b)
+{
+	b->table_until_ns = 0;
+	if (b->kill_next) {
+		box_kill(b);
+		return;
+	}
+	helper_say(b->slot->helper, PLAN_SIGNAL, SIGTERM);
+	b->kill_at_ns = clock_mono_ns() + (int64_t)b->limits.grace_ms * MS;
+}
+
+void box_listed(struct box *b)
+{
+	if (b->table_until_ns)
+		box_proceed(b);
+}
+
+/* First the table of its processes for the record, as they are: nothing is frozen for it. That
+ * would hide what each was doing, and a v1 group whose caller dies meanwhile would stay frozen. */
 static void box_terminate(struct box *b, bool gently)
 {
+	bool first = !b->ending;
 	if (b->state == BOX_GONE || b->killed)
 		return;
-	if (!gently || !b->limits.grace_ms || !b->slot->helper) {
-		box_kill(b);
-	} else if (!b->ending) {
-		/* one that does not run its command yet just ends */
-		helper_say(b->slot->helper, PLAN_SIGNAL, SIGTERM);
-		b->kill_at_ns = clock_mono_ns() + (int64_t)b->limits.grace_ms * MS;
-	}
 	b->ending = true;
+	b->kill_next |= !gently || !b->limits.grace_ms || !b->slot->helper;
+	if (first && b->state == BOX_RUNS && watch_table(b)) {
+		b->listed = b->kill_next;
+		b->table_until_ns = clock_mono_ns() + TABLE_NS;
+	} else if (!b->table_until_ns && (first || b->kill_next)) {
+		box_proceed(b);
+	}
 	box_schedule(b);
 }
 
@@ -249,6 +278,8 @@ void box_on_timer(uv_timer_t *timer)
 	int64_t now = clock_mono_ns();
 	if (b->kill_at_ns && now >= b->kill_at_ns && b->state < BOX_GONE)
 		box_kill(b);
+	if (b->table_until_ns && now >= b->table_until_ns && b->state < BOX_ORPHAN)
+		box_proceed(b);
 	limits_look(b, now);
 	if (b->state != BOX_GONE || (b->settle_at_ns && now < b->settle_at_ns)) {
 		box_schedule(b);
@@ -264,6 +295,8 @@ void box_schedule(struct box *b)
 	int64_t now = clock_mono_ns(), next = limits_next(b);
 	if (b->kill_at_ns && b->state < BOX_GONE && b->kill_at_ns < next)
 		next = b->kill_at_ns;
+	if (b->table_until_ns && b->state < BOX_ORPHAN && b->table_until_ns < next)
+		next = b->table_until_ns;
 	if (b->settle_at_ns && b->settle_at_ns < next)
 		next = b->settle_at_ns;
 	if (b->state == BOX_GONE && !b->drained && !b->paused)

@@ -283,6 +283,12 @@ void helper_say(struct helper *h, enum plan_kind kind, int signal)
 		helper_stop(h);
 }
 
+void helper_look(struct helper *h, const struct plan_start *m, const int *fds, size_t n)
+{
+	if (!h->dead && helper_send(h, m, fds, n))
+		helper_stop(h);
+}
+
 void helper_stop(struct helper *h)
 {
 	if (!h->dead)

@@ -11,7 +11,7 @@
 struct helper;
 
 struct helper_events {
-	/* fd: the pidfd that came with PLAN_BORN, the callee's now, else -1 */
+	/* fd: what came with it, the callee's now, else -1 */
 	void (*on_reply)(void *owner, const struct plan_reply *r, int fd);
 	/* it has ended, whyever, and is not to be used any more */
 	void (*on_death)(void *owner, const char *how);
@@ -43,6 +43,10 @@ int helper_plan(struct helper *h, const struct pack *p, int output_fd, const int
 /* helper_say(h, kind, signal): PLAN_SIGNAL, PLAN_KILL, PLAN_GO (signal 0). If it can't be said, the
  * helper is dead: on_death comes. */
 void helper_say(struct helper *h, enum plan_kind kind, int signal);
+/* helper_look(h, m, fds, n): PLAN_LOOK with its descriptors, borrowed; on_reply brings what was
+ * seen.
+ */
+void helper_look(struct helper *h, const struct plan_start *m, const int *fds, size_t n);
 /* helper_stop(h): the end of its socket; it ends, and its box with it. on_death still comes. May be
  * said again. */
 void helper_stop(struct helper *h);

@@ -73,20 +73,20 @@ struct box {
 		said_ns;                  /* monotonic; said: last output, or the end of a pause */
 	int64_t kill_at_ns, settle_at_ns; /* 0: not wanted */
 	int64_t look_ns;                  /* between two looks: longer and longer, up to a bound */
-	int64_t watch_at_ns, disk_at_ns;  /* when to look again */
+	int64_t watch_at_ns;              /* when to look again */
+	int64_t table_until_ns;           /* the table of its processes is awaited, 0: no */
 	uint64_t signals;                 /* for the command, once it runs: bit 0 is signal 1 */
 	bool ending;                      /* by us, for whatever reason */
 	bool killed, cancelled, counted;
-	bool in_work; /* the pool has target and seen */
+	bool kill_next; /* after the table; else SIGTERM */
+	bool listed;    /* its table was asked for when everything was killed at once */
 
-	struct watch_target target;
-	struct watch_seen seen;
+	struct watch watch;
 	struct plan_reply end;
 	struct box_facts facts;
 
 	uv_poll_t output, orphan;
 	uv_timer_t timer;
-	uv_work_t work;
 	unsigned handles; /* on the loop */
 };
 
@@ -107,6 +107,10 @@ void box_gone(struct box *b);
 /* box_settle(b): something its end waited for is over. */
 void box_settle(struct box *b);
 
+/* box_listed(b): the table of its processes is here, or never will be: what it is ended by comes
+ * next. */
+void box_listed(struct box *b);
+
 /* In output.c. output_start(b): read when there is something. output_drain(b): all that is left. */
 void output_start(struct box *b);
 void output_drain(struct box *b);
@@ -118,4 +122,7 @@ void output_drain(struct box *b);
  * passed. */
 int limits_check(const struct box *b, struct err *e) must_check;
 int64_t limits_next(const struct box *b);
+/* limits_seen(b, s), limits_disk(b): fire what the watch has found passed. */
+void limits_seen(struct box *b, const struct plan_seen *s);
+void limits_disk(struct box *b);
 void limits_look(struct box *b, int64_t now);

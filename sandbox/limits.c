@@ -1,16 +1,14 @@
 /* A box's limits: what is looked at when, and what was passed. Where a cgroup counts memory,
- * processes and cpu, its numbers decide; else the box's processes are counted from /proc twice a
- * second, which a job that is quicker than that can outrun: the limit on processes is then also an
- * RLIMIT_NPROC with some room above it. An address space limit would be no substitute for memory:
- * V8, sanitizers and Go reserve far more than they use. */
+ * processes and cpu, its numbers decide; else the watch does (watch.h), which a job can outrun for
+ * as long as there is between two looks: the limit on processes is then also an RLIMIT_NPROC with
+ * some room above it, and files in memory have the limit as their size. An address space limit
+ * would be no substitute for memory: V8, sanitizers and Go reserve far more than they use. */
 #include "sandbox/inside.h"
 
 #include "base/clock.h"
 
 #define MS INT64_C(1000000)
 #define LOOK_NS (500 * MS)
-#define DISK_NS (1000 * MS)
-#define DISK_PART 10 /* watching the disk takes at most this part of the time */
 #define SETUP_NS (120000 * MS)
 
 static uint64_t ms_of(int64_t ns)
@@ -18,62 +16,34 @@ static uint64_t ms_of(int64_t ns)
 	return (uint64_t)(ns / MS);
 }
 
-static bool counts_all(const struct box *b)
+void limits_disk(struct box *b)
 {
 	const struct box_limits *l = &b->limits;
-	return (!l->memory || b->counts.has_memory) && (!l->processes || b->counts.has_processes) &&
-	       (!l->cpu_ms || b->counts.has_cpu);
-}
-
-static void on_look(uv_work_t *work)
-{
-	struct box *b = work->data;
-	watch_look(&b->target, &b->seen); /* the loop leaves both alone until it is done */
-}
-
-static void fire_seen(struct box *b)
-{
-	const struct box_limits *l = &b->limits;
-	const struct watch_seen *s = &b->seen;
-	const struct cgroup_counts *c = &b->counts;
-	if (s->has_disk && l->disk && s->disk_bytes > l->disk)
+	const struct plan_seen *s = &b->watch.seen;
+	if (l->disk && s->disk_bytes > l->disk)
 		box_fire(b, BOX_LIMIT_DISK, l->disk, s->disk_bytes);
-	if (s->has_disk && l->disk_inodes && s->disk_inodes > l->disk_inodes)
+	if (l->disk_inodes && s->disk_inodes > l->disk_inodes)
 		box_fire(b, BOX_LIMIT_INODES, l->disk_inodes, s->disk_inodes);
-	if (s->has_processes && l->processes && !c->has_processes && s->processes > l->processes)
-		box_fire(b, BOX_LIMIT_PROCESSES, l->processes, s->processes);
-	if (s->has_processes && l->memory && !c->has_memory && s->memory > l->memory)
-		box_fire(b, BOX_LIMIT_MEMORY, l->memory, s->memory);
-	if (s->has_processes && l->cpu_ms && !c->has_cpu && s->cpu_ns / MS > l->cpu_ms)
-		box_fire(b, BOX_LIMIT_CPU, l->cpu_ms, s->cpu_ns / MS);
+	/* Deeper than anybody looks: to be hidden is what it is for. */
+	if (s->deep && l->disk)
+		box_fire(b, BOX_LIMIT_DISK, l->disk, l->disk);
+	if (s->deep && l->disk_inodes)
+		box_fire(b, BOX_LIMIT_INODES, l->disk_inodes, l->disk_inodes);
 }
 
-static void on_looked(uv_work_t *work, int status)
-{
-	struct box *b = work->data;
-	(void)status;
-	b->in_work = false;
-	if (b->state == BOX_RUNS)
-		fire_seen(b);
-	box_settle(b);
-}
-
-static void look_outside(struct box *b, int64_t now)
+void limits_seen(struct box *b, const struct plan_seen *s)
 {
 	const struct box_limits *l = &b->limits;
-	bool disk = (l->disk || l->disk_inodes) && b->target.n_uppers && now >= b->disk_at_ns;
-	bool processes = !counts_all(b);
-	if (b->in_work || (!disk && !processes))
-		return;
-	b->target.look_disk = disk;
-	b->target.look_processes = processes;
-	b->target.disk_inodes = l->disk_inodes;
-	b->target.pid = b->pid;
-	if (disk) {
-		int64_t pause = b->seen.disk_took_ns * DISK_PART;
-		b->disk_at_ns = now + (pause > DISK_NS ? pause : DISK_NS);
-	}
-	b->in_work = !uv_queue_work(b->sandbox->loop, &b->work, on_look, on_looked);
+	const struct cgroup_counts *c = &b->counts;
+	if (s->has & PLAN_LOOK_DISK)
+		limits_disk(b);
+	if (s->has & PLAN_LOOK_PROCESSES && l->processes && !c->has_processes &&
+	    s->processes > l->processes)
+		box_fire(b, BOX_LIMIT_PROCESSES, l->processes, s->processes);
+	if (s->has & PLAN_LOOK_MEMORY && l->memory && !c->has_memory && s->memory > l->memory)
+		box_fire(b, BOX_LIMIT_MEMORY, l->memory, s->memory);
+	if (s->has & PLAN_LOOK_PROCESSES && l->cpu_ms && !c->has_cpu && s->cpu_ns / MS > l->cpu_ms)
+		box_fire(b, BOX_LIMIT_CPU, l->cpu_ms, s->cpu_ns / MS);
 }
 
 static void look_cgroup(struct box *b)
@@ -125,7 +95,8 @@ int64_t limits_next(const struct box *b)
 		return b->started_ns + SETUP_NS;
 	if (b->state != BOX_RUNS || b->ending)
 		return INT64_MAX;
-	return earlier(b->watch_at_ns, earlier(wall_end(b), silence_end(b)));
+	return earlier(earlier(b->watch_at_ns, watch_next(b)),
+		       earlier(wall_end(b), silence_end(b)));
 }
 
 void limits_look(struct box *b, int64_t now)
@@ -144,6 +115,7 @@ void limits_look(struct box *b, int64_t now)
 		b->look_ns = b->look_ns * 2 < LOOK_NS ? b->look_ns * 2 : LOOK_NS;
 		b->watch_at_ns = now + b->look_ns;
 		look_cgroup(b);
-		look_outside(b, now);
 	}
+	if (now >= watch_next(b))
+		watch_look(b, now);
 }

@@ -73,6 +73,7 @@ void box_pause_output(struct box *b, bool paused)
 	if (b->paused == paused || !b->slot)
 		return;
 	b->paused = paused;
+	b->watch.idle.stirred = true;
 	b->said_ns = clock_mono_ns();
 	if (paused)
 		uv_poll_stop(&b->output);

@@ -3,200 +3,327 @@
 #include "base/clock.h"
 #include "base/dir.h"
 #include "base/text.h"
+#include "sandbox/inside.h"
 
-#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <linux/magic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
-#define WATCH_PROCESSES 100000 /* more than any box gets */
-#define WATCH_UNNAMED 1024
-#define WATCH_DESCRIPTORS 65536 /* of all its processes: a look has an end */
+#define MS INT64_C(1000000)
+#define SOONEST_NS (20 * MS)
+#define PROCESSES_NS (500 * MS)
+#define DISK_NS (1000 * MS)
+#define PART 10              /* looks take at most this part of the time */
+#define LOST_NS (60000 * MS) /* a look that takes so long hangs: another is tried */
 
-static bool read_small(const char *path, char *buf, size_t size)
+/* Faster than this nothing grows here. */
+#define BYTES_PER_NS 4
+#define NS_PER_INODE 1000
+
+static void watch_quota(struct watch *w, const struct box_spec *spec)
 {
-	auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
-	if (n < 0)
-		return false;
-	buf[n] = 0;
-	return true;
-}
-
-struct pids {
-	pid_t *all; /* owned */
-	size_t n, room;
-};
-
-static void pids_add(struct pids *p, pid_t pid)
-{
-	if (p->n == WATCH_PROCESSES)
-		return;
-	if (p->n == p->room)
-		p->all = own_grow(p->all, p->room = p->room * 2 + 64, sizeof(*p->all));
-	p->all[p->n++] = pid;
-}
-
-/* Each thread has children of its own: proc(5), /proc/PID/task/TID/children. */
-static void add_children(struct pids *p, pid_t pid)
-{
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-	DIR *tasks = opendir(path);
-	for (struct dirent *d; tasks && (d = readdir(tasks));) {
-		struct err ignored = ERR_INIT;
-		auto_text struct text t = TEXT_INIT;
-		if (d->d_name[0] == '.')
-			continue;
-		auto_free char *children = own_fmt("%s/%s/children", path, d->d_name);
-		auto_fd int fd = open(children, O_RDONLY | O_CLOEXEC);
-		if (fd < 0 || dir_read_fd(fd, (size_t)1 << 20, &t, &ignored))
-			continue;
-		char *next = NULL;
-		for (char *at = t.p; at && *at; at = next) {
-			long child = strtol(at, &next, 10);
-			if (next == at)
-				break;
-			pids_add(p, (pid_t)child);
+	int dirs[2 * PLAN_UPPERS_MAX];
+	size_t n = 0;
+	for (size_t i = 0; i < spec->n_mounts && n < countof(dirs); i++)
+		if (spec->mounts[i].mode == BOX_COW && spec->mounts[i].upper_fd >= 0) {
+			dirs[n++] = spec->mounts[i].upper_fd;
+			dirs[n++] = spec->mounts[i].work_fd;
 		}
-	}
-	if (tasks)
-		closedir(tasks);
+	quota_set(&w->quota, dirs, n, spec->limits.disk, spec->limits.disk_inodes);
 }
 
-/* A file that is open has blocks also when no name leads to it any more. */
-struct unnamed {
-	struct {
-		dev_t dev;
-		ino_t ino;
-	} * all; /* owned; seen already: descriptors are inherited */
-	size_t n, room;
-	size_t looked; /* descriptors */
-	uint64_t bytes;
-};
-
-static void unnamed_add(struct unnamed *u, const struct stat *st)
+/* fd is taken, in both cases. */
+static int watch_upper(struct watch *w, int fd)
 {
-	for (size_t i = 0; i < u->n; i++)
-		if (u->all[i].ino == st->st_ino && u->all[i].dev == st->st_dev)
-			return;
-	if (u->n == WATCH_UNNAMED)
+	struct stat st;
+	size_t k = 0;
+	if (fstat(fd, &st)) {
+		close(fd);
+		return -1;
+	}
+	while (k < w->n_devices && w->devices[k].device != st.st_dev)
+		k++;
+	if (k == w->n_devices) {
+		w->devices = own_grow(w->devices, k + 1, sizeof(*w->devices));
+		w->devices[w->n_devices++] = (struct watch_device){w->n_uppers, st.st_dev, 0, 0};
+	}
+	w->uppers = own_grow(w->uppers, w->n_uppers + 1, sizeof(*w->uppers));
+	w->uppers[w->n_uppers++] = fd;
+	return 0;
+}
+
+int watch_open(struct watch *w, const struct box_spec *spec, struct err *e)
+{
+	w->processes_at_ns = w->disk_at_ns = w->idle_at_ns = INT64_MAX;
+	for (size_t i = 0; i < spec->n_mounts && w->n_uppers < PLAN_UPPERS_MAX - 1; i++) {
+		const struct box_mount *m = &spec->mounts[i];
+		if (m->mode != BOX_COW || m->upper_fd < 0)
+			continue;
+		int fd = fcntl(m->upper_fd, F_DUPFD_CLOEXEC, 0);
+		if (fd < 0 || watch_upper(w, fd))
+			return err_sys(e, "mount %s: upper", m->path);
+	}
+	if (w->n_uppers && (spec->limits.disk || spec->limits.disk_inodes))
+		watch_quota(w, spec);
+	return 0;
+}
+
+/* The quota is for another place then. */
+void watch_carried(struct watch *w, int fd)
+{
+	quota_clear(&w->quota);
+	if (watch_upper(w, fd))
+		return; /* what it writes has the tmpfs's size as its limit */
+}
+
+void watch_close(struct watch *w)
+{
+	quota_clear(&w->quota);
+	for (size_t i = 0; i < w->n_uppers; i++)
+		close(w->uppers[i]);
+	free(w->uppers);
+	free(w->devices);
+	free(w->table);
+}
+
+static bool counts_all(const struct box *b)
+{
+	const struct box_limits *l = &b->limits;
+	return (!l->memory || b->counts.has_memory) && (!l->processes || b->counts.has_processes) &&
+	       (!l->cpu_ms || b->counts.has_cpu);
+}
+
+static bool wants_disk(const struct box *b)
+{
+	return (b->limits.disk || b->limits.disk_inodes) && b->watch.n_uppers;
+}
+
+/* What is free now; what is gone since then. Somebody else may have taken it, or given back: so
+ * there are walks without a reason, and one every second at least. */
+static void devices_mark(struct watch *w)
+{
+	struct statfs fs;
+	for (size_t i = 0; i < w->n_devices; i++)
+		if (!fstatfs(w->uppers[w->devices[i].upper], &fs)) {
+			w->devices[i].free_bytes = fs.f_bfree * (uint64_t)fs.f_bsize;
+			w->devices[i].free_inodes = fs.f_ffree;
+		}
+}
+
+static void devices_gone(const struct watch *w, uint64_t *bytes, uint64_t *inodes)
+{
+	struct statfs fs;
+	*bytes = *inodes = 0;
+	for (size_t i = 0; i < w->n_devices; i++) {
+		const struct watch_device *d = &w->devices[i];
+		if (fstatfs(w->uppers[d->upper], &fs))
+			continue;
+		uint64_t now = fs.f_bfree * (uint64_t)fs.f_bsize;
+		*bytes += d->free_bytes > now ? d->free_bytes - now : 0;
+		*inodes += d->free_inodes > fs.f_ffree ? d->free_inodes - fs.f_ffree : 0;
+	}
+}
+
+static uint64_t left(uint64_t limit, uint64_t used)
+{
+	return !limit ? UINT64_MAX : limit > used ? limit - used : 0;
+}
+
+static int64_t within(int64_t ns, int64_t least, int64_t most)
+{
+	return ns < least ? least : ns > most ? most : ns;
+}
+
+/* How long it takes at least until the limit can be passed. */
+static int64_t soonest_bytes(uint64_t bytes)
+{
+	return bytes / BYTES_PER_NS > INT64_MAX ? INT64_MAX : (int64_t)(bytes / BYTES_PER_NS);
+}
+
+static int64_t soonest_inodes(uint64_t inodes)
+{
+	return inodes > INT64_MAX / NS_PER_INODE ? INT64_MAX : (int64_t)inodes * NS_PER_INODE;
+}
+
+static int64_t disk_pause(const struct box *b, uint64_t bytes, uint64_t inodes)
+{
+	int64_t a = soonest_bytes(left(b->limits.disk, bytes));
+	int64_t c = soonest_inodes(left(b->limits.disk_inodes, inodes));
+	return within(a < c ? a : c, SOONEST_NS, DISK_NS);
+}
+
+static int64_t processes_pause(const struct box *b)
+{
+	const struct box_limits *l = &b->limits;
+	const struct plan_seen *s = &b->watch.seen;
+	int64_t pause = PROCESSES_NS;
+	if (l->memory && !b->counts.has_memory)
+		pause = within(soonest_bytes(left(l->memory, s->memory)), 0, pause);
+	if (l->processes && !b->counts.has_processes && s->processes > l->processes / 2)
+		pause = within(pause, 0, PROCESSES_NS / 10);
+	return within(pause, within((int64_t)s->took_ns * PART, SOONEST_NS, PROCESSES_NS), pause);
+}
+
+void watch_begin(struct box *b, int64_t now)
+{
+	struct watch *w = &b->watch;
+	idle_begin(b, now);
+	if (!counts_all(b))
+		w->processes_at_ns = now + SOONEST_NS;
+	if (!wants_disk(b))
 		return;
-	if (u->n == u->room)
-		u->all = own_grow(u->all, u->room = u->room * 2 + 16, sizeof(*u->all));
-	u->all[u->n].dev = st->st_dev;
-	u->all[u->n++].ino = st->st_ino;
-	u->bytes += (uint64_t)st->st_blocks * 512;
+	devices_mark(w); /* the uppers are empty */
+	w->disk_at_ns = now + disk_pause(b, 0, 0);
+	w->walk_at_ns = now + DISK_NS;
 }
 
-/* Only what is on an overlay: the rest is memory, or not the box's to fill. */
-static void unnamed_look(struct unnamed *u, pid_t pid)
+static bool ask(struct box *b, unsigned what)
 {
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-	DIR *dir = opendir(path);
-	for (struct dirent *d; dir && u->looked < WATCH_DESCRIPTORS && (d = readdir(dir));) {
-		struct stat st;
-		struct statfs fs;
-		u->looked++;
-		if (d->d_name[0] == '.' || fstatat(dirfd(dir), d->d_name, &st, 0) || st.st_nlink ||
-		    !S_ISREG(st.st_mode))
-			continue;
-		auto_fd int fd = openat(dirfd(dir), d->d_name, O_PATH | O_CLOEXEC);
-		if (fd >= 0 && !fstatfs(fd, &fs) && fs.f_type == OVERLAYFS_SUPER_MAGIC)
-			unnamed_add(u, &st);
-	}
-	if (dir)
-		closedir(dir);
-}
-
-static uint64_t unnamed_bytes(pid_t init)
-{
-	struct pids p = {.n = 0};
-	struct unnamed u = {.n = 0};
-	pids_add(&p, init);
-	for (size_t i = 0; i < p.n; i++) {
-		unnamed_look(&u, p.all[i]);
-		add_children(&p, p.all[i]);
-	}
-	free(p.all);
-	free(u.all);
-	return u.bytes;
-}
-
-static void look_disk(const struct watch_target *t, struct watch_seen *s)
-{
-	int64_t began = clock_mono_ns();
-	uint64_t bytes = 0, inodes = 0;
-	for (size_t i = 0; i < t->n_uppers; i++) {
-		struct dir_usage u = {.bytes = 0};
-		struct err ignored = ERR_INIT;
-		if (dir_usage(t->uppers[i], ".", t->disk_inodes ? t->disk_inodes + 1 : 0, &u,
-			      &ignored))
-			continue;
-		bytes += u.bytes;
-		inodes += u.inodes;
-	}
-	s->disk_bytes = bytes + unnamed_bytes(t->pid);
-	s->disk_inodes = inodes;
-	s->has_disk = true;
-	s->disk_took_ns = clock_mono_ns() - began;
-}
-
-/* One process's share: proc(5), fields 14-17 (times) and 20 (threads) of stat; resident and shared
- * pages of statm. */
-static bool add_process(pid_t pid, bool first, struct watch_seen *s)
-{
-	char path[64], buf[1024];
-	uint64_t user, system, child_user, child_system, threads, resident = 0, shared = 0;
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	if (!read_small(path, buf, sizeof(buf)))
+	struct watch *w = &b->watch;
+	struct plan_start m = {.kind = PLAN_LOOK,
+			       .version = PLAN_VERSION,
+			       .look = what,
+			       .memory = b->limits.memory,
+			       .inodes = b->limits.disk_inodes};
+	if (!b->slot || !b->slot->helper || b->pid <= 0)
 		return false;
-	const char *rest =
-		strrchr(buf, ')'); /* the name before it is the job's and may hold anything */
-	if (!rest || sscanf(rest + 1,
-			    " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64
-			    " %" SCNu64 " %" SCNu64 " %*d %*d %" SCNu64,
-			    &user, &system, &child_user, &child_system, &threads) != 5)
-		return false;
-	s->cpu_ns += (user + system + child_user + child_system) *
-		     (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK));
-	if (first)
-		return true;
-	s->processes += threads;
-	snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
-	if (read_small(path, buf, sizeof(buf)) &&
-	    sscanf(buf, "%*u %" SCNu64 " %" SCNu64, &resident, &shared) == 2 && resident > shared)
-		s->memory += (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
+	helper_look(b->slot->helper, &m, w->uppers, what & PLAN_LOOK_DISK ? w->n_uppers : 0);
+	w->asked = what;
+	w->asked_at_ns = clock_mono_ns();
 	return true;
 }
 
-/* Whoever lost its parent in the box is pid 1's child: the tree below pid 1 is everybody. */
-static void look_processes(const struct watch_target *t, struct watch_seen *s)
+/* Disk without a walk: what the quota says, or what is gone of the file systems since the last one.
+ * true: it takes a walk to know. */
+static bool peek(struct box *b, int64_t now)
 {
-	struct watch_seen now = {.has_processes = true};
-	struct pids p = {.n = 0};
-	pids_add(&p, t->pid);
-	for (size_t i = 0; i < p.n; i++)
-		if (add_process(p.all[i], !i, &now))
-			add_children(&p, p.all[i]);
-	free(p.all);
-	s->processes = now.processes;
-	s->memory = now.memory;
-	if (now.memory > s->peak_memory)
-		s->peak_memory = now.memory;
-	if (now.cpu_ns > s->cpu_ns)
-		s->cpu_ns = now.cpu_ns;
-	s->has_processes = true;
+	struct watch *w = &b->watch;
+	uint64_t bytes, inodes;
+	if (quota_used(&w->quota, &w->seen.disk_bytes, &w->seen.disk_inodes)) {
+		w->disk_at_ns = now + disk_pause(b, w->seen.disk_bytes, w->seen.disk_inodes);
+		limits_disk(b);
+		return false;
+	}
+	devices_gone(w, &bytes, &inodes);
+	bytes += w->seen.disk_bytes;
+	inodes += w->seen.disk_inodes;
+	w->disk_at_ns = now + disk_pause(b, bytes, inodes);
+	if (now >= w->walk_at_ns)
+		return true;
+	/* Another one so soon only if the last was quick. */
+	return (!left(b->limits.disk, bytes) || !left(b->limits.disk_inodes, inodes)) &&
+	       now >= w->walk_at_ns - DISK_NS + w->walk_took_ns * PART;
 }
 
-void watch_look(const struct watch_target *t, struct watch_seen *s)
+int64_t watch_next(const struct box *b)
 {
-	if (t->look_disk)
-		look_disk(t, s);
-	if (t->look_processes)
-		look_processes(t, s);
+	const struct watch *w = &b->watch;
+	int64_t next = w->processes_at_ns;
+	if (w->asked_at_ns)
+		return w->asked_at_ns + LOST_NS;
+	next = w->disk_at_ns < next ? w->disk_at_ns : next;
+	return w->idle_at_ns < next ? w->idle_at_ns : next;
+}
+
+void watch_look(struct box *b, int64_t now)
+{
+	struct watch *w = &b->watch;
+	unsigned what = 0;
+	if (w->asked_at_ns && now < w->asked_at_ns + LOST_NS)
+		return;
+	if (now >= w->processes_at_ns) {
+		what |= PLAN_LOOK_PROCESSES;
+		what |= b->limits.memory && !b->counts.has_memory ? PLAN_LOOK_MEMORY : 0;
+		w->processes_at_ns = now + PROCESSES_NS;
+	}
+	if (now >= w->disk_at_ns && peek(b, now)) {
+		what |= PLAN_LOOK_DISK;
+		devices_mark(w);
+		w->walk_at_ns = INT64_MAX; /* until it is known how long it took */
+	}
+	if (now >= w->idle_at_ns) {
+		what |= PLAN_LOOK_IO | PLAN_LOOK_PROCESSES;
+		w->idle_at_ns = now + (int64_t)b->limits.idle_ms * MS;
+	}
+	if (what && !b->ending && !ask(b, what))
+		w->processes_at_ns = w->disk_at_ns = w->idle_at_ns = INT64_MAX;
+}
+
+static void heard_table(struct watch *w, int fd)
+{
+	struct err ignored = ERR_INIT;
+	auto_text struct text t = TEXT_INIT;
+	if (fd < 0 || w->table || lseek(fd, 0, SEEK_SET) < 0 ||
+	    dir_read_fd(fd, PLAN_TABLE_MAX, &t, &ignored))
+		return;
+	while (t.n && t.p[t.n - 1] != '\n')
+		t.n--;
+	w->table = own_dup_n(text_str(&t), t.n);
+}
+
+static void heard_disk(struct box *b, const struct plan_seen *s, int64_t now)
+{
+	struct watch *w = &b->watch;
+	w->seen.disk_bytes = s->disk_bytes;
+	w->seen.disk_inodes = s->disk_inodes;
+	w->seen.deep = s->deep;
+	w->walk_took_ns = (int64_t)s->took_ns;
+	w->walk_at_ns = now + within(w->walk_took_ns * PART, DISK_NS, INT64_MAX);
+	w->disk_at_ns = now + disk_pause(b, s->disk_bytes, s->disk_inodes);
+}
+
+static void heard_processes(struct watch *w, const struct plan_seen *s)
+{
+	w->seen.processes = s->processes;
+	if (s->processes > w->peak_processes)
+		w->peak_processes = s->processes;
+	/* Who has ended without being waited for is in nobody's time. */
+	if (s->cpu_ns > w->seen.cpu_ns)
+		w->seen.cpu_ns = s->cpu_ns;
+}
+
+void watch_heard(struct box *b, const struct plan_seen *s, int fd)
+{
+	struct watch *w = &b->watch;
+	int64_t now = clock_mono_ns();
+	unsigned asked = w->asked;
+	w->asked_at_ns = 0;
+	w->seen.took_ns = s->took_ns;
+	if (asked & PLAN_LOOK_TABLE)
+		heard_table(w, fd);
+	if (s->has & PLAN_LOOK_DISK)
+		heard_disk(b, s, now);
+	else if (asked & PLAN_LOOK_DISK)
+		w->walk_at_ns = now + DISK_NS;
+	if (s->has & PLAN_LOOK_PROCESSES)
+		heard_processes(w, s);
+	if (s->has & PLAN_LOOK_MEMORY) {
+		w->seen.memory = s->memory;
+		w->peak_memory = s->memory > w->peak_memory ? s->memory : w->peak_memory;
+	}
+	if (s->has & PLAN_LOOK_IO) {
+		w->seen.io_read_bytes = s->io_read_bytes;
+		w->seen.io_write_bytes = s->io_write_bytes;
+	}
+	if (asked & PLAN_LOOK_TABLE)
+		return;
+	limits_seen(b, s);
+	if (w->processes_at_ns != INT64_MAX)
+		w->processes_at_ns = now + processes_pause(b);
+	if (asked & PLAN_LOOK_IO)
+		idle_sample(b, now, s->has & PLAN_LOOK_IO ? s->io_chars : w->idle.io);
+}
+
+bool watch_table(struct box *b)
+{
+	unsigned what = PLAN_LOOK_TABLE | PLAN_LOOK_IO | PLAN_LOOK_PROCESSES;
+	return ask(b, what);
+}
+
+void watch_last(struct box *b)
+{
+	struct watch *w = &b->watch;
+	quota_used(&w->quota, &w->seen.disk_bytes, &w->seen.disk_inodes);
 }

@@ -1,32 +1,70 @@
-/* Inside sandbox/ only: looking at a box from outside, where no cgroup counts for us. Blocking:
- * runs on libuv's pool, touches nothing but its arguments. */
+/* Inside sandbox/ only: what of a box is watched from outside, where no cgroup and no quota counts
+ * for us, and when. The looking itself is the helper's (PLAN_LOOK): it costs a fraction of a
+ * millisecond and waits for nobody here. The nearer a limit is, the sooner the next look. Loop
+ * thread. */
 #pragma once
 #include "base/err.h"
+#include "sandbox/box/plan.h"
+#include "sandbox/quota.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
-struct watch_target {
+struct box;
+
+/* A file system that uppers are on: what of it was free when its uppers were last looked at, so
+ * that what was written since can be told from above, without a walk. */
+struct watch_device {
+	size_t upper; /* one of them: watch.uppers[upper] */
+	uint64_t device, free_bytes, free_inodes;
+};
+
+struct watch {
 	int *uppers; /* owned descriptors of the upper directories */
 	size_t n_uppers;
-	pid_t pid;      /* the box's pid 1, as we see it */
-	bool look_disk; /* this time */
-	bool look_processes;
-	uint64_t disk_inodes; /* count no further than this; 0: no bound */
+	struct watch_device *devices; /* owned */
+	size_t n_devices;
+	struct quota quota; /* counts instead of walks, where there is one */
+
+	int64_t processes_at_ns, disk_at_ns, idle_at_ns; /* when to look; INT64_MAX: never */
+	int64_t walk_at_ns; /* DISK: not before, so that walks take a bounded part of the time */
+	int64_t walk_took_ns;
+	int64_t asked_at_ns; /* a look is on its way, 0: none */
+	unsigned asked;      /* enum plan_look: for what */
+
+	struct plan_seen seen; /* each part as last seen */
+	uint64_t peak_memory, peak_processes;
+	char *table; /* owned; of its processes when it was ended, NULL: none */
+
+	struct {                         /* as of the last look for idleness */
+		int64_t at_ns, since_ns; /* since: nothing to speak of happened */
+		uint64_t cpu_ns, io, output;
+		bool stirred; /* something else happened that is no idleness of the box */
+	} idle;
 };
 
-struct watch_seen {
-	uint64_t disk_bytes, disk_inodes;
-	uint64_t processes; /* tasks, pid 1 of the box not counted */
-	uint64_t memory; /* anonymous bytes in memory, of all of them: shared files count for nobody
-			  */
-	uint64_t peak_memory;
-	uint64_t cpu_ns; /* of all that lived and live */
-	int64_t disk_took_ns;
-	bool has_disk, has_processes;
-};
+struct box_spec;
+/* watch_open(w, spec, e): borrows nothing. watch_close in both cases. */
+int watch_open(struct watch *w, const struct box_spec *spec, struct err *e) must_check;
+void watch_close(struct watch *w);
 
-/* watch_look(t, s): what is wanted and can be seen; the rest of s is left alone. */
-void watch_look(const struct watch_target *t, struct watch_seen *s);
+/* watch_carried(w, fd): this is where the box writes instead; taken. */
+void watch_carried(struct watch *w, int fd);
+
+/* watch_begin(b, now): its command runs. */
+void watch_begin(struct box *b, int64_t now);
+/* watch_next(b): when there is something to do; watch_look(b, now): do it. */
+int64_t watch_next(const struct box *b);
+void watch_look(struct box *b, int64_t now);
+/* watch_heard(b, seen, fd): PLAN_LOOKED; fd stays the caller's. */
+void watch_heard(struct box *b, const struct plan_seen *seen, int fd);
+/* watch_table(b): ask for the table of its processes: false: nobody can. */
+bool watch_table(struct box *b);
+/* watch_last(b): what the quota says at the end. */
+void watch_last(struct box *b);
+
+/* In idle.c. idle_next(b, now): when to look. idle_sample(b, now, io): its processor time is in its
+ * counts or seen; io: bytes it read and wrote so far, in whatever way they are counted. */
+void idle_begin(struct box *b, int64_t now);
+void idle_sample(struct box *b, int64_t now, uint64_t io);

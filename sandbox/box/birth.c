@@ -130,7 +130,7 @@ int birth_make(struct birth *b, const struct birth_kind *kind, const struct plan
 	struct plan_start told = *start;
 	size_t skip = birth_fds(start), cgroup = skip - start->n_doors - 1;
 	struct ids mine = *ids;
-	*b = (struct birth){.pidfd = -1, .socket = -1, .oom_fd = -1};
+	*b = (struct birth)BIRTH_INIT;
 	if (spec_read(&b->spec, fds[0], start->bytes, start->n_fds, e) ||
 	    layers_open(&b->layers, &b->spec, fds + skip, n - skip, ids, e))
 		return -1;
@@ -165,6 +165,7 @@ int birth_make(struct birth *b, const struct birth_kind *kind, const struct plan
 		return -1;
 	b->pid = pid;
 	birth_oom(b);
+	look_ns_open(&b->ns, pid);
 	return birth_give_pipes(start, fds, ids, e) || ids_map(&mine, pid, e) ||
 			       birth_tell_mapped(b, e)
 		       ? -1
@@ -181,9 +182,10 @@ void birth_fini(struct birth *b)
 	if (b->socket >= 0)
 		close(b->socket);
 	own_close(&b->oom_fd);
+	look_ns_close(&b->ns);
 	layers_close(&b->layers);
 	spec_fini(&b->spec);
-	*b = (struct birth){.pidfd = -1, .socket = -1, .oom_fd = -1};
+	*b = (struct birth)BIRTH_INIT;
 }
 
 int birth_try(const struct ids *ids, struct err *e)

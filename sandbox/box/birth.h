@@ -5,6 +5,7 @@
 #include "sandbox/box/ids.h"
 #include "sandbox/box/init.h"
 #include "sandbox/box/layer.h"
+#include "sandbox/box/look.h"
 #include "sandbox/box/overlay.h"
 #include "sandbox/box/spec.h"
 
@@ -15,6 +16,7 @@ struct birth {
 	int pidfd;
 	int socket; /* to pid 1, or before it is there to who makes it (init.h) */
 	bool socket_open;
+	struct look_ns ns; /* its namespaces */
 	int oom_fd;   /* pid 1's oom_score_adj: it can't be opened later (prctl(2), PR_SET_DUMPABLE)
 		       */
 	char oom[16]; /* what it was before */
@@ -22,6 +24,11 @@ struct birth {
 
 /* birth_fds(start): how many descriptors come with it. */
 size_t birth_fds(const struct plan_start *start);
+
+#define BIRTH_INIT                                                                                 \
+	{                                                                                          \
+		.pidfd = -1, .socket = -1, .oom_fd = -1, .ns = LOOK_NS_INIT                        \
+	}
 
 /* Who the first process is. */
 struct birth_kind {

@@ -1,5 +1,5 @@
 /* What the caller (sandbox/) and the helper `assay-box` (sandbox/box/) say to each other: format
- * version 4. Both come from one build and run on one machine, so numbers are native; a helper of
+ * version 5. Both come from one build and run on one machine, so numbers are native; a helper of
  * another version is refused at its first message.
  *
  * The helper is started as `assay-box serve PARENT-PID IDS [fd|names|classic]` with a
@@ -17,6 +17,10 @@
  *     <- PLAN_TERMINAL  with PLAN_TERMINAL_WANTED: the master's end of the box's terminal
  *     -> PLAN_GO     in answer to it: it is set up, the command may run
  *     <- PLAN_RUNS   exec_ns: the command was executed
+ *     -> PLAN_LOOK   look, memory, inodes; descriptors: the box's uppers, at most
+ * PLAN_UPPERS_MAX. A later one ends an earlier
+ *     <- PLAN_LOOKED seen; with PLAN_LOOK_TABLE a memfd with the table of processes. Once for each
+ * PLAN_LOOK, unless PLAN_ENDED came first or it was ended by a later one
  *     -> PLAN_SIGNAL signal to the command's process group; PLAN_KILL ends everything. Both at any
  * time, any number of times
  *     <- PLAN_ENDED  all its processes and mounts are gone. Exactly once for each PLAN_START; the
@@ -44,11 +48,13 @@
 #pragma once
 #include <stdint.h>
 
-#define PLAN_VERSION 4u
+#define PLAN_VERSION 5u
 #define PLAN_SOCKET 3
 #define PLAN_PROGRAM 4 /* of a helper that is another program (sandbox/oci/): assay-box */
 #define PLAN_USERNS 5
 #define PLAN_DOORS_MAX 8
+#define PLAN_UPPERS_MAX 64
+#define PLAN_TABLE_MAX (64u << 10) /* bytes of a table of processes */
 #define PLAN_FDS_MAX 250           /* SCM_RIGHTS takes 253 (SCM_MAX_FD) */
 #define PLAN_LAYERS_MAX 4096       /* descriptors of one plan */
 #define PLAN_TEXT_MAX (64ul << 20) /* bytes of one plan */
@@ -94,11 +100,34 @@ enum plan_kind {
 	PLAN_SIGNAL,
 	PLAN_KILL,
 	PLAN_GO,
+	PLAN_LOOK,
 	PLAN_BORN = 16,
 	PLAN_RUNS,
 	PLAN_ENDED,
 	PLAN_TERMINAL,
 	PLAN_CARRIED,
+	PLAN_LOOKED,
+};
+
+/* What to look at. */
+enum plan_look {
+	PLAN_LOOK_DISK = 1,      /* what is in its uppers */
+	PLAN_LOOK_PROCESSES = 2, /* how many they are, and their time */
+	PLAN_LOOK_MEMORY = 4,    /* what they have in memory */
+	PLAN_LOOK_IO = 8,        /* what they read and wrote */
+	PLAN_LOOK_TABLE = 16,    /* a line for each: sandbox.h, box_facts.processes */
+};
+
+struct plan_seen {
+	uint32_t has;  /* enum plan_look: these could be seen */
+	uint32_t deep; /* of DISK: there is more, deeper than anybody looks */
+	uint64_t disk_bytes, disk_inodes;
+	uint64_t processes; /* tasks; the box's pid 1 is not counted */
+	uint64_t cpu_ns;    /* of all that lived and live */
+	uint64_t memory;    /* bytes */
+	uint64_t io_chars;  /* of those that live and what they waited for: read(2), write(2) */
+	uint64_t io_read_bytes, io_write_bytes; /* likewise; of block devices, pages made dirty */
+	uint64_t took_ns;
 };
 
 /* Every message of the caller; what is only PLAN_START's is 0 in others. */
@@ -111,6 +140,9 @@ struct plan_start {
 	uint32_t n_doors;   /* that many descriptors of cgroup v1 `tasks` files: pid 1 writes "0" to
 			       each */
 	uint32_t signal;    /* PLAN_SIGNAL */
+	uint32_t look;      /* PLAN_LOOK: enum plan_look */
+	uint64_t memory;    /* PLAN_LOOK_MEMORY: more than this is more than this; 0: how much? */
+	uint64_t inodes;    /* PLAN_LOOK_DISK: likewise */
 	uint64_t bytes;     /* of the plan's text */
 };
 
@@ -126,6 +158,7 @@ struct plan_reply {
 	uint64_t peak_bytes;         /* PLAN_ENDED: the largest process */
 	uint64_t io_read_bytes, io_write_bytes; /* PLAN_ENDED: likewise; of block devices, pages
 						   made dirty */
+	struct plan_seen seen;                  /* PLAN_LOOKED */
 	char error[PLAN_ERROR]; /* PLAN_ENDED: "" or why the command could not be run: our own
 				   trouble */
 };

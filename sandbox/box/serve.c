@@ -3,6 +3,7 @@
 #include "sandbox/box/birth.h"
 #include "sandbox/box/carry.h"
 #include "sandbox/box/init.h"
+#include "sandbox/box/look.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -33,6 +34,7 @@ struct life {
 	bool ran;
 	uint32_t by; /* enum plan_uppers, where an engine makes the container */
 	pid_t pid;   /* of the box's pid 1, which an engine may have made */
+	struct look look;
 };
 
 int serve_force(struct serve *s, const char *word)
@@ -75,6 +77,7 @@ static void life_begin(struct life *l, const struct serve *s, const struct plan_
 			   .uppers = l->uppers,
 			   .ranged = s->ids.ranged,
 			   .userns_fd = -1,
+			   .look = l->look,
 			   .end = {.kind = PLAN_ENDED,
 				   .version = PLAN_VERSION,
 				   .command_status = -1}};
@@ -96,6 +99,26 @@ static void life_say(struct life *l, enum init_kind kind, uint32_t signal)
 	struct init_message m = {.kind = kind, .status = (int32_t)signal};
 	if (l->birth.pid && send(l->birth.socket, &m, sizeof(m), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		return; /* it has ended: the pidfd says so */
+}
+
+/* Tells what the look has seen; it is over then. */
+static void life_looked(struct life *l)
+{
+	struct plan_reply r = {.kind = PLAN_LOOKED, .version = PLAN_VERSION};
+	auto_fd int table_fd = -1;
+	look_end(&l->look, &r.seen, &table_fd);
+	life_reply(&r, table_fd);
+}
+
+static void life_look(struct life *l, const struct plan_start *m, const int *fds, size_t n)
+{
+	struct look_at at = {l->pid, l->birth.ns, fds, n};
+	if (l->pid != l->birth.pid) /* an engine's: of the namespaces only the ids' is the same */
+		at.ns.mnt = at.ns.ipc = -1;
+	if (l->birth.pid && look_begin(&l->look, m, &at))
+		life_looked(l);
+	for (size_t i = 0; i < n; i++)
+		close(fds[i]);
 }
 
 static void life_kill(const struct life *l)
@@ -224,6 +247,8 @@ static void life_end(struct life *l)
 {
 	struct rusage usage = {.ru_maxrss = 0};
 	int status = 0;
+	if (l->look.pid)
+		life_looked(l); /* it holds the box's mounts */
 	while (l->birth.socket_open && life_hear(l)) {
 		struct pollfd p = {.fd = l->birth.socket, .events = POLLIN};
 		if (poll(&p, 1, 0) <= 0)
@@ -307,7 +332,7 @@ static int serve_start(const struct serve *s, struct life *l, const struct plan_
 static int serve_caller(const struct serve *s, struct life *l, struct err *e)
 {
 	struct plan_start m;
-	int fds[6 + PLAN_DOORS_MAX];
+	int fds[PLAN_UPPERS_MAX];
 	size_t n_fds;
 	ssize_t n = serve_receive(&m, sizeof(m), fds, countof(fds), &n_fds);
 	if (n == 0 || (n < 0 && errno == ECONNRESET))
@@ -327,12 +352,16 @@ static int serve_caller(const struct serve *s, struct life *l, struct err *e)
 	case PLAN_GO:
 		life_say(l, INIT_GO, 0);
 		return 1;
+	case PLAN_LOOK:
+		life_look(l, &m, fds, n_fds);
+		return 1;
 	case PLAN_FDS:
 	case PLAN_BORN:
 	case PLAN_RUNS:
 	case PLAN_ENDED:
 	case PLAN_TERMINAL:
 	case PLAN_CARRIED:
+	case PLAN_LOOKED:
 		break;
 	}
 	return err_set(e, ERR_USAGE, "message %u is not the caller's", m.kind);
@@ -340,10 +369,11 @@ static int serve_caller(const struct serve *s, struct life *l, struct err *e)
 
 int serve_run(const struct serve *s, struct err *e)
 {
-	struct life l = {.birth = {.pidfd = -1, .socket = -1, .oom_fd = -1},
+	struct life l = {.birth = BIRTH_INIT,
 			 .way = s->way,
 			 .uppers = {.least = s->uppers},
-			 .userns_fd = -1};
+			 .userns_fd = -1,
+			 .look = LOOK_INIT};
 	int rc = 1;
 	while (rc > 0) {
 		struct pollfd p[] = {
@@ -351,6 +381,7 @@ int serve_run(const struct serve *s, struct err *e)
 			{.fd = l.birth.pid && l.birth.socket_open ? l.birth.socket : -1,
 			 .events = POLLIN},
 			{.fd = l.birth.pid ? l.birth.pidfd : -1, .events = POLLIN},
+			{.fd = l.look.pidfd, .events = POLLIN},
 		};
 		if (poll(p, countof(p), -1) < 0) {
 			if (errno == EINTR)
@@ -359,6 +390,8 @@ int serve_run(const struct serve *s, struct err *e)
 		}
 		if (p[1].revents)
 			l.birth.socket_open = life_hear(&l);
+		if (p[3].revents)
+			life_looked(&l);
 		if (p[2].revents)
 			life_end(&l);
 		if (p[0].revents)

@@ -37,6 +37,8 @@ try {
 	struct box *box;
 	struct text out; /* all of its output */
 	struct box_facts facts;
+	char *processes; /* facts.processes, owned */
+	int64_t ended_ns;
 	unsigned ends;
 	bool keep_output; /* false: count only */
 	uint64_t bytes;
@@ -165,6 +167,9 @@ static inline void try_on_end(void *owner, const struct box_facts *facts)
 	struct try *t = owner;
 	t->ends++;
 	t->facts = *facts;
+	t->processes = own_dup(facts->processes ? facts->processes : "");
+	t->facts.processes = t->processes;
+	t->ended_ns = clock_mono_ns();
 	t->box = NULL;
 	uv_stop(&try_loop); /* a timer's callback may have said it: the loop would go on to wait */
 }
@@ -286,6 +291,7 @@ static inline void try_run(struct try *t)
 static inline void try_fini(struct try *t)
 {
 	text_fini(&t->out);
+	free(t->processes);
 	free(t->argv[2]);
 }
 

@@ -112,6 +112,16 @@ static void disk(void **state)
 	/* nor is a file that has no name any more for nothing */
 	limited("exec 5>/data/f; rm /data/f; head -c 20000000 /dev/zero >&5; sleep 20",
 		(struct box_limits){.disk = 4 << 20}, BOX_LIMIT_DISK, &t);
+	/* or lies where only its owner may look, and that with a trick */
+	limited("mkdir /data/d; head -c 20000000 /dev/zero >/data/d/f; chmod 0 /data/d /data; "
+		"sleep "
+		"20",
+		(struct box_limits){.disk = 4 << 20}, BOX_LIMIT_DISK, &t);
+	/* or deeper than a path is long */
+	limited("cd /data; i=0; while [ $i -lt 600 ]; do mkdir d && cd -P ./d; i=$((i+1)); done; "
+		"head "
+		"-c 20000000 /dev/zero >f; sleep 20",
+		(struct box_limits){.disk = 6 << 20}, BOX_LIMIT_DISK, &t);
 	limited("i=0; while :; do i=$((i+1)); : >/data/$i; [ $i = 2000 ] && sleep 20; done",
 		(struct box_limits){.disk_inodes = 500}, BOX_LIMIT_INODES, &t);
 }
@@ -162,7 +172,75 @@ static void a_command_that_ends_of_its_file_s_size_is_told_so(void **state)
 	try_fini(&t);
 }
 
-/* A quarter of a processor, where there is a cgroup for it; else no box, unless the caller is
+static void idleness(void **state)
+{
+	struct try t;
+	(void)state;
+	limited("echo begun; sleep 1000", (struct box_limits){.idle_ms = 300}, BOX_LIMIT_IDLE, &t);
+	assert_int_equal(t.facts.limit_bound, 300);
+	assert_in_range(t.facts.limit_value, 600, 5000);
+	/* looking now and then for what never comes is idleness, too */
+	limited("while sleep 1; do test -e /no/such/file && exit 1; done",
+		(struct box_limits){.idle_ms = 2500}, BOX_LIMIT_IDLE, &t);
+	/* who is deaf to SIGTERM has its grace, and no more */
+	limited("trap '' TERM; sleep 1000 & wait; sleep 1000",
+		(struct box_limits){.idle_ms = 200, .grace_ms = 200}, BOX_LIMIT_IDLE, &t);
+	assert_int_equal(t.facts.signal, SIGKILL);
+}
+
+static void who_works_reads_writes_or_speaks_is_not_idle(void **state)
+{
+	static const char *const busy[] = {
+		"end=$(($(date +%s) + 2)); while [ $(date +%s) -le $end ]; do :; done",
+		"i=0; while [ $i -lt 12 ]; do echo $i; sleep 0.15; i=$((i+1)); done",
+		/* 200 KB a second, at no cost to speak of */
+		"i=0; while [ $i -lt 12 ]; do head -c 30000 /dev/zero >/tmp/f; sleep 0.15; "
+		"i=$((i+1)); "
+		"done",
+	};
+	(void)state;
+	for (size_t i = 0; i < countof(busy); i++) {
+		struct try t;
+		try_init(&t, busy[i]);
+		t.spec.limits.idle_ms = 400;
+		try_run(&t);
+		try_expect(&t, 0, NULL);
+		try_fini(&t);
+	}
+}
+
+/* What ran when it was ended, as it was: a line each, and no line that a name made. */
+static void who_was_there_is_told_when_we_end_it(void **state)
+{
+	struct try t;
+	(void)state;
+	try_init(&t, "cp /bin/sleep '/tmp/a b\\\nc\x1b[2J'; '/tmp/a b\\\nc\x1b[2J' 4321 & "
+		     "sh -c 'kill -STOP $$' & (while :; do :; done) & true & sleep 0.3; echo up; "
+		     "sleep 4322");
+	t.spec.limits.wall_ms = 900;
+	try_run(&t);
+	assert_int_equal(t.facts.limit, BOX_LIMIT_WALL);
+	if (!strstr(t.processes, " 4322\n"))
+		print_message("%s", t.processes);
+	assert_non_null(strstr(t.processes, " S 0 "));
+	assert_non_null(strstr(t.processes, " sleep 4322\n"));
+	assert_non_null(strstr(t.processes, "/tmp/a b\\\\\\x0ac\\x1b[2J 4321\n"));
+	assert_non_null(strstr(t.processes, " T 0 "));
+	assert_non_null(strstr(t.processes, " R "));
+	assert_non_null(strstr(t.processes, " 1 S "));
+	unsigned lines = 0;
+	for (const char *p = t.processes; (p = strchr(p, '\n')); p++)
+		lines++;
+	assert_in_range(lines, 5, 7);
+	try_fini(&t);
+	try_script("true", 0, "");
+	try_init(&t, "sleep 0.1");
+	try_run(&t);
+	assert_string_equal(t.processes, "");
+	try_fini(&t);
+}
+
+/* A twentieth of a processor, where there is a cgroup for it; else no box, unless the caller is
  * content with less. */
 static void processors_are_rationed_or_that_is_refused(void **state)
 {
@@ -170,8 +248,8 @@ static void processors_are_rationed_or_that_is_refused(void **state)
 	struct err e = ERR_INIT;
 	struct try t;
 	(void)state;
-	try_init(&t, "timeout 0.6 sh -c 'while :; do :; done'; exit 0");
-	t.spec.limits.cpu_milli = 250;
+	try_init(&t, "timeout 2 sh -c 'while :; do :; done'; exit 0");
+	t.spec.limits.cpu_milli = 50;
 	t.box = box_start(try_sandbox, &t.spec, &events, &t, &e);
 	if (!t.box) {
 		assert_non_null(strstr(e.text, "quota"));
@@ -246,6 +324,9 @@ int main(void)
 		cmocka_unit_test(output),
 		cmocka_unit_test(open_files_and_file_size_are_refused),
 		cmocka_unit_test(a_command_that_ends_of_its_file_s_size_is_told_so),
+		cmocka_unit_test(idleness),
+		cmocka_unit_test(who_works_reads_writes_or_speaks_is_not_idle),
+		cmocka_unit_test(who_was_there_is_told_when_we_end_it),
 		cmocka_unit_test(processors_are_rationed_or_that_is_refused),
 		cmocka_unit_test(the_kernel_s_counts_are_told),
 		cmocka_unit_test(what_stays_below_its_limits_ends_by_itself),

@@ -1,0 +1,84 @@
+/* Looking at a box from the helper's side: what it has on disk, its processes, their memory, and a
+ * table of them for the record. A look is a child of the helper, ended when it takes too long and
+ * before its box is over, which enters the box's namespaces: there it sees what an ordinary user
+ * outside does not (directories of mode 000, files of other ids), may read of every process what
+ * ptrace(2) could, and has no more power than the box's root. Nobody in the box sees it. */
+#pragma once
+#include "sandbox/box/plan.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Of a box's pid 1: opened before only root of the host could (prctl(2), PR_SET_DUMPABLE). -1: not
+ * yet. */
+struct look_ns {
+	int user, mnt, ipc;
+};
+#define LOOK_NS_INIT                                                                               \
+	{                                                                                          \
+		-1, -1, -1                                                                         \
+	}
+/* look_ns_open(ns, pid): as far as it goes, what is not open yet. */
+void look_ns_open(struct look_ns *ns, pid_t pid);
+void look_ns_close(struct look_ns *ns);
+
+struct look {
+	pid_t pid;              /* of the child, 0: none */
+	int pidfd;              /* ready when it has ended */
+	int table_fd;           /* PLAN_LOOK_TABLE, else -1 */
+	unsigned wanted;        /* enum plan_look */
+	struct plan_seen *seen; /* shared with the child; mapped when first needed */
+};
+#define LOOK_INIT                                                                                  \
+	{                                                                                          \
+		.pidfd = -1, .table_fd = -1                                                        \
+	}
+
+struct look_at {
+	pid_t pid; /* of the box's pid 1 */
+	struct look_ns ns;
+	const int *uppers;
+	size_t n;
+};
+/* look_begin(l, m, at): what the caller wants to know. One that runs is ended first. -1: it could
+ * not be begun. */
+int look_begin(struct look *l, const struct plan_start *m, const struct look_at *at);
+/* look_end(l, seen, table_fd): it has ended, or is ended now: what was found until then; table_fd
+ * is the caller's, or -1. */
+void look_end(struct look *l, struct plan_seen *seen, int *table_fd);
+
+/* What a child does. In look_disk.c, look_processes.c, look_memory.c, look_table.c. They read
+ * "/proc", which is the box's. */
+struct look_disk_at {
+	const int *uppers;
+	size_t n;
+	uint64_t inodes; /* count no further than this; 0: to the end */
+};
+void look_disk(const struct look_disk_at *d, struct plan_seen *s);
+/* What is open and has no name: in an upper bytes of its disk, in memory (memfd) bytes of that. */
+struct look_unnamed {
+	uint64_t disk, memory;
+};
+struct look_unnamed look_unnamed(void);
+/* LOOK_PROCESSES and LOOK_IO at once. */
+struct look_processes {
+	uint64_t tasks, cpu_ns;
+	uint64_t anonymous, shared; /* resident bytes; what several share counts for each */
+	uint64_t io_chars, io_read_bytes, io_write_bytes;
+	bool io_seen;
+};
+void look_processes(bool io, struct look_processes *p);
+/* What is in memory beside the processes' own pages. */
+uint64_t look_memory(const struct look_processes *p, uint64_t unnamed, uint64_t bound);
+void look_table(int fd);
+
+/* Small files of /proc. look_read(dirfd, file, buf, size): NUL-terminated, cut to size; bytes or
+ * -1.
+ */
+ssize_t look_read(int dirfd, const char *file, char *buf, size_t size);
+/* look_each(fn, arg): fn for every process of the box but its pid 1, with a descriptor of its
+ * directory, until fn says false. */
+void look_each(bool (*fn)(void *arg, int dirfd, pid_t pid), void *arg);
+/* look_number(text, key): of a line "key: number …", 0 if there is none. */
+uint64_t look_number(const char *text, const char *key);

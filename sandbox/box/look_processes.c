@@ -1,0 +1,182 @@
+/* The processes of a box as its /proc shows them: proc(5). Their names are the job's and may hold
+ * anything. */
+#include "sandbox/box/look.h"
+
+#include "base/own.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#define LOOK_UNNAMED 1024
+#define LOOK_DESCRIPTORS 65536 /* of all its processes: a look has an end */
+
+ssize_t look_read(int dirfd, const char *file, char *buf, size_t size)
+{
+	auto_fd int fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
+	buf[n < 0 ? 0 : n] = 0;
+	return n;
+}
+
+void look_each(bool (*fn)(void *arg, int dirfd, pid_t pid), void *arg)
+{
+	DIR *proc = opendir("/proc");
+	struct statfs fs;
+	bool more = proc && !fstatfs(dirfd(proc), &fs) && fs.f_type == PROC_SUPER_MAGIC;
+	for (struct dirent *d; more && (d = readdir(proc));) {
+		char *end;
+		long pid = strtol(d->d_name, &end, 10);
+		if (*end || pid < 2)
+			continue;
+		auto_fd int fd = openat(dirfd(proc), d->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		more = fd < 0 || fn(arg, fd, (pid_t)pid);
+	}
+	if (proc)
+		closedir(proc);
+}
+
+uint64_t look_number(const char *text, const char *key)
+{
+	size_t n = strlen(key);
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (!strncmp(line, key, n) && line[n] == ':')
+			return strtoull(line + n + 1, NULL, 10);
+	}
+	return 0;
+}
+
+/* Of stat: fields 14-17 (times, those of waited-for children too) and 20 (threads). */
+static void add_times(struct look_processes *p, const char *stat, bool first)
+{
+	uint64_t user, system, child_user, child_system, threads;
+	const char *rest = strrchr(stat, ')');
+	if (!rest || sscanf(rest + 1,
+			    " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64
+			    " %" SCNu64 " %" SCNu64 " %*d %*d %" SCNu64,
+			    &user, &system, &child_user, &child_system, &threads) != 5)
+		return;
+	p->cpu_ns += (user + system + child_user + child_system) *
+		     (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK));
+	p->tasks += first ? 0 : threads;
+}
+
+static void add_memory(struct look_processes *p, const char *statm)
+{
+	uint64_t resident, shared, page = (uint64_t)sysconf(_SC_PAGESIZE);
+	if (sscanf(statm, "%*u %" SCNu64 " %" SCNu64, &resident, &shared) != 2)
+		return;
+	p->shared += shared * page;
+	p->anonymous += resident > shared ? (resident - shared) * page : 0;
+}
+
+static void add_io(struct look_processes *p, const char *io)
+{
+	p->io_chars += look_number(io, "rchar") + look_number(io, "wchar");
+	p->io_read_bytes += look_number(io, "read_bytes");
+	p->io_write_bytes += look_number(io, "write_bytes");
+	p->io_seen = true;
+}
+
+struct adding {
+	struct look_processes *p;
+	bool io;
+};
+
+static bool add_process(void *arg, int dirfd, pid_t pid)
+{
+	struct adding *a = arg;
+	char buf[1024];
+	(void)pid;
+	if (look_read(dirfd, "stat", buf, sizeof(buf)) > 0)
+		add_times(a->p, buf, false);
+	if (look_read(dirfd, "statm", buf, sizeof(buf)) > 0)
+		add_memory(a->p, buf);
+	if (a->io && look_read(dirfd, "io", buf, sizeof(buf)) > 0)
+		add_io(a->p, buf);
+	return true;
+}
+
+/* Whoever lost its parent in the box is pid 1's child, whose time is in pid 1's when it has ended.
+ */
+void look_processes(bool io, struct look_processes *p)
+{
+	struct adding a = {p, io};
+	char buf[1024];
+	if (look_read(AT_FDCWD, "/proc/1/stat", buf, sizeof(buf)) > 0)
+		add_times(p, buf, true);
+	look_each(add_process, &a);
+	/* Nobody there to ask: that is an answer. */
+	p->io_seen |= io && !p->tasks;
+}
+
+/* A file that is open has blocks also when no name leads to it any more. */
+struct unnamed {
+	struct {
+		dev_t dev;
+		ino_t ino;
+	} all[LOOK_UNNAMED]; /* seen already: descriptors are inherited */
+	size_t n, looked;
+	struct look_unnamed sum;
+};
+
+static bool unnamed_is_new(struct unnamed *u, const struct stat *st)
+{
+	for (size_t i = 0; i < u->n; i++)
+		if (u->all[i].ino == st->st_ino && u->all[i].dev == st->st_dev)
+			return false;
+	if (u->n == LOOK_UNNAMED)
+		return false;
+	u->all[u->n].dev = st->st_dev;
+	u->all[u->n++].ino = st->st_ino;
+	return true;
+}
+
+/* On an overlay it is in an upper; a memfd is in a tmpfs that is mounted nowhere. Of the box's own
+ * tmpfs mounts statfs(2) knows, unnamed files too, so only what is not on one of them counts: the
+ * kernel's own mount has no limit (f_blocks 0). */
+static void unnamed_add(struct unnamed *u, int dirfd, const char *name)
+{
+	struct stat st;
+	struct statfs fs;
+	if (fstatat(dirfd, name, &st, 0) || st.st_nlink || !S_ISREG(st.st_mode))
+		return;
+	auto_fd int fd = openat(dirfd, name, O_PATH | O_CLOEXEC);
+	if (fd < 0 || fstatfs(fd, &fs))
+		return;
+	bool disk = fs.f_type == OVERLAYFS_SUPER_MAGIC;
+	if ((disk || (fs.f_type == TMPFS_MAGIC && !fs.f_blocks)) && unnamed_is_new(u, &st))
+		*(disk ? &u->sum.disk : &u->sum.memory) += (uint64_t)st.st_blocks * 512;
+}
+
+static bool unnamed_look(void *arg, int dirfd, pid_t pid)
+{
+	struct unnamed *u = arg;
+	(void)pid;
+	int fd = openat(dirfd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir)
+		own_close(&fd);
+	for (struct dirent *d; dir && u->looked < LOOK_DESCRIPTORS && (d = readdir(dir));) {
+		u->looked++;
+		if (d->d_name[0] != '.')
+			unnamed_add(u, fd, d->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	return u->looked < LOOK_DESCRIPTORS;
+}
+
+struct look_unnamed look_unnamed(void)
+{
+	auto_free struct unnamed *u = own_calloc(1, sizeof(*u));
+	look_each(unnamed_look, u);
+	return u->sum;
+}
