@@ -40,6 +40,15 @@ static int box_join(struct box *b, struct err *e)
 	return b->sandbox->best_effort ? 0 : limits_check(b, e);
 }
 
+/* Other boxes that run. */
+static size_t sandbox_busy(const struct sandbox *sb)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < sb->n_slots; i++)
+		n += !!sb->slots[i].box;
+	return n;
+}
+
 static int box_send(struct box *b, const struct box_spec *spec, int write_fd, struct err *e)
 {
 	/* Without a cgroup the watch ends a box with too many processes. This holds one that is
@@ -50,6 +59,7 @@ static int box_send(struct box *b, const struct box_spec *spec, int write_fd, st
 	if (!filter)
 		return -1;
 	int rc = pack_make(&p, spec, filter, rlimit, b->sandbox->verbose, e);
+	p.ahead = sandbox_busy(b->sandbox) + 1 < b->sandbox->n_cpus;
 	if (!rc)
 		rc = helper_plan(b->slot->helper, &p, write_fd, spec->stdio, b->cgroup, e);
 	pack_fini(&p);

@@ -247,6 +247,7 @@ static int helper_begin(struct helper *h, const struct pack *p, int output_fd, c
 		.stdio = mask,
 		.in_cgroup = cgroup_fd >= 0,
 		.n_doors = (uint32_t)doors,
+		.ahead = p->ahead,
 		.bytes = p->bytes,
 	};
 	int rc = helper_send(h, &m, fds, n + (size_t)doors);

@@ -27,6 +27,7 @@ struct sandbox {
 	struct slot *slots;
 	size_t n_slots;
 	size_t n_boxes, n_helpers; /* whose handles are still on the loop */
+	size_t n_cpus;             /* that this process may use */
 	uv_timer_t last; /* closed with the sandbox, so that nothing ends inside sandbox_close */
 	bool last_closed;
 	void (*on_closed)(void *owner); /* set: closing */

@@ -10,6 +10,7 @@ struct pack {
 	uint64_t bytes;
 	int *fds; /* layers, in the plan's order; borrowed descriptors */
 	size_t n_fds;
+	bool ahead; /* plan_start.ahead; false but for who sets it */
 };
 
 /* pack_check(spec, e): ERR_USAGE and which part of the description makes no sense. */

@@ -2,6 +2,7 @@
 #include "sandbox/inside.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 
 static void on_reply(void *owner, const struct plan_reply *r, int fd)
@@ -63,6 +64,12 @@ static void sandbox_free(struct sandbox *sb)
 	free(sb);
 }
 
+static size_t sandbox_cpus(void)
+{
+	cpu_set_t set;
+	return sched_getaffinity(0, sizeof(set), &set) ? 1 : (size_t)CPU_COUNT(&set);
+}
+
 struct sandbox *sandbox_open(uv_loop_t *loop, const struct sandbox_conf *conf, struct err *e)
 {
 	struct sandbox *sb = own_calloc(1, sizeof(*sb));
@@ -71,6 +78,7 @@ struct sandbox *sandbox_open(uv_loop_t *loop, const struct sandbox_conf *conf, s
 		.verbose = conf->verbose,
 		.best_effort = conf->best_effort,
 		.ranges = {.userns_fd = -1, .lock_fd = -1},
+		.n_cpus = sandbox_cpus(),
 		.n_slots = conf->slots ? conf->slots : 1,
 	};
 	sb->slots = own_calloc(sb->n_slots, sizeof(*sb->slots));

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -50,18 +51,12 @@ void birth_spare(const struct birth *b)
 		return;
 }
 
-size_t birth_fds(const struct plan_start *start)
-{
-	return 2 + (size_t)__builtin_popcount(start->stdio & 7) + (start->in_cgroup ? 1 : 0) +
-	       start->n_doors;
-}
-
 /* A pipe is its maker's, and opened by name (/dev/stdout) asks like a file: the command's are the
  * box's from now on. An ordinary user's box has its maker. */
 static int birth_give_pipes(const struct plan_start *start, const int *fds, const struct ids *ids,
 			    struct err *e)
 {
-	size_t n = birth_fds(start) - start->n_doors - (start->in_cgroup ? 1 : 0);
+	size_t n = plan_fds(start) - start->n_doors - (start->in_cgroup ? 1 : 0);
 	for (size_t i = 1; ids->above && i < n; i++) {
 		struct statfs s;
 		if (!fstatfs(fds[i], &s) && s.f_type == PIPEFS_MAGIC &&
@@ -101,8 +96,16 @@ static int birth_door(struct plan_start *start, int *cgroup, struct err *e)
 	return 0;
 }
 
-static pid_t birth_first(struct birth *b, const struct birth_kind *kind, struct init *in,
-			 int cgroup_fd, struct err *e)
+/* Of what the helper has open for other boxes it keeps nothing. */
+static void birth_alone(struct init *in)
+{
+	if (dup3(in->socket, PLAN_SOCKET, O_CLOEXEC) < 0 || close_range(PLAN_SOCKET + 1, ~0u, 0))
+		_exit(1);
+	in->socket = PLAN_SOCKET;
+}
+
+static int birth_first(struct birth *b, const struct birth_kind *kind, struct init *in,
+		       const struct ids *ids, int cgroup_fd, struct err *e)
 {
 	int pair[2];
 	bool net = !kind->outside && !(b->spec.flags & PLAN_NET_HOST);
@@ -116,24 +119,110 @@ static pid_t birth_first(struct birth *b, const struct birth_kind *kind, struct 
 	if (!pid) {
 		close(pair[0]);
 		close(PLAN_SOCKET);
+		if (!in->spec)
+			birth_alone(in);
 		kind->first(in);
 		_exit(1);
 	}
 	close(pair[1]);
-	return pid;
+	if (pid < 0)
+		return -1;
+	b->pid = pid;
+	birth_oom(b);
+	look_ns_open(&b->ns, pid);
+	return ids_map(ids, pid, e) || birth_tell_mapped(b, e) ? -1 : 0;
 }
 
-int birth_make(struct birth *b, const struct birth_kind *kind, const struct plan_start *start,
-	       int *fds, size_t n, const struct ids *ids, enum overlay_way way, bool only,
-	       const struct uppers *uppers, struct err *e)
+int birth_ahead(struct birth *b, const struct ids *ids, struct err *e)
+{
+	struct init in = {
+		.ranged = ids->ranged,
+		.by_path = !ids->above,
+		.output_fd = -1,
+		.null_fd = -1,
+		.terminal_fd = -1,
+		.oom_fd = -1,
+	};
+	*b = (struct birth)BIRTH_INIT;
+	return birth_first(b, &birth_native, &in, ids, -1, e);
+}
+
+static int birth_send(const struct birth *ahead, const struct init_plan *plan,
+		      const struct text *layers, const int *fds)
+{
+	struct iovec v[] = {{(void *)(uintptr_t)plan, sizeof(*plan)}, {layers->p, layers->n}};
+	union {
+		char bytes[CMSG_SPACE(sizeof(int) * PLAN_FDS_MAX)];
+		struct cmsghdr align;
+	} control = {.bytes = {0}};
+	struct msghdr m = {.msg_iov = v,
+			   .msg_iovlen = countof(v),
+			   .msg_control = control.bytes,
+			   .msg_controllen = CMSG_SPACE(sizeof(int) * plan->n_fds)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int) * plan->n_fds);
+	memcpy(CMSG_DATA(c), fds, sizeof(int) * plan->n_fds);
+	return sendmsg(ahead->socket, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -1 : 0;
+}
+
+/* Is ahead a pid 1 that this plan can do with? Its namespaces are the usual ones, of its ids one is
+ * the root, and it is in no cgroup: who is not born in one of version 2 takes milliseconds to enter
+ * it (cgroup.h). */
+static bool birth_fits(const struct birth *b, const struct birth *ahead,
+		       const struct plan_start *start, const struct ids *ids)
+{
+	return ahead->pid && !start->in_cgroup && !(b->spec.flags & PLAN_NET_HOST) &&
+	       (ids->ranged || (!b->spec.uid && !b->spec.gid)) &&
+	       plan_fds(start) + b->layers.n <= PLAN_FDS_MAX;
+}
+
+/* The plan goes to ahead, and ahead to b. false: it did not. */
+static bool birth_hand_over(struct birth *b, struct birth *ahead, const struct plan_start *start,
+			    const int *fds, enum overlay_way way, bool only,
+			    const struct uppers *uppers)
+{
+	auto_text struct text layers = TEXT_INIT;
+	struct pollfd p = {.fd = ahead->socket, .events = POLLIN};
+	struct init_plan plan = {.kind = INIT_PLAN,
+				 .way = way,
+				 .only_way = only,
+				 .start = *start,
+				 .uppers = *uppers};
+	int all[PLAN_FDS_MAX];
+	size_t first = plan_fds(start);
+	memcpy(all, fds, first * sizeof(*all));
+	plan.n_fds = (uint32_t)(first + layers_put(&b->layers, &layers, all + first));
+	if (layers.n > INIT_PLAN_TEXT)
+		return false;
+	/* What it has said already can only be that it failed. */
+	if (poll(&p, 1, 0) || birth_send(ahead, &plan, &layers, all)) {
+		birth_fini(ahead);
+		return false;
+	}
+	ahead->spec = b->spec;
+	ahead->layers = b->layers;
+	*b = *ahead;
+	*ahead = (struct birth)BIRTH_INIT;
+	return true;
+}
+
+int birth_make(struct birth *b, const struct birth_kind *kind, struct birth *ahead,
+	       const struct plan_start *start, int *fds, size_t n, const struct ids *ids,
+	       enum overlay_way way, bool only, const struct uppers *uppers, struct err *e)
 {
 	struct plan_start told = *start;
-	size_t skip = birth_fds(start), cgroup = skip - start->n_doors - 1;
+	size_t skip = plan_fds(start), cgroup = skip - start->n_doors - 1;
 	struct ids mine = *ids;
 	*b = (struct birth)BIRTH_INIT;
 	if (spec_read(&b->spec, fds[0], start->bytes, start->n_fds, e) ||
-	    layers_open(&b->layers, &b->spec, fds + skip, n - skip, ids, e))
+	    layers_open(&b->layers, &b->spec, fds + skip, n - skip, ids, e) ||
+	    birth_give_pipes(start, fds, ids, e))
 		return -1;
+	if (birth_fits(b, ahead, start, ids) &&
+	    birth_hand_over(b, ahead, start, fds, way, only, uppers))
+		return 0;
 	/* Its one id may look as the command's is to; an engine wants to be root. */
 	mine.in_uid = ids->ranged || kind->outside ? 0 : b->spec.uid;
 	mine.in_gid = ids->ranged || kind->outside ? 0 : b->spec.gid;
@@ -160,16 +249,7 @@ int birth_make(struct birth *b, const struct birth_kind *kind, const struct plan
 	init_stdio_take(&in, start, fds);
 	if (kind->outside)
 		birth_oom_now(in.oom, sizeof(in.oom));
-	pid_t pid = birth_first(b, kind, &in, told.in_cgroup ? fds[cgroup] : -1, e);
-	if (pid < 0)
-		return -1;
-	b->pid = pid;
-	birth_oom(b);
-	look_ns_open(&b->ns, pid);
-	return birth_give_pipes(start, fds, ids, e) || ids_map(&mine, pid, e) ||
-			       birth_tell_mapped(b, e)
-		       ? -1
-		       : 0;
+	return birth_first(b, kind, &in, &mine, told.in_cgroup ? fds[cgroup] : -1, e);
 }
 
 void birth_fini(struct birth *b)

@@ -22,9 +22,6 @@ struct birth {
 	char oom[16]; /* what it was before */
 };
 
-/* birth_fds(start): how many descriptors come with it. */
-size_t birth_fds(const struct plan_start *start);
-
 #define BIRTH_INIT                                                                                 \
 	{                                                                                          \
 		.pidfd = -1, .socket = -1, .oom_fd = -1, .ns = LOOK_NS_INIT                        \
@@ -39,14 +36,19 @@ struct birth_kind {
 };
 extern const struct birth_kind birth_native; /* the box's pid 1 itself: init.h */
 
-/* birth_make(b, kind, start, fds, n, ids, way, only, uppers, e): fds are the plan's text, the
- * output, what start->stdio names, with start->in_cgroup a cgroup, start->n_doors doors, then the
- * layers; all the caller's, though the cgroup may be another descriptor afterwards. The caller
- * frees b with birth_fini, in both cases.
- */
-int birth_make(struct birth *b, const struct birth_kind *kind, const struct plan_start *start,
-	       int *fds, size_t n, const struct ids *ids, enum overlay_way way, bool only,
-	       const struct uppers *uppers, struct err *e) must_check;
+/* birth_ahead(b, ids, e): a pid 1 that waits for a plan. Whoever makes none of it frees b with
+ * birth_fini. */
+int birth_ahead(struct birth *b, const struct ids *ids, struct err *e) must_check;
+
+/* birth_make(b, kind, ahead, start, fds, n, ids, way, only, uppers, e): fds are the plan's text,
+ * the output, what start->stdio names, with start->in_cgroup a cgroup, start->n_doors doors, then
+ * the layers; all the caller's, though the cgroup may be another descriptor afterwards. The caller
+ * frees b with birth_fini, in both cases. ahead: a birth_ahead, which is taken if it is there and
+ * this plan can do with it. */
+int birth_make(struct birth *b, const struct birth_kind *kind, struct birth *ahead,
+	       const struct plan_start *start, int *fds, size_t n, const struct ids *ids,
+	       enum overlay_way way, bool only, const struct uppers *uppers, struct err *e)
+	must_check;
 void birth_fini(struct birth *b);
 
 /* birth_spare(b): the command runs: of the box's processes pid 1 is now the last to be killed for

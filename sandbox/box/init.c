@@ -142,10 +142,8 @@ int init_become(const struct init *in, struct err *e)
 	return setsid() < 0 ? err_sys(e, "setsid") : 0;
 }
 
-static int init_network(const struct spec *spec, struct err *e)
+static int init_network(struct err *e)
 {
-	if (spec->flags & PLAN_NET_HOST)
-		return 0;
 	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
 	auto_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &lo))
@@ -153,35 +151,114 @@ static int init_network(const struct spec *spec, struct err *e)
 	return 0;
 }
 
-/* raised: where the root is already, or NULL. */
-static int init_build(struct init *in, const char *raised, struct err *e)
+/* One message; its descriptors to fds. Bytes, or the end of pid 1. */
+static size_t init_receive(const struct init *in, struct init_plan *plan, char *text, int *fds)
 {
-	const struct spec *spec = in->spec;
-	struct stage st = {
-		.spec = spec,
+	struct iovec v[] = {{plan, sizeof(*plan)}, {text, INIT_PLAN_TEXT}};
+	union {
+		char bytes[CMSG_SPACE(sizeof(int) * PLAN_FDS_MAX)];
+		struct cmsghdr align;
+	} control;
+	struct msghdr m = {.msg_iov = v,
+			   .msg_iovlen = countof(v),
+			   .msg_control = control.bytes,
+			   .msg_controllen = sizeof(control.bytes)};
+	ssize_t n;
+	while ((n = recvmsg(in->socket, &m, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
+		;
+	struct cmsghdr *c = n < (ssize_t)sizeof(*plan) ? NULL : CMSG_FIRSTHDR(&m);
+	if (!c || plan->kind != INIT_PLAN || m.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ||
+	    c->cmsg_len != CMSG_LEN(sizeof(int) * plan->n_fds))
+		_exit(1);
+	memcpy(fds, CMSG_DATA(c), sizeof(int) * plan->n_fds);
+	return (size_t)n - sizeof(*plan);
+}
+
+static int init_await_plan(struct init *in, struct err *e)
+{
+	static int fds[PLAN_FDS_MAX]; /* the doors stay there */
+	struct init_plan plan;
+	struct spec *spec = own_calloc(1, sizeof(*spec));
+	struct layers *layers = own_calloc(1, sizeof(*layers));
+	auto_free char *text = own_alloc(INIT_PLAN_TEXT);
+	size_t n = init_receive(in, &plan, text, fds), first = plan_fds(&plan.start);
+	if (plan.n_fds < first)
+		return err_set(e, ERR_CORRUPT, "a plan without its descriptors");
+	in->way = (enum overlay_way)plan.way;
+	in->only_way = plan.only_way;
+	in->uppers = plan.uppers;
+	in->output_fd = fds[1];
+	init_stdio_take(in, &plan.start, fds);
+	in->n_doors = plan.start.n_doors;
+	in->doors = fds + first - in->n_doors;
+	in->spec = spec;
+	in->layers = layers;
+	return spec_read(spec, fds[0], plan.start.bytes, plan.start.n_fds, e) ||
+			       layers_get(layers, text, n, fds + first, plan.n_fds - first, e)
+		       ? -1
+		       : 0;
+}
+
+static void init_stage(const struct init *in, struct stage *st)
+{
+	*st = (struct stage){
+		.spec = in->spec,
 		.layers = in->layers,
 		.way = in->way,
 		.only_way = in->only_way,
 		.uppers = in->uppers,
 		.helper = in->socket,
 		.root = -1,
-		.null = -1,
+		.null = in->null_fd,
 		.terminal = -1,
 	};
-	if (init_network(spec, e))
-		return -1;
-	if (sethostname(spec->hostname, strlen(spec->hostname)))
-		return err_sys(e, "hostname %s", spec->hostname);
-	st.null = in->null_fd;
-	int rc = raised ? stage_resume(&st, raised, e) : stage_build(&st, e);
+}
+
+static int init_name(const struct spec *spec, struct err *e)
+{
+	return sethostname(spec->hostname, strlen(spec->hostname))
+		       ? err_sys(e, "hostname %s", spec->hostname)
+		       : 0;
+}
+
+/* The root is there. */
+static int init_built(struct init *in, const struct stage *st, struct err *e)
+{
+	in->way = st->way;
+	in->by = st->by;
+	in->null_fd = st->null;
+	in->terminal_fd = st->terminal;
 	/* Not before: a group may be what lets us through to a layer. */
-	if (!rc && in->ranged && in->by_path && setgroups(0, NULL))
-		rc = err_sys(e, "leave all groups");
-	in->way = st.way;
-	in->by = st.by;
-	in->null_fd = st.null;
-	in->terminal_fd = st.terminal;
-	return rc;
+	if (in->ranged && in->by_path && setgroups(0, NULL))
+		return err_sys(e, "leave all groups");
+	return 0;
+}
+
+static int init_build(struct init *in, struct err *e)
+{
+	struct stage st;
+	init_stage(in, &st);
+	if ((!in->spec || !(in->spec->flags & PLAN_NET_HOST)) && init_network(e))
+		return -1;
+	if (stage_ahead(&st, e) || (!in->spec && init_await_plan(in, e)))
+		return -1;
+	st.spec = in->spec;
+	st.layers = in->layers;
+	st.way = in->way;
+	st.only_way = in->only_way;
+	st.uppers = in->uppers;
+	return init_name(in->spec, e) || stage_build(&st, e) || init_built(in, &st, e) ? -1 : 0;
+}
+
+/* raised: where the root is already. */
+static int init_resume(struct init *in, const char *raised, struct err *e)
+{
+	struct stage st;
+	init_stage(in, &st);
+	if (!(in->spec->flags & PLAN_NET_HOST) && init_network(e))
+		return -1;
+	return init_name(in->spec, e) || stage_resume(&st, raised, e) || init_built(in, &st, e) ? -1
+												: 0;
 }
 
 /* Into its control groups, which are from then on what it sees as the root of all. */
@@ -296,7 +373,7 @@ void init_run(struct init *in)
 {
 	struct err e = ERR_INIT;
 	init_await(in, INIT_MAPPED);
-	if (timens_begin(&e) || init_become(in, &e) || init_build(in, NULL, &e))
+	if (timens_begin(&e) || init_become(in, &e) || init_build(in, &e))
 		init_give_up(in, &e);
 	init_command(in);
 }
@@ -304,7 +381,7 @@ void init_run(struct init *in)
 void init_run_inside(struct init *in, const char *root)
 {
 	struct err e = ERR_INIT;
-	if (timens_begin(&e) || init_root(in, &e) || init_build(in, root, &e))
+	if (timens_begin(&e) || init_root(in, &e) || init_resume(in, root, &e))
 		init_give_up(in, &e);
 	init_command(in);
 }

@@ -9,6 +9,10 @@
  * INIT_USERNS with the user namespace in which that is to be done. If the helper is gone, so is
  * pid 1.
  *
+ * A pid 1 may be made ahead of its plan: it builds what no plan changes and waits for INIT_PLAN,
+ * once, with struct init_plan in one message with the text of its layers (layers_put) and these
+ * descriptors: the plan's text, the output, what start.stdio names, the doors, the layers' mounts.
+ *
  * Where an engine makes the container (sandbox/oci/), the process that the helper clones is no pid
  * 1 but who runs the engine; it says INIT_MOVED with the descriptor of the socket that leads to pid
  * 1 from then on. */
@@ -30,6 +34,7 @@ enum init_kind {
 	INIT_UPPER,
 	INIT_USERNS,
 	INIT_CARRIED,
+	INIT_PLAN,
 };
 
 struct init_message {
@@ -43,8 +48,15 @@ struct init_message {
 	char error[PLAN_ERROR];
 };
 
+struct init_plan {
+	uint32_t kind, way, only_way, n_fds;
+	struct plan_start start;
+	struct uppers uppers;
+};
+#define INIT_PLAN_TEXT (64u << 10) /* bytes of the layers, at most */
+
 struct init {
-	const struct spec *spec;
+	const struct spec *spec; /* NULL: the plan is still to come */
 	struct layers *layers;
 	enum overlay_way way;
 	bool only_way;

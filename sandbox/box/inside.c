@@ -53,7 +53,7 @@ static bool inside_listen(struct inside *in)
 		return false;
 	in->n_fds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 	memcpy(in->fds, CMSG_DATA(c), in->n_fds * sizeof(int));
-	return in->n_fds == birth_fds(&in->hello.start) + 1 && !in->hello.start.in_cgroup;
+	return in->n_fds == plan_fds(&in->hello.start) + 1 && !in->hello.start.in_cgroup;
 }
 
 /* As birth.c does it for a box that it makes itself: until the command runs, what is here is the

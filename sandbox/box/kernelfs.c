@@ -57,7 +57,7 @@ static int dev_queues(struct err *e)
 	return 0;
 }
 
-int kernelfs_dev(struct stage *st, struct err *e)
+static int dev_make(struct err *e)
 {
 	if (mnt_bind_as("d", "d", MS_NOSUID | MS_NOEXEC, e))
 		return -1;
@@ -67,23 +67,26 @@ int kernelfs_dev(struct stage *st, struct err *e)
 	for (size_t i = 0; i < countof(dev_links); i++)
 		if (symlink(dev_links[i][1], dev_links[i][0]))
 			return err_sys(e, "link /dev/%s", dev_links[i][0] + 2);
+	if (mkdir("d/pts", 0755) || mnt_new("devpts", "d/pts", MS_NOSUID | MS_NOEXEC,
+					    "newinstance,ptmxmode=0666,mode=0620", e))
+		return e->kind ? err_add(e, "/dev/pts") : err_sys(e, "mkdir d/pts");
+	if (mkdir("d/shm", 0755) || mkdir("w/shm", 01777))
+		return err_sys(e, "mkdir d/shm");
+	if (mnt_bind("w/shm", "d/shm", e))
+		return err_add(e, "/dev/shm");
+	return dev_queues(e);
+}
+
+int kernelfs_dev(struct stage *st, struct err *e)
+{
 	/* Opened here, because a mount of the plan's may cover the place: an earlier box may have
 	 * made its mount point a link to it. */
 	st->null = open("d/null", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (st->null < 0)
 		return err_sys(e, "open /dev/null in the box");
-	if (mkdir("d/pts", 0755) || mnt_new("devpts", "d/pts", MS_NOSUID | MS_NOEXEC,
-					    "newinstance,ptmxmode=0666,mode=0620", e))
-		return e->kind ? err_add(e, "/dev/pts") : err_sys(e, "mkdir d/pts");
 	if (st->spec->flags & PLAN_TERMINAL_WANTED &&
 	    (st->terminal = open("d/pts/ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC)) < 0)
 		return err_sys(e, "open /dev/pts/ptmx in the box");
-	if (mkdir("d/shm", 0755) || mkdir("w/shm", 01777))
-		return err_sys(e, "mkdir d/shm");
-	if (mnt_bind("w/shm", "d/shm", e))
-		return err_add(e, "/dev/shm");
-	if (dev_queues(e))
-		return -1;
 	return put_at(st, "d", "/dev", e);
 }
 
@@ -134,7 +137,7 @@ static int proc_protect(const char *name, enum kernelfs_is is, struct err *e)
 	return err_add(e, "/proc/%s read-only", name);
 }
 
-int kernelfs_proc(struct stage *st, struct err *e)
+int kernelfs_make_proc(struct stage *st, struct err *e)
 {
 	const enum kernelfs_is *is = st->kernelfs.proc;
 	if (mnt_new("proc", "p", PROC_FLAGS, NULL, e) ||
@@ -146,6 +149,11 @@ int kernelfs_proc(struct stage *st, struct err *e)
 	for (size_t i = 0; i < countof(proc_read_only); i++)
 		if (proc_protect(proc_read_only[i], *is++, e))
 			return -1;
+	return 0;
+}
+
+int kernelfs_proc(struct stage *st, struct err *e)
+{
 	spec_say(st->spec, "mount /proc");
 	return put_at(st, "p", "/proc", e);
 }
@@ -181,17 +189,24 @@ void kernelfs_look(struct kernelfs *k)
 		sys_look(k, i);
 }
 
-int kernelfs_sys(struct stage *st, struct err *e)
+static int sys_make(const struct kernelfs *k, struct err *e)
 {
 	for (size_t i = 0; i < countof(sys_dirs); i++)
 		if (mkdir(sys_dirs[i], 0755))
 			return err_sys(e, "mkdir %s", sys_dirs[i]);
 	for (size_t i = 0; i < countof(sys_files); i++)
-		if (st->kernelfs.sys_bytes[i] >= 0 &&
-		    place_write(AT_FDCWD, sys_files[i].here, st->kernelfs.sys[i],
-				(size_t)st->kernelfs.sys_bytes[i], 0444, e))
+		if (k->sys_bytes[i] >= 0 && place_write(AT_FDCWD, sys_files[i].here, k->sys[i],
+							(size_t)k->sys_bytes[i], 0444, e))
 			return -1;
-	if (mnt_bind_as("s", "s", MS_RDONLY | PROC_FLAGS, e))
-		return -1;
+	return mnt_bind_as("s", "s", MS_RDONLY | PROC_FLAGS, e);
+}
+
+int kernelfs_make(struct stage *st, struct err *e)
+{
+	return dev_make(e) || sys_make(&st->kernelfs, e) ? -1 : 0;
+}
+
+int kernelfs_sys(struct stage *st, struct err *e)
+{
 	return put_at(st, "s", "/sys", e);
 }

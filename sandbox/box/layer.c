@@ -121,6 +121,61 @@ void layers_close(struct layers *ls)
 	*ls = (struct layers){.all = NULL};
 }
 
+/* Each as this, then the path and the name, with their NUL; an empty one is none. */
+struct layer_flat {
+	uint64_t dev, ino, attr;
+	uint8_t recursive, has_fd;
+};
+
+size_t layers_put(const struct layers *ls, struct text *t, int *fds)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < ls->n; i++) {
+		const struct layer *l = &ls->all[i];
+		struct layer_flat flat = {l->dev, l->ino, l->attr, l->recursive, l->fd >= 0};
+		const char *path = l->path ? l->path : "", *name = l->name ? l->name : "";
+		if (l->fd >= 0)
+			fds[n++] = l->fd;
+		text_put(t, &flat, sizeof(flat));
+		text_put(t, path, strlen(path) + 1);
+		text_put(t, name, strlen(name) + 1);
+	}
+	return n;
+}
+
+static char *layer_string(const char **at, const char *end)
+{
+	size_t n = strnlen(*at, (size_t)(end - *at));
+	char *s = n ? own_dup_n(*at, n) : NULL;
+	*at += n < (size_t)(end - *at) ? n + 1 : n;
+	return s;
+}
+
+int layers_get(struct layers *out, const char *text, size_t n, const int *fds, size_t n_fds,
+	       struct err *e)
+{
+	const char *end = text + n;
+	size_t room = n / sizeof(struct layer_flat), used = 0;
+	*out = (struct layers){own_calloc(room + 1, sizeof(*out->all)), 0};
+	while ((size_t)(end - text) > sizeof(struct layer_flat)) {
+		struct layer_flat flat;
+		struct layer *l = &out->all[out->n++];
+		memcpy(&flat, text, sizeof(flat));
+		text += sizeof(flat);
+		*l = (struct layer){.fd = -1,
+				    .dev = flat.dev,
+				    .ino = flat.ino,
+				    .attr = flat.attr,
+				    .recursive = flat.recursive};
+		l->path = layer_string(&text, end);
+		l->name = layer_string(&text, end);
+		if (flat.has_fd && used < n_fds)
+			l->fd = fds[used++];
+	}
+	return text != end || used != n_fds ? err_set(e, ERR_CORRUPT, "layers that break the rules")
+					    : 0;
+}
+
 int layer_take(struct layer *l, struct err *e)
 {
 	struct stat st;

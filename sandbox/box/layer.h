@@ -4,6 +4,7 @@
  * each directory again by its path and checks that it is the same one. */
 #pragma once
 #include "base/err.h"
+#include "base/text.h"
 #include "sandbox/box/ids.h"
 #include "sandbox/box/spec.h"
 
@@ -33,6 +34,12 @@ void layers_close(struct layers *ls);
 
 /* layer_inside(l, e): in the helper: what l->name names, opened for reading. */
 int layer_inside(const struct layer *l, struct err *e) must_check;
+/* For a pid 1 that was not cloned with them. layers_put(ls, t, fds): as text, and the descriptors
+ * of their mounts; how many, at most ls->n. layers_get(out, text, n, fds, n_fds, e): in pid 1: the
+ * contrary; the descriptors are out's. */
+size_t layers_put(const struct layers *ls, struct text *t, int *fds);
+int layers_get(struct layers *out, const char *text, size_t n, const int *fds, size_t n_fds,
+	       struct err *e) must_check;
 
 /* layer_take(l, e): in the box: the detached mount, the caller's. */
 int layer_take(struct layer *l, struct err *e) must_check;

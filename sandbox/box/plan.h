@@ -1,5 +1,5 @@
 /* What the caller (sandbox/) and the helper `assay-box` (sandbox/box/) say to each other: format
- * version 5. Both come from one build and run on one machine, so numbers are native; a helper of
+ * version 6. Both come from one build and run on one machine, so numbers are native; a helper of
  * another version is refused at its first message.
  *
  * The helper is started as `assay-box serve PARENT-PID IDS [fd|names|classic]` with a
@@ -46,9 +46,10 @@
  *
  * string: the seccomp filter's struct sock_filter array */
 #pragma once
+#include <stddef.h>
 #include <stdint.h>
 
-#define PLAN_VERSION 5u
+#define PLAN_VERSION 6u
 #define PLAN_SOCKET 3
 #define PLAN_PROGRAM 4 /* of a helper that is another program (sandbox/oci/): assay-box */
 #define PLAN_USERNS 5
@@ -143,6 +144,7 @@ struct plan_start {
 	uint32_t look;      /* PLAN_LOOK: enum plan_look */
 	uint64_t memory;    /* PLAN_LOOK_MEMORY: more than this is more than this; 0: how much? */
 	uint64_t inodes;    /* PLAN_LOOK_DISK: likewise */
+	uint32_t ahead;     /* a processor is free: another such box may be made ready meanwhile */
 	uint64_t bytes;     /* of the plan's text */
 };
 
@@ -162,3 +164,10 @@ struct plan_reply {
 	char error[PLAN_ERROR]; /* PLAN_ENDED: "" or why the command could not be run: our own
 				   trouble */
 };
+
+/* How many descriptors come with it, before those of the layers. */
+static inline size_t plan_fds(const struct plan_start *start)
+{
+	return 2 + (size_t)__builtin_popcount(start->stdio & 7) + (start->in_cgroup ? 1 : 0) +
+	       start->n_doors;
+}

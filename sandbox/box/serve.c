@@ -1,5 +1,6 @@
 #include "sandbox/box/serve.h"
 
+#include "sandbox/box/ahead.h"
 #include "sandbox/box/birth.h"
 #include "sandbox/box/carry.h"
 #include "sandbox/box/init.h"
@@ -25,6 +26,7 @@ struct carried {
 struct life {
 	struct birth birth; /* its processes' handles; birth.pid 0: none */
 	struct plan_reply end;
+	struct ahead *ahead;
 	enum overlay_way way; /* that worked here */
 	struct uppers uppers; /* what was found out about them */
 	bool ranged;
@@ -75,14 +77,16 @@ static void life_begin(struct life *l, const struct serve *s, const struct plan_
 	struct err e = ERR_INIT;
 	*l = (struct life){.way = l->way,
 			   .uppers = l->uppers,
+			   .ahead = l->ahead,
 			   .ranged = s->ids.ranged,
 			   .userns_fd = -1,
 			   .look = l->look,
 			   .end = {.kind = PLAN_ENDED,
 				   .version = PLAN_VERSION,
 				   .command_status = -1}};
-	if (birth_make(&l->birth, s->kind, start, fds, n_fds, &s->ids, l->way, s->only_way,
-		       &l->uppers, &e)) {
+	ahead_look(l->ahead);
+	if (birth_make(&l->birth, s->kind, &l->ahead->birth, start, fds, n_fds, &s->ids, l->way,
+		       s->only_way, &l->uppers, &e)) {
 		snprintf(l->end.error, sizeof(l->end.error), "%.*s", (int)sizeof(l->end.error) - 1,
 			 e.text);
 		birth_fini(&l->birth);
@@ -92,6 +96,7 @@ static void life_begin(struct life *l, const struct serve *s, const struct plan_
 	l->pid = l->birth.pid;
 	struct plan_reply born = {.kind = PLAN_BORN, .version = PLAN_VERSION, .pid = l->birth.pid};
 	life_reply(&born, l->birth.pidfd);
+	ahead_began(l->ahead, s->kind, start, l->birth.spec.flags);
 }
 
 static void life_say(struct life *l, enum init_kind kind, uint32_t signal)
@@ -265,6 +270,7 @@ static void life_end(struct life *l)
 	l->end.io_write_bytes = (uint64_t)usage.ru_oublock * 512;
 	life_carry(l);
 	birth_fini(&l->birth);
+	ahead_ended(l->ahead);
 	life_reply(&l->end, -1);
 }
 
@@ -307,7 +313,7 @@ static int serve_start(const struct serve *s, struct life *l, const struct plan_
 		rc = err_set(e, ERR_USAGE, "the caller speaks version %u, this is %u",
 			     start->version, PLAN_VERSION);
 	else if (start->n_doors > PLAN_DOORS_MAX || start->n_fds > PLAN_LAYERS_MAX ||
-		 l->birth.pid || n_first != birth_fds(start))
+		 l->birth.pid || n_first != plan_fds(start))
 		rc = err_set(e, ERR_USAGE, "a plan that breaks the rules");
 	size_t n_fds = n_first, all = rc ? n_first : n_first + start->n_fds;
 	int *fds = own_calloc(all + 1, sizeof(*fds));
@@ -369,12 +375,15 @@ static int serve_caller(const struct serve *s, struct life *l, struct err *e)
 
 int serve_run(const struct serve *s, struct err *e)
 {
+	struct ahead ahead;
 	struct life l = {.birth = BIRTH_INIT,
+			 .ahead = &ahead,
 			 .way = s->way,
 			 .uppers = {.least = s->uppers},
 			 .userns_fd = -1,
 			 .look = LOOK_INIT};
 	int rc = 1;
+	ahead_open(&ahead);
 	while (rc > 0) {
 		struct pollfd p[] = {
 			{.fd = PLAN_SOCKET, .events = POLLIN},
@@ -383,20 +392,25 @@ int serve_run(const struct serve *s, struct err *e)
 			{.fd = l.birth.pid ? l.birth.pidfd : -1, .events = POLLIN},
 			{.fd = l.look.pidfd, .events = POLLIN},
 		};
-		if (poll(p, countof(p), -1) < 0) {
-			if (errno == EINTR)
-				continue;
+		int n = poll(p, countof(p), ahead_patience(&ahead));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
 			return err_sys(e, "poll");
-		}
+		if (!n)
+			ahead_expire(&ahead);
 		if (p[1].revents)
 			l.birth.socket_open = life_hear(&l);
 		if (p[3].revents)
 			life_looked(&l);
-		if (p[2].revents)
+		if (p[2].revents) {
 			life_end(&l);
+			ahead_make(&ahead, &s->ids);
+		}
 		if (p[0].revents)
 			rc = serve_caller(s, &l, e);
 	}
+	ahead_close(&ahead);
 	if (l.birth.pid) {
 		life_kill(&l);
 		while (waitpid(l.birth.pid, NULL, __WALL) < 0 && errno == EINTR)

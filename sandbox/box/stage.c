@@ -11,8 +11,10 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
-/* Of the stage itself. The box may fill what is left of it by way of /dev. */
-#define STAGE_ROOM (2ull << 20)
+/* Of the stage itself, and what is enough of it but for what a plan adds. The box may fill what is
+ * left by way of /dev. */
+#define STAGE_ROOM (4ull << 20)
+#define STAGE_ENOUGH (2ull << 20)
 #define STAGE_ROOM_FILE (64ull << 10) /* a file and the directories above it */
 
 #define STAGE_STACKED 64
@@ -52,15 +54,7 @@ static void stage_steps(struct stage *st)
 static int stage_open(struct stage *st, const char *at, struct err *e)
 {
 	char options[48];
-	uint64_t bytes = STAGE_ROOM;
-	for (size_t i = 0; i < st->spec->n_files; i++)
-		bytes += st->spec->files[i].n + STAGE_ROOM_FILE;
-	for (size_t i = 0; i < st->spec->n_mounts; i++) {
-		const struct spec_mount *m = &st->spec->mounts[i];
-		bool copied = m->file && m->mode == PLAN_MOUNT_COW;
-		bytes += STAGE_ROOM_FILE + (copied && m->size < PLAN_COPY_MAX ? m->size : 0);
-	}
-	snprintf(options, sizeof(options), "mode=755,size=%llu", (unsigned long long)bytes);
+	snprintf(options, sizeof(options), "mode=755,size=%llu", STAGE_ROOM);
 	/* Nothing of the host's mounts may reach the box any more, and nothing of the box's the
 	 * host. */
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
@@ -73,8 +67,34 @@ static int stage_open(struct stage *st, const char *at, struct err *e)
 	for (size_t i = 0; i < countof(stage_dirs); i++)
 		if (mkdir(stage_dirs[i], 0755))
 			return err_sys(e, "mkdir %s in the stage", stage_dirs[i]);
-	snprintf(options, sizeof(options), "mode=755,size=%llu", (unsigned long long)st->tmpfs);
+	snprintf(options, sizeof(options), "mode=755,size=%lu", PLAN_TMPFS);
 	return mnt_new("tmpfs", "w", MS_NOSUID | MS_NODEV, options, e);
+}
+
+static int stage_resize(const char *at, unsigned long flags, uint64_t bytes, struct err *e)
+{
+	char options[32];
+	snprintf(options, sizeof(options), "size=%llu", (unsigned long long)bytes);
+	if (mount(NULL, at, NULL, MS_REMOUNT | flags, options))
+		return err_sys(e, "give the tmpfs at %s %s", at, options);
+	return 0;
+}
+
+/* What the plan needs of its own, and what it allows. */
+static int stage_sizes(struct stage *st, struct err *e)
+{
+	uint64_t bytes = STAGE_ENOUGH;
+	st->tmpfs = st->spec->tmpfs ? st->spec->tmpfs : PLAN_TMPFS;
+	for (size_t i = 0; i < st->spec->n_files; i++)
+		bytes += st->spec->files[i].n + STAGE_ROOM_FILE;
+	for (size_t i = 0; i < st->spec->n_mounts; i++) {
+		const struct spec_mount *m = &st->spec->mounts[i];
+		bool copied = m->file && m->mode == PLAN_MOUNT_COW;
+		bytes += STAGE_ROOM_FILE + (copied && m->size < PLAN_COPY_MAX ? m->size : 0);
+	}
+	if (bytes > STAGE_ROOM && stage_resize(".", MS_NOSUID, bytes, e))
+		return -1;
+	return st->tmpfs != PLAN_TMPFS ? stage_resize("w", MS_NOSUID | MS_NODEV, st->tmpfs, e) : 0;
 }
 
 /* Layers of ours below something writable: earlier boxes may have written them. */
@@ -149,17 +169,22 @@ static int stage_homes(struct stage *st, struct err *e)
 	return cwd < 0 ? err_add(e, "working directory %s", st->spec->cwd) : 0;
 }
 
-int stage_raise(struct stage *st, const char *at, struct err *e)
+/* All but /proc. */
+static int stage_mounts(struct stage *st, struct err *e)
 {
-	st->tmpfs = st->spec->tmpfs ? st->spec->tmpfs : PLAN_TMPFS;
 	stage_steps(st);
 	wants_list(st);
-	if (stage_open(st, at, e) || uppers_choose(st, e) || root_make(st, e))
+	if (stage_sizes(st, e) || uppers_choose(st, e) || root_make(st, e))
 		return -1;
 	for (size_t i = 0; i < st->n_steps; i++)
 		if (mount_step(st, &st->steps[i], e))
 			return err_add(e, "mount %s", st->steps[i].path);
 	return files_bind(st, e) || kernelfs_sys(st, e) ? -1 : 0;
+}
+
+int stage_raise(struct stage *st, const char *at, struct err *e)
+{
+	return stage_open(st, at, e) || kernelfs_make(st, e) || stage_mounts(st, e) ? -1 : 0;
 }
 
 static int stage_enter(struct stage *st, struct err *e)
@@ -170,9 +195,15 @@ static int stage_enter(struct stage *st, struct err *e)
 	return stage_pivot(st, e);
 }
 
+int stage_ahead(struct stage *st, struct err *e)
+{
+	return stage_open(st, "/sys", e) || kernelfs_make(st, e) || kernelfs_make_proc(st, e) ? -1
+											      : 0;
+}
+
 int stage_build(struct stage *st, struct err *e)
 {
-	return stage_raise(st, "/sys", e) || stage_enter(st, e) ? -1 : 0;
+	return stage_mounts(st, e) || stage_enter(st, e) ? -1 : 0;
 }
 
 /* Again, because the name of a descriptor is where it was opened; unless it is not there but
@@ -193,8 +224,7 @@ static int stage_devices(struct stage *st, struct err *e)
 
 int stage_resume(struct stage *st, const char *root, struct err *e)
 {
-	st->tmpfs = st->spec->tmpfs ? st->spec->tmpfs : PLAN_TMPFS;
-	if (stage_open(st, "/sys", e))
+	if (stage_open(st, "/sys", e) || stage_sizes(st, e) || kernelfs_make_proc(st, e))
 		return -1;
 	st->root = mnt_clone(AT_FDCWD, root, true, e);
 	return st->root < 0 || stage_devices(st, e) || mnt_put(st->root, AT_FDCWD, "r", e) ||

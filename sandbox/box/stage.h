@@ -77,9 +77,11 @@ struct stage {
 	unsigned n_made; /* names used up in b, f and t */
 };
 
-/* stage_build(st, e): from the plan to a pivoted root. st->spec, layers, way, only_way are given.
- * It frees nothing: pid 1 execs or ends. ERR_HOSTILE: not our trouble, but what the job's own
- * layers hold. */
+/* stage_ahead(st, e): what no plan changes. */
+int stage_ahead(struct stage *st, struct err *e) must_check;
+/* stage_build(st, e): after it, from the plan to a pivoted root. st->spec, layers, way, only_way
+ * are given. It frees nothing: pid 1 execs or ends. ERR_HOSTILE: not our trouble, but what the
+ * job's own layers hold. */
 int stage_build(struct stage *st, struct err *e) must_check;
 
 /* The same in two halves, for boxes whose namespaces somebody else makes in between.
@@ -141,7 +143,11 @@ int mount_step(struct stage *st, const struct step *s, struct err *e) must_check
 
 /* In kernelfs.c. kernelfs_look(k): while the host's /sys is still to be seen. */
 void kernelfs_look(struct kernelfs *k);
-/* Each made in the stage and put at its place below the root. */
+/* kernelfs_make(st, e): /dev and /sys, in the stage; kernelfs_make_proc(st, e): /proc. No plan is
+ * needed for it. */
+int kernelfs_make(struct stage *st, struct err *e) must_check;
+int kernelfs_make_proc(struct stage *st, struct err *e) must_check;
+/* Each put at its place below the root. */
 int kernelfs_dev(struct stage *st, struct err *e) must_check;
 int kernelfs_proc(struct stage *st, struct err *e) must_check;
 int kernelfs_sys(struct stage *st, struct err *e) must_check;
