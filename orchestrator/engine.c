@@ -251,6 +251,7 @@ static int engine_open(struct engine *g, struct err *e)
 		.name = name,
 		.verbose = g->conf->verbose,
 		.uppers = g->state->path,
+		.given = g->state->path,
 	};
 	if (state_can_box(g->state, e))
 		return -1;

@@ -161,23 +161,30 @@ struct helper *helper_start(uv_loop_t *loop, const struct helper_program *p,
 			    void *owner, struct err *e)
 {
 	int pair[2];
-	char parent[24];
-	/* For tests of the ways older kernels take: fd, names, classic. */
-	char *way = getenv("ASSAY_BOX_OVERLAY");
-	if (way && !*way)
-		way = NULL;
+	char parent[24], *argv[9] = {(char[]){"assay-box"}, (char[]){"serve"}, parent};
+	static char no_idmap[] = "no-idmap";
+	size_t n = 3;
+	/* For tests of the ways older kernels take: fd, names, classic; and of none to show owners.
+	 */
+	char *way = getenv("ASSAY_BOX_OVERLAY"), *idmap = getenv("ASSAY_BOX_IDMAP");
 	snprintf(parent, sizeof(parent), "%d", (int)getpid());
-	char *word = (char *)(uintptr_t)ids->word, *executor = (char *)(uintptr_t)p->executor;
-	char *box[] = {(char[]){"assay-box"}, (char[]){"serve"}, parent, word, way, NULL};
-	char *oci[] = {(char[]){"assay-oci"}, (char[]){"serve"}, parent, word, executor, way, NULL};
+	argv[n++] = (char *)(uintptr_t)ids->word; /* argv lacks the const */
+	if (p->oci_fd >= 0)
+		argv[n++] = (char *)(uintptr_t)p->executor;
+	if (way && *way)
+		argv[n++] = way;
+	if (idmap && !strcmp(idmap, "off"))
+		argv[n++] = no_idmap;
+	if (*ids->given)
+		argv[n++] = (char *)(uintptr_t)ids->given;
+	argv[n] = NULL;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
 		err_sys(e, "socketpair");
 		return NULL;
 	}
 	struct helper *h = own_calloc(1, sizeof(*h));
 	*h = (struct helper){.ev = ev, .owner = owner, .socket = pair[0], .pidfd = -1};
-	int rc =
-		helper_spawn(p, pair[1], ids->userns_fd, -1, p->oci_fd < 0 ? box : oci, &h->pid, e);
+	int rc = helper_spawn(p, pair[1], ids->userns_fd, -1, argv, &h->pid, e);
 	close(pair[1]);
 	/* Not reaped yet, so the number is still its own. */
 	if (!rc && (h->pidfd = (int)syscall(SYS_pidfd_open, h->pid, 0)) < 0)

@@ -29,7 +29,8 @@ struct helper_program {
 /* Which ids their boxes get: sandbox/box/ids.h. */
 struct helper_ids {
 	const char *word;
-	int userns_fd; /* to be entered, not below 10; or -1 */
+	int userns_fd;     /* to be entered, not below 10; or -1 */
+	const char *given; /* what may be given to them, sandbox/box/owners.h; "": nothing */
 };
 
 /* helper_start(loop, p, ids, ev, owner, e): one posix_spawn. NULL with e. */

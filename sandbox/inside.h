@@ -23,6 +23,7 @@ struct sandbox {
 						      when first needed */
 	struct helper_program program;
 	struct ranges ranges;
+	char given[64]; /* of conf.given, as helpers are told */
 	bool verbose, best_effort;
 	struct slot *slots;
 	size_t n_slots;

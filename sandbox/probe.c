@@ -121,7 +121,7 @@ static int probe_namespaces(struct sandbox *sb, struct err *e)
 	char word[RANGES_WORD];
 	if (ranges_word(&sb->ranges, 0, word, e))
 		return -1;
-	const struct helper_ids ids = {word, sb->ranges.userns_fd};
+	const struct helper_ids ids = {word, sb->ranges.userns_fd, ""};
 	return helper_try(&sb->program, &ids, e);
 }
 

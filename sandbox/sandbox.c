@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static void on_reply(void *owner, const struct plan_reply *r, int fd)
 {
@@ -38,7 +39,7 @@ int sandbox_helper(struct slot *s, struct err *e)
 		return 0;
 	if (ranges_word(r, s->number, word, e))
 		return -1;
-	const struct helper_ids ids = {word, r->userns_fd};
+	const struct helper_ids ids = {word, r->userns_fd, s->sandbox->given};
 	s->helper = helper_start(s->sandbox->loop, &s->sandbox->program, &ids, &events, s, e);
 	if (!s->helper)
 		return -1;
@@ -70,6 +71,18 @@ static size_t sandbox_cpus(void)
 	return sched_getaffinity(0, sizeof(set), &set) ? 1 : (size_t)CPU_COUNT(&set);
 }
 
+static int sandbox_give(struct sandbox *sb, const char *path, struct err *e)
+{
+	struct stat st;
+	if (!path)
+		return 0;
+	if (stat(path, &st))
+		return err_sys(e, "stat %s", path);
+	snprintf(sb->given, sizeof(sb->given), "given:%llu:%llu", (unsigned long long)st.st_dev,
+		 (unsigned long long)st.st_ino);
+	return 0;
+}
+
 struct sandbox *sandbox_open(uv_loop_t *loop, const struct sandbox_conf *conf, struct err *e)
 {
 	struct sandbox *sb = own_calloc(1, sizeof(*sb));
@@ -85,6 +98,7 @@ struct sandbox *sandbox_open(uv_loop_t *loop, const struct sandbox_conf *conf, s
 	for (size_t i = 0; i < sb->n_slots; i++)
 		sb->slots[i] = (struct slot){.sandbox = sb, .number = i};
 	if (helper_find(&sb->program, conf->helper, conf->executor, e) ||
+	    sandbox_give(sb, conf->given, e) ||
 	    ranges_open(&sb->ranges, conf->ids, sb->program.box_fd, sb->n_slots, e) ||
 	    !(sb->cgroups = cgroup_host_open(conf->name, e)) ||
 	    (!conf->no_probe && probe_box(sb, conf->uppers, e))) {

@@ -63,7 +63,8 @@ struct box_mount {
 			  own /tmp */
 	/* What lies in lowers and upper has owners as the box sees them (0 = the box's root): our
 	 * layers and uppers. Where the box's ids are a range of others (started as root) they are
-	 * shown through an idmapped mount. false: a directory of the host, shown as it is. */
+	 * shown through an idmapped mount, or else see conf.given. false: a directory of the host,
+	 * shown as it is. */
 	bool ours;
 };
 
@@ -260,6 +261,12 @@ struct sandbox_conf {
 	bool verbose;       /* every step of a box is told on stderr */
 	const char *uppers; /* a directory on the file system that uppers and layers will be on;
 			       NULL: none will be */
+	/* A directory of the caller's own for layers and uppers, nobody else's. As root, where a
+	 * file system can't show owners by idmapped mounts (before Linux 5.19, NFS, FUSE …), what
+	 * lies below it is given (chown) to ids that all boxes have then. So are uppers elsewhere,
+	 * and they get back what the box saw when it has ended. Other layers elsewhere are nobody's
+	 * in the box: read if everybody may read them, and not changed. NULL: none. */
+	const char *given;
 	bool no_probe; /* no box is tried: for who needs but one, which says itself what lacks */
 };
 

@@ -214,15 +214,19 @@ int birth_make(struct birth *b, const struct birth_kind *kind, struct birth *ahe
 {
 	struct plan_start told = *start;
 	size_t skip = plan_fds(start), cgroup = skip - start->n_doors - 1;
-	struct ids mine = *ids;
+	struct ids mine;
 	*b = (struct birth)BIRTH_INIT;
 	if (spec_read(&b->spec, fds[0], start->bytes, start->n_fds, e) ||
-	    layers_open(&b->layers, &b->spec, fds + skip, n - skip, ids, e) ||
-	    birth_give_pipes(start, fds, ids, e))
+	    layers_open(&b->layers, &b->spec, fds + skip, n - skip, ids, e))
 		return -1;
-	if (birth_fits(b, ahead, start, ids) &&
+	const struct ids *usual = ids;
+	ids = b->layers.ids;
+	if (birth_give_pipes(start, fds, ids, e))
+		return -1;
+	if (ids == usual && birth_fits(b, ahead, start, ids) &&
 	    birth_hand_over(b, ahead, start, fds, way, only, uppers))
 		return 0;
+	mine = *ids;
 	/* Its one id may look as the command's is to; an engine wants to be root. */
 	mine.in_uid = ids->ranged || kind->outside ? 0 : b->spec.uid;
 	mine.in_gid = ids->ranged || kind->outside ? 0 : b->spec.gid;
@@ -263,6 +267,7 @@ void birth_fini(struct birth *b)
 		close(b->socket);
 	own_close(&b->oom_fd);
 	look_ns_close(&b->ns);
+	layers_settle(&b->layers);
 	layers_close(&b->layers);
 	spec_fini(&b->spec);
 	*b = (struct birth)BIRTH_INIT;

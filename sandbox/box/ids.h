@@ -6,7 +6,7 @@
  *            user namespace that is not the host's
  *   enter    the same, once the user namespace of descriptor PLAN_USERNS is entered
  *   UID:GID  0..65535 inside are the host's from UID and from GID on. Root's; layers are cloned by
- *            the helper, and their owners shown by idmapped mounts
+ *            the helper, and their owners shown to these ids (owners.h)
  */
 #pragma once
 #include "base/err.h"
@@ -25,6 +25,7 @@ struct ids {
 	uint32_t in_uid, in_gid; /* not ranged: what the one id is inside */
 	char uid_map[IDS_MAP], gid_map[IDS_MAP]; /* ranged: as they are written */
 	int userns_fd; /* above: a user namespace with the mapping, for MOUNT_ATTR_IDMAP; else -1 */
+	struct owners *owners; /* above; borrowed: how layers are shown to them (owners.h) */
 };
 
 /* ids_enters(word): is descriptor PLAN_USERNS there for it? */

@@ -1,6 +1,8 @@
 #include "sandbox/box/layer.h"
 
+#include "sandbox/box/give.h"
 #include "sandbox/box/mnt.h"
+#include "sandbox/box/owners.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +22,17 @@ static char *layer_path(int fd, struct err *e)
 	return own_dup_n(path, (size_t)n);
 }
 
+/* Shown as the box's. Where that can't be, what may be given is given; else it belongs to nobody
+ * the box knows, and what everybody may read is read. */
+static int layer_show(struct layer *l, int fd, const struct stat *st, const struct ids *ids,
+		      struct err *e)
+{
+	bool can = owners_can(ids->owners, fd, st->st_dev, ids);
+	if (give_is_away(st) == can && owners_may_give(ids->owners, fd) && give_tree(fd, !can, e))
+		return -1;
+	return can ? mnt_idmap(l->fd, ids->userns_fd, l->recursive, e) : 0;
+}
+
 static int layer_open(struct layer *l, int fd, bool ours, const struct ids *ids, struct err *e)
 {
 	struct stat st;
@@ -31,7 +44,7 @@ static int layer_open(struct layer *l, int fd, bool ours, const struct ids *ids,
 	if (!ids->above)
 		return 0;
 	l->fd = mnt_clone(fd, "", l->recursive, e);
-	if (l->fd < 0 || (ours && mnt_idmap(l->fd, ids->userns_fd, l->recursive, e)) ||
+	if (l->fd < 0 || (ours && layer_show(l, fd, &st, ids, e)) ||
 	    mnt_set(l->fd, l->attr, l->recursive, e))
 		return err_add(e, "%s", l->path);
 	return 0;
@@ -56,6 +69,22 @@ static int layer_open_file(struct layer *l, int fd, bool ours, const struct ids 
 	return layer_open(l, above, ours, ids, e);
 }
 
+/* What the box writes is its own, wherever it is. */
+static int layer_show_upper(struct layer *upper, int above, int upper_fd, int work_fd,
+			    const struct ids *ids, struct err *e)
+{
+	struct stat st;
+	bool can = owners_can(ids->owners, above, upper->dev, ids);
+	if (fstat(upper_fd, &st))
+		return err_sys(e, "stat %s", upper->path);
+	if (give_is_away(&st) == can &&
+	    (give_tree(upper_fd, !can, e) || give_tree(work_fd, !can, e)))
+		return err_add(e, "%s", upper->path);
+	if (!can && !owners_may_give(ids->owners, upper_fd))
+		upper->back_fd = openat(upper_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return can ? mnt_idmap(upper->fd, ids->userns_fd, false, e) : 0;
+}
+
 /* An upper and its work directory must be on one mount (overlayfs says so), hence the directory
  * that holds both is mounted. */
 static int layer_open_upper(struct layer *upper, struct layer *work, int upper_fd, int work_fd,
@@ -78,15 +107,65 @@ static int layer_open_upper(struct layer *upper, struct layer *work, int upper_f
 	if (fstatat(above, upper->name, &a, AT_SYMLINK_NOFOLLOW) || fstat(upper_fd, &b) ||
 	    a.st_ino != b.st_ino)
 		return err_set(e, ERR_BOX, "upper %s is not there any more", upper_path);
-	return layer_open(upper, above, true, ids, e);
+	if (layer_open(upper, above, false, ids, e))
+		return -1;
+	return ids->above ? layer_show_upper(upper, above, upper_fd, work_fd, ids, e) : 0;
+}
+
+/* The directory that the owners of a lower are asked of. */
+static int layer_dir(int fd, bool file)
+{
+	struct err ignored = ERR_INIT;
+	auto_free char *path = file ? layer_path(fd, &ignored) : NULL;
+	if (!file)
+		return openat(fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (!path)
+		return -1;
+	*strrchr(path, '/') = 0;
+	return open(*path ? path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static bool layer_can(int fd, const struct ids *ids)
+{
+	struct stat st;
+	/* Who opens it for good says what is wrong with it. */
+	return fd < 0 || fstat(fd, &st) || owners_can(ids->owners, fd, st.st_dev, ids);
+}
+
+/* Can everything be shown that is to be the box's? */
+static bool layers_can(const struct spec *spec, const int *fds, const struct ids *ids)
+{
+	for (size_t i = 0; i < spec->n_mounts; i++) {
+		const struct spec_mount *m = &spec->mounts[i];
+		for (uint32_t k = m->first; m->ours && k < m->first + m->n; k++) {
+			auto_fd int fd = layer_dir(fds[k], m->file);
+			if (!layer_can(fd, ids))
+				return false;
+		}
+		auto_fd int upper =
+			m->upper == PLAN_NO_FD
+				? -1
+				: openat(fds[m->upper], "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (!layer_can(upper, ids))
+			return false;
+	}
+	return true;
 }
 
 int layers_open(struct layers *out, const struct spec *spec, const int *fds, size_t n,
 		const struct ids *ids, struct err *e)
 {
-	*out = (struct layers){own_calloc(n + 1, sizeof(*out->all)), n};
+	*out = (struct layers){.all = NULL};
+	if (ids->above && !layers_can(spec, fds, ids)) {
+		ids = owners_given(ids->owners, e);
+		if (!ids)
+			return -1;
+		spec_say(spec, "no idmapped mounts: what is the box's belongs to %u and on",
+			 ids->uid);
+	}
+	*out = (struct layers){own_calloc(n + 1, sizeof(*out->all)), n, ids};
 	for (size_t i = 0; i < n; i++)
-		out->all[i].fd = -1;
+		out->all[i].fd = out->all[i].back_fd = -1;
 	for (size_t i = 0; i < spec->n_mounts; i++) {
 		const struct spec_mount *m = &spec->mounts[i];
 		bool bind = spec_mount_is_live(m);
@@ -109,9 +188,21 @@ int layers_open(struct layers *out, const struct spec *spec, const int *fds, siz
 	return 0;
 }
 
+void layers_settle(struct layers *ls)
+{
+	for (size_t i = 0; i < ls->n; i++) {
+		struct err e = ERR_INIT;
+		if (ls->all[i].back_fd >= 0 && give_tree(ls->all[i].back_fd, false, &e))
+			fprintf(stderr, "assay-box: owners of %s/%s: %s\n", ls->all[i].path,
+				ls->all[i].name, e.text);
+		own_close(&ls->all[i].back_fd);
+	}
+}
+
 void layers_close(struct layers *ls)
 {
 	for (size_t i = 0; i < ls->n; i++) {
+		own_close(&ls->all[i].back_fd);
 		if (ls->all[i].fd >= 0)
 			close(ls->all[i].fd);
 		free(ls->all[i].path);
@@ -156,13 +247,14 @@ int layers_get(struct layers *out, const char *text, size_t n, const int *fds, s
 {
 	const char *end = text + n;
 	size_t room = n / sizeof(struct layer_flat), used = 0;
-	*out = (struct layers){own_calloc(room + 1, sizeof(*out->all)), 0};
+	*out = (struct layers){own_calloc(room + 1, sizeof(*out->all)), 0, NULL};
 	while ((size_t)(end - text) > sizeof(struct layer_flat)) {
 		struct layer_flat flat;
 		struct layer *l = &out->all[out->n++];
 		memcpy(&flat, text, sizeof(flat));
 		text += sizeof(flat);
 		*l = (struct layer){.fd = -1,
+				    .back_fd = -1,
 				    .dev = flat.dev,
 				    .ino = flat.ino,
 				    .attr = flat.attr,

@@ -1,7 +1,7 @@
 /* The directories a plan came with, made into mounts of the box. As the host's root the helper
- * clones (and idmaps) them before the box is cloned, and the box inherits detached mounts; an
- * ordinary user's helper may not, so that the box, which may do it in its own namespaces, finds
- * each directory again by its path and checks that it is the same one. */
+ * clones them (and shows their owners: owners.h) before the box is cloned, and the box inherits
+ * detached mounts; an ordinary user's helper may not, so that the box, which may do it in its own
+ * namespaces, finds each directory again by its path and checks that it is the same one. */
 #pragma once
 #include "base/err.h"
 #include "base/text.h"
@@ -11,10 +11,11 @@
 #include <sys/types.h>
 
 struct layer {
-	int fd;     /* a detached mount, or -1: by path */
-	char *path; /* owned; for messages and, by path, for finding it */
-	char *name; /* owned; of an upper or work directory, or of a single file that is not shown
-		       as it is: its name in the directory that is mounted (path: the one above) */
+	int fd;      /* a detached mount, or -1: by path */
+	char *path;  /* owned; for messages and, by path, for finding it */
+	char *name;  /* owned; of an upper or work directory, or of a single file that is not shown
+			as it is: its name in the directory that is mounted (path: the one above) */
+	int back_fd; /* of an upper that was given away for this box only; else -1 */
 	dev_t dev;
 	ino_t ino;
 	bool recursive; /* with what is mounted below it */
@@ -24,6 +25,7 @@ struct layer {
 struct layers {
 	struct layer *all; /* by index of the plan's descriptors */
 	size_t n;
+	const struct ids *ids; /* that the box must have to be the owner of what is its own */
 };
 
 /* layers_open(out, spec, fds, n, ids, e): in the helper. The caller frees out with layers_close, in
@@ -40,6 +42,10 @@ int layer_inside(const struct layer *l, struct err *e) must_check;
 size_t layers_put(const struct layers *ls, struct text *t, int *fds);
 int layers_get(struct layers *out, const char *text, size_t n, const int *fds, size_t n_fds,
 	       struct err *e) must_check;
+
+/* layers_settle(ls): in the helper, when the box is gone: uppers that lie in nothing that may be
+ * given get the owners back that the box saw. What can't be is told on stderr. */
+void layers_settle(struct layers *ls);
 
 /* layer_take(l, e): in the box: the detached mount, the caller's. */
 int layer_take(struct layer *l, struct err *e) must_check;

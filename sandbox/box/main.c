@@ -2,7 +2,7 @@
  * the caller's pid, with which it ends; what it could not do is one line on stderr and exit status
  * 125.
  *
- *   serve IDS [WAY]   builds boxes for the caller (protocol: plan.h)
+ *   serve IDS [WORD…] builds boxes for the caller (protocol: plan.h)
  *   try IDS           could it? (ids.h)
  *   userns UIDS GIDS  makes a user namespace and sends its descriptor (userns.h)
  *   remove IDS NAME   removes NAME in the directory that is descriptor PLAN_SOCKET (base/dir.h)
@@ -29,9 +29,8 @@ static int complain(const struct err *e)
 static int run_serve(char **words, int n, struct err *e)
 {
 	struct serve s = {.kind = &birth_native, .way = OVERLAY_FD};
-	if (n == 2 && !serve_force(&s, words[1]))
-		return err_set(e, ERR_USAGE, "%s is no way to mount an overlay", words[1]);
-	return ids_open(&s.ids, words[0], e) || serve_run(&s, e) ? -1 : 0;
+	(void)n;
+	return serve_words(&s, words[0], words + 1, e) || serve_run(&s, e) ? -1 : 0;
 }
 
 static int run_try(char **words, int n, struct err *e)
@@ -60,7 +59,7 @@ static const struct {
 	int least, most; /* words behind the parent's pid */
 	int (*run)(char **words, int n, struct err *e);
 } verbs[] = {
-	{"serve", 1, 2, run_serve},
+	{"serve", 1, 4, run_serve},
 	{"try", 1, 1, run_try},
 	{"userns", 2, 2, run_userns},
 	{"remove", 2, 2, run_remove},

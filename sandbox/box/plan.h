@@ -2,7 +2,7 @@
  * version 6. Both come from one build and run on one machine, so numbers are native; a helper of
  * another version is refused at its first message.
  *
- * The helper is started as `assay-box serve PARENT-PID IDS [fd|names|classic]` with a
+ * The helper is started as `assay-box serve PARENT-PID IDS [WORD…]` (serve.h) with a
  * SOCK_SEQPACKET socket as descriptor PLAN_SOCKET, and with the ids `enter` (sandbox/box/ids.h) a
  * user namespace as PLAN_USERNS. What else it does, once and waited for, is told in main.c. One
  * message is one struct; descriptors travel beside it (SCM_RIGHTS). A box, from the caller's side:

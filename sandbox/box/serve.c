@@ -39,7 +39,8 @@ struct life {
 	struct look look;
 };
 
-int serve_force(struct serve *s, const char *word)
+/* At most one such word. */
+static bool serve_force(struct serve *s, const char *word)
 {
 	s->only_way = overlay_way_of(word, &s->way);
 	s->uppers = !strcmp(word, "tmpfs")  ? PLAN_UPPERS_TMPFS
@@ -371,6 +372,17 @@ static int serve_caller(const struct serve *s, struct life *l, struct err *e)
 		break;
 	}
 	return err_set(e, ERR_USAGE, "message %u is not the caller's", m.kind);
+}
+
+int serve_words(struct serve *s, const char *ids, char **words, struct err *e)
+{
+	for (; *words; words++)
+		if (!owners_word(&s->owners, *words) && !serve_force(s, *words))
+			return err_set(e, ERR_USAGE, "%s is no word for a helper", *words);
+	if (ids_open(&s->ids, ids, e))
+		return -1;
+	s->ids.owners = &s->owners;
+	return 0;
 }
 
 int serve_run(const struct serve *s, struct err *e)

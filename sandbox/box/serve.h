@@ -4,6 +4,7 @@
 #include "sandbox/box/birth.h"
 #include "sandbox/box/ids.h"
 #include "sandbox/box/overlay.h"
+#include "sandbox/box/owners.h"
 
 struct serve {
 	const struct birth_kind *kind;
@@ -11,11 +12,13 @@ struct serve {
 	enum overlay_way way;
 	bool only_way;
 	enum plan_uppers uppers; /* what is tried first */
+	struct owners owners;
 };
 
-/* serve_force(s, word): for tests, what else would be tried: "fd", "names", "classic" (overlay.h),
- * "tmpfs", "fuse" (upper.h). 1 or 0. */
-int serve_force(struct serve *s, const char *word) must_check;
+/* serve_words(s, ids, words, e): the rest of `serve`: which ids, and NULL-terminated words: for
+ * tests, what else would be tried: "fd", "names", "classic" (overlay.h), "tmpfs", "fuse" (upper.h);
+ * and those of owners_word. */
+int serve_words(struct serve *s, const char *ids, char **words, struct err *e) must_check;
 
 /* serve_run(s): until the caller's socket (PLAN_SOCKET) ends: 0, or -1 where the caller breaks the
  * rules. */

@@ -19,9 +19,9 @@ int main(int argc, char **argv)
 {
 	struct serve s = {.kind = &birth_kept, .way = OVERLAY_FD};
 	struct err e = ERR_INIT;
-	bool serve = (argc == 5 || argc == 6) && !strcmp(argv[1], "serve"),
+	bool serve = argc >= 5 && !strcmp(argv[1], "serve"),
 	     try = argc == 5 && !strcmp(argv[1], "try");
-	if ((!serve && !try) || (argc == 6 && !serve_force(&s, argv[5]))) {
+	if (!serve && !try) {
 		fprintf(stderr, "assay-oci is started by assay, not by hand\n");
 		return 125;
 	}
@@ -32,7 +32,7 @@ int main(int argc, char **argv)
 	if (!engine || engine_installed(engine, &e) || tie_to(argv[2], &e))
 		return complain(&e);
 	keeper_use(engine);
-	if (ids_open(&s.ids, argv[3], &e))
+	if (serve_words(&s, argv[3], argv + 5, &e))
 		return complain(&e);
 	if (try)
 		return birth_try(&s.ids, &e) ? complain(&e) : 0;

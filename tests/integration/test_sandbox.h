@@ -109,7 +109,8 @@ static inline int try_setup(void **state)
 				    .slots = 4,
 				    .name = "assay-test",
 				    .verbose = getenv("VERBOSE") && *getenv("VERBOSE"),
-				    .uppers = try_dir};
+				    .uppers = try_dir,
+				    .given = try_dir};
 	(void)state;
 	const char *tmp = getenv("TMPDIR");
 	snprintf(try_dir, sizeof(try_dir), "%s/assay-test.XXXXXX", tmp && *tmp ? tmp : "/var/tmp");

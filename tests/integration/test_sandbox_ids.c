@@ -5,9 +5,11 @@
 
 #include <dirent.h>
 #include <grp.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 
 /* Runs over the host's root with an upper and the root's own earlier uppers, each DIR/u. */
 static void run_over(struct try *t, const char *upper, const char *below)
@@ -225,6 +227,135 @@ static void ranges_of_two_sandboxes_are_apart_where_root_gives_them(void **state
 	assert_true(first[0] + 65536 <= first[1] || first[1] + 65536 <= first[0]);
 }
 
+/* ---- without idmapped mounts ---- */
+
+#define GIVEN 2147090432u
+
+static uid_t owner(const char *rel)
+{
+	struct stat st;
+	assert_int_equal(fstatat(try_dir_fd, rel, &st, AT_SYMLINK_NOFOLLOW), 0);
+	return st.st_uid;
+}
+
+static mode_t mode_of(const char *rel)
+{
+	struct stat st;
+	assert_int_equal(fstatat(try_dir_fd, rel, &st, AT_SYMLINK_NOFOLLOW), 0);
+	return st.st_mode & 07777;
+}
+
+static void run_with_idmaps(const char *script, const char *upper, const char *below,
+			    const char *output)
+{
+	struct try t;
+	try_init(&t, script);
+	run_over(&t, upper, below);
+	try_expect(&t, 0, output);
+	try_fini(&t);
+}
+
+/* The same in a sandbox of its own, of which only state/ may be given away. */
+static void run_without_idmaps(const char *script, const char *upper, const char *below,
+			       const char *output)
+{
+	struct err e = ERR_INIT;
+	struct sandbox *mine = try_sandbox;
+	auto_free char *given = own_fmt("%s/state", try_dir);
+	struct sandbox_conf conf = {.helper = getenv("ASSAY_BOX") ? getenv("ASSAY_BOX") : ASSAY_BOX,
+				    .slots = 1,
+				    .name = "assay-noidmap",
+				    .uppers = try_dir,
+				    .given = given};
+	bool closed = false;
+	close(try_open("state"));
+	setenv("ASSAY_BOX_IDMAP", "off", 1);
+	try_sandbox = sandbox_open(&try_loop, &conf, &e);
+	if (!try_sandbox)
+		print_error("%s\n", e.text);
+	assert_non_null(try_sandbox);
+	run_with_idmaps(script, upper, below, output);
+	unsetenv("ASSAY_BOX_IDMAP");
+	sandbox_close(try_sandbox, try_closed, &closed);
+	while (!closed)
+		uv_run(&try_loop, UV_RUN_ONCE);
+	try_sandbox = mine;
+}
+
+/* A layer of root's: what only its owner may read, what has an owner of its own, set-id bits. */
+static void layer_make(const char *rel)
+{
+	auto_free char *dir = own_fmt("%s/d", rel), *secret = own_fmt("%s/d/secret", rel),
+		       *hers = own_fmt("%s/hers", rel), *link = own_fmt("%s/link", rel);
+	close(try_open(dir));
+	try_write(secret, "secret\n");
+	try_write(hers, "hers\n");
+	assert_int_equal(fchmodat(try_dir_fd, secret, 0600, 0), 0);
+	assert_int_equal(fchmodat(try_dir_fd, dir, 0700, 0), 0);
+	assert_int_equal(symlinkat("/etc/passwd", try_dir_fd, link), 0);
+	assert_int_equal(fchownat(try_dir_fd, hers, 1000, 1001, 0), 0);
+	assert_int_equal(fchmodat(try_dir_fd, hers, 04755, 0), 0);
+}
+
+static void layers_are_given_where_no_idmapped_mount_shows_their_owners(void **state)
+{
+	struct stat before, after;
+	struct statfs fs;
+	(void)state;
+	if (geteuid())
+		skip(); /* an ordinary user has none anyway */
+	assert_int_equal(stat("/etc/passwd", &before), 0);
+	layer_make("state/l");
+	run_without_idmaps("set -e; cat d/secret; stat -c '%n %u:%g %a' . d d/secret hers link; "
+			   "echo more >>hers; echo more >>d/secret; chown 42:43 d/secret; : >new; "
+			   "chmod 2755 hers",
+			   "state/first", "state/l",
+			   "secret\n. 0:0 755\nd 0:0 700\nd/secret 0:0 600\nhers 1000:1001 4755\n"
+			   "link 0:0 777\n");
+	assert_int_equal(owner("state/l"), GIVEN);
+	assert_int_equal(owner("state/l/d/secret"), GIVEN);
+	assert_int_equal(owner("state/l/hers"), GIVEN + 1000);
+	assert_int_equal(mode_of("state/l/hers"), 04755);
+	assert_int_equal(owner("state/l/link"), GIVEN);
+	assert_int_equal(owner("state/first/u/d/secret"), GIVEN + 42);
+	run_without_idmaps("set -e; cat d/secret; stat -c '%n %u:%g %a' d/secret hers new; rm new",
+			   "state/second", "state/first/u",
+			   "secret\nmore\nd/secret 42:43 600\nhers 1000:1001 2755\nnew 0:0 644\n");
+	/* a newer kernel comes; one before 6.3 can't show owners of a tmpfs either way */
+	if (!fstatfs(try_dir_fd, &fs) && fs.f_type == TMPFS_MAGIC)
+		skip();
+	run_with_idmaps("set -e; stat -c '%n %u:%g %a' . d d/secret hers new", "state/third",
+			"state/first/u",
+			". 0:0 755\nd 0:0 700\nd/secret 42:43 600\nhers 1000:1001 2755\n"
+			"new 0:0 644\n");
+	assert_int_equal(owner("state/first/u/d/secret"), 42);
+	assert_int_equal(owner("state/first/u"), 0);
+	assert_int_equal(owner("state/l"), GIVEN); /* nobody asked for it */
+	run_with_idmaps("stat -c '%n %u:%g %a' hers", "state/fourth", "state/l",
+			"hers 1000:1001 4755\n");
+	assert_int_equal(owner("state/l/hers"), 1000);
+	assert_int_equal(owner("state/l"), 0);
+	assert_int_equal(stat("/etc/passwd", &after), 0);
+	assert_int_equal(after.st_uid, before.st_uid);
+}
+
+static void what_is_not_the_sandbox_s_is_not_given(void **state)
+{
+	(void)state;
+	if (geteuid())
+		skip();
+	layer_make("other/l");
+	run_without_idmaps("stat -c '%n %u %a' . hers; cat hers; cat d/secret 2>&1; : >new; "
+			   "chown 7 new",
+			   "other/upper", "other/l",
+			   ". 0 755\nhers 65534 4755\nhers\ncat: d/secret: Permission denied\n");
+	assert_int_equal(owner("other/l"), 0);
+	assert_int_equal(owner("other/l/hers"), 1000);
+	/* but an upper belongs to who reads it afterwards, as with them */
+	assert_int_equal(owner("other/upper/u"), 0);
+	assert_int_equal(owner("other/upper/u/new"), 7);
+}
+
 /* ---- what only root can arrange ---- */
 
 #define NOBODY 65534u
@@ -383,6 +514,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(processes_of_other_ids_end_with_the_box),
 		cmocka_unit_test(processes_of_other_ids_are_counted),
 		cmocka_unit_test(ranges_of_two_sandboxes_are_apart_where_root_gives_them),
+		cmocka_unit_test(layers_are_given_where_no_idmapped_mount_shows_their_owners),
+		cmocka_unit_test(what_is_not_the_sandbox_s_is_not_given),
 		cmocka_unit_test(who_has_no_ids_is_told_how_to_get_some),
 		cmocka_unit_test(who_lacks_newuidmap_is_told_its_package),
 		cmocka_unit_test(who_has_uids_and_no_gids_is_told_so),
