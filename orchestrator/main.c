@@ -19,6 +19,7 @@ static const struct command {
 	{"status", "what the state directory holds", cmd_status},
 	{"query", "ask the results database", cmd_query},
 	{"layer", "import, list and remove tool and root layers", cmd_layer},
+	{"sandbox", "run one command in a sandbox", cmd_sandbox},
 };
 
 static void usage(FILE *to)

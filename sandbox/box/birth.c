@@ -51,16 +51,16 @@ void birth_spare(const struct birth *b)
 		return;
 }
 
-/* A pipe is its maker's, and opened by name (/dev/stdout) asks like a file: the command's are the
- * box's from now on. An ordinary user's box has its maker. */
+/* A pipe is its maker's, and opened by name (/dev/stdout) asks like a file: these are the command's
+ * from now on. An ordinary user's box has its maker. */
 static int birth_give_pipes(const struct plan_start *start, const int *fds, const struct ids *ids,
-			    struct err *e)
+			    const struct spec *spec, struct err *e)
 {
 	size_t n = plan_fds(start) - start->n_doors - (start->in_cgroup ? 1 : 0);
 	for (size_t i = 1; ids->above && i < n; i++) {
 		struct statfs s;
 		if (!fstatfs(fds[i], &s) && s.f_type == PIPEFS_MAGIC &&
-		    fchown(fds[i], ids->uid, ids->gid))
+		    fchown(fds[i], ids->uid + spec->uid, ids->gid + spec->gid))
 			return err_sys(e, "give the box its pipe");
 	}
 	return 0;
@@ -221,7 +221,7 @@ int birth_make(struct birth *b, const struct birth_kind *kind, struct birth *ahe
 		return -1;
 	const struct ids *usual = ids;
 	ids = b->layers.ids;
-	if (birth_give_pipes(start, fds, ids, e))
+	if (birth_give_pipes(start, fds, ids, &b->spec, e))
 		return -1;
 	if (ids == usual && birth_fits(b, ahead, start, ids) &&
 	    birth_hand_over(b, ahead, start, fds, way, only, uppers))

@@ -1,0 +1,35 @@
+/* From what `assay sandbox` was asked for to a box's description: directories, layers and files are
+ * opened, directories that are to be kept are made and locked. Main thread; blocking. */
+#pragma once
+#include "orchestrator/hostfiles.h"
+#include "orchestrator/sandbox_options.h"
+
+/* A --keep: the directory is the overlay's upper. Its work directory is a sibling, ".NAME.assay",
+ * which goes when the box has ended, or, where that was not to be, with the next one that is given
+ * this directory. */
+struct sandbox_keep {
+	int upper_fd, work_fd, parent_fd;
+	char *work; /* its name in parent_fd */
+};
+
+struct sandbox_spec {
+	struct box_spec box;
+	struct box_mount *mounts;
+	int *lowers; /* all that mounts name, and own */
+	size_t n_lowers;
+	struct sandbox_keep *keeps;
+	size_t n_keeps;
+	struct box_file *files;
+	struct text *contents; /* of the files of this machine */
+	size_t n_contents;
+	struct hostfiles host;
+	bool stdin_taken; /* a --file was read from standard input */
+};
+
+/* sandbox_spec_open(s, o, make, e): 0, or -1. make: false for a mere look: no directory to keep is
+ * made, one that is missing is an error then. o is borrowed for as long as s lives. Close it with
+ * sandbox_spec_close, in both cases; that removes work directories, and tells what of them stays on
+ * stderr. */
+int sandbox_spec_open(struct sandbox_spec *s, const struct sandbox_options *o, bool make,
+		      struct err *e) must_check;
+void sandbox_spec_close(struct sandbox_spec *s);
