@@ -130,7 +130,7 @@ static int birth_first(struct birth *b, const struct birth_kind *kind, struct in
 	b->pid = pid;
 	birth_oom(b);
 	look_ns_open(&b->ns, pid);
-	return ids_map(ids, pid, e) || birth_tell_mapped(b, e) ? -1 : 0;
+	return (!kind->unmapped && ids_map(ids, pid, e)) || birth_tell_mapped(b, e) ? -1 : 0;
 }
 
 int birth_ahead(struct birth *b, const struct ids *ids, struct err *e)
@@ -240,6 +240,7 @@ int birth_make(struct birth *b, const struct birth_kind *kind, struct birth *ahe
 		.uppers = *uppers,
 		.ranged = ids->ranged,
 		.by_path = !ids->above,
+		.ids = ids,
 		.output_fd = fds[1],
 		.null_fd = -1,
 		.terminal_fd = -1,

@@ -31,8 +31,10 @@ struct birth {
 struct birth_kind {
 	uint64_t namespaces;            /* CLONE_NEW*; but for the network's */
 	void (*first)(struct init *in); /* never returns */
-	bool outside; /* it stays out of the box's cgroups and network: who enters them comes
-			 later */
+	bool outside;  /* it stays out of the box's cgroups and network: who enters them comes
+			  later */
+	bool unmapped; /* its user namespace is the helper's */
+	int end;       /* the signal that ends it, and the box; 0: SIGKILL */
 };
 extern const struct birth_kind birth_native; /* the box's pid 1 itself: init.h */
 

@@ -22,6 +22,8 @@
 #include "sandbox/box/spec.h"
 #include "sandbox/box/upper.h"
 
+#include <sys/resource.h>
+
 enum init_kind {
 	INIT_MAPPED = 1,
 	INIT_SIGNAL,
@@ -35,6 +37,7 @@ enum init_kind {
 	INIT_USERNS,
 	INIT_CARRIED,
 	INIT_PLAN,
+	INIT_USED,
 };
 
 struct init_message {
@@ -46,6 +49,7 @@ struct init_message {
 	uint64_t exec_ns; /* INIT_RUNS */
 	uint64_t dev;     /* INIT_UPPER */
 	char error[PLAN_ERROR];
+	struct rusage used; /* INIT_USED: what the box used, where the helper can't wait for it */
 };
 
 struct init_plan {
@@ -63,6 +67,7 @@ struct init {
 	bool ranged, by_path; /* its ids are several; it finds its layers by path */
 	struct uppers uppers; /* as the helper knows them */
 	enum plan_uppers by;  /* once it is built: what carries them */
+	const struct ids *ids;
 	int socket, output_fd;
 	int stdio[3];     /* the command's, -1: /dev/null, the output, the output */
 	int null_fd;      /* the box's /dev/null, once it is built */

@@ -78,13 +78,15 @@ static void inside_init(struct inside *in, struct init *init)
 static void inside_watch(int socket, pid_t box, int boxfd)
 {
 	struct pollfd p[] = {{.fd = socket, .events = POLLRDHUP}, {.fd = boxfd, .events = POLLIN}};
+	struct init_message m = {.kind = INIT_USED};
 	int ready;
 	do
 		ready = poll(p, countof(p), -1);
 	while (ready < 0 && errno == EINTR);
 	kill(box, SIGKILL);
-	while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
+	while (wait4(box, NULL, __WALL, &m.used) < 0 && errno == EINTR)
 		;
+	init_say(socket, &m, -1);
 }
 
 /* A container in the host's user namespace: the box is made in it, in the namespaces of every box.
@@ -97,13 +99,6 @@ static int inside_nest(struct inside *in, struct init *init, struct err *e)
 		.flags = CLONE_PIDFD | birth_native.namespaces | (net ? CLONE_NEWNET : 0ull),
 		.pidfd = (uint64_t)(uintptr_t)&boxfd,
 		.exit_signal = SIGCHLD,
-	};
-	struct ids ids = {
-		.ranged = in->hello.ranged,
-		.uid = in->hello.uid,
-		.gid = in->hello.gid,
-		.in_uid = in->hello.in_uid,
-		.in_gid = in->hello.in_gid,
 	};
 	char c = 0;
 	if (pipe2(go, O_CLOEXEC))
@@ -118,7 +113,7 @@ static int inside_nest(struct inside *in, struct init *init, struct err *e)
 	close(go[0]);
 	if (pid < 0)
 		return err_sys(e, "clone the box in its container");
-	if (ids_map(&ids, pid, e))
+	if (ids_map(&in->hello.ids, pid, e))
 		return -1;
 	if (write(go[1], &c, 1) != 1)
 		return err_sys(e, "begin the box in its container");

@@ -7,6 +7,7 @@
  *
  * Descriptors of the hello: those of plan_start, in its order, then the box's /dev/null. */
 #pragma once
+#include "sandbox/box/ids.h"
 #include "sandbox/box/plan.h"
 
 #define INSIDE_PROGRAM "/init"
@@ -17,8 +18,8 @@
 struct inside_hello {
 	uint32_t version; /* PLAN_VERSION */
 	uint32_t ranged;  /* the box has a range of ids */
-	uint32_t nested;  /* the engine's namespaces are not the box's: it is made in them, and */
-	uint32_t in_uid, in_gid, uid, gid; /* these are its ids (ids.h), seen from the engine's */
+	uint32_t nested;  /* the engine's namespaces are not the box's, which is made in them */
+	struct ids ids;   /* nested: the box's, as the engine's user namespace has them */
 	struct plan_start start;
 	char oom[16]; /* the helper's oom_score_adj */
 };

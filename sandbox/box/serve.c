@@ -36,6 +36,8 @@ struct life {
 	bool ran;
 	uint32_t by; /* enum plan_uppers, where an engine makes the container */
 	pid_t pid;   /* of the box's pid 1, which an engine may have made */
+	int end_signal;
+	struct init_message used; /* INIT_USED, if it was said */
 	struct look look;
 };
 
@@ -77,6 +79,7 @@ static void life_begin(struct life *l, const struct serve *s, const struct plan_
 {
 	struct err e = ERR_INIT;
 	*l = (struct life){.way = l->way,
+			   .end_signal = s->kind->end ? s->kind->end : SIGKILL,
 			   .uppers = l->uppers,
 			   .ahead = l->ahead,
 			   .ranged = s->ids.ranged,
@@ -119,8 +122,6 @@ static void life_looked(struct life *l)
 static void life_look(struct life *l, const struct plan_start *m, const int *fds, size_t n)
 {
 	struct look_at at = {l->pid, l->birth.ns, fds, n};
-	if (l->pid != l->birth.pid) /* an engine's: of the namespaces only the ids' is the same */
-		at.ns.mnt = at.ns.ipc = -1;
 	if (l->birth.pid && look_begin(&l->look, m, &at))
 		life_looked(l);
 	for (size_t i = 0; i < n; i++)
@@ -130,38 +131,60 @@ static void life_look(struct life *l, const struct plan_start *m, const int *fds
 static void life_kill(const struct life *l)
 {
 	if (l->birth.pid)
-		syscall(SYS_pidfd_send_signal, l->birth.pidfd, SIGKILL, NULL, 0);
+		syscall(SYS_pidfd_send_signal, l->birth.pidfd, l->end_signal, NULL, 0);
 }
 
-static ssize_t life_receive(int socket, struct init_message *message, int *fd)
+/* pid: who said it, where the socket is one that tells (SO_PASSCRED). */
+static ssize_t life_receive(int socket, struct init_message *message, int *fd, pid_t *pid)
 {
 	struct iovec v = {.iov_base = message, .iov_len = sizeof(*message)};
 	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
+		char bytes[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
 		struct cmsghdr align;
 	} control;
 	struct msghdr m = {.msg_iov = &v,
 			   .msg_iovlen = 1,
 			   .msg_control = control.bytes,
 			   .msg_controllen = sizeof(control.bytes)};
+	struct ucred who;
 	ssize_t n = recvmsg(socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m);
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-	    c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(fd, CMSG_DATA(c), sizeof(int));
+	for (struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+		if (c->cmsg_level != SOL_SOCKET)
+			continue;
+		if (c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
+			memcpy(fd, CMSG_DATA(c), sizeof(int));
+		if (c->cmsg_type == SCM_CREDENTIALS && c->cmsg_len == CMSG_LEN(sizeof(who))) {
+			memcpy(&who, CMSG_DATA(c), sizeof(who));
+			*pid = who.pid;
+		}
+	}
 	return n;
 }
 
 /* The engine's container is there: from now on its pid 1 is spoken to. */
 static void life_moved(struct life *l, int *fd)
 {
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
-	if (*fd < 0 || getsockopt(*fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) || peer.pid <= 0)
+	if (*fd < 0)
 		return;
 	close(l->birth.socket);
 	l->birth.socket = give_fd(fd);
-	l->pid = peer.pid;
+}
+
+/* The box's pid 1, if it is not who was cloned: it has other namespaces. */
+static void life_found(struct life *l, pid_t pid)
+{
+	if (pid <= 0 || pid == l->pid)
+		return;
+	struct look_ns ns = LOOK_NS_INIT;
+	l->pid = pid;
+	look_ns_open(&ns, pid);
+	/* The ids' may be the same; the others are opened when they are needed, from within it. */
+	if (ns.user < 0) {
+		ns.user = l->birth.ns.user;
+		l->birth.ns.user = -1;
+	}
+	look_ns_close(&l->birth.ns);
+	l->birth.ns = ns;
 }
 
 static void life_carried(struct life *l, const struct init_message *m, int *fd)
@@ -202,7 +225,8 @@ static bool life_hear(struct life *l)
 {
 	struct init_message m;
 	auto_fd int fd = -1;
-	ssize_t n = life_receive(l->birth.socket, &m, &fd);
+	pid_t pid = 0;
+	ssize_t n = life_receive(l->birth.socket, &m, &fd, &pid);
 	/* A reset is told once if pid 1 went without having read our last word; what it said itself
 	 * still comes. */
 	if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNRESET))
@@ -212,6 +236,7 @@ static bool life_hear(struct life *l)
 	if (m.kind == INIT_RUNS) {
 		l->way = (enum overlay_way)m.way;
 		l->ran = true;
+		life_found(l, pid);
 		birth_spare(&l->birth);
 		struct plan_reply r = {.kind = PLAN_RUNS,
 				       .version = PLAN_VERSION,
@@ -234,6 +259,8 @@ static bool life_hear(struct life *l)
 		l->userns_fd = give_fd(&fd);
 	} else if (m.kind == INIT_CARRIED) {
 		life_carried(l, &m, &fd);
+	} else if (m.kind == INIT_USED) {
+		l->used = m;
 	} else if (m.kind == INIT_OVER) {
 		l->end.command_status = m.status;
 	} else if (m.kind == INIT_FAILED) {
@@ -262,6 +289,8 @@ static void life_end(struct life *l)
 	}
 	while (wait4(l->birth.pid, &status, __WALL, &usage) < 0 && errno == EINTR)
 		;
+	if (l->used.kind)
+		usage = l->used.used;
 	l->end.pid = l->birth.pid;
 	l->end.init_status = status;
 	l->end.user_ns = life_ns(&usage.ru_utime);

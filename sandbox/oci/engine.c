@@ -20,7 +20,7 @@ void words_add(struct words *w, const char *fmt, ...)
 	w->n++;
 }
 
-static void words_list(struct words *w, const char *const *list)
+void words_list(struct words *w, const char *const *list)
 {
 	for (; *list; list++)
 		words_add(w, "%s", *list);
@@ -56,8 +56,7 @@ static void runc_start(const struct engine_job *j, struct words *w)
 	words_add(w, "%s", j->name);
 }
 
-/* Its own limits would be raised to, which takes CAP_SYS_RESOURCE: as they are. */
-static void words_rlimits(struct words *w)
+void words_rlimits(struct words *w)
 {
 	static const struct {
 		__rlimit_resource_t which;
@@ -145,6 +144,14 @@ static const struct engine engines[] = {
 	 .programs = {"podman", "crun"},
 	 .prepare = podman_prepare,
 	 .start = podman_start},
+	{.name = "docker",
+	 .programs = {"docker"},
+	 .daemon = true,
+	 .install = docker_install,
+	 .enter = docker_enter,
+	 .prepare = docker_create,
+	 .start = docker_start,
+	 .end = docker_end},
 };
 
 const struct engine *engine_find(const char *name)
@@ -178,5 +185,11 @@ int engine_installed(const struct engine *g, struct err *e)
 			return err_set(e, ERR_ABSENT, "%s is not installed%s%s", g->programs[i],
 				       i ? ", which it takes to run " : "", i ? g->name : "");
 	}
-	return 0;
+	if (g->daemon && geteuid())
+		return err_set(
+			e, ERR_ABSENT,
+			"%s is not for ordinary users: its daemon is root's, and so would be "
+			"what its containers leave",
+			g->name);
+	return g->install ? g->install(e) : 0;
 }

@@ -79,8 +79,10 @@ int entry_hear(int bell_fd, pid_t *pid, struct err *e)
 {
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
+	const int tell = 1; /* the helper which process says what it reads: unix(7) */
 	auto_fd int fd = accept4(bell_fd, NULL, NULL, SOCK_CLOEXEC);
-	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) ||
+	    setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &tell, sizeof(tell)))
 		return err_sys(e, "hear the container's program");
 	*pid = peer.pid;
 	return give_fd(&fd);

@@ -1,10 +1,9 @@
 #include "sandbox/oci/keeper.h"
 
+#include "base/clock.h"
 #include "sandbox/box/mnt.h"
 #include "sandbox/box/stage.h"
-#include "sandbox/oci/engine.h"
 #include "sandbox/oci/entry.h"
-#include "sandbox/oci/order.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,11 +21,18 @@
 #define KEEPER_DIR KEEPER_AT "/o"
 #define KEEPER_ROOT KEEPER_AT "/o/root"
 
+#define KEEPER_RING_NS INT64_C(10000000000)
+
 static const struct engine *keeper_engine;
 
 void keeper_use(const struct engine *engine)
 {
 	keeper_engine = engine;
+}
+
+const struct engine *keeper_uses(void)
+{
+	return keeper_engine;
 }
 
 /* What the engine sees of the host: its own processes, and no cgroups that it could write, lest it
@@ -46,9 +52,9 @@ static int keeper_world(struct err *e)
 		       : 0;
 }
 
-static int keeper_raise(struct init *in, struct err *e)
+int keeper_stage(struct init *in, struct stage *st, struct err *e)
 {
-	struct stage st = {
+	*st = (struct stage){
 		.spec = in->spec,
 		.layers = in->layers,
 		.way = in->way,
@@ -59,25 +65,40 @@ static int keeper_raise(struct init *in, struct err *e)
 		.null = -1,
 		.terminal = -1,
 	};
-	if (stage_raise(&st, KEEPER_AT, e) || mnt_new("tmpfs", "o", MS_NOSUID, "mode=755", e))
-		return -1;
-	in->way = st.way;
-	in->by = st.by;
-	in->null_fd = st.null;
-	own_close(&st.terminal); /* another is opened inside */
-	if (entry_make(KEEPER_ROOT, PLAN_PROGRAM, e) ||
+	int rc = stage_raise(st, KEEPER_AT, e);
+	in->way = st->way;
+	in->by = st->by;
+	in->null_fd = st->null;
+	own_close(&st->terminal); /* another is opened inside */
+	return rc;
+}
+
+static int keeper_raise(struct init *in, struct err *e)
+{
+	struct stage st;
+	if (keeper_stage(in, &st, e) || mnt_new("tmpfs", "o", MS_NOSUID, "mode=755", e) ||
+	    entry_make(KEEPER_ROOT, PLAN_PROGRAM, e) ||
 	    mnt_put(st.root, AT_FDCWD, "o/root" INSIDE_ROOT, e))
 		return -1;
 	return keeper_world(e);
 }
 
-struct keeper {
-	struct init *in;
-	struct order order; /* the engine's process */
-	int bell;
-	int box;     /* the connection to the box's pid 1, once it is there */
-	int box_pid; /* its pidfd */
-};
+void keeper_init(struct keeper *k, struct init *in)
+{
+	const struct spec *spec = in->spec;
+	*k = (struct keeper){.in = in,
+			     .hello = {.ranged = in->ranged},
+			     .order = {.output = -1},
+			     .bell = -1,
+			     .box = -1,
+			     .box_pid = -1};
+	/* The one id is root here, and the command's in a namespace more. */
+	if (!in->ranged && (spec->uid || spec->gid)) {
+		k->hello.nested = 1;
+		k->hello.ids.in_uid = spec->uid;
+		k->hello.ids.in_gid = spec->gid;
+	}
+}
 
 /* The helper's words until it has read that pid 1 is to be spoken to. Before there is one, a box
  * that is to end just ends. */
@@ -87,33 +108,23 @@ static void keeper_pass(struct keeper *k)
 	ssize_t n = recv(k->in->socket, &m, sizeof(m), MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n != (ssize_t)sizeof(m) && k->box < 0)
-		_exit(1);
 	if (n != (ssize_t)sizeof(m)) {
+		k->asked |= k->box < 0; /* else it has heard of the box and hung up */
 		own_close(&k->in->socket);
 		own_close(&k->box);
-		return;
-	}
-	if (k->box >= 0)
+	} else if (k->box >= 0) {
 		send(k->box, &m, sizeof(m), MSG_NOSIGNAL | MSG_DONTWAIT);
-	else if (m.kind == INIT_SIGNAL && (m.status == SIGTERM || m.status == SIGKILL))
-		_exit(1);
+	} else if (m.kind == INIT_SIGNAL && (m.status == SIGTERM || m.status == SIGKILL)) {
+		k->asked = true;
+	}
 }
 
 static int keeper_answer(struct keeper *k, struct err *e)
 {
-	struct inside_hello hello = {.ranged = k->in->ranged};
-	const struct spec *spec = k->in->spec;
 	struct init_message moved = {.kind = INIT_MOVED,
 				     .status = (int32_t)k->in->by,
 				     .way = k->in->way};
 	pid_t pid;
-	/* The one id is root here, and the command's in a namespace more. */
-	if (!hello.ranged && (spec->uid || spec->gid)) {
-		hello.nested = 1;
-		hello.in_uid = spec->uid;
-		hello.in_gid = spec->gid;
-	}
 	k->box = entry_hear(k->bell, &pid, e);
 	if (k->box < 0)
 		return -1;
@@ -121,7 +132,7 @@ static int keeper_answer(struct keeper *k, struct err *e)
 	k->box_pid = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (k->box_pid < 0)
 		return err_sys(e, "the container's pid 1");
-	if (entry_tell(k->box, k->in, &hello, e))
+	if (entry_tell(k->box, k->in, &k->hello, e))
 		return -1;
 	init_say(k->in->socket, &moved, k->box);
 	own_close(&k->bell);
@@ -129,6 +140,8 @@ static int keeper_answer(struct keeper *k, struct err *e)
 		close(k->in->fds[i]);
 	layers_close(k->in->layers);
 	own_close(&k->in->null_fd);
+	if (k->on_box)
+		k->on_box(k);
 	return 0;
 }
 
@@ -143,43 +156,88 @@ static bool keeper_reap(struct keeper *k)
 	return !pid;
 }
 
-static void on_child(int signal)
+static volatile sig_atomic_t keeper_told;
+
+static void on_signal(int signal)
 {
-	(void)signal; /* only there so that ppoll returns */
+	if (signal == SIGTERM)
+		keeper_told = 1;
 }
 
-static int keeper_look(struct keeper *k, bool *over, struct err *e)
+void keeper_signals(void)
 {
-	bool anybody = keeper_reap(k);
-	if (k->box_pid < 0 && (order_failed(&k->order) || !anybody))
-		return order_complain(&k->order, e);
-	struct pollfd p[] = {
-		{.fd = k->in->socket, .events = POLLIN},
-		{.fd = k->bell, .events = POLLIN},
-		{.fd = k->box_pid, .events = POLLIN},
-		{.fd = k->order.output, .events = POLLIN},
-	};
+	struct sigaction heard = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+	sigset_t both;
+	sigemptyset(&both);
+	sigaddset(&both, SIGCHLD);
+	sigaddset(&both, SIGTERM);
+	sigprocmask(SIG_SETMASK, &both, NULL);
+	sigaction(SIGCHLD, &heard, NULL);
+	sigaction(SIGTERM, &heard, NULL);
+}
+
+/* An engine without a daemon has left somebody who is the container's. A daemon's container is
+ * nobody's child, and may take a moment. */
+static bool keeper_hopeless(struct keeper *k, bool anybody)
+{
+	if (k->box_pid >= 0)
+		return false;
+	if (!keeper_engine->daemon)
+		return order_failed(&k->order) || !anybody;
+	if (k->order.ended && !k->ring_by_ns)
+		k->ring_by_ns = clock_mono_ns() + KEEPER_RING_NS;
+	return order_failed(&k->order) || (k->ring_by_ns && clock_mono_ns() > k->ring_by_ns);
+}
+
+static int keeper_wait(struct keeper *k, struct pollfd *p, nfds_t n, struct err *e)
+{
+	struct timespec soon = {.tv_sec = 1};
 	sigset_t none;
 	sigemptyset(&none);
-	if (ppoll(p, countof(p), NULL, &none) < 0)
-		return errno == EINTR ? 0 : err_sys(e, "poll");
-	if (p[3].revents)
-		order_hear(&k->order);
-	if (p[1].revents && keeper_answer(k, e))
-		return -1;
-	if (p[0].revents)
-		keeper_pass(k);
-	*over = p[2].revents;
-	return 0;
+	for (nfds_t i = 0; i < n; i++)
+		p[i].events = POLLIN;
+	if (ppoll(p, n, k->ring_by_ns && k->box_pid < 0 ? &soon : NULL, &none) >= 0)
+		return 0;
+	for (nfds_t i = 0; i < n; i++)
+		p[i].revents = 0;
+	return errno == EINTR ? 0 : err_sys(e, "poll");
 }
 
-/* The box has ended: so has whatever an engine left to look after it, whose times count then. */
-static void keeper_end(void)
+int keeper_watch(struct keeper *k, struct err *e)
 {
-	kill(-1, SIGKILL);
-	while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
-		;
-	_exit(0);
+	for (;;) {
+		if (keeper_hopeless(k, keeper_reap(k)))
+			return order_complain(&k->order, e);
+		struct pollfd p[] = {
+			{.fd = k->in->socket},
+			{.fd = k->bell},
+			{.fd = k->box_pid},
+			{.fd = k->order.output},
+		};
+		if (keeper_wait(k, p, countof(p), e))
+			return -1;
+		if (p[3].revents)
+			order_hear(&k->order);
+		if (p[1].revents && keeper_answer(k, e))
+			return -1;
+		if (p[0].revents)
+			keeper_pass(k);
+		k->asked |= keeper_told;
+		if (p[2].revents || k->asked)
+			return 0;
+	}
+}
+
+int keeper_start(struct keeper *k, const struct engine_job *job, struct err *e)
+{
+	struct words w = {.n = 0};
+	if (keeper_engine->prepare && keeper_engine->prepare(job, e))
+		return -1;
+	keeper_engine->start(job, &w);
+	spec_say(k->in->spec, "container of %s", keeper_engine->name);
+	int rc = order_start(&k->order, &w, e);
+	words_fini(&w);
+	return rc;
 }
 
 static int keeper_begin(struct keeper *k, struct err *e)
@@ -192,33 +250,26 @@ static int keeper_begin(struct keeper *k, struct err *e)
 		.hostname = k->in->spec->hostname,
 		.net_host = k->in->spec->flags & PLAN_NET_HOST,
 	};
-	struct sigaction child = {.sa_handler = on_child, .sa_flags = SA_RESTART};
-	struct words w = {.n = 0};
-	sigset_t chld;
 	k->bell = entry_bell(KEEPER_ROOT, e);
-	if (k->bell < 0 || (keeper_engine->prepare && keeper_engine->prepare(&job, e)))
-		return -1;
-	sigemptyset(&chld);
-	sigaddset(&chld, SIGCHLD);
-	sigprocmask(SIG_SETMASK, &chld, NULL);
-	sigaction(SIGCHLD, &child, NULL);
-	keeper_engine->start(&job, &w);
-	spec_say(k->in->spec, "container of %s", keeper_engine->name);
-	return order_start(&k->order, &w, e);
+	return k->bell < 0 ? -1 : keeper_start(k, &job, e);
 }
 
 static void keeper_run(struct init *in)
 {
-	struct keeper k = {.in = in, .order = {.output = -1}, .bell = -1, .box = -1, .box_pid = -1};
+	struct keeper k;
 	struct err e = ERR_INIT;
-	bool over = false;
+	keeper_init(&k, in);
 	init_await(in, INIT_MAPPED);
-	if (init_become(in, &e) || keeper_raise(in, &e) || keeper_begin(&k, &e))
+	keeper_signals();
+	if (init_become(in, &e) || keeper_raise(in, &e) || keeper_begin(&k, &e) ||
+	    keeper_watch(&k, &e))
 		init_give_up(in, &e);
-	while (!over)
-		if (keeper_look(&k, &over, &e))
-			init_give_up(in, &e);
-	keeper_end();
+	/* The box has ended: so has whatever an engine left to look after it, whose times count
+	 * then. */
+	kill(-1, SIGKILL);
+	while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
+		;
+	_exit(k.asked);
 }
 
 const struct birth_kind birth_kept = {

@@ -4,6 +4,7 @@
  * the engine is installed. It is started with assay-box open as PLAN_PROGRAM. */
 #include "sandbox/box/serve.h"
 #include "sandbox/box/tie.h"
+#include "sandbox/oci/daemon.h"
 #include "sandbox/oci/engine.h"
 #include "sandbox/oci/keeper.h"
 
@@ -32,6 +33,10 @@ int main(int argc, char **argv)
 	if (!engine || engine_installed(engine, &e) || tie_to(argv[2], &e))
 		return complain(&e);
 	keeper_use(engine);
+	if (engine->daemon) {
+		s.kind = &birth_daemon;
+		daemon_sweep();
+	}
 	if (serve_words(&s, argv[3], argv + 5, &e))
 		return complain(&e);
 	if (try)

@@ -31,7 +31,8 @@ int order_start(struct order *o, const struct words *w, struct err *e)
 {
 	int fds[2];
 	auto_free char *path = engine_program(w->all[0]);
-	*o = (struct order){.output = -1, .program = w->all[0]};
+	*o = (struct order){.output = -1};
+	snprintf(o->program, sizeof(o->program), "%s", w->all[0]);
 	if (!path)
 		return err_set(e, ERR_ABSENT, "%s is not installed", w->all[0]);
 	if (pipe2(fds, O_CLOEXEC))

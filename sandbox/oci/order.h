@@ -11,7 +11,7 @@ struct order {
 	int output; /* its stdout and stderr, or -1 */
 	bool ended;
 	int status; /* of wait(2) */
-	const char *program;
+	char program[32];
 	char text[ORDER_TEXT]; /* its last words */
 	size_t n;
 };
