@@ -93,6 +93,11 @@ struct db_facts {
 	int64_t limit_bound, limit_value;
 	int64_t setup_us, wall_us, cpu_user_us, cpu_system_us;
 	int64_t peak_memory, output_bytes, oom_kills, processes_refused;
+	/* of these 0 is not known, or none */
+	int64_t processes_peak, io_read_bytes, io_write_bytes, disk_bytes, disk_inodes;
+	int64_t throttled, throttled_us, stalled_memory_us, stalled_cpu_us, stalled_io_us;
+	const char *executor, *profile, *uppers; /* NULL: not known */
+	const char *processes; /* a line for each that was ended by us; NULL or "": none */
 	const char *cgroup;
 	const char *error;                /* NULL: none */
 	int64_t log_bytes, log_stored;    /* uncompressed bytes kept; file size */
@@ -250,7 +255,7 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *   phases        run                in order of first start: phase boxes wall_ms cpu_ms setup_us peak_memory_bytes store_bytes store_files
  *                                    networked; setup_us is the median, peak_memory_bytes the maximum, networked counts boxes
  *   phases-of-job job                of its last attempt, as they ran: phase network ended_as exit_code signal limit_hit wall_ms cpu_ms
- *                                    peak_memory_bytes log error
+ *                                    peak_memory_bytes log error processes
  *   stores        -                  by name: store generation layers entries bytes made_ms, of the current generation
  *   harvests      run                as they came: store package phase added merged replaced identical dropped conflicts deleted refused new_bytes
  *   conflicts     run                as they came: store package phase change path reason; change is conflict or refused

@@ -39,7 +39,7 @@ static const struct query {
 
 	{"phases-of-job", 1,
 	 "SELECT f.name AS phase, f.network, f.ended_as, f.exit_code, f.signal, f.limit_name AS limit_hit, f.wall_us / 1000 AS wall_ms,"
-	 "  (f.cpu_user_us + f.cpu_system_us) / 1000 AS cpu_ms, f.peak_memory AS peak_memory_bytes, f.log, f.error"
+	 "  (f.cpu_user_us + f.cpu_system_us) / 1000 AS cpu_ms, f.peak_memory AS peak_memory_bytes, f.log, f.error, f.processes"
 	 " FROM attempt a JOIN attempt_phase ap ON ap.attempt = a.id JOIN phase f ON f.id = ap.phase"
 	 " WHERE a.job = ?1 AND a.number = (SELECT max(number) FROM attempt WHERE job = ?1) ORDER BY ap.ordinal"},
 

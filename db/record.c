@@ -205,14 +205,23 @@ int db_phase_end(struct db *d, int64_t phase, const struct db_facts *f, struct e
 		      " output_bytes = ?14, oom_kills = ?15, processes_refused = ?16, cgroup = "
 		      "?17, error = ?18, log_bytes = ?19,"
 		      " log_stored = ?20, log_sha256 = ?21, store_bytes = ?22, store_files = ?23, "
-		      "upper_bytes = ?24, ended_ms = ?25"
+		      "upper_bytes = ?24, ended_ms = ?25,"
+		      " processes_peak = ?26, io_read_bytes = ?27, io_write_bytes = ?28, "
+		      "disk_bytes = ?29, disk_inodes = ?30,"
+		      " throttled = ?31, throttled_us = ?32, stalled_memory_us = ?33, "
+		      "stalled_cpu_us = ?34, stalled_io_us = ?35,"
+		      " executor = ?36, profile = ?37, uppers = ?38, processes = ?39"
 		      " WHERE id = ?1 AND ended_ms IS NULL",
-		      "ismzisiiiiiiiiiissiixiiii", phase, f->end, f->exit_code, f->signal,
-		      (int64_t)f->core, db_absent_none(f->limit), f->limit_bound, f->limit_value,
-		      f->setup_us, f->wall_us, f->cpu_user_us, f->cpu_system_us, f->peak_memory,
-		      f->output_bytes, f->oom_kills, f->processes_refused, f->cgroup, f->error,
-		      f->log_bytes, f->log_stored, f->log_sha256, f->store_bytes, f->store_files,
-		      f->upper_bytes, f->ended_ms);
+		      "ismzisiiiiiiiiiissiixiiiizzzzzzzzzzssss", phase, f->end, f->exit_code,
+		      f->signal, (int64_t)f->core, db_absent_none(f->limit), f->limit_bound,
+		      f->limit_value, f->setup_us, f->wall_us, f->cpu_user_us, f->cpu_system_us,
+		      f->peak_memory, f->output_bytes, f->oom_kills, f->processes_refused,
+		      f->cgroup, f->error, f->log_bytes, f->log_stored, f->log_sha256,
+		      f->store_bytes, f->store_files, f->upper_bytes, f->ended_ms,
+		      f->processes_peak, f->io_read_bytes, f->io_write_bytes, f->disk_bytes,
+		      f->disk_inodes, f->throttled, f->throttled_us, f->stalled_memory_us,
+		      f->stalled_cpu_us, f->stalled_io_us, f->executor, f->profile, f->uppers,
+		      db_absent_none(f->processes));
 	if (!n)
 		return err_set(e, ERR_CORRUPT, "%s: phase %lld is not running", d->path,
 			       (long long)phase);

@@ -213,9 +213,29 @@ static const char step_1[] =
 	"  PRIMARY KEY (harvest, ordinal)"
 	") STRICT, WITHOUT ROWID;";
 
+/* More of what was observed of a phase; NULL where nobody counted. processes: the table of them as
+ * the box was ended. */
+static const char step_2[] =
+	"INSERT INTO reason VALUES ('kill', 'file-size');"
+	"ALTER TABLE phase ADD COLUMN processes_peak INTEGER;"
+	"ALTER TABLE phase ADD COLUMN io_read_bytes INTEGER;"
+	"ALTER TABLE phase ADD COLUMN io_write_bytes INTEGER;"
+	"ALTER TABLE phase ADD COLUMN disk_bytes INTEGER;"
+	"ALTER TABLE phase ADD COLUMN disk_inodes INTEGER;"
+	"ALTER TABLE phase ADD COLUMN throttled INTEGER;"
+	"ALTER TABLE phase ADD COLUMN throttled_us INTEGER;"
+	"ALTER TABLE phase ADD COLUMN stalled_memory_us INTEGER;"
+	"ALTER TABLE phase ADD COLUMN stalled_cpu_us INTEGER;"
+	"ALTER TABLE phase ADD COLUMN stalled_io_us INTEGER;"
+	"ALTER TABLE phase ADD COLUMN executor TEXT;"
+	"ALTER TABLE phase ADD COLUMN profile TEXT;"
+	"ALTER TABLE phase ADD COLUMN uppers TEXT;"
+	"ALTER TABLE phase ADD COLUMN processes TEXT;";
+
 /* From version i to version i + 1. */
 static const char *const steps[] = {
 	step_1,
+	step_2,
 };
 /* clang-format on */
 

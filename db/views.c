@@ -48,7 +48,9 @@ const char *const schema_views[] = {
 	"  f.limit_name AS limit_hit, f.limit_bound, f.limit_value,"
 	"  f.setup_us, f.wall_us, f.cpu_user_us, f.cpu_system_us, f.peak_memory AS peak_memory_bytes, f.output_bytes,"
 	"  f.oom_kills, f.processes_refused, f.cgroup, f.error, f.log_bytes, f.log_stored AS log_stored_bytes,"
-	"  lower(nullif(hex(f.log_sha256), '')) AS log_sha256, f.store_bytes, f.store_files, f.upper_bytes"
+	"  lower(nullif(hex(f.log_sha256), '')) AS log_sha256, f.store_bytes, f.store_files, f.upper_bytes,"
+	"  f.processes_peak, f.io_read_bytes, f.io_write_bytes, f.disk_bytes, f.disk_inodes, f.throttled, f.throttled_us,"
+	"  f.stalled_memory_us, f.stalled_cpu_us, f.stalled_io_us, f.executor, f.profile, f.uppers, f.processes"
 	" FROM phase f JOIN run r ON r.id = f.run JOIN package p ON p.id = f.package"
 	"  LEFT JOIN variant v ON v.run = f.run AND v.number = f.variant;",
 

@@ -16,11 +16,15 @@ struct run_args {
 	struct options_ids ids;
 	const char *helper;
 	uint64_t jobs;
-	bool verbose;
+	bool verbose, best_effort;
 };
+
+enum { RUN_BEST_EFFORT = 0x300 };
 
 static const struct argp_option run_options[] = {
 	{"jobs", 'j', "N", 0, "boxes at once (default: the processors there are)", 0},
+	{"best-effort", RUN_BEST_EFFORT, NULL, 0,
+	 "go on where a limit of the suite can't be kept on this machine", 0},
 	{"verbose", 'v', NULL, 0, "tell every step on stderr", 0},
 	{0},
 };
@@ -42,6 +46,9 @@ static error_t run_parse(int key, char *arg, struct argp_state *st)
 	case 'j':
 		if (unit_parse_count(arg, &a->jobs) || !a->jobs || a->jobs > 512)
 			argp_error(st, "--jobs takes a number from 1 to 512, not '%s'", arg);
+		return 0;
+	case RUN_BEST_EFFORT:
+		a->best_effort = true;
 		return 0;
 	case 'v':
 		a->verbose = true;
@@ -198,6 +205,7 @@ static int run_suite(const struct run_args *a, const struct suite *s, struct sta
 			.at_once = at_once,
 			.helper = a->helper,
 			.ids = a->ids.ids,
+			.best_effort = a->best_effort,
 			.verbose = a->verbose,
 			.on_news = progress_news,
 			.on_tick = progress_tick,

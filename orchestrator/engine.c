@@ -238,6 +238,19 @@ static int engine_stores(struct engine *g, struct err *e)
 	return 0;
 }
 
+/* Before anything runs: what can't be kept is said once. */
+static int engine_limits(const struct engine *g, struct err *e)
+{
+	const struct suite *s = g->suite;
+	for (size_t i = 0; i < s->n_phases; i++) {
+		struct box_limits limits = job_limits(&s->phases[i].limits);
+		if (sandbox_keeps(g->sandbox, &limits, e))
+			return err_add(e, "phase %s (--best-effort does without)",
+				       s->phases[i].name);
+	}
+	return 0;
+}
+
 static int engine_open(struct engine *g, struct err *e)
 {
 	char name[24];
@@ -247,6 +260,7 @@ static int engine_open(struct engine *g, struct err *e)
 	struct sandbox_conf conf = {
 		.helper = g->conf->helper,
 		.ids = g->conf->ids,
+		.best_effort = g->conf->best_effort,
 		.slots = g->conf->at_once,
 		.name = name,
 		.verbose = g->conf->verbose,
@@ -263,7 +277,7 @@ static int engine_open(struct engine *g, struct err *e)
 	if (g->runs_fd < 0 || engine_stores(g, e))
 		return -1;
 	g->sandbox = sandbox_open(&g->loop, &conf, e);
-	return g->sandbox ? 0 : -1;
+	return g->sandbox ? engine_limits(g, e) : -1;
 }
 
 static int engine_signal(struct engine *g, uv_signal_t *h, int number, struct err *e)

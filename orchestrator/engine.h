@@ -23,6 +23,7 @@ struct engine_conf {
 	size_t at_once;      /* boxes at once, at least 1 */
 	const char *helper;  /* assay-box, NULL: found by the sandbox */
 	enum box_ids ids;
+	bool best_effort; /* a limit that can't be kept on this machine is no error */
 	bool verbose;
 	void (*on_news)(void *owner, const struct engine_news *n); /* or NULL */
 	void (*on_tick)(void *owner, size_t running); /* twice a second while it runs; or NULL */

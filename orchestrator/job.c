@@ -34,6 +34,8 @@ void job_free(struct job *j)
 	free(j->phase_ids);
 	free(j->dir);
 	free(j->note);
+	free(j->profile);
+	free(j->processes);
 	free(j->evidence.text);
 	free(j);
 }

@@ -57,6 +57,7 @@ struct job {
 	struct box *box; /* while it runs: it holds a slot */
 	struct capture *capture;
 	struct box_facts facts;
+	char *profile, *processes; /* owned: what facts points to */
 	struct capture_log log;
 	bool host_full;
 	size_t harvest_at; /* index into the phase's harvest list */
@@ -156,6 +157,8 @@ bool job_box_passed(const struct job *j);
 /* engine.c */
 void engine_push(struct job_queue *q, struct job *j);
 struct job *engine_pop(struct job_queue *q);
+/* job_limits(l): as the sandbox takes them. */
+struct box_limits job_limits(const struct suite_limits *l);
 /* engine_box_over(j, facts): its box is gone, its places are free. */
 void engine_box_over(struct job *j, const struct box_facts *facts);
 /* engine_give_back(j): its places, where it has had them and will have no box. */

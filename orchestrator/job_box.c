@@ -62,6 +62,10 @@ static void on_box_end(void *owner, const struct box_facts *facts)
 	struct job *j = owner;
 	j->box = NULL;
 	j->facts = *facts;
+	free(j->profile);
+	free(j->processes);
+	j->facts.profile = j->profile = facts->profile ? own_dup(facts->profile) : NULL;
+	j->facts.processes = j->processes = facts->processes ? own_dup(facts->processes) : NULL;
 	j->wall_ms += facts->wall_ns / 1000000;
 	j->ended_ms = clock_real_ms();
 	j->host_full = host_full(j->engine);
@@ -70,12 +74,13 @@ static void on_box_end(void *owner, const struct box_facts *facts)
 	engine_kick(j->engine);
 }
 
-static struct box_limits limits_of(const struct suite_limits *l)
+struct box_limits job_limits(const struct suite_limits *l)
 {
 	return (struct box_limits){
 		.wall_ms = l->time_ms,
 		.cpu_ms = l->cpu_ms,
 		.silence_ms = l->silence_ms,
+		.idle_ms = l->idle_ms,
 		.memory = l->memory,
 		.processes = l->processes,
 		.disk = l->disk,
@@ -86,6 +91,8 @@ static struct box_limits limits_of(const struct suite_limits *l)
 				: l->log *
 					  64, /* head and tail are kept well before: the hard cap */
 		.open_files = l->open_files,
+		.file_size = l->file_size,
+		.cpu_milli = l->cpu_milli,
 		.grace_ms = l->grace_ms,
 	};
 }
@@ -129,7 +136,7 @@ void job_box_start(struct job *j)
 		.cwd = s->workdir,
 		.hostname = hostname,
 		.net = j->networked ? BOX_NET_HOST : BOX_NET_NONE,
-		.limits = limits_of(&p->limits),
+		.limits = job_limits(&p->limits),
 	};
 	j->store_bytes = j->store_files = 0;
 	j->capture = capture_open(&g->logs, g->runs_fd, j->log_rel, p->limits.log, on_drain, j);

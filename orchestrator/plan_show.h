@@ -26,7 +26,7 @@ struct plan_limit {
 	uint64_t value;
 	enum { PLAN_MS, PLAN_BYTES, PLAN_COUNT } unit;
 };
-#define PLAN_LIMITS 11
+#define PLAN_LIMITS 14
 void plan_limits(const struct suite_limits *l, struct plan_limit out[PLAN_LIMITS]);
 const char *plan_mode_name(enum box_mode m);
 /* "layer npm", "upper of fetch" …; the caller frees it. */

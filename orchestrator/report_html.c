@@ -206,6 +206,28 @@ static void told_phases(struct text *t, const struct report *r, size_t pair)
 	text_add(t, "</tbody>\n</table></div></details>\n");
 }
 
+enum { PROCESSES_SHOWN = 40 };
+
+/* What ran in a box that we ended: a test that hangs is told by who waits for whom. */
+static void told_processes(struct text *t, const struct report *r, size_t pair)
+{
+	const char *sides[] = {r->review->base, r->review->next};
+	for (size_t k = 0; k < 2; k++) {
+		const struct db_table *p = r->told[pair][k];
+		for (size_t i = 0; p && i < p->n_rows; i++) {
+			const char *list = rows_text(p, i, "processes");
+			if (!list)
+				continue;
+			html_addf(t,
+				  "<details><summary>Processes when %s was ended (%s)</summary>\n"
+				  "<pre tabindex=\"0\">pid ppid state cpu-ms rss-KiB command\n",
+				  rows_str(p, i, "phase"), sides[k]);
+			html_lines(t, list, PROCESSES_SHOWN, SIZE_MAX);
+			text_add(t, "</pre></details>\n");
+		}
+	}
+}
+
 static void told_side(struct text *t, const struct review *v, const char *name,
 		      const struct review_side *s)
 {
@@ -247,6 +269,7 @@ static void told_pair(struct text *t, const struct report *r, size_t i)
 	if (log)
 		html_addf(t, "<dt>Log</dt><dd><code>%s</code></dd>\n", log);
 	text_add(t, "</dl>\n");
+	told_processes(t, r, i);
 	told_phases(t, r, i);
 	text_add(t, "</article>\n");
 }

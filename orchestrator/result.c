@@ -41,8 +41,9 @@ static enum reason reason_of_limit(enum box_limit limit)
 		return REASON_PROCESSES;
 	case BOX_LIMIT_IDLE:
 		return REASON_IDLE;
-	case BOX_LIMIT_DISK:
 	case BOX_LIMIT_FILE_SIZE:
+		return REASON_FILE_SIZE;
+	case BOX_LIMIT_DISK:
 		return REASON_DISK;
 	case BOX_LIMIT_INODES:
 		return REASON_INODES;

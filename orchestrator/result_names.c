@@ -34,6 +34,7 @@ static const struct {
 	[REASON_DISK]          = {STATUS_KILL,  "disk"},
 	[REASON_INODES]        = {STATUS_KILL,  "inodes"},
 	[REASON_LOG_SIZE]      = {STATUS_KILL,  "log-size"},
+	[REASON_FILE_SIZE]     = {STATUS_KILL,  "file-size"},
 	[REASON_CANCELLED]     = {STATUS_KILL,  "cancelled"},
 	[REASON_DEP_FAILED]    = {STATUS_BLOCK, "dep-failed"},
 	[REASON_UNRESOLVABLE]  = {STATUS_BLOCK, "unresolvable"},

@@ -54,8 +54,8 @@ struct suite_store {
 };
 
 struct suite_limits { /* 0: none */
-	uint64_t time_ms, cpu_ms, silence_ms, memory, processes, disk, inodes, log, open_files,
-		grace_ms;
+	uint64_t time_ms, cpu_ms, silence_ms, idle_ms, memory, processes, disk, inodes, log,
+		open_files, file_size, cpu_milli, grace_ms;
 	uint64_t cpus; /* tokens a phase takes, at least 1 */
 };
 

@@ -14,8 +14,8 @@
 struct raw_limits {
 	const struct doc_node *at;
 	/* as written */
-	char *time, *cpu, *silence, *memory, *processes, *disk, *inodes, *log, *open_files, *grace,
-		*cpus;
+	char *time, *cpu, *silence, *idle, *memory, *processes, *disk, *inodes, *log, *open_files,
+		*file_size, *cpu_quota, *grace, *cpus;
 };
 
 /* What has a name by which a suite refines what its ecosystem says begins like this. */

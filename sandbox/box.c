@@ -37,7 +37,7 @@ static int box_join(struct box *b, struct err *e)
 		return -1;
 	cgroup_read(b->cgroup, &b->counts);
 	b->facts.cgroup = cgroup_host_kind(b->sandbox->cgroups);
-	return b->sandbox->best_effort ? 0 : limits_check(b, e);
+	return 0;
 }
 
 /* Other boxes that run. */
@@ -115,7 +115,8 @@ struct box *box_start(struct sandbox *sb, const struct box_spec *spec, const str
 		      void *owner, struct err *e)
 {
 	int64_t now = clock_mono_ns();
-	if (pack_check(spec, e) || box_loosen_check(spec->loosen, e))
+	if (pack_check(spec, e) || box_loosen_check(spec->loosen, e) ||
+	    sandbox_keeps(sb, &spec->limits, e))
 		return NULL;
 	struct slot *slot = sb->on_closed ? NULL : slot_free(sb);
 	if (!slot) {

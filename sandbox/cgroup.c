@@ -123,6 +123,14 @@ const char *cgroup_host_kind(const struct cgroup_host *h)
 	return h->kind ? h->kind->name : "none";
 }
 
+bool cgroup_host_has_quota(const struct cgroup_host *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		if (h->base[i].controllers & CGROUP_CPU)
+			return true;
+	return false;
+}
+
 int cgroup_in(const struct cgroup *c, enum cgroup_controller controller)
 {
 	for (size_t i = 0; i < c->host->n; i++)

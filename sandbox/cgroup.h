@@ -29,6 +29,9 @@ void cgroup_host_close(struct cgroup_host *h);
 /* "v2", "v1" or "none": a static string. */
 const char *cgroup_host_kind(const struct cgroup_host *h);
 
+/* cgroup_host_has_quota(h): groups with limits.cpu_milli keep it. */
+bool cgroup_host_has_quota(const struct cgroup_host *h);
+
 struct cgroup_limits {      /* 0: none */
 	uint64_t memory;    /* bytes; swap is not a way out of it */
 	uint64_t processes; /* tasks */

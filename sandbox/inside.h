@@ -119,10 +119,8 @@ void output_drain(struct box *b);
 
 #define BOX_FIRST_LOOK_NS 20000000 /* limits.c */
 
-/* In limits.c. limits_check(b, e): can each of its limits be kept, as far as the watch can?
- * limits_next(b): when to look, monotonic ns. limits_look(b, now): fire what was
+/* In limits.c. limits_next(b): when to look, monotonic ns. limits_look(b, now): fire what was
  * passed. */
-int limits_check(const struct box *b, struct err *e) must_check;
 int64_t limits_next(const struct box *b);
 /* limits_seen(b, s), limits_disk(b): fire what the watch has found passed. */
 void limits_seen(struct box *b, const struct plan_seen *s);

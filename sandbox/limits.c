@@ -62,15 +62,14 @@ static void look_cgroup(struct box *b)
 		box_fire(b, BOX_LIMIT_CPU, l->cpu_ms, cpu_ms);
 }
 
-int limits_check(const struct box *b, struct err *e)
+int sandbox_keeps(const struct sandbox *sb, const struct box_limits *l, struct err *e)
 {
-	if (b->limits.cpu_milli && !b->counts.has_quota)
-		return err_set(
-			e, ERR_LIMIT,
-			"a quota of the processors can't be kept here: there is no cgroup with "
-			"the cpu controller (cgroup: %s)",
-			b->facts.cgroup);
-	return 0;
+	if (!l->cpu_milli || sb->best_effort || cgroup_host_has_quota(sb->cgroups))
+		return 0;
+	return err_set(e, ERR_LIMIT,
+		       "a quota of the processors can't be kept here: there is no cgroup with the "
+		       "cpu controller (cgroup: %s)",
+		       cgroup_host_kind(sb->cgroups));
 }
 
 static int64_t earlier(int64_t a, int64_t b)

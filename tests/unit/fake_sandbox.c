@@ -55,6 +55,12 @@ void fake_reset(void)
 	fake = (struct fake){0};
 }
 
+int sandbox_keeps(const struct sandbox *sb, const struct box_limits *limits, struct err *e)
+{
+	(void)sb;
+	return limits->cpu_milli == 13 ? err_set(e, ERR_LIMIT, "thirteen is no quota") : 0;
+}
+
 /* ---- time ---- */
 
 static void box_over(struct box *b)

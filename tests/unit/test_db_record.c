@@ -173,6 +173,10 @@ static void a_phase_ends_once_and_keeps_its_facts(void **state)
 	f.limit_value = 1001, f.oom_kills = 3, f.core = true;
 	f.processes_refused = 4, f.store_bytes = 5, f.store_files = 6, f.upper_bytes = 7,
 	f.output_bytes = 8, f.error = "E";
+	f.processes_peak = 11, f.io_read_bytes = 12, f.io_write_bytes = 13, f.disk_bytes = 14,
+	f.disk_inodes = 15, f.throttled = 16, f.throttled_us = 17, f.stalled_memory_us = 18,
+	f.stalled_cpu_us = 19, f.executor = "native", f.profile = "default+kvm", f.uppers = "tmpfs",
+	f.processes = "2 1 S 0 4 sh\n";
 	must(db_phase_end(d, phase, &f, &e));
 	f.end = "exited";
 	assert_int_equal(db_phase_end(d, phase, &f, &e), -1);
@@ -185,6 +189,11 @@ static void a_phase_ends_once_and_keeps_its_facts(void **state)
 		    "ended_ms FROM v_phase",
 		    "limited|memory|1000|1001|-|9|1|3|4|5|6|7|8|E|1900|7000|3500|1750|1048576|v2|"
 		    "10|20|aaaa|64|130");
+	assert_rows(d,
+		    "SELECT processes_peak, io_read_bytes, io_write_bytes, disk_bytes, "
+		    "disk_inodes, throttled, throttled_us, stalled_memory_us, stalled_cpu_us,"
+		    " stalled_io_us, executor, profile, uppers, processes FROM v_phase",
+		    "11|12|13|14|15|16|17|18|19|-|native|default+kvm|tmpfs|2 1 S 0 4 sh\n");
 }
 
 static void hostile_bytes_come_back_as_text_that_can_be_shown(void **state)

@@ -210,6 +210,18 @@ static void without_a_sandbox_there_is_no_run(void **state)
 	assert_int_equal(fake.n_seen, 0);
 }
 
+static void a_limit_that_cannot_be_kept_is_said_before_anything_runs(void **state)
+{
+	struct world *w = *state;
+	world_packages(w, 2, true);
+	w->suite.phases[1].limits.cpu_milli = 13;
+	assert_int_equal(world_run(w, 2), -1);
+	assert_non_null(strstr(w->err.text, w->suite.phases[1].name));
+	assert_non_null(strstr(w->err.text, "--best-effort"));
+	assert_non_null(strstr(w->err.text, "thirteen is no quota"));
+	assert_int_equal(fake.n_seen, 0);
+}
+
 /* ---- harvests ---- */
 
 static void a_refused_harvest_is_told_and_the_job_goes_on(void **state)
@@ -399,6 +411,7 @@ int main(void)
 		STORY(a_box_that_cannot_be_made_is_our_trouble_with_that_job_only),
 		STORY(where_no_box_can_be_made_not_all_are_tried),
 		STORY(without_a_sandbox_there_is_no_run),
+		STORY(a_limit_that_cannot_be_kept_is_said_before_anything_runs),
 		STORY(a_refused_harvest_is_told_and_the_job_goes_on),
 		STORY(a_high_stack_of_layers_becomes_one),
 		STORY(trouble_of_our_own_ends_all_boxes_and_is_told_once),

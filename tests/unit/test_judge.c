@@ -190,6 +190,20 @@ static void facts_become_a_row_in_its_units(void **state)
 		.output_bytes = 8,
 		.oom_kills = 1,
 		.processes_refused = 2,
+		.processes_peak = 3,
+		.io_read_bytes = 4,
+		.io_write_bytes = 5,
+		.disk_bytes = 6,
+		.disk_inodes = 7,
+		.throttled = 8,
+		.throttled_ns = 9000,
+		.stalled_memory_ns = 10000,
+		.stalled_cpu_ns = 11000,
+		.stalled_io_ns = 12000,
+		.executor = "native",
+		.profile = "default",
+		.uppers = "as given",
+		.processes = "2 1 S 0 4 sh\n",
 		.cgroup = "v1",
 	};
 	struct capture_log log = {.kept = 10, .stored = 11, .sha256 = "ab"};
@@ -206,6 +220,20 @@ static void facts_become_a_row_in_its_units(void **state)
 	assert_true(row.core);
 	assert_null(row.error);
 	assert_int_equal(row.log_bytes, 10);
+	assert_int_equal(row.processes_peak, 3);
+	assert_int_equal(row.io_read_bytes, 4);
+	assert_int_equal(row.io_write_bytes, 5);
+	assert_int_equal(row.disk_bytes, 6);
+	assert_int_equal(row.disk_inodes, 7);
+	assert_int_equal(row.throttled, 8);
+	assert_int_equal(row.throttled_us, 9);
+	assert_int_equal(row.stalled_memory_us, 10);
+	assert_int_equal(row.stalled_cpu_us, 11);
+	assert_int_equal(row.stalled_io_us, 12);
+	assert_string_equal(row.executor, "native");
+	assert_string_equal(row.profile, "default");
+	assert_string_equal(row.uppers, "as given");
+	assert_string_equal(row.processes, "2 1 S 0 4 sh\n");
 	assert_int_equal(row.log_stored, 11);
 	assert_string_equal(row.log_sha256, "ab");
 	snprintf(f.error, sizeof(f.error), "mount");

@@ -83,6 +83,7 @@ static int64_t phase_add(struct made *m, const char *package, const char *varian
 		.peak_memory = 1 << 20,
 		.cgroup = "none",
 		.error = ours ? "mount " EVIL : NULL,
+		.processes = last && o->signal ? "2 1 S 0 4 sh " EVIL "\n3 2 R 9 8 node\n" : NULL,
 		.ended_ms = 2000,
 	};
 	int64_t id = db_phase_begin(m->db, &p, &m->e);
@@ -363,6 +364,8 @@ static void validity_is_said_before_any_count_and_regressions_before_all_else(vo
 		"zstdcat &#39;/var/lib/assay&#39;\\&#39;&#39;s/runs/",
 		"crashed",
 		"signal 11 SIGSEGV",
+		"Processes when test was ended (",
+		"3 2 R 9 8 node",
 		"<h2 id=\"h-incomparable\"",
 		"assay itself: mount ",
 		"<h2 id=\"h-fixed\"",

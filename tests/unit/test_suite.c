@@ -36,7 +36,8 @@ static void units_are_understood(void **state)
 		desk_suite(*state, SUITE_HEAD SUITE_REST
 			   "limits: {time: 1h30m, cpu: 2m, silence: 1500ms, memory: 1.5G, "
 			   "processes: 512, disk: 4G,\n"
-			   "  inodes: 100000, log: 64K, open-files: 1024, grace: 2s, cpus: 3}\n");
+			   "  inodes: 100000, log: 64K, open-files: 1024, grace: 2s, cpus: 3,\n"
+			   "  idle: 10m, file-size: 2G, cpu-quota: 1500}\n");
 	const struct suite_limits *l = &s->phases[0].limits;
 	assert_int_equal(l->time_ms, 5400000);
 	assert_int_equal(l->cpu_ms, 120000);
@@ -49,6 +50,9 @@ static void units_are_understood(void **state)
 	assert_int_equal(l->open_files, 1024);
 	assert_int_equal(l->grace_ms, 2000);
 	assert_int_equal(l->cpus, 3);
+	assert_int_equal(l->idle_ms, 600000);
+	assert_int_equal(l->file_size, (uint64_t)2 << 30);
+	assert_int_equal(l->cpu_milli, 1500);
 	suite_free(s);
 }
 
