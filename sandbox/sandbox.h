@@ -11,9 +11,9 @@
  *
  * Who may what: started by root, a box is somebody else on the host (sandbox/box/ids.h) and in no
  * group. Started by an ordinary user it is that user, who can't give up supplementary groups
- * (user_namespaces(7)): what it reads of the host's /usr and /etc, it reads as a member of them. It
- * sees nothing else of the host that a group could open: no /home, no /run (docker.sock), no
- * devices. */
+ * (user_namespaces(7)) but with a range of ids (newgidmap(1) grants it): what it reads of the
+ * host's /usr and /etc, it reads as a member of them. It sees nothing else of the host that a group
+ * could open: no /home, no /run (docker.sock), no devices. */
 #pragma once
 #include "base/err.h"
 

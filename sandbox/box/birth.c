@@ -208,6 +208,17 @@ static bool birth_hand_over(struct birth *b, struct birth *ahead, const struct p
 	return true;
 }
 
+static void birth_say_ids(const struct spec *spec, const struct ids *ids)
+{
+	if (ids->above)
+		spec_say(spec, "ids: 0 to %u are users %u to %u of the host", IDS_RANGE - 1,
+			 ids->uid, ids->uid + IDS_RANGE - 1);
+	else if (ids->ranged)
+		spec_say(spec, "ids: 0 is user %u of the host, and a range of others", ids->uid);
+	else
+		spec_say(spec, "ids: %u is user %u of the host, and no other", spec->uid, ids->uid);
+}
+
 int birth_make(struct birth *b, const struct birth_kind *kind, struct birth *ahead,
 	       const struct plan_start *start, int *fds, size_t n, const struct ids *ids,
 	       enum overlay_way way, bool only, const struct uppers *uppers, struct err *e)
@@ -221,6 +232,7 @@ int birth_make(struct birth *b, const struct birth_kind *kind, struct birth *ahe
 		return -1;
 	const struct ids *usual = ids;
 	ids = b->layers.ids;
+	birth_say_ids(&b->spec, ids);
 	if (birth_give_pipes(start, fds, ids, &b->spec, e))
 		return -1;
 	if (ids == usual && birth_fits(b, ahead, start, ids) &&
