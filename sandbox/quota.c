@@ -26,7 +26,7 @@
 #define QUOTA_ROOM_INODES 64
 #define QUOTA_BLOCK 1024 /* of dqb_bhardlimit: quotactl(2) */
 
-static int quota_ctl(int fd, int command, uint32_t project, struct dqblk *d)
+static int quota_ctl(int fd, unsigned command, uint32_t project, struct dqblk *d)
 {
 	return (int)syscall(SYS_quotactl_fd, fd, QCMD(command, PRJQUOTA), project, d);
 }
