@@ -164,8 +164,8 @@ struct helper *helper_start(uv_loop_t *loop, const struct helper_program *p,
 	char parent[24], *argv[9] = {(char[]){"assay-box"}, (char[]){"serve"}, parent};
 	static char no_idmap[] = "no-idmap";
 	size_t n = 3;
-	/* For tests of the ways older kernels take: fd, names, classic; and of none to show owners.
-	 */
+	/* For tests of the ways older kernels take: fd, names, classic; of what carries uppers:
+	 * tmpfs, fuse; and of no way to show owners. */
 	char *way = getenv("ASSAY_BOX_OVERLAY"), *idmap = getenv("ASSAY_BOX_IDMAP");
 	snprintf(parent, sizeof(parent), "%d", (int)getpid());
 	argv[n++] = (char *)(uintptr_t)ids->word; /* argv lacks the const */

@@ -297,7 +297,7 @@ int carry_tree(const struct carry *c, struct err *e)
 
 /* ---- the child ---- */
 
-static int carry_become(int userns_fd, bool ranged, struct err *e)
+int carry_become(int userns_fd, bool ranged, struct err *e)
 {
 	if (setns(userns_fd, CLONE_NEWUSER))
 		return err_sys(e, "enter the box's user namespace");

@@ -16,6 +16,9 @@ struct carry {
 
 #define CARRY_DEPTH 512
 
+/* carry_become(userns_fd, ranged, e): root of the box's user namespace, gone with the parent. */
+int carry_become(int userns_fd, bool ranged, struct err *e) must_check;
+
 /* carry_tree(c, e): in this process's ids. */
 int carry_tree(const struct carry *c, struct err *e) must_check;
 

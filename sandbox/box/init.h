@@ -6,8 +6,9 @@
  * INIT_RUNS, then INIT_OVER, or INIT_FAILED. Where a terminal is wanted, pid 1 says INIT_TERMINAL
  * first, with the master's end, and waits for INIT_GO. What is found out about uppers (upper.h) it
  * says by INIT_UPPER; what is to be moved when it is over by INIT_CARRIED with the directory, after
- * INIT_USERNS with the user namespace in which that is to be done. If the helper is gone, so is
- * pid 1.
+ * INIT_USERNS with the user namespace in which that is to be done. So is INIT_FUSE, with the
+ * descriptor of a fuse file system, after INIT_MOUNTNS with the mount namespace and an
+ * INIT_FUSE_DIR for each directory (fuse.h). If the helper is gone, so is pid 1.
  *
  * A pid 1 may be made ahead of its plan: it builds what no plan changes and waits for INIT_PLAN,
  * once, with struct init_plan in one message with the text of its layers (layers_put) and these
@@ -38,6 +39,9 @@ enum init_kind {
 	INIT_CARRIED,
 	INIT_PLAN,
 	INIT_USED,
+	INIT_MOUNTNS,
+	INIT_FUSE_DIR,
+	INIT_FUSE,
 };
 
 struct init_message {
@@ -47,8 +51,8 @@ struct init_message {
 	uint32_t way;     /* INIT_RUNS: the enum overlay_way that this kernel takes; INIT_UPPER,
 			     INIT_CARRIED: enum upper_marks */
 	uint64_t exec_ns; /* INIT_RUNS */
-	uint64_t dev;     /* INIT_UPPER */
-	char error[PLAN_ERROR];
+	uint64_t dev;     /* INIT_UPPER; INIT_CARRIED: 1: its marks are fuse-overlayfs's */
+	char error[PLAN_ERROR]; /* INIT_FAILED; INIT_FUSE_DIR: its path */
 	struct rusage used; /* INIT_USED: what the box used, where the helper can't wait for it */
 };
 

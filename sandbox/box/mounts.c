@@ -1,6 +1,7 @@
 /* The mounts of a plan, one by one. */
 #include "sandbox/box/stage.h"
 
+#include "sandbox/box/fuse.h"
 #include "sandbox/box/mnt.h"
 
 #include <fcntl.h>
@@ -92,9 +93,16 @@ static int overlay_for(struct stage *st, const struct spec_mount *m, struct name
 		       struct err *e)
 {
 	auto_free char *upper = NULL, *work = NULL;
-	if (m->mode == PLAN_MOUNT_COW && upper_open(st, m, &upper, &work, e))
+	if (m->mode != PLAN_MOUNT_COW)
+		return overlay_of(st, m->path, names, NULL, NULL, e);
+	if (upper_open(st, m, &upper, &work, e))
 		return -1;
-	return overlay_of(st, m->path, names, upper, work, e);
+	if (upper_by(st, m) != PLAN_UPPERS_FUSE)
+		return overlay_of(st, m->path, names, upper, work, e);
+	if (!names->n)
+		names_insert(names, 0, "n");
+	struct overlay o = {m->path, names->list, names->n, upper, work};
+	return fuse_mount(st, &o, e);
 }
 
 int mount_overlay(struct stage *st, const struct step *owner, const struct spec_mount *m,

@@ -3,6 +3,7 @@
 #include "sandbox/box/ahead.h"
 #include "sandbox/box/birth.h"
 #include "sandbox/box/carry.h"
+#include "sandbox/box/fuse.h"
 #include "sandbox/box/init.h"
 #include "sandbox/box/look.h"
 
@@ -20,6 +21,7 @@ struct carried {
 	int fd;
 	uint32_t layer;
 	enum upper_marks marks;
+	bool fuse;
 };
 
 /* One box, seen from outside. */
@@ -34,6 +36,9 @@ struct life {
 	struct carried *carry; /* owned; what is to be moved when it is over */
 	size_t n_carry;
 	bool ran;
+	struct fuse_task task; /* for the next of fuse */
+	struct fuse *fuse;     /* owned */
+	size_t n_fuse;
 	uint32_t by; /* enum plan_uppers, where an engine makes the container */
 	pid_t pid;   /* of the box's pid 1, which an engine may have made */
 	int end_signal;
@@ -85,6 +90,7 @@ static void life_begin(struct life *l, const struct serve *s, const struct plan_
 			   .ranged = s->ids.ranged,
 			   .userns_fd = -1,
 			   .look = l->look,
+			   .task = {.mounts_fd = -1},
 			   .end = {.kind = PLAN_ENDED,
 				   .version = PLAN_VERSION,
 				   .command_status = -1}};
@@ -194,8 +200,37 @@ static void life_carried(struct life *l, const struct init_message *m, int *fd)
 		return;
 	l->carry = own_grow(l->carry, l->n_carry + 1, sizeof(*l->carry));
 	life_reply(&r, *fd);
-	l->carry[l->n_carry++] =
-		(struct carried){give_fd(fd), (uint32_t)m->status, (enum upper_marks)m->way};
+	l->carry[l->n_carry++] = (struct carried){give_fd(fd), (uint32_t)m->status,
+						  (enum upper_marks)m->way, m->dev};
+}
+
+/* If it does not come to be, whoever looks into the mount is told that nobody is there. */
+static void life_fuse(struct life *l, int fuse_fd)
+{
+	struct err e = ERR_INIT;
+	l->task.ranged = l->ranged;
+	l->fuse = own_grow(l->fuse, l->n_fuse + 1, sizeof(*l->fuse));
+	if (l->task.n > 2 && l->userns_fd >= 0 && l->task.mounts_fd >= 0 &&
+	    !fuse_serve(&l->fuse[l->n_fuse], &l->task, fuse_fd, l->userns_fd, &e))
+		l->n_fuse++;
+	fuse_task_fini(&l->task);
+}
+
+static void life_fuse_end(struct life *l)
+{
+	for (size_t i = 0; i < l->n_fuse; i++) {
+		char said[160], error[PLAN_ERROR];
+		fuse_end(&l->fuse[i], said, sizeof(said));
+		if (!l->end.error[0] || !said[0])
+			continue;
+		memcpy(error, l->end.error, sizeof(error));
+		snprintf(l->end.error, sizeof(l->end.error), "%.300s (fuse-overlayfs: %s)", error,
+			 said);
+	}
+	free(l->fuse);
+	l->fuse = NULL;
+	l->n_fuse = 0;
+	fuse_task_fini(&l->task);
 }
 
 /* All of the box is gone: what it left becomes the caller's. */
@@ -206,7 +241,7 @@ static void life_carry(struct life *l)
 		struct carried *c = &l->carry[i];
 		struct layer *upper = &l->birth.layers.all[c->layer];
 		auto_fd int to = l->ran && !e.kind ? layer_inside(upper, &e) : -1;
-		struct carry what = {.from = c->fd, .to = to, .marks = c->marks};
+		struct carry what = {.from = c->fd, .to = to, .marks = c->marks, .fuse = c->fuse};
 		if (to >= 0 && carry_run(&what, l->userns_fd, l->ranged, &e))
 			err_add(&e, "%s/%s", upper->path, upper->name);
 		close(c->fd);
@@ -261,6 +296,15 @@ static bool life_hear(struct life *l)
 		life_carried(l, &m, &fd);
 	} else if (m.kind == INIT_USED) {
 		l->used = m;
+	} else if (m.kind == INIT_MOUNTNS) {
+		own_close(&l->task.mounts_fd);
+		l->task.mounts_fd = give_fd(&fd);
+	} else if (m.kind == INIT_FUSE_DIR) {
+		m.error[sizeof(m.error) - 1] = 0;
+		l->task.dirs = own_grow(l->task.dirs, l->task.n + 1, sizeof(*l->task.dirs));
+		l->task.dirs[l->task.n++] = own_dup(m.error);
+	} else if (m.kind == INIT_FUSE && fd >= 0) {
+		life_fuse(l, fd);
 	} else if (m.kind == INIT_OVER) {
 		l->end.command_status = m.status;
 	} else if (m.kind == INIT_FAILED) {
@@ -298,6 +342,8 @@ static void life_end(struct life *l)
 	l->end.peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
 	l->end.io_read_bytes = (uint64_t)usage.ru_inblock * 512;
 	l->end.io_write_bytes = (uint64_t)usage.ru_oublock * 512;
+	look_ns_close(&l->birth.ns); /* it holds the box's mounts, and fuse-overlayfs with them */
+	life_fuse_end(l);
 	life_carry(l);
 	birth_fini(&l->birth);
 	ahead_ended(l->ahead);
@@ -422,6 +468,7 @@ int serve_run(const struct serve *s, struct err *e)
 			 .way = s->way,
 			 .uppers = {.least = s->uppers},
 			 .userns_fd = -1,
+			 .task = {.mounts_fd = -1},
 			 .look = LOOK_INIT};
 	int rc = 1;
 	ahead_open(&ahead);

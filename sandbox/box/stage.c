@@ -55,6 +55,7 @@ static int stage_open(struct stage *st, const char *at, struct err *e)
 {
 	char options[48];
 	snprintf(options, sizeof(options), "mode=755,size=%llu", STAGE_ROOM);
+	st->at = at;
 	/* Nothing of the host's mounts may reach the box any more, and nothing of the box's the
 	 * host. */
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))

@@ -62,7 +62,8 @@ struct stage {
 	bool only_way;
 	struct uppers uppers; /* what is known */
 	enum plan_uppers by;  /* what carries the uppers of this box */
-	bool room;            /* the tmpfs for uppers is there */
+	bool room, userns;    /* the tmpfs for uppers is there; the helper knows the namespace */
+	const char *at;       /* where the stage is */
 	int helper;           /* the socket to it (init.h), -1: nobody is told */
 	uint64_t tmpfs;       /* bytes of a tmpfs */
 	int root;             /* descriptor */

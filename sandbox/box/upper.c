@@ -1,6 +1,7 @@
 #include "sandbox/box/upper.h"
 
 #include "base/dir.h"
+#include "sandbox/box/fuse.h"
 #include "sandbox/box/init.h"
 #include "sandbox/box/mnt.h"
 #include "sandbox/box/place.h"
@@ -235,17 +236,33 @@ static int choose_for(struct stage *st, const struct spec_mount *m, struct err *
 }
 
 /* A tmpfs before Linux 6.6 has no user xattrs: no directory can take the place of another. */
-static void choose_room(struct stage *st)
+static enum plan_uppers choose_room(struct stage *st)
+{
+	const struct upper_known *known = uppers_know(&st->uppers, 0);
+	struct err why = ERR_INIT;
+	if (known)
+		return known->by;
+	enum plan_uppers by = room_try(st, &why) ? PLAN_UPPERS_FUSE : PLAN_UPPERS_TMPFS;
+	if (by == PLAN_UPPERS_FUSE)
+		spec_say(st->spec, "a tmpfs carries no upper: %s", why.text);
+	learn(st, 0, by, UPPER_MARKS_DEVICES);
+	return by;
+}
+
+/* What the box then lacks is told, where nothing is to be kept: most commands don't need it. */
+static int choose_fuse(struct stage *st, bool given, struct err *e)
 {
 	struct err why = ERR_INIT;
-	if (uppers_know(&st->uppers, 0))
-		return;
-	if (!room_try(st, &why)) {
-		learn(st, 0, PLAN_UPPERS_TMPFS, UPPER_MARKS_DEVICES);
-		return;
+	if (!fuse_is_there(&why)) {
+		st->by = PLAN_UPPERS_FUSE;
+		return 0;
 	}
-	spec_say(st->spec, "a tmpfs carries no upper: %s", why.text);
-	learn(st, 0, PLAN_UPPERS_FUSE, UPPER_MARKS_DEVICES);
+	if (given || st->uppers.least == PLAN_UPPERS_FUSE)
+		return err_set(e, ERR_BOX,
+			       "no overlay can be written here but by fuse-overlayfs: %s",
+			       why.text);
+	spec_say(st->spec, "no fuse-overlayfs either: %s", why.text);
+	return 0;
 }
 
 int uppers_choose(struct stage *st, struct err *e)
@@ -261,10 +278,31 @@ int uppers_choose(struct stage *st, struct err *e)
 		if (m->upper != PLAN_NO_FD && choose_for(st, m, e))
 			return err_add(e, "mount %s", m->path);
 	}
-	if (lost && !given && st->by == PLAN_UPPERS_GIVEN)
+	if (!given && !lost)
+		return 0;
+	bool room = st->by != PLAN_UPPERS_GIVEN;
+	if (st->by == PLAN_UPPERS_FUSE || ((lost || room) && choose_room(st) == PLAN_UPPERS_FUSE))
+		return choose_fuse(st, given && room, e);
+	if (!given)
 		st->by = PLAN_UPPERS_TMPFS;
-	if (lost || (given && st->by == PLAN_UPPERS_TMPFS))
-		choose_room(st);
+	return 0;
+}
+
+enum plan_uppers upper_by(const struct stage *st, const struct spec_mount *m)
+{
+	return m->upper == PLAN_NO_FD && st->by == PLAN_UPPERS_GIVEN ? PLAN_UPPERS_TMPFS : st->by;
+}
+
+int upper_tell_userns(struct stage *st, struct err *e)
+{
+	struct init_message m = {.kind = INIT_USERNS};
+	if (st->userns)
+		return 0;
+	auto_fd int ns = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
+	if (ns < 0)
+		return err_sys(e, "open the box's user namespace");
+	init_say(st->helper, &m, ns);
+	st->userns = true;
 	return 0;
 }
 
@@ -275,13 +313,13 @@ static int carry_later(struct stage *st, const struct spec_mount *m, const char 
 	const struct upper_known *k = uppers_know(&st->uppers, st->layers->all[m->upper].dev);
 	struct init_message say = {.kind = INIT_CARRIED,
 				   .status = (int32_t)m->upper,
-				   .way = k ? k->marks : 0};
+				   .way = k ? k->marks : 0,
+				   .dev = st->by == PLAN_UPPERS_FUSE};
 	auto_fd int fd = open(upper, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	auto_fd int ns = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
-	struct init_message who = {.kind = INIT_USERNS};
-	if (fd < 0 || ns < 0)
+	if (fd < 0)
 		return err_sys(e, "keep %s", upper);
-	init_say(st->helper, &who, ns);
+	if (upper_tell_userns(st, e))
+		return -1;
 	init_say(st->helper, &say, fd);
 	spec_say(st->spec, "upper of %s: on a tmpfs, to be moved to %s/%s", m->path,
 		 st->layers->all[m->upper].path, st->layers->all[m->upper].name);
@@ -291,7 +329,7 @@ static int carry_later(struct stage *st, const struct spec_mount *m, const char 
 int upper_open(struct stage *st, const struct spec_mount *m, char **upper, char **work,
 	       struct err *e)
 {
-	if (m->upper != PLAN_NO_FD && st->by == PLAN_UPPERS_GIVEN) {
+	if (upper_by(st, m) == PLAN_UPPERS_GIVEN) {
 		*upper = given(st, m, m->upper);
 		*work = given(st, m, m->work);
 		return 0;

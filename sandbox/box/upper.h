@@ -43,6 +43,12 @@ struct spec_mount;
 /* uppers_choose(st, e): st->by, once layers can be attached and before any overlay is made. */
 int uppers_choose(struct stage *st, struct err *e) must_check;
 
+/* upper_by(st, m): what carries the writes of m. */
+enum plan_uppers upper_by(const struct stage *st, const struct spec_mount *m);
+
+/* upper_tell_userns(st, e): the helper has the box's user namespace. */
+int upper_tell_userns(struct stage *st, struct err *e) must_check;
+
 /* upper_open(st, m, upper, work, e): upper and work directory for an overlay of m, as names in the
  * stage; the caller frees them. */
 int upper_open(struct stage *st, const struct spec_mount *m, char **upper, char **work,

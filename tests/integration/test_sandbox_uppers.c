@@ -50,8 +50,9 @@ static void write_base(const char *rel)
 static void what_is_carried_is_the_caller_s_afterwards_and_the_next_box_sees_it(void **state)
 {
 	static const char look[] =
-		"cd /data && find . -mindepth 1 | sort | while read f; do stat -c '%n %F %a %h %u' "
-		"\"$f\"; done; stat -c %s file hole; cat dir/new file link hard1; stat -c %Y file "
+		"cd /data && find . -mindepth 1 | sort | while read f; do stat -c '%n %F %a %u' "
+		"\"$f\"; done; stat -c '%s %h' file hole hard1; cat dir/new file link hard1; stat "
+		"-c %Y file "
 		"dir; stat -c %b hole";
 	static const char write[] = "cd /data && rm gone && rm -r dir && mkdir -m 750 dir && echo "
 				    "new >dir/new && rm -r "
@@ -73,8 +74,9 @@ static void what_is_carried_is_the_caller_s_afterwards_and_the_next_box_sees_it(
 	carried(&t);
 	auto_free char *first = own_dup(text_str(&t.out));
 	try_fini(&t);
-	assert_non_null(strstr(first, "./dir/hard2 regular file 644 2 0\n"));
-	assert_non_null(strstr(first, "./file regular file 4751 1 0\n"));
+	assert_non_null(strstr(first, "./dir/hard2 regular file 644 0\n"));
+	assert_non_null(strstr(first, "./file regular file 4751 0\n"));
+	assert_non_null(strstr(first, "\n8 1\n3221225476 1\n5 2\n"));
 	assert_null(strstr(first, "old"));
 	is("cd %s && stat -c '%%a %%n' . dir file closed && cat dir/hard2", "all/1/u",
 	   "711 .\n750 dir\n4751 file\n0 closed\nhard\n");
@@ -88,6 +90,15 @@ static void what_is_carried_is_the_caller_s_afterwards_and_the_next_box_sees_it(
 	try_fini(&t);
 	is("cd %s && ls -A", "all/2/u", "");
 	is("cd %s && ls -A", "all/1/w", "");
+
+	/* an overlay of the kernel's, for which it has to be as overlayfs would have left it */
+	try_init(&t, look);
+	m = try_mount(&t, "/data", BOX_RO);
+	try_lower(&t, try_lower(&t, m, "all/1/u"), "all/base");
+	try_run(&t);
+	try_expect(&t, 0, NULL);
+	assert_string_equal(text_str(&t.out), first);
+	try_fini(&t);
 }
 
 static void marks_are_those_of_overlayfs(void **state)
@@ -234,6 +245,66 @@ static void what_is_lost_is_said_to_be_in_memory(void **state)
 	try_fini(&t);
 }
 
+/* Children of pid that are called so. */
+static size_t children(pid_t pid, const char *name, pid_t *out, size_t room)
+{
+	auto_free char *command =
+		own_fmt("ps -o pid= -o comm= --ppid %d | awk '$2 ~ /^%s/ {print $1}'", (int)pid,
+			name);
+	size_t n = 0;
+	int found;
+	FILE *f = popen(command, "re");
+	assert_non_null(f);
+	while (n < room && fscanf(f, "%d", &found) == 1)
+		out[n++] = found;
+	pclose(f);
+	return n;
+}
+
+static bool gone(pid_t pid)
+{
+	for (int i = 0; i < 500; i++) {
+		if (kill(pid, 0) && errno == ESRCH)
+			return true;
+		usleep(10000);
+	}
+	return false;
+}
+
+/* The program behind a file system of fuse-overlayfs. */
+static void nobody_is_left_of_what_carried(void **state)
+{
+	struct try t;
+	(void)state;
+	for (int by_death = 0; by_death < 2; by_death++) {
+		pid_t helpers[8], programs[8];
+		size_t n = 0;
+		auto_free char *rel = own_fmt("left/%d", by_death);
+		try_init(&t, "echo ready >/data/f; cat /data/f; sleep 100");
+		try_upper(try_mount(&t, "/data", BOX_COW), rel);
+		try_start(&t);
+		while (!t.ends && !t.out.n)
+			uv_run(&try_loop, UV_RUN_ONCE);
+		size_t n_helpers = children(getpid(), "assay-box", helpers, countof(helpers));
+		for (size_t i = 0; i < n_helpers; i++)
+			n += children(helpers[i], "fuse-overlayfs", programs + n,
+				      countof(programs) - n);
+		assert_int_equal(n, strcmp(carrier, "tmpfs") ? 1 : 0);
+		if (by_death)
+			for (size_t i = 0; i < n_helpers; i++)
+				kill(helpers[i], SIGKILL);
+		else
+			box_cancel(t.box, false);
+		try_wait(&t);
+		assert_int_equal(t.facts.end, by_death ? BOX_FAILED : BOX_CANCELLED);
+		try_fini(&t);
+		for (size_t i = 0; i < n; i++)
+			assert_true(gone(programs[i]));
+		auto_free char *upper = own_fmt("%s/u", rel);
+		is("ls %s", upper, by_death ? "" : "f\n");
+	}
+}
+
 static int write_file(const char *path, const char *text)
 {
 	auto_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -264,9 +335,26 @@ static int nest(void)
 	return mount("none", tmp, "overlay", 0, options);
 }
 
-int main(void)
+/* A /dev/fuse that everybody may open, as distributions have it: only in a namespace of this
+ * process's own where this machine has another. */
+static int fuse_device(void)
 {
-	const struct CMUnitTest tests[] = {
+	struct stat st;
+	if (access("/usr/bin/fuse-overlayfs", X_OK) || stat("/dev/fuse", &st))
+		return -1;
+	if (!access("/dev/fuse", R_OK | W_OK) && (st.st_mode & 0666) == 0666)
+		return 0;
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("none", "/mnt", "tmpfs", 0, NULL) ||
+	    mknod("/mnt/fuse", S_IFCHR | 0666, st.st_rdev) || chmod("/mnt/fuse", 0666))
+		return -1;
+	return mount("/mnt/fuse", "/dev/fuse", NULL, MS_BIND, NULL);
+}
+
+/* Each kind in a process of its own: one with threads may not enter a user namespace. */
+static int group(const char *name, int (*prepare)(void), const char *force)
+{
+	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 			what_is_carried_is_the_caller_s_afterwards_and_the_next_box_sees_it),
 		cmocka_unit_test(marks_are_those_of_overlayfs),
@@ -276,23 +364,29 @@ int main(void)
 		cmocka_unit_test(what_can_not_be_kept_is_told),
 		cmocka_unit_test(each_slot_finds_out_for_itself),
 		cmocka_unit_test(what_is_lost_is_said_to_be_in_memory),
+		cmocka_unit_test(nobody_is_left_of_what_carried),
 	};
-	int rc = 0, status = 0;
-	carrier = "tmpfs";
-	/* In a process of its own: one with threads may not enter a user namespace. */
+	int status = 0;
 	pid_t pid = fork();
 	if (!pid) {
-		if (nest()) {
-			print_message("[  SKIPPED ] on an overlay: %s\n", strerror(errno));
+		if (prepare && prepare()) {
+			print_message("[  SKIPPED ] %s: %s\n", name, strerror(errno));
 			exit(0);
 		}
-		exit(cmocka_run_group_tests_name("sandbox: uppers on an overlay", tests, try_setup,
-						 try_teardown));
+		if (force)
+			setenv("ASSAY_BOX_OVERLAY", force, 1);
+		exit(_cmocka_run_group_tests(name, tests, countof(tests), try_setup, try_teardown));
 	}
 	waitpid(pid, &status, 0);
-	rc += WIFEXITED(status) && WEXITSTATUS(status) == 77 ? 0 : status;
-	setenv("ASSAY_BOX_OVERLAY", "tmpfs", 1);
-	rc += cmocka_run_group_tests_name("sandbox: uppers in memory", tests, try_setup,
-					  try_teardown);
-	return rc;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 77 ? 0 : status;
+}
+
+int main(void)
+{
+	carrier = "tmpfs";
+	int rc = group("sandbox: uppers on an overlay", nest, NULL);
+	rc |= group("sandbox: uppers in memory", NULL, "tmpfs");
+	carrier = "fuse-overlayfs";
+	rc |= group("sandbox: uppers of fuse-overlayfs", fuse_device, "fuse");
+	return rc ? 1 : 0;
 }
