@@ -1,0 +1,1 @@
+module.exports = "dep says " + require("./package.json").version;
