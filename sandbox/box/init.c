@@ -142,12 +142,26 @@ int init_become(const struct init *in, struct err *e)
 	return setsid() < 0 ? err_sys(e, "setsid") : 0;
 }
 
-static int init_network(struct err *e)
+/* ping(8) has no raw socket in a box; ICMP's datagram sockets are for groups that a sysctl of the
+ * network namespace names, at first none (icmp(7)). Not where another program made the namespace.
+ */
+static void init_ping(const struct init *in)
+{
+	char range[32];
+	auto_fd int fd = open("/proc/sys/net/ipv4/ping_group_range", O_WRONLY | O_CLOEXEC);
+	unsigned first = in->ranged ? 0 : getegid();
+	int n = snprintf(range, sizeof(range), "%u %u", first, in->ranged ? 65535 : first);
+	if (fd >= 0 && write(fd, range, (size_t)n) != n)
+		return; /* without */
+}
+
+static int init_network(const struct init *in, struct err *e)
 {
 	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
 	auto_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &lo))
 		return err_sys(e, "bring up the loopback interface");
+	init_ping(in);
 	return 0;
 }
 
@@ -238,7 +252,7 @@ static int init_build(struct init *in, struct err *e)
 {
 	struct stage st;
 	init_stage(in, &st);
-	if ((!in->spec || !(in->spec->flags & PLAN_NET_HOST)) && init_network(e))
+	if ((!in->spec || !(in->spec->flags & PLAN_NET_HOST)) && init_network(in, e))
 		return -1;
 	if (stage_ahead(&st, e) || (!in->spec && init_await_plan(in, e)))
 		return -1;
@@ -255,7 +269,7 @@ static int init_resume(struct init *in, const char *raised, struct err *e)
 {
 	struct stage st;
 	init_stage(in, &st);
-	if (!(in->spec->flags & PLAN_NET_HOST) && init_network(e))
+	if (!(in->spec->flags & PLAN_NET_HOST) && init_network(in, e))
 		return -1;
 	return init_name(in->spec, e) || stage_resume(&st, raised, e) || init_built(in, &st, e) ? -1
 												: 0;
