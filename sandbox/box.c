@@ -37,6 +37,12 @@ static int box_join(struct box *b, struct err *e)
 		return -1;
 	cgroup_read(b->cgroup, &b->counts);
 	b->facts.cgroup = cgroup_host_kind(b->sandbox->cgroups);
+	if (b->sandbox->verbose)
+		fprintf(stderr,
+			"assay: box %s: cgroup %s: memory %llu, processes %llu, processors "
+			"%llu/1000; 0: no limit\n",
+			b->name, b->facts.cgroup, (unsigned long long)limits.memory,
+			(unsigned long long)limits.processes, (unsigned long long)limits.cpu_milli);
 	return 0;
 }
 

@@ -210,6 +210,8 @@ static bool birth_hand_over(struct birth *b, struct birth *ahead, const struct p
 
 static void birth_say_ids(const struct spec *spec, const struct ids *ids)
 {
+	spec_say(spec, "namespaces: user, mount, pid, ipc, uts, cgroup, time where there is one%s",
+		 spec->flags & PLAN_NET_HOST ? "; network: the host's" : ", network");
 	if (ids->above)
 		spec_say(spec, "ids: 0 to %u are users %u to %u of the host", IDS_RANGE - 1,
 			 ids->uid, ids->uid + IDS_RANGE - 1);

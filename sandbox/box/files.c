@@ -87,6 +87,10 @@ int files_copy(struct stage *st, const struct spec_mount *m, const char *to, str
  * one file. */
 int files_mount(struct stage *st, const struct spec_mount *m, struct err *e)
 {
+	spec_say(st->spec, "mount %s: file %s, %s", m->path, st->layers->all[m->first].path,
+		 m->mode == PLAN_MOUNT_RW   ? "live"
+		 : m->mode == PLAN_MOUNT_RO ? "read-only"
+					    : "a private copy");
 	if (spec_mount_is_live(m))
 		return layer_take(&st->layers->all[m->first], e);
 	char at[16];

@@ -367,6 +367,11 @@ static void init_command(struct init *in)
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	sigaction(SIGCHLD, &child, NULL);
 	umask(022);
+	spec_say(in->spec,
+		 "limits of a process: %llu open files, %llu bytes of a file, %llu "
+		 "processes of its user; 0: none",
+		 (unsigned long long)in->spec->open_files, (unsigned long long)in->spec->file_size,
+		 (unsigned long long)in->spec->processes);
 	spec_say(in->spec, "run %s", in->spec->argv[0]);
 	int stdio[3];
 	pid_t command = init_stdio(in, stdio, &e) ? -1 : command_start(in->spec, stdio, &e);

@@ -154,7 +154,7 @@ int kernelfs_make_proc(struct stage *st, struct err *e)
 
 int kernelfs_proc(struct stage *st, struct err *e)
 {
-	spec_say(st->spec, "mount /proc");
+	spec_say(st->spec, "mount /proc: the box's own, masked");
 	return put_at(st, "p", "/proc", e);
 }
 
@@ -208,5 +208,6 @@ int kernelfs_make(struct stage *st, struct err *e)
 
 int kernelfs_sys(struct stage *st, struct err *e)
 {
+	spec_say(st->spec, "mount /sys: the processors, nothing else");
 	return put_at(st, "s", "/sys", e);
 }

@@ -1,6 +1,7 @@
 /* The mounts of a plan, one by one. */
 #include "sandbox/box/stage.h"
 
+#include "base/text.h"
 #include "sandbox/box/fuse.h"
 #include "sandbox/box/mnt.h"
 
@@ -80,13 +81,25 @@ static int names_complete(struct stage *st, const struct step *owner, struct nam
 	return (int)(names->n - before);
 }
 
+static void overlay_say(const struct stage *st, const struct overlay *o)
+{
+	auto_text struct text t = TEXT_INIT;
+	for (size_t i = 0; st->spec->flags & PLAN_VERBOSE && i < o->n; i++)
+		text_addf(&t, " %s", o->lowers[i]);
+	spec_say(st->spec, "overlay at %s (%s): %s%s, lowers%s", o->what, overlay_way_name(st->way),
+		 o->upper ? "upper " : "read-only", o->upper ? o->upper : "", text_str(&t));
+}
+
 static int overlay_of(struct stage *st, const char *what, struct names *names, const char *upper,
 		      const char *work, struct err *e)
 {
 	if (names->n < (upper ? 1 : 2))
 		names_insert(names, names->n, "n");
 	struct overlay o = {what, names->list, names->n, upper, work};
-	return overlay_mount(&o, &st->way, st->only_way, e);
+	int fd = overlay_mount(&o, &st->way, st->only_way, e);
+	if (fd >= 0)
+		overlay_say(st, &o);
+	return fd;
 }
 
 static int overlay_for(struct stage *st, const struct spec_mount *m, struct names *names,
@@ -142,10 +155,20 @@ static int mount_bind(struct stage *st, const struct step *s, struct err *e)
 	auto_fd int fd = layer_take(l, e);
 	if (fd < 0)
 		return -1;
-	if (s->mount->mode == PLAN_MOUNT_RW || !wants_missing(st, s, fd))
+	if (s->mount->mode == PLAN_MOUNT_RW || !wants_missing(st, s, fd)) {
+		spec_say(st->spec, "mount %s: %s as it is, %s", s->path, l->path,
+			 s->mount->mode == PLAN_MOUNT_RW ? "live" : "read-only");
 		return give_fd(&fd);
+	}
 	l->fd = give_fd(&fd);
 	return mount_overlay(st, s, s->mount, e);
+}
+
+static int mount_memory(struct stage *st, const struct step *s, struct err *e)
+{
+	uint64_t bytes = s->mount->size ? s->mount->size : st->tmpfs;
+	spec_say(st->spec, "mount %s: a tmpfs of %llu bytes", s->path, (unsigned long long)bytes);
+	return mnt_tmpfs(bytes, 0755, MOUNT_ATTR_NODEV, e);
 }
 
 static int mount_plan(struct stage *st, const struct step *s, struct err *e)
@@ -158,8 +181,7 @@ static int mount_plan(struct stage *st, const struct step *s, struct err *e)
 	case PLAN_MOUNT_COW:
 		return mount_overlay(st, s, s->mount, e);
 	case PLAN_MOUNT_TMPFS:
-		return mnt_tmpfs(s->mount->size ? s->mount->size : st->tmpfs, 0755,
-				 MOUNT_ATTR_NODEV, e);
+		return mount_memory(st, s, e);
 	}
 	return err_set(e, ERR_CORRUPT, "unknown mode");
 }
@@ -171,6 +193,7 @@ static int mount_host(struct stage *st, const struct step *s, struct err *e)
 	auto_fd int fd = mnt_clone(AT_FDCWD, s->path, true, e);
 	if (fd < 0 || mnt_set(fd, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV, true, e))
 		return -1;
+	spec_say(st->spec, "mount %s: the host's, read-only", s->path);
 	if (!wants_missing(st, s, fd))
 		return give_fd(&fd);
 	struct names names;
@@ -220,14 +243,16 @@ int mount_step(struct stage *st, const struct step *s, struct err *e)
 	auto_fd int fd = -1;
 	if (s->in_layer)
 		return 0;
-	spec_say(st->spec, "mount %s", s->path);
 	switch (s->kind) {
 	case STEP_DEV:
+		spec_say(st->spec, "mount %s: the box's own", s->path);
 		return kernelfs_dev(st, e);
 	case STEP_HOST:
 		fd = mount_host(st, s, e);
 		break;
 	case STEP_TMPFS:
+		spec_say(st->spec, "mount %s: in a tmpfs of %llu bytes, with the others of the box",
+			 s->path, (unsigned long long)st->tmpfs);
 		return mount_tmpfs(st, s, e);
 	case STEP_MOUNT:
 		fd = s->mount->file ? files_mount(st, s->mount, e) : mount_plan(st, s, e);

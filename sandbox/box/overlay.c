@@ -20,6 +20,11 @@ int overlay_way_of(const char *name, enum overlay_way *way)
 	return 0;
 }
 
+const char *overlay_way_name(enum overlay_way way)
+{
+	return way_names[way];
+}
+
 static const char *const common[][2] = {
 	{"redirect_dir", "nofollow"},
 	{"metacopy", "off"},
@@ -121,8 +126,8 @@ static int overlay_try(const struct overlay *o, enum overlay_way *way, bool only
 		}
 		err_add(&why, "overlay at %s (%s)", o->what, way_names[try]);
 		/* The first way that knows its options says best what is wrong: an old kernel says
-		 * EINVAL to what it doesn't know. */
-		if (!best.kind || best.sys == EINVAL)
+		 * EINVAL or EOPNOTSUPP to what it doesn't know. */
+		if (!best.kind || best.sys == EINVAL || best.sys == EOPNOTSUPP)
 			best = why;
 		if (only)
 			break;

@@ -25,6 +25,7 @@ struct overlay {
 
 /* overlay_way_of(name, way): "fd", "names", "classic". 1 or 0. */
 int overlay_way_of(const char *name, enum overlay_way *way);
+const char *overlay_way_name(enum overlay_way way);
 
 /* overlay_drop(way): of an overlay that was not put anywhere, what closing its descriptor does not
  * take away. */

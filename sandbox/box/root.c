@@ -98,7 +98,11 @@ int root_make(struct stage *st, struct err *e)
 	const struct spec_mount *m = root_mount(st);
 	if (!m && !(st->spec->flags & PLAN_ROOT_HOST))
 		return err_set(e, ERR_USAGE, "nothing is mounted at /");
-	spec_say(st->spec, "root: %s", m ? "the plan's" : "a skeleton");
+	spec_say(st->spec, "root: %s",
+		 !m                            ? "a skeleton in memory"
+		 : spec_mount_is_live(m)       ? "a directory of the host"
+		 : m->mode == PLAN_MOUNT_TMPFS ? "in memory"
+					       : "an overlay");
 	st->root = root_open(st, m, e);
 	if (st->root < 0 || mnt_put(st->root, AT_FDCWD, "r", e))
 		return err_add(e, "mount /");

@@ -177,6 +177,7 @@ static int room_open(struct stage *st, struct err *e)
 	if (!spec->disk_inodes)
 		*strrchr(options, ',') = 0;
 	st->room = true;
+	spec_say(spec, "uppers in memory: tmpfs %s", options);
 	return mnt_new("tmpfs", "t", MS_NOSUID | MS_NODEV, options, e);
 }
 

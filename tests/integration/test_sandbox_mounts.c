@@ -332,6 +332,47 @@ static void order_does_not_matter(void **state)
 	}
 }
 
+/* What the host has mounted below a live directory comes along, and no box can mount or write it.
+ */
+static void read_only_and_live_reach_what_is_mounted_below(void **state)
+{
+	struct try t;
+	(void)state;
+	try_write("below/l/sub/hidden", "");
+	auto_free char *at = own_fmt("%s/below/l/sub", try_dir);
+	assert_int_equal(mount("none", at, "tmpfs", 0, "mode=777"), 0);
+	try_write("below/l/sub/f", "mounted\n");
+	try_init(&t, "cat /ro/sub/f /rw/sub/f; ls /ro/sub; (echo w >/ro/sub/g) 2>/dev/null && echo "
+		     "wrote; echo w >/rw/sub/h; cat /ro/sub/h");
+	try_lower(&t, try_mount(&t, "/ro", BOX_RO), "below/l")->ours = false;
+	try_lower(&t, try_mount(&t, "/rw", BOX_RW), "below/l")->ours = false;
+	try_run(&t);
+	int rc = umount2(at, MNT_DETACH);
+	try_expect(&t, 0, "mounted\nmounted\nf\nw\n");
+	try_fini(&t);
+	assert_int_equal(rc, 0);
+}
+
+/* In a process of its own, which may mount. */
+static int with_mounts(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(read_only_and_live_reach_what_is_mounted_below),
+	};
+	int status = 0;
+	pid_t pid = fork();
+	if (!pid) {
+		if (try_own_mounts()) {
+			print_message("[  SKIPPED ] mounts below: %s\n", strerror(errno));
+			exit(0);
+		}
+		exit(cmocka_run_group_tests_name("sandbox: mounts below", tests, try_setup,
+						 try_teardown));
+	}
+	waitpid(pid, &status, 0);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 77 ? 0 : status;
+}
+
 /* Which kernels take overlays in which way; each is forced where it is one of them. */
 static const struct {
 	const char *way;
@@ -353,7 +394,7 @@ int main(void)
 		cmocka_unit_test(order_does_not_matter),
 	};
 	struct utsname kernel;
-	int major = 0, minor = 0, rc = 0;
+	int major = 0, minor = 0, rc = with_mounts() ? 1 : 0;
 	uname(&kernel);
 	sscanf(kernel.release, "%d.%d", &major, &minor);
 	for (size_t i = 0; i < countof(ways); i++) {

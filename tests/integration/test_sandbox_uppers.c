@@ -305,27 +305,11 @@ static void nobody_is_left_of_what_carried(void **state)
 	}
 }
 
-static int write_file(const char *path, const char *text)
-{
-	auto_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
-	return fd < 0 ? -1 : dir_write_all(fd, text, strlen(text));
-}
-
 /* The place for temporary directories becomes an overlay, in namespaces of this process's own. */
 static int nest(void)
 {
-	char uid[32], gid[32];
 	bool root = !geteuid();
-	snprintf(uid, sizeof(uid), "0 %u 1", geteuid());
-	snprintf(gid, sizeof(gid), "0 %u 1", getegid());
-	if (unshare((root ? 0 : CLONE_NEWUSER) | CLONE_NEWNS))
-		return -1;
-	if (!root &&
-	    (write_file("/proc/self/setgroups", "deny") || write_file("/proc/self/uid_map", uid) ||
-	     write_file("/proc/self/gid_map", gid)))
-		return -1;
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    mount("none", "/mnt", "tmpfs", 0, NULL) || mkdir("/mnt/u", 0777) ||
+	if (try_own_mounts() || mount("none", "/mnt", "tmpfs", 0, NULL) || mkdir("/mnt/u", 0777) ||
 	    mkdir("/mnt/w", 0755))
 		return -1;
 	nested = true;
@@ -344,8 +328,7 @@ static int fuse_device(void)
 		return -1;
 	if (!access("/dev/fuse", R_OK | W_OK) && (st.st_mode & 0666) == 0666)
 		return 0;
-	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    mount("none", "/mnt", "tmpfs", 0, NULL) ||
+	if (geteuid() || try_own_mounts() || mount("none", "/mnt", "tmpfs", 0, NULL) ||
 	    mknod("/mnt/fuse", S_IFCHR | 0666, st.st_rdev) || chmod("/mnt/fuse", 0666))
 		return -1;
 	return mount("/mnt/fuse", "/dev/fuse", NULL, MS_BIND, NULL);
@@ -367,6 +350,15 @@ static int group(const char *name, int (*prepare)(void), const char *force)
 		cmocka_unit_test(nobody_is_left_of_what_carried),
 	};
 	int status = 0;
+	/* user xattrs of a tmpfs; whiteouts that are no devices */
+	const char *why = strcmp(carrier, "tmpfs")                     ? NULL
+			  : try_kernel_before(6, 6)                    ? "Linux 6.6"
+			  : prepare == nest && try_kernel_before(6, 7) ? "Linux 6.7"
+								       : NULL;
+	if (why) {
+		print_message("[  SKIPPED ] %s: needs %s\n", name, why);
+		return 0;
+	}
 	pid_t pid = fork();
 	if (!pid) {
 		if (prepare && prepare()) {
