@@ -1,33 +1,24 @@
 #include "orchestrator/hostfiles.h"
 
-#include "base/dir.h"
+#include "base/text.h"
 
-#include <fcntl.h>
 #include <string.h>
-
-#define HOSTFILES_MAX ((size_t)64 << 10)
 
 static void hostfiles_add(struct hostfiles *h, const char *path, const void *bytes, size_t n)
 {
 	h->files[h->n++] = (struct box_file){.path = path, .bytes = bytes, .n = n, .mode = 0644};
 }
 
-void hostfiles_make(struct hostfiles *h, const char *hostname, bool networked)
+void hostfiles_make(struct hostfiles *h, const char *hostname, enum box_net net)
 {
 	/* hosts(5); getaddrinfo(3) asks this file before any server */
 	static const char hosts[] =
 		"127.0.0.1 localhost\n127.0.0.1 assay\n::1 localhost ip6-localhost ip6-loopback\n";
-	struct err absent = ERR_INIT;
 	*h = (struct hostfiles){.resolv = own_calloc(1, sizeof(*h->resolv))};
 	hostfiles_add(h, "/etc/hosts", hosts, sizeof(hosts) - 1);
 	hostfiles_add(h, "/etc/hostname", hostname, strlen(hostname));
-	if (!networked)
-		return;
-	/* followed where it is a link: this machine's own file, no job's */
-	auto_fd int fd = open("/etc/resolv.conf", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0 || dir_read_fd(fd, HOSTFILES_MAX, h->resolv, &absent))
-		return;
-	hostfiles_add(h, "/etc/resolv.conf", text_str(h->resolv), h->resolv->n);
+	if (box_resolv_conf(net, h->resolv))
+		hostfiles_add(h, "/etc/resolv.conf", text_str(h->resolv), h->resolv->n);
 }
 
 void hostfiles_without(struct hostfiles *h, const struct box_mount *mounts, size_t n)

@@ -10,10 +10,10 @@ struct hostfiles {
 	struct text *resolv; /* owned: what resolv.conf points to */
 };
 
-/* hostfiles_make(h, hostname, networked): /etc/hosts and /etc/hostname always; /etc/resolv.conf, as
- * this machine has it, where the box has this machine's network (absent here: absent there).
+/* hostfiles_make(h, hostname, net): /etc/hosts and /etc/hostname always; /etc/resolv.conf as
+ * box_resolv_conf has it.
  * hostname is borrowed for as long as h lives. Give it back with hostfiles_fini. */
-void hostfiles_make(struct hostfiles *h, const char *hostname, bool networked);
+void hostfiles_make(struct hostfiles *h, const char *hostname, enum box_net net);
 /* hostfiles_without(h, mounts, n): leave out those whose place is a mount's. */
 void hostfiles_without(struct hostfiles *h, const struct box_mount *mounts, size_t n);
 void hostfiles_fini(struct hostfiles *h);

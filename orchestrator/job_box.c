@@ -121,7 +121,8 @@ void job_box_start(struct job *j)
 	char name[64]; /* 1 + 20 + 1 + 20 + 1 + 10 digits at the most */
 	char **env = plan_env(s, j->unit, j->phase, j->offline);
 	char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-ec"}, p->run, NULL};
-	hostfiles_make(&files, hostname, j->networked);
+	enum box_net net = j->networked ? p->network : BOX_NET_NONE;
+	hostfiles_make(&files, hostname, net);
 	hostfiles_without(&files, j->boxing.mounts, j->boxing.n_mounts);
 	snprintf(name, sizeof(name), "r%lld-%zu-%u", (long long)g->conf->run, j->number, j->tries);
 	struct box_spec spec = {
@@ -135,7 +136,7 @@ void job_box_start(struct job *j)
 		.env = env,
 		.cwd = s->workdir,
 		.hostname = hostname,
-		.net = j->networked ? BOX_NET_HOST : BOX_NET_NONE,
+		.net = net,
 		.limits = job_limits(&p->limits),
 	};
 	j->store_bytes = j->store_files = 0;

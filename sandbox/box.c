@@ -122,7 +122,7 @@ struct box *box_start(struct sandbox *sb, const struct box_spec *spec, const str
 {
 	int64_t now = clock_mono_ns();
 	if (pack_check(spec, e) || box_loosen_check(spec->loosen, e) ||
-	    sandbox_keeps(sb, &spec->limits, e))
+	    sandbox_keeps(sb, &spec->limits, e) || (spec->net == BOX_NET_NAT && nat_check(e)))
 		return NULL;
 	struct slot *slot = sb->on_closed ? NULL : slot_free(sb);
 	if (!slot) {
@@ -225,6 +225,7 @@ void box_heard(struct box *b, const struct plan_reply *r, int fd)
 		box_schedule(b);
 	} else if (r->kind == PLAN_ENDED && b->state < BOX_ORPHAN) {
 		b->end = *r;
+		b->facts.network_lost = r->network_lost;
 		/* What could not be done to a box because we had killed it is no trouble. */
 		if (r->error[0] && !b->facts.error[0] && !b->killed)
 			snprintf(b->facts.error, sizeof(b->facts.error), "box %s: %.400s", b->name,

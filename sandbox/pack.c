@@ -12,7 +12,6 @@
 #include <sys/stat.h>
 
 #define PACK_NAME_MAX 64
-#define PACK_RESOLV_MAX ((size_t)64 << 10)
 
 static_assert(PLAN_LOOSEN_USERNS == BOX_LOOSEN_USERNS << PLAN_LOOSEN_SHIFT &&
 		      PLAN_LOOSEN_FUSE == BOX_LOOSEN_FUSE << PLAN_LOOSEN_SHIFT &&
@@ -156,14 +155,13 @@ static void put_file(struct text *t, const char *path, unsigned mode, const void
 	put_bytes(t, bytes, n);
 }
 
-/* The host's /etc is shown, its resolv.conf is a link out of it (systemd-resolved, resolvconf) and
- * the box has the host's network: then names resolve only if what the link leads to comes along. */
+/* The host's /etc is shown, and its resolv.conf is a link out of it (systemd-resolved, resolvconf)
+ * or says what is not so in the box: names resolve only if the right one comes along. */
 static bool resolv_wanted(const struct box_spec *s, struct text *content)
 {
 	char target[2];
-	struct err ignored = ERR_INIT;
-	if (!s->root_host || s->net == BOX_NET_NONE ||
-	    readlink(pack_resolv, target, sizeof(target)) < 0)
+	if (!s->root_host ||
+	    (s->net == BOX_NET_HOST && readlink(pack_resolv, target, sizeof(target)) < 0))
 		return false;
 	for (size_t i = 0; i < s->n_files; i++)
 		if (!strcmp(s->files[i].path, pack_resolv))
@@ -171,8 +169,7 @@ static bool resolv_wanted(const struct box_spec *s, struct text *content)
 	for (size_t i = 0; i < s->n_mounts; i++)
 		if (!strcmp(s->mounts[i].path, "/etc") || !strcmp(s->mounts[i].path, pack_resolv))
 			return false;
-	auto_fd int fd = open(pack_resolv, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	return fd >= 0 && !dir_read_fd(fd, PACK_RESOLV_MAX, content, &ignored);
+	return box_resolv_conf(s->net, content);
 }
 
 static void put_files(struct text *t, const struct box_spec *s)

@@ -87,6 +87,12 @@ enum box_net {
 			the host's own sockets, not even what listens on its 127.0.0.1 */
 };
 
+/* box_resolv_conf(net, out): append what resolv.conf(5) of a box with this network says: this
+ * machine's, and with BOX_NET_NAT a nameserver that leads to whom this machine asks, be that one on
+ * its own loopback. false: nothing. */
+struct text;
+bool box_resolv_conf(enum box_net net, struct text *out);
+
 /* Each takes one thing of the profile `default` back. What a box was given is in its facts. */
 enum box_loosen {
 	BOX_LOOSEN_USERNS = 1,   /* "userns": namespaces of its own, and mounts in them */
@@ -214,6 +220,7 @@ struct box_facts {
 	const char *ids;      /* "one" or "range": which the box had */
 	const char *executor; /* "native", "crun" … */
 	const char *profile;  /* box_profile_name; for the call of on_end only */
+	bool network_lost;    /* BOX_NET_NAT: pasta ended before the box did */
 	const char *uppers;   /* what carries the writes: "as given", "tmpfs", "fuse-overlayfs" */
 	/* The box's processes when we ended it: a line each, "PID PPID STATE CPU-MS RSS-KIB
 	 * COMMAND", pids as the box sees them; at most 64 KiB; "" where it ended by itself. For the

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -165,6 +166,21 @@ static int init_network(const struct init *in, struct err *e)
 	return 0;
 }
 
+/* While the box is built, the helper gives its network a way out. */
+static int init_way_out(const struct init *in, struct err *e)
+{
+	struct init_message m = {.kind = INIT_NETWORK};
+	if (!(in->spec->flags & PLAN_NET_NAT))
+		return 0;
+	/* without /proc, which may not be there: netdevice(7), Linux 4.10 */
+	auto_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	auto_fd int ns = fd < 0 ? -1 : ioctl(fd, SIOCGSKNS);
+	if (ns < 0)
+		return err_sys(e, "the box's network namespace");
+	init_say(in->socket, &m, ns);
+	return 0;
+}
+
 /* One message; its descriptors to fds. Bytes, or the end of pid 1. */
 static size_t init_receive(const struct init *in, struct init_plan *plan, char *text, int *fds)
 {
@@ -261,7 +277,10 @@ static int init_build(struct init *in, struct err *e)
 	st.way = in->way;
 	st.only_way = in->only_way;
 	st.uppers = in->uppers;
-	return init_name(in->spec, e) || stage_build(&st, e) || init_built(in, &st, e) ? -1 : 0;
+	return init_way_out(in, e) || init_name(in->spec, e) || stage_build(&st, e) ||
+			       init_built(in, &st, e)
+		       ? -1
+		       : 0;
 }
 
 /* raised: where the root is already. */
@@ -271,8 +290,10 @@ static int init_resume(struct init *in, const char *raised, struct err *e)
 	init_stage(in, &st);
 	if (!(in->spec->flags & PLAN_NET_HOST) && init_network(in, e))
 		return -1;
-	return init_name(in->spec, e) || stage_resume(&st, raised, e) || init_built(in, &st, e) ? -1
-												: 0;
+	return init_way_out(in, e) || init_name(in->spec, e) || stage_resume(&st, raised, e) ||
+			       init_built(in, &st, e)
+		       ? -1
+		       : 0;
 }
 
 /* Into its control groups, which are from then on what it sees as the root of all. */
@@ -373,6 +394,8 @@ static void init_command(struct init *in)
 		 (unsigned long long)in->spec->open_files, (unsigned long long)in->spec->file_size,
 		 (unsigned long long)in->spec->processes);
 	spec_say(in->spec, "run %s", in->spec->argv[0]);
+	if (in->spec->flags & PLAN_NET_NAT)
+		init_await(in, INIT_ONLINE);
 	int stdio[3];
 	pid_t command = init_stdio(in, stdio, &e) ? -1 : command_start(in->spec, stdio, &e);
 	if (command < 0)

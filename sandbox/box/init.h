@@ -8,7 +8,9 @@
  * says by INIT_UPPER; what is to be moved when it is over by INIT_CARRIED with the directory, after
  * INIT_USERNS with the user namespace in which that is to be done. So is INIT_FUSE, with the
  * descriptor of a fuse file system, after INIT_MOUNTNS with the mount namespace and an
- * INIT_FUSE_DIR for each directory (fuse.h). If the helper is gone, so is pid 1.
+ * INIT_FUSE_DIR for each directory (fuse.h). With PLAN_NET_NAT it says INIT_NETWORK with its
+ * network namespace, and waits for INIT_ONLINE before the command. If the helper is gone, so is
+ * pid 1.
  *
  * A pid 1 may be made ahead of its plan: it builds what no plan changes and waits for INIT_PLAN,
  * once, with struct init_plan in one message with the text of its layers (layers_put) and these
@@ -42,6 +44,8 @@ enum init_kind {
 	INIT_MOUNTNS,
 	INIT_FUSE_DIR,
 	INIT_FUSE,
+	INIT_NETWORK,
+	INIT_ONLINE,
 };
 
 struct init_message {

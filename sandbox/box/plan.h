@@ -1,5 +1,5 @@
 /* What the caller (sandbox/) and the helper `assay-box` (sandbox/box/) say to each other: format
- * version 6. Both come from one build and run on one machine, so numbers are native; a helper of
+ * version 7. Both come from one build and run on one machine, so numbers are native; a helper of
  * another version is refused at its first message.
  *
  * The helper is started as `assay-box serve PARENT-PID IDS [WORD…]` (serve.h) with a
@@ -49,7 +49,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PLAN_VERSION 6u
+#define PLAN_VERSION 7u
 #define PLAN_SOCKET 3
 #define PLAN_PROGRAM 4 /* of a helper that is another program (sandbox/oci/): assay-box */
 #define PLAN_USERNS 5
@@ -64,6 +64,14 @@
 #define PLAN_TMPFS (2ul << 30)
 #define PLAN_COPY_MAX (64ul << 20) /* bytes of a single file that is copied */
 #define PLAN_ERROR 512
+
+/* What gives a box with PLAN_NET_NAT its network, where it is looked for, and where names are asked
+ * for in the box. */
+#define PLAN_PASTA                                                                                 \
+	{                                                                                          \
+		"/usr/bin/pasta", "/usr/local/bin/pasta"                                           \
+	}
+#define PLAN_NAMESERVER "169.254.1.1"
 
 /* Of a root_host, where they are directories there; links (usrmerge) are part of the skeleton. */
 #define PLAN_HOST_DIRS                                                                             \
@@ -155,7 +163,9 @@ struct plan_reply {
 	int32_t command_status; /* PLAN_ENDED: as of wait(2), of the command; -1: not known */
 	int32_t init_status;    /* PLAN_ENDED: as of wait(2), of the box's pid 1 */
 	uint32_t uppers;        /* PLAN_RUNS: enum plan_uppers, of the box's */
-	uint64_t exec_ns;       /* PLAN_RUNS: CLOCK_MONOTONIC */
+	uint32_t network_lost;  /* PLAN_ENDED: PLAN_NET_NAT, and the network ended before the box */
+	uint32_t reserved;
+	uint64_t exec_ns;            /* PLAN_RUNS: CLOCK_MONOTONIC */
 	uint64_t user_ns, system_ns; /* PLAN_ENDED: rusage of everything that was waited for */
 	uint64_t peak_bytes;         /* PLAN_ENDED: the largest process */
 	uint64_t io_read_bytes, io_write_bytes; /* PLAN_ENDED: likewise; of block devices, pages

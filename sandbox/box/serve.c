@@ -6,6 +6,7 @@
 #include "sandbox/box/fuse.h"
 #include "sandbox/box/init.h"
 #include "sandbox/box/look.h"
+#include "sandbox/box/network.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -32,6 +33,7 @@ struct life {
 	enum overlay_way way; /* that worked here */
 	struct uppers uppers; /* what was found out about them */
 	bool ranged;
+	struct network network;
 	int userns_fd;         /* -1, or the box's */
 	struct carried *carry; /* owned; what is to be moved when it is over */
 	size_t n_carry;
@@ -88,6 +90,7 @@ static void life_begin(struct life *l, const struct serve *s, const struct plan_
 			   .uppers = l->uppers,
 			   .ahead = l->ahead,
 			   .ranged = s->ids.ranged,
+			   .network = {.report_fd = -1},
 			   .userns_fd = -1,
 			   .look = l->look,
 			   .task = {.mounts_fd = -1},
@@ -255,6 +258,34 @@ static void life_carry(struct life *l)
 	own_close(&l->userns_fd);
 }
 
+/* Our own trouble: it ends. */
+static void life_fail(struct life *l, const struct err *e)
+{
+	if (!l->end.error[0])
+		snprintf(l->end.error, sizeof(l->end.error), "%.*s", (int)sizeof(l->end.error) - 1,
+			 e->text);
+	life_kill(l);
+}
+
+static void life_network(struct life *l, int netns_fd)
+{
+	struct err e = ERR_INIT;
+	if (!l->network.pid && network_begin(&l->network, netns_fd, l->birth.layers.ids, &e))
+		life_fail(l, &e);
+}
+
+static void life_network_heard(struct life *l)
+{
+	struct err e = ERR_INIT;
+	int rc = network_hear(&l->network, &e);
+	if (rc > 0)
+		life_say(l, INIT_ONLINE, 0);
+	else if (rc < 0)
+		life_fail(l, &e);
+	else
+		l->end.network_lost = 1;
+}
+
 /* What the box's pid 1 says. false: no more will come. */
 static bool life_hear(struct life *l)
 {
@@ -292,6 +323,8 @@ static bool life_hear(struct life *l)
 	} else if (m.kind == INIT_USERNS) {
 		own_close(&l->userns_fd);
 		l->userns_fd = give_fd(&fd);
+	} else if (m.kind == INIT_NETWORK && fd >= 0) {
+		life_network(l, fd);
 	} else if (m.kind == INIT_CARRIED) {
 		life_carried(l, &m, &fd);
 	} else if (m.kind == INIT_USED) {
@@ -345,6 +378,7 @@ static void life_end(struct life *l)
 	look_ns_close(&l->birth.ns); /* it holds the box's mounts, and fuse-overlayfs with them */
 	life_fuse_end(l);
 	life_carry(l);
+	network_end(&l->network);
 	birth_fini(&l->birth);
 	ahead_ended(l->ahead);
 	life_reply(&l->end, -1);
@@ -467,6 +501,7 @@ int serve_run(const struct serve *s, struct err *e)
 			 .ahead = &ahead,
 			 .way = s->way,
 			 .uppers = {.least = s->uppers},
+			 .network = {.report_fd = -1},
 			 .userns_fd = -1,
 			 .task = {.mounts_fd = -1},
 			 .look = LOOK_INIT};
@@ -479,6 +514,7 @@ int serve_run(const struct serve *s, struct err *e)
 			 .events = POLLIN},
 			{.fd = l.birth.pid ? l.birth.pidfd : -1, .events = POLLIN},
 			{.fd = l.look.pidfd, .events = POLLIN},
+			{.fd = l.network.report_fd, .events = POLLIN},
 		};
 		int n = poll(p, countof(p), ahead_patience(&ahead));
 		if (n < 0 && errno == EINTR)
@@ -491,6 +527,8 @@ int serve_run(const struct serve *s, struct err *e)
 			l.birth.socket_open = life_hear(&l);
 		if (p[3].revents)
 			life_looked(&l);
+		if (p[4].revents)
+			life_network_heard(&l);
 		if (p[2].revents) {
 			life_end(&l);
 			ahead_make(&ahead, &s->ids);
@@ -503,6 +541,7 @@ int serve_run(const struct serve *s, struct err *e)
 		life_kill(&l);
 		while (waitpid(l.birth.pid, NULL, __WALL) < 0 && errno == EINTR)
 			;
+		network_end(&l.network);
 	}
 	return rc;
 }
