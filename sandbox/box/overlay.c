@@ -113,9 +113,19 @@ static int overlay_classic(const struct overlay *o, struct err *e)
 	return fd < 0 ? err_sys(e, "open_tree") : fd;
 }
 
+/* Is that the reason, and not that an old kernel doesn't know what it is asked for? To that it says
+ * EINVAL or EOPNOTSUPP, without a word of its own but about "lowerdir+". */
+static bool overlay_is_told(const struct err *e)
+{
+	if (e->sys != EINVAL && e->sys != EOPNOTSUPP)
+		return true;
+	return strstr(e->text, " (") && !strstr(e->text, "lowerdir+");
+}
+
 static int overlay_try(const struct overlay *o, enum overlay_way *way, bool only, struct err *e)
 {
 	struct err best = ERR_INIT;
+	bool best_told = false;
 	for (enum overlay_way try = *way; try <= OVERLAY_CLASSIC; try++) {
 		struct err why = ERR_INIT;
 		int fd = try == OVERLAY_CLASSIC ? overlay_classic(o, &why)
@@ -124,11 +134,12 @@ static int overlay_try(const struct overlay *o, enum overlay_way *way, bool only
 			*way = try;
 			return fd;
 		}
+		bool told = overlay_is_told(&why);
 		err_add(&why, "overlay at %s (%s)", o->what, way_names[try]);
-		/* The first way that knows its options says best what is wrong: an old kernel says
-		 * EINVAL or EOPNOTSUPP to what it doesn't know. */
-		if (!best.kind || best.sys == EINVAL || best.sys == EOPNOTSUPP)
+		if (!best.kind || !best_told) {
 			best = why;
+			best_told = told;
+		}
 		if (only)
 			break;
 	}

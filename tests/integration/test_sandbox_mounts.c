@@ -373,6 +373,26 @@ static int with_mounts(void)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 77 ? 0 : status;
 }
 
+/* In each way of mounting: which mount, in which way, and why. */
+static void a_mount_that_fails_is_named_with_the_way_and_the_reason(void **state)
+{
+	struct try t;
+	(void)state;
+	try_write("fails/l/f", "");
+	try_init(&t, "true");
+	struct box_mount *m = try_mount(&t, "/a/b", BOX_COW);
+	try_upper(try_lower(&t, try_lower(&t, m, "fails/l"), "fails/l"), "fails/x");
+	try_run(&t);
+	assert_int_equal(t.facts.end, BOX_FAILED);
+	auto_free char *expected =
+		own_fmt("mount /a/b: overlay at /a/b (%s): ", getenv("ASSAY_BOX_OVERLAY"));
+	if (!strstr(t.facts.error, expected))
+		try_tell(&t);
+	assert_non_null(strstr(t.facts.error, expected));
+	assert_non_null(strstr(t.facts.error, strerror(ELOOP)));
+	try_fini(&t);
+}
+
 /* Which kernels take overlays in which way; each is forced where it is one of them. */
 static const struct {
 	const char *way;
@@ -392,6 +412,7 @@ int main(void)
 		cmocka_unit_test(a_copy_on_write_file_elsewhere_is_a_private_copy),
 		cmocka_unit_test(a_single_file_is_told_when_there_is_no_place_for_it),
 		cmocka_unit_test(order_does_not_matter),
+		cmocka_unit_test(a_mount_that_fails_is_named_with_the_way_and_the_reason),
 	};
 	struct utsname kernel;
 	int major = 0, minor = 0, rc = with_mounts() ? 1 : 0;
