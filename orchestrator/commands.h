@@ -10,6 +10,7 @@ enum {
 };
 
 int cmd_compare(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
 int cmd_layer(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
 int cmd_query(int argc, char **argv);

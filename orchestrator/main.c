@@ -20,6 +20,7 @@ static const struct command {
 	{"query", "ask the results database", cmd_query},
 	{"layer", "import, list and remove tool and root layers", cmd_layer},
 	{"sandbox", "run one command in a sandbox", cmd_sandbox},
+	{"doctor", "what this machine can do of what sandboxes need", cmd_doctor},
 };
 
 static void usage(FILE *to)

@@ -147,10 +147,8 @@ json_t *sandbox_end_json(const struct box_facts *f)
 		{"stalled_io_ns", f->stalled_io_ns},
 	};
 	const char *const texts[][2] = {
-		{"cgroup", f->cgroup},
-		{"executor", f->executor},
-		{"profile", f->profile},
-		{"uppers", f->uppers},
+		{"cgroup", f->cgroup},   {"ids", f->ids},       {"executor", f->executor},
+		{"profile", f->profile}, {"uppers", f->uppers},
 	};
 	json_t *j = json_object();
 	json_object_set_new(j, "end", json_string(ends[f->end]));

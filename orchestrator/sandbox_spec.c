@@ -73,7 +73,7 @@ static int keep_work(struct sandbox_keep *k, const char *dir, struct err *e)
 			       "directory beside it; give a directory in it",
 			       dir);
 	k->work = own_fmt(".%s.assay", strrchr(whole, '/') + 1);
-	if (dir_remove(k->parent_fd, k->work, e))
+	if (sandbox_remove(NULL, k->parent_fd, k->work, e))
 		return -1;
 	k->work_fd = dir_make(k->parent_fd, k->work, 0700, e);
 	return k->work_fd < 0 ? err_add(e, "work directory beside %s", dir) : 0;
@@ -101,7 +101,7 @@ static void keep_close(struct sandbox_keep *k)
 {
 	struct err e = ERR_INIT;
 	own_close(&k->work_fd);
-	if (k->work && dir_remove(k->parent_fd, k->work, &e))
+	if (k->work && sandbox_remove(NULL, k->parent_fd, k->work, &e))
 		fprintf(stderr, "assay: %s\n", e.text);
 	own_close(&k->parent_fd);
 	own_close(&k->upper_fd);

@@ -1,5 +1,6 @@
 /* A box before any job's: whatever this machine can't do is said once, before anything is judged.
  * It runs on a loop of its own, which is over when it is. */
+#include "sandbox/doctor.h"
 #include "sandbox/inside.h"
 
 #include "base/dir.h"
@@ -83,9 +84,9 @@ static const struct {
 	 "\"userns,\", or run as root"},
 };
 
-static void probe_hint(struct err *e)
+const char *probe_hint_found(void)
 {
-	char said[sizeof(e->text)], value[16];
+	char value[16];
 	for (size_t i = 0; i < countof(hints); i++) {
 		auto_fd int fd = open(hints[i].file, O_RDONLY | O_CLOEXEC);
 		ssize_t n = fd < 0 ? -1 : read(fd, value, sizeof(value) - 1);
@@ -93,12 +94,19 @@ static void probe_hint(struct err *e)
 			continue;
 		value[n] = 0;
 		value[strcspn(value, "\n")] = 0;
-		if (strcmp(value, hints[i].value))
-			continue;
-		memcpy(said, e->text, sizeof(said));
-		err_set(e, ERR_BOX, "%.600s (%s)", said, hints[i].hint);
-		return;
+		if (!strcmp(value, hints[i].value))
+			return hints[i].hint;
 	}
+	return NULL;
+}
+
+static void probe_hint(struct err *e)
+{
+	char said[sizeof(e->text)];
+	const char *hint = probe_hint_found();
+	memcpy(said, e->text, sizeof(said));
+	if (hint)
+		err_set(e, ERR_BOX, "%.600s (%s)", said, hint);
 }
 
 static int probe_dirs(struct probe *p, const char *uppers, struct err *e)

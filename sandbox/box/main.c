@@ -6,9 +6,11 @@
  *   try IDS           could it? (ids.h)
  *   userns UIDS GIDS  makes a user namespace and sends its descriptor (userns.h)
  *   remove IDS NAME   removes NAME in the directory that is descriptor PLAN_SOCKET (base/dir.h)
+ *   able WHAT WORD…   can this machine do that? (able.h)
  *
  * `assay-box inside`, without a pid, is what an engine's container runs (inside.h).
  */
+#include "sandbox/box/able.h"
 #include "sandbox/box/birth.h"
 #include "sandbox/box/inside.h"
 #include "sandbox/box/serve.h"
@@ -54,15 +56,24 @@ static int run_remove(char **words, int n, struct err *e)
 	return ids_open(&ids, words[0], e) || dir_remove(PLAN_SOCKET, words[1], e) ? -1 : 0;
 }
 
+static int run_able(char **words, int n, struct err *e)
+{
+	if (n == 2 && !strcmp(words[0], "namespace"))
+		return able_namespace(words[1], e);
+	if (n == 3 && !strcmp(words[0], "overlay"))
+		return able_overlay(words[1], words[2], e);
+	if (n == 3 && !strcmp(words[0], "idmap"))
+		return able_idmap(words[1], words[2], e);
+	return err_set(e, ERR_USAGE, "%s is nothing that can be tried", words[0]);
+}
+
 static const struct {
 	const char *name;
 	int least, most; /* words behind the parent's pid */
 	int (*run)(char **words, int n, struct err *e);
 } verbs[] = {
-	{"serve", 1, 4, run_serve},
-	{"try", 1, 1, run_try},
-	{"userns", 2, 2, run_userns},
-	{"remove", 2, 2, run_remove},
+	{"serve", 1, 4, run_serve},   {"try", 1, 1, run_try},   {"userns", 2, 2, run_userns},
+	{"remove", 2, 2, run_remove}, {"able", 2, 3, run_able},
 };
 
 int main(int argc, char **argv)
