@@ -227,11 +227,23 @@ static int life_standard(struct err *e)
 	return 0;
 }
 
+/* Is standard input copied? A terminal is. So is a pipe of an ordinary user's: in the box that is
+ * its root, who could open it for writing (/proc/self/fd/0) and so write what whoever shares it
+ * reads next, a shell its script. */
+static bool stdin_fed(const struct sandbox_spec *s)
+{
+	struct stat st;
+	if (s->stdin_taken || isatty(STDIN_FILENO))
+		return !s->stdin_taken;
+	return geteuid() && !fstat(STDIN_FILENO, &st) && S_ISFIFO(st.st_mode) &&
+	       !access("/proc/self/fd/0", R_OK | W_OK);
+}
+
 /* Which of 0, 1 and 2 the command gets as they are; -1 else. */
 static void stdio_of(const struct sandbox_options *o, const struct sandbox_spec *s, int stdio[3])
 {
 	bool heard = o->limits.silence_ms || o->limits.output_bytes;
-	stdio[0] = s->stdin_taken || isatty(0) ? -1 : 0;
+	stdio[0] = s->stdin_taken || stdin_fed(s) ? -1 : 0;
 	for (int fd = 1; fd < 3; fd++)
 		stdio[fd] = heard || isatty(fd) ? -1 : fd;
 }
@@ -276,7 +288,7 @@ static int life_start(struct life *l, struct sandbox_spec *s, struct err *e)
 	if (!l->o->tty) {
 		stdio_of(l->o, s, stdio);
 		s->box.stdio = stdio;
-		if (!s->stdin_taken && isatty(0) && !(l->feed = feed_new(&l->loop, &stdio[0], e)))
+		if (stdin_fed(s) && !(l->feed = feed_new(&l->loop, &stdio[0], e)))
 			return -1;
 	}
 	/* where one stream alone is copied, it is that one's */

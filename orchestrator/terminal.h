@@ -5,9 +5,10 @@
  * goes there, control characters too. It is put back as it was on every way out that a process can
  * take part in.
  *
- * feed_*: standard input is a terminal, the box has a pipe. A line is read only when the one before
- * was taken, so that hardly more than a command reads is taken from whoever comes after it; and
- * nothing is read while somebody else is in the foreground. */
+ * feed_*: standard input is a terminal (or a pipe that no box should open), the box has a pipe. A
+ * line is read only when the one before was taken, so that hardly more than a command reads is
+ * taken from whoever comes after it; and nothing is read while somebody else is in the foreground.
+ */
 #pragma once
 #include "base/err.h"
 
@@ -46,7 +47,7 @@ void terminal_close(struct terminal *t);
 
 struct feed;
 
-/* feed_new(loop, fd, e): from standard input, a terminal, to the pipe whose other end, the box's,
- * becomes *fd: the caller's to close. */
+/* feed_new(loop, fd, e): from standard input, a terminal or a pipe, to the pipe whose other end,
+ * the box's, becomes *fd: the caller's to close. */
 struct feed *feed_new(uv_loop_t *loop, int *fd, struct err *e) must_check;
 void feed_close(struct feed *f);

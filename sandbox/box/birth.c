@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -51,18 +52,28 @@ void birth_spare(const struct birth *b)
 		return;
 }
 
-/* A pipe is its maker's, and opened by name (/dev/stdout) asks like a file: these are the command's
- * from now on. An ordinary user's box has its maker. */
-static int birth_give_pipes(const struct plan_start *start, const int *fds, const struct ids *ids,
+/* A pipe is its maker's, and opened by name (/dev/stdout) asks like a file. The box's group may
+ * open it for what it was given, and no more: who could also write into standard input's would
+ * write what somebody else reads there, a shell its script. An owner could give itself the rest. An
+ * ordinary user's box has the pipe's maker. */
+static int birth_open_pipe(int fd, gid_t group)
+{
+	struct statfs fs;
+	struct stat st;
+	int mode = fcntl(fd, F_GETFL) & O_ACCMODE;
+	if (fstatfs(fd, &fs) || fs.f_type != PIPEFS_MAGIC || fstat(fd, &st))
+		return 0;
+	mode_t may = (mode == O_WRONLY ? 0 : 040) | (mode == O_RDONLY ? 0 : 020);
+	return fchown(fd, (uid_t)-1, group) || fchmod(fd, (st.st_mode & 07777) | may) ? -1 : 0;
+}
+
+static int birth_open_pipes(const struct plan_start *start, const int *fds, const struct ids *ids,
 			    const struct spec *spec, struct err *e)
 {
 	size_t n = plan_fds(start) - start->n_doors - (start->in_cgroup ? 1 : 0);
-	for (size_t i = 1; ids->above && i < n; i++) {
-		struct statfs s;
-		if (!fstatfs(fds[i], &s) && s.f_type == PIPEFS_MAGIC &&
-		    fchown(fds[i], ids->uid + spec->uid, ids->gid + spec->gid))
-			return err_sys(e, "give the box its pipe");
-	}
+	for (size_t i = 1; ids->above && i < n; i++)
+		if (birth_open_pipe(fds[i], ids->gid + spec->gid))
+			return err_sys(e, "open a pipe to the box's group");
 	return 0;
 }
 
@@ -235,7 +246,7 @@ int birth_make(struct birth *b, const struct birth_kind *kind, struct birth *ahe
 	const struct ids *usual = ids;
 	ids = b->layers.ids;
 	birth_say_ids(&b->spec, ids);
-	if (birth_give_pipes(start, fds, ids, &b->spec, e))
+	if (birth_open_pipes(start, fds, ids, &b->spec, e))
 		return -1;
 	if (ids == usual && birth_fits(b, ahead, start, ids) &&
 	    birth_hand_over(b, ahead, start, fds, way, only, uppers))

@@ -10,7 +10,6 @@
 #define VERSION_FLAG 1u /* LANDLOCK_CREATE_RULESET_VERSION */
 #define PATH_BENEATH 1  /* LANDLOCK_RULE_PATH_BENEATH */
 
-#define EXECUTE (1u << 0)
 #define WRITE_FILE (1u << 1)
 #define READ_FILE (1u << 2)
 #define REFER_ABI 2 /* before it no file could be moved to another directory */
@@ -19,7 +18,6 @@
 #define TRUNCATE (1u << 14)
 #define IOCTL_DEV_ABI 5
 #define IOCTL_DEV (1u << 15)
-#define ON_FILES (EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV)
 
 #define SCOPE_ABI 6
 #define SCOPE_ABSTRACT_UNIX_SOCKET 1u
@@ -52,12 +50,16 @@ static int rule_add(int set, int fd, uint64_t allowed)
 	return (int)syscall(SYS_landlock_add_rule, set, PATH_BENEATH, &rule, 0);
 }
 
-/* What the caller gave the command may be a file outside of the box: `>/dev/stderr` opens it anew.
- * Pipes and sockets need no rule (EBADFD). */
+/* What the caller gave the command may be a file outside of the box: `>/dev/stderr` opens it anew,
+ * for what it was given and no more. Pipes and sockets need no rule (EBADFD). */
 static void landlock_stdio(int set, uint64_t files)
 {
-	for (int fd = 0; fd < 3; fd++)
-		(void)rule_add(set, fd, files & ON_FILES);
+	for (int fd = 0; fd < 3; fd++) {
+		int mode = fcntl(fd, F_GETFL) & O_ACCMODE;
+		uint64_t rights = IOCTL_DEV | (mode == O_WRONLY ? 0 : READ_FILE) |
+				  (mode == O_RDONLY ? 0 : WRITE_FILE | TRUNCATE);
+		(void)rule_add(set, fd, files & rights);
+	}
 }
 
 static int landlock_rules(int set, uint64_t files, int queues, struct err *e)

@@ -128,6 +128,25 @@ static void cwd_clean(const struct probe *p)
 	contained("%s", cwd);
 }
 
+/* What was given to be read is opened for writing, and the other way about. Who shares a pipe with
+ * the caller reads what is written there: a shell its script. The runner gives pipes, or files. */
+static void stdio_reopened(const struct probe *p)
+{
+	char path[64];
+	struct stat st;
+	if (fstat((int)p->a, &st))
+		contained("it is closed");
+	if (S_ISFIFO(st.st_mode) != !p->c || S_ISREG(st.st_mode) != !!p->c)
+		contained("it is not what the caller had: mode %o", st.st_mode);
+	snprintf(path, sizeof(path), "/proc/self/fd/%ld", p->a);
+	int fd = open(path, (int)p->b | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		contained("%s", error_name(errno));
+	if (S_ISFIFO(st.st_mode) && st.st_ino != fact_number(p->a ? "stdout" : "stdin"))
+		contained("a pipe of the box's own");
+	open_to("%s opens", path);
+}
+
 /* clang-format off */
 const struct probe attack_inherited[] = {
 	{"env_clean", PROBE_ATTACK, "inherited", env_clean, 0, 0, 0, NULL},
@@ -148,5 +167,9 @@ const struct probe attack_inherited[] = {
 	{"timer_slack_clean", PROBE_ATTACK, "inherited", slack_clean, 0, 0, 0, NULL},
 	{"huge_pages_clean", PROBE_ATTACK, "inherited", thp_clean, 0, 0, 0, NULL},
 	{"cwd_clean", PROBE_ATTACK, "inherited", cwd_clean, 0, 0, 0, NULL},
+	{"stdin_write", PROBE_ATTACK, "inherited", stdio_reopened, 0, O_WRONLY, 0, NULL},
+	{"stdout_read", PROBE_ATTACK, "inherited", stdio_reopened, 1, O_RDONLY, 0, NULL},
+	{"stdin_file_write", PROBE_ATTACK, "inherited", stdio_reopened, 0, O_WRONLY, 1, NULL},
+	{"stdout_file_read", PROBE_ATTACK, "inherited", stdio_reopened, 1, O_RDONLY, 1, NULL},
 	{NULL, 0, NULL, NULL, 0, 0, 0, NULL},
 };

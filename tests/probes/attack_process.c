@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -142,6 +143,75 @@ static void pid1_kill(const struct probe *p)
 			open_to("pid 1 is in state %c", state[2]);
 	}
 	contained("pid 1 goes on");
+}
+
+/* The kernel sends what F_SETSIG names to whom F_SETOWN names. */
+static void pid1_sigio(const struct probe *p)
+{
+	int pair[2];
+	(void)p;
+	supervised();
+	if (is_bare())
+		open_to("the host's own: not tried");
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || fcntl(pair[0], F_SETOWN, 1) ||
+	    fcntl(pair[0], F_SETSIG, SIGKILL) || fcntl(pair[0], F_SETFL, O_ASYNC) ||
+	    write(pair[1], "x", 1) != 1)
+		contained("%s", error_name(errno));
+	nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+	if (kill(1, 0) && errno == ESRCH)
+		open_to("pid 1 is gone");
+	contained("pid 1 goes on");
+}
+
+/* A child that pid 1 inherits, and that asks for SIGKILL to its parent when it ends (clone(2)). */
+static void pid1_exit_signal(const struct probe *p)
+{
+	(void)p;
+	supervised();
+	if (is_bare())
+		open_to("the host's own: not tried");
+	if (!fork()) {
+		if (!fork()) {
+			while (getppid() != 1 && getppid() == getpgrp())
+				nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+			long pid = syscall(SYS_clone, 0x8000ul /* CLONE_PARENT */ | SIGKILL, NULL,
+					   NULL, NULL, NULL);
+			_exit(pid < 0);
+		}
+		nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+		_exit(0);
+	}
+	nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+	if (kill(1, 0) && errno == ESRCH)
+		open_to("pid 1 is gone");
+	contained("pid 1 goes on");
+}
+
+/* Who looks into a box from outside must not be somebody in it: for a second, with work to look at.
+ */
+static void visitors(const struct probe *p)
+{
+	char path[64], text[512];
+	int parent;
+	(void)p;
+	for (int i = 0; i < 200; i++) {
+		DIR *d = opendir("/proc");
+		for (struct dirent *e; d && (e = readdir(d));) {
+			snprintf(path, sizeof(path), "/proc/%.20s/stat", e->d_name);
+			if (e->d_name[0] < '1' || e->d_name[0] > '9' || !strcmp(e->d_name, "1") ||
+			    file_get(path, text, sizeof(text)) <= 0)
+				continue;
+			char *at = strrchr(text, ')');
+			if (at && sscanf(at + 2, "%*c %d", &parent) == 1 && !parent)
+				open_to("process %s has its parent outside", e->d_name);
+		}
+		if (d)
+			closedir(d);
+		nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+	}
+	if (is_bare())
+		open_to("the host's tree of processes");
+	contained("nobody was seen for a second");
 }
 
 static void pid1_prlimit(const struct probe *p)
@@ -359,6 +429,9 @@ const struct probe attack_process[] = {
 	{"pid1_seize", PROBE_ATTACK, "pid 1", pid1_ptrace, PTRACE_SEIZE, 0, 0, NULL},
 	{"pid1_readv", PROBE_ATTACK, "pid 1", pid1_readv, 0, 0, 0, NULL},
 	KILL1("kill", SIGKILL), KILL1("term", SIGTERM), KILL1("stop", SIGSTOP), KILL1("segv", SIGSEGV), KILL1("chld", SIGCHLD), KILL1("rt", 63),
+	{"pid1_sigio", PROBE_ATTACK, "pid 1", pid1_sigio, 0, 0, 0, NULL},
+	{"pid1_exit_signal", PROBE_ATTACK, "pid 1", pid1_exit_signal, 0, 0, 0, NULL},
+	{"visitors", PROBE_ATTACK, "pid 1; CVE-2019-5736", visitors, 0, 0, 0, NULL},
 	{"pid1_prlimit_cpu", PROBE_ATTACK, "pid 1", pid1_prlimit, RLIMIT_CPU, 0, 0, NULL},
 	{"pid1_prlimit_files", PROBE_ATTACK, "pid 1", pid1_prlimit, RLIMIT_NOFILE, 0, 0, NULL},
 	{"pid1_nice", PROBE_ATTACK, "pid 1", pid1_schedule, 0, 0, 0, NULL},
