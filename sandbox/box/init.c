@@ -333,10 +333,10 @@ static void on_child(int signal)
 	(void)signal; /* only there so that ppoll returns */
 }
 
-/* Reap all that have ended; true with its status if the command was among them. */
+/* Reap what has ended, until there is none or the command was among them: true, with its status. An
+ * endless row of orphans delays that for nobody. */
 static bool init_reap(pid_t command, int *status)
 {
-	bool over = false;
 	int st;
 	for (pid_t pid; (pid = waitpid(-1, &st, WNOHANG | __WALL)) != 0;) {
 		if (pid < 0 && errno == EINTR)
@@ -345,10 +345,10 @@ static bool init_reap(pid_t command, int *status)
 			break;
 		if (pid == command) {
 			*status = st;
-			over = true;
+			return true;
 		}
 	}
-	return over;
+	return false;
 }
 
 static void init_supervise(int socket, pid_t command) __attribute__((noreturn));
