@@ -7,6 +7,7 @@
 #include "orchestrator/outlet.h"
 #include "orchestrator/sandbox_end.h"
 #include "orchestrator/sandbox_spec.h"
+#include "orchestrator/state.h"
 #include "orchestrator/terminal.h"
 
 #include <argp.h>
@@ -261,6 +262,8 @@ static int life_json(struct life *l, struct err *e)
 
 static int life_open(struct life *l, struct err *e)
 {
+	struct err none = ERR_INIT;
+	auto_free char *state = state_path(l->o->state, &none);
 	struct sandbox_conf conf = {
 		.executor = l->o->executor,
 		.ids = l->o->ids,
@@ -272,6 +275,8 @@ static int life_open(struct life *l, struct err *e)
 		.no_probe = true,
 	};
 	static const struct terminal_events terminal = {on_terminal_output, on_hangup};
+	if (state && !access(state, X_OK))
+		conf.given = state; /* its layers are ours */
 	if (l->o->tty && !(l->terminal = terminal_new(&l->loop, &terminal, l, e)))
 		return -1;
 	if (sandbox_sweep(BOX_NAME, e))

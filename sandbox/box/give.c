@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 
 #define GIVE_IDS 65536u
 #define GIVE_DEPTH 1024
@@ -109,9 +108,6 @@ int give_tree(int dir, bool away, struct err *e)
 	*g = (struct give){.away = away};
 	auto_fd int top = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int rc = top < 0 ? err_sys(e, "open a layer") : 0;
-	/* Some file systems have no locks: then both do the same. */
-	while (!rc && flock(top, LOCK_EX) && errno == EINTR)
-		;
 	if (!rc && fstat(top, &st))
 		rc = err_sys(e, "stat a layer");
 	if (!rc && give_is_away(&st) != away) {

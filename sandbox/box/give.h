@@ -14,9 +14,8 @@
 /* give_tree(dir, away, e): a layer, or an upper that no box has: the directory that is open (or an
  * O_PATH of it) and everything below belong to GIVE_BASE + n where it was n (0..65535), or with
  * away false the other way round; owners of neither kind stay. The directory itself comes last, so
- * that its own owner tells whether that is done; a lock (flock(2)) makes two that want it wait for
- * each other. Never follows a link, and leaves alone what is
- * mounted there. */
+ * that its own owner tells whether that is done. Two that do it at the same time do the same. Never
+ * follows a link, and leaves alone what is mounted there. */
 int give_tree(int dir, bool away, struct err *e) must_check;
 
 /* give_is_away(st): does its owner say so? */

@@ -73,9 +73,8 @@ void ids_wait(const int pipe[2])
 	_exit(0);
 }
 
-/* A user namespace that nobody is in: its first process waits until it is mapped and opened, and
- * goes. */
-static int ids_userns(const struct ids *ids, struct err *e)
+int ids_namespace(int (*map)(const void *arg, pid_t pid, struct err *e), const void *arg,
+		  struct err *e)
 {
 	struct clone_args args = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD};
 	char path[64];
@@ -91,13 +90,18 @@ static int ids_userns(const struct ids *ids, struct err *e)
 		return err_sys(e, "clone a user namespace");
 	}
 	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
-	int fd = ids_map(ids, pid, e) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+	int fd = map(arg, pid, e) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 && !e->kind)
 		err_sys(e, "open %s", path);
 	close(tie[1]); /* it goes */
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	return fd;
+}
+
+static int ids_map_these(const void *ids, pid_t pid, struct err *e)
+{
+	return ids_map(ids, pid, e);
 }
 
 static int ids_open_all(struct ids *ids, struct err *e)
@@ -140,6 +144,6 @@ int ids_open(struct ids *ids, const char *word, struct err *e)
 	ids->ranged = ids->above = true;
 	snprintf(ids->uid_map, IDS_MAP, "0 %" PRIu32 " %u", ids->uid, IDS_RANGE);
 	snprintf(ids->gid_map, IDS_MAP, "0 %" PRIu32 " %u", ids->gid, IDS_RANGE);
-	ids->userns_fd = ids_userns(ids, e);
+	ids->userns_fd = ids_namespace(ids_map_these, ids, e);
 	return ids->userns_fd < 0 ? -1 : 0;
 }

@@ -37,6 +37,12 @@ int ids_open(struct ids *ids, const char *word, struct err *e) must_check;
 /* ids_map(ids, pid, e): write the maps of a new user namespace whose first process is pid. */
 int ids_map(const struct ids *ids, pid_t pid, struct err *e) must_check;
 
+/* ids_namespace(map, arg, e): a user namespace that nobody is in: its first process waits until map
+ * has mapped it and it is opened, and goes; with its parent, too, whenever that is killed. A
+ * descriptor, or -1. */
+int ids_namespace(int (*map)(const void *arg, pid_t pid, struct err *e), const void *arg,
+		  struct err *e) must_check;
+
 /* ids_wait(pipe): in a child that is there only to be looked at: until it is killed, or its parent
  * is gone, whenever that happens. pipe: from pipe(2); its writing end stays with the parent alone.
  */

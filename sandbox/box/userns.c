@@ -1,16 +1,14 @@
 #include "sandbox/box/userns.h"
 
+#include "sandbox/box/ids.h"
 #include "sandbox/box/plan.h"
 
 #include "base/own.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sched.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #define USERNS_WORDS 512
@@ -91,26 +89,22 @@ static int mapper_run(const char *name, pid_t pid, const char *extents, struct e
 		       *why ? why : "ended without a word", extents);
 }
 
+struct extents {
+	const char *uids, *gids;
+};
+
+static int userns_map(const void *arg, pid_t pid, struct err *e)
+{
+	const struct extents *x = arg;
+	return mapper_run("newuidmap", pid, x->uids, e) || mapper_run("newgidmap", pid, x->gids, e)
+		       ? -1
+		       : 0;
+}
+
 int userns_make(const char *uids, const char *gids, struct err *e)
 {
-	struct clone_args args = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD};
-	char path[64];
-	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
-	if (pid < 0)
-		return err_sys(e, "clone a user namespace");
-	if (!pid)
-		for (;;)
-			pause();
-	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
-	int fd = mapper_run("newuidmap", pid, uids, e) || mapper_run("newgidmap", pid, gids, e)
-			 ? -1
-			 : open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 && !e->kind)
-		err_sys(e, "open %s", path);
-	kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	return fd;
+	const struct extents x = {uids, gids};
+	return ids_namespace(userns_map, &x, e);
 }
 
 int userns_send(int fd, struct err *e)

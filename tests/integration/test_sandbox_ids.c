@@ -7,6 +7,7 @@
 #include <grp.h>
 #include <linux/magic.h>
 #include <sched.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -345,6 +346,9 @@ static void what_is_not_the_sandbox_s_is_not_given(void **state)
 	if (geteuid())
 		skip();
 	layer_make("other/l");
+	/* who keeps an upper may hold its lock */
+	auto_fd int locked = try_open("other/upper/u");
+	assert_int_equal(flock(locked, LOCK_EX), 0);
 	run_without_idmaps("stat -c '%n %u %a' . hers; cat hers; cat d/secret 2>&1; : >new; "
 			   "chown 7 new",
 			   "other/upper", "other/l",
