@@ -26,11 +26,13 @@ static int box_pipe(int *write_fd, struct err *e)
 	return fds[0];
 }
 
-static int box_join(struct box *b, struct err *e)
+/* below: cgroup.h */
+static int box_join(struct box *b, bool below, struct err *e)
 {
 	struct cgroup_limits limits = {.memory = b->limits.memory,
 				       .processes = b->limits.processes,
-				       .cpu_milli = b->limits.cpu_milli};
+				       .cpu_milli = b->limits.cpu_milli,
+				       .below = below};
 	auto_free char *name = own_fmt("%s.%zu", b->name, b->slot->number);
 	b->cgroup = cgroup_make(b->sandbox->cgroups, name, &limits, e);
 	if (!b->cgroup)
@@ -90,7 +92,7 @@ static int box_begin(struct box *b, const struct box_spec *spec, struct err *e)
 	auto_fd int write_fd = -1;
 	b->output_fd = box_pipe(&write_fd, e);
 	if (b->output_fd < 0 || watch_open(&b->watch, spec, e) || sandbox_helper(b->slot, e) ||
-	    box_join(b, e))
+	    box_join(b, spec->loosen & BOX_LOOSEN_USERNS && geteuid(), e))
 		return -1;
 	return box_send(b, spec, write_fd, e);
 }

@@ -3,6 +3,7 @@
  * `supervisor`. */
 #include "sandbox/cgroup_inside.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -169,8 +170,25 @@ static int make_dirs(struct cgroup *c, bool quota, struct err *e)
 	return 0;
 }
 
+/* One that its processes could write, with what they made in it. */
+static int remove_below(const struct cgroup *c, int parent, const char *name, int depth)
+{
+	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		own_close(&fd);
+		return errno == ENOENT ? 0 : -1;
+	}
+	for (struct dirent *d; depth && (d = readdir(dir));)
+		if (d->d_type == DT_DIR && strcmp(d->d_name, ".") && strcmp(d->d_name, ".."))
+			remove_below(c, dirfd(dir), d->d_name, depth - 1);
+	closedir(dir);
+	return c->host->world->remove(parent, name) && errno != ENOENT ? -1 : 0;
+}
+
 static void cgroup_free(struct cgroup *c)
 {
+	own_close(&c->below);
 	for (size_t i = 0; i < CGROUP_HIERARCHIES; i++)
 		own_close(&c->dir[i]);
 	free(c->highest);
@@ -192,8 +210,12 @@ struct cgroup *cgroup_make(struct cgroup_host *h, const char *name,
 	c->highest = own_calloc(1, sizeof(*c->highest));
 	for (size_t i = 0; i < CGROUP_HIERARCHIES; i++)
 		c->dir[i] = -1;
-	if (!make_dirs(c, limits->cpu_milli, e) && (!h->kind || !h->kind->limit(c, limits, e)))
+	c->below = -1;
+	if (!make_dirs(c, limits->cpu_milli, e) && (!h->kind || !h->kind->limit(c, limits, e)) &&
+	    (!limits->below || !h->kind || !h->kind->make_below(c, e)))
 		return c;
+	if (c->below >= 0)
+		remove_below(c, c->dir[0], CGROUP_BELOW, 0);
 	for (size_t i = 0; i < h->n; i++)
 		if (c->dir[i] >= 0)
 			h->world->remove(h->dir[i], c->name);
@@ -203,6 +225,8 @@ struct cgroup *cgroup_make(struct cgroup_host *h, const char *name,
 
 int cgroup_clone_fd(const struct cgroup *c)
 {
+	if (c->below >= 0)
+		return c->below;
 	return c->host->kind == &cgroup_v2 ? c->dir[0] : -1;
 }
 
@@ -274,6 +298,8 @@ int cgroup_remove(struct cgroup *c, struct err *e)
 {
 	if (!c)
 		return 0;
+	if (c->below >= 0 && remove_below(c, c->dir[0], CGROUP_BELOW, CGROUP_BELOW_DEPTH))
+		return err_sys(e, "remove cgroup %s/" CGROUP_BELOW, c->name);
 	for (size_t i = c->host->n; i-- > 0;)
 		if (c->dir[i] >= 0 && c->host->world->remove(c->host->dir[i], c->name) &&
 		    errno != ENOENT)

@@ -36,6 +36,10 @@ struct cgroup_limits {      /* 0: none */
 	uint64_t memory;    /* bytes; swap is not a way out of it */
 	uint64_t processes; /* tasks */
 	uint64_t cpu_milli; /* thousandths of a processor, as a quota */
+	/* Its processes may come to own cgroupfs in a namespace of theirs (v2): they are born in a
+	 * group below the one that has the limits, and that they never see. They may make some
+	 * more there. */
+	bool below;
 };
 
 /* cgroup_make(h, name, limits, e): name: [A-Za-z0-9._-]. A limit that can't be set is an error,

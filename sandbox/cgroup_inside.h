@@ -71,6 +71,8 @@ struct cgroup_kind {
 	void (*read)(const struct cgroup *c, struct cgroup_counts *out);
 	void (*read_more)(const struct cgroup *c, struct cgroup_counts *out);
 	void (*kill)(const struct cgroup_world *w, int dirfd);
+	/* limits.below */
+	int (*make_below)(struct cgroup *c, struct err *e);
 	/* before NAME.<pid> is removed; NULL: nothing to do */
 	void (*leave)(struct cgroup_host *h);
 };
@@ -89,11 +91,14 @@ struct cgroup {
 	struct cgroup_host *host;
 	char *name;
 	int dir[CGROUP_HIERARCHIES]; /* -1: not wanted there */
+	int below;                   /* v2: where its processes are, if not there; else -1 */
 	struct { /* owned; seen by reading, for kernels without memory.peak, pids.peak */
 		uint64_t memory, processes;
 	} * highest;
 };
 
+#define CGROUP_BELOW "job"
+#define CGROUP_BELOW_DEPTH 4
 /* cgroup_in(c, controller): the directory where it counts, or -1. */
 int cgroup_in(const struct cgroup *c, enum cgroup_controller controller);
 /* cgroup_limit_write(c, dirfd, file, value, e): says which limit of which group was refused. */

@@ -15,6 +15,7 @@
 #include "sandbox/cgroup_inside.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/xattr.h>
@@ -199,6 +200,22 @@ static int v2_limit(const struct cgroup *c, const struct cgroup_limits *l, struc
 	return 0;
 }
 
+/* Its owner, and who is that in a user namespace, may write all of a group but what is above. Few
+ * and flat, so that they can be removed. */
+static int v2_make_below(struct cgroup *c, struct err *e)
+{
+	const struct cgroup_world *w = c->host->world;
+	if (w->make(c->dir[0], CGROUP_BELOW))
+		return err_sys(e, "cgroup %s/" CGROUP_BELOW, c->name);
+	c->below = openat(c->dir[0], CGROUP_BELOW, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (c->below < 0)
+		return err_sys(e, "open cgroup %s/" CGROUP_BELOW, c->name);
+	return w->write(c->dir[0], "cgroup.max.depth", "4") ||
+			       w->write(c->dir[0], "cgroup.max.descendants", "64")
+		       ? err_sys(e, "cgroup %s: how many may be below", c->name)
+		       : 0;
+}
+
 /* memory.peak came with 5.19; before, the highest memory.current that was seen has to do. */
 static bool v2_read_memory(const struct cgroup *c, int dirfd, struct cgroup_counts *out)
 {
@@ -272,5 +289,6 @@ const struct cgroup_kind cgroup_v2 = {
 	.read = v2_read,
 	.read_more = v2_read_more,
 	.kill = v2_kill,
+	.make_below = v2_make_below,
 	.leave = v2_leave,
 };

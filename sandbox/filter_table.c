@@ -165,12 +165,11 @@ const struct filter_check filter_checks[] = {
 	/* A cookie keeps strangers off the processor's other threads: neighbours pay. As a kernel without CONFIG_SCHED_CORE. */
 	{"prctl", {{0, WHOLE, PR_SCHED_CORE}}, REFUSE(EINVAL), 0},
 	{"prctl", {{0}}, ALLOW, 0},
-	/* The cgroup namespace not even with "userns": its owner may mount cgroup2, and there a job may own its box's limits. */
 	{"clone", {{0, NEW_NAMESPACES, 0}}, ALLOW, 0},
-	{"clone", {{0, CLONE_NEWCGROUP, 0}}, ALLOW, BOX_LOOSEN_USERNS},
+	{"clone", {{0}}, ALLOW, BOX_LOOSEN_USERNS},
 	{"clone", {{0}}, REFUSE(EPERM), 0},
 	{"unshare", {{0, NEW_NAMESPACES | NEW_TIME, 0}}, ALLOW, 0},
-	{"unshare", {{0, CLONE_NEWCGROUP, 0}}, ALLOW, BOX_LOOSEN_USERNS},
+	{"unshare", {{0}}, ALLOW, BOX_LOOSEN_USERNS},
 	{"unshare", {{0}}, REFUSE(EPERM), 0},
 	{"socket", {{0, WHOLE, AF_UNIX}}, ALLOW, 0},
 	SOCKET(AF_INET, SOCK_STREAM, 0), SOCKET(AF_INET, SOCK_STREAM, IPPROTO_TCP),

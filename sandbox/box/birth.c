@@ -1,5 +1,6 @@
 #include "sandbox/box/birth.h"
 
+#include "sandbox/box/device.h"
 #include "sandbox/box/init.h"
 
 #include <errno.h>
@@ -151,6 +152,7 @@ int birth_ahead(struct birth *b, const struct ids *ids, struct err *e)
 		.by_path = !ids->above,
 		.output_fd = -1,
 		.null_fd = -1,
+		.devices_fd = -1,
 		.terminal_fd = -1,
 		.oom_fd = -1,
 	};
@@ -178,13 +180,20 @@ static int birth_send(const struct birth *ahead, const struct init_plan *plan,
 	return sendmsg(ahead->socket, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -1 : 0;
 }
 
+static unsigned birth_devices(const struct spec *spec)
+{
+	return (spec->flags & PLAN_LOOSEN_FUSE ? DEVICE_FUSE : 0u) |
+	       (spec->flags & PLAN_LOOSEN_KVM ? DEVICE_KVM : 0u);
+}
+
 /* Is ahead a pid 1 that this plan can do with? Its namespaces are the usual ones, of its ids one is
  * the root, and it is in no cgroup: who is not born in one of version 2 takes milliseconds to enter
  * it (cgroup.h). */
 static bool birth_fits(const struct birth *b, const struct birth *ahead,
 		       const struct plan_start *start, const struct ids *ids)
 {
-	return ahead->pid && !start->in_cgroup && !(b->spec.flags & PLAN_NET_HOST) &&
+	return ahead->pid && !start->in_cgroup && !birth_devices(&b->spec) &&
+	       !(b->spec.flags & PLAN_NET_HOST) &&
 	       (ids->ranged || (!b->spec.uid && !b->spec.gid)) &&
 	       plan_fds(start) + b->layers.n <= PLAN_FDS_MAX;
 }
@@ -251,6 +260,10 @@ int birth_make(struct birth *b, const struct birth_kind *kind, struct birth *ahe
 	if (ids == usual && birth_fits(b, ahead, start, ids) &&
 	    birth_hand_over(b, ahead, start, fds, way, only, uppers))
 		return 0;
+	unsigned which = birth_devices(&b->spec);
+	auto_fd int devices = which && ids->above ? devices_make(which, ids, e) : -1;
+	if (which && ids->above && devices < 0)
+		return -1;
 	mine = *ids;
 	/* Its one id may look as the command's is to; an engine wants to be root. */
 	mine.in_uid = ids->ranged || kind->outside ? 0 : b->spec.uid;
@@ -268,6 +281,7 @@ int birth_make(struct birth *b, const struct birth_kind *kind, struct birth *ahe
 		.ids = ids,
 		.output_fd = fds[1],
 		.null_fd = -1,
+		.devices_fd = devices,
 		.terminal_fd = -1,
 		.oom_fd = -1,
 		.doors = fds + skip - told.n_doors,

@@ -2,6 +2,7 @@
 
 #include "base/dir.h"
 #include "sandbox/box/landlock.h"
+#include "sandbox/box/nest.h"
 #include "sandbox/box/privilege.h"
 
 #include <errno.h>
@@ -33,7 +34,8 @@ static int command_rlimits(const struct spec *spec, struct err *e)
 	rlim_t size = spec->file_size ? spec->file_size : RLIM_INFINITY;
 	/* A core limit of 1 stops dumps to a pipe, too (core(5): 0 does not): no handler of the
 	 * host is fed by jobs. */
-	if (rlimit_set(RLIMIT_CORE, "core", 1, 1, e) ||
+	rlim_t core = spec->flags & PLAN_LOOSEN_DUMPS ? RLIM_INFINITY : 1;
+	if (rlimit_set(RLIMIT_CORE, "core", core, core, e) ||
 	    rlimit_set(RLIMIT_NOFILE, "open files", spec->open_files ? files : 4096, files, e) ||
 	    rlimit_set(RLIMIT_FSIZE, "file size", size, size, e) ||
 	    rlimit_set(RLIMIT_STACK, "stack", 8 << 20, RLIM_INFINITY, e) ||
@@ -139,10 +141,12 @@ static void command_run(const struct spec *spec, const int stdio[3], int report_
 static void command_run(const struct spec *spec, const int stdio[3], int report_fd)
 {
 	struct err e = ERR_INIT;
+	bool mounts = spec->flags & PLAN_LOOSEN_FUSE;
 	if (setsid() < 0)
 		err_sys(&e, "setsid");
 	else if (!command_files(spec, stdio, &report_fd, &e) && !command_rlimits(spec, &e) &&
-		 !privilege_drop(&e) && !command_identity(spec, &e)) {
+		 (!mounts || !nest_enter(&e)) && !privilege_drop(mounts, &e) &&
+		 !command_identity(spec, &e)) {
 		command_signals();
 		if (!landlock_enter(spec, &e) &&
 		    !privilege_filter(spec->filter, spec->n_filter, &e)) {
@@ -166,9 +170,11 @@ pid_t command_start(const struct spec *spec, const int stdio[3], struct err *e)
 	if (pipe2(report, O_CLOEXEC))
 		return err_sys(e, "pipe");
 	/* The memory of pid 1 is shared until it is executed: nothing needs to be copied. In a new
-	 * time namespace before Linux 6.0 that can't be (EINVAL). */
-	pid_t pid = vfork();
-	if (pid < 0 && errno == EINVAL)
+	 * time namespace before Linux 6.0 that can't be (EINVAL); nor where it is to be dumpable
+	 * before (nest.c). */
+	bool shared = !(spec->flags & PLAN_LOOSEN_FUSE);
+	pid_t pid = shared ? vfork() : fork();
+	if (pid < 0 && errno == EINVAL && shared)
 		pid = fork();
 	if (!pid)
 		command_run(spec, stdio, report[1]);

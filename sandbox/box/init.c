@@ -240,6 +240,7 @@ static void init_stage(const struct init *in, struct stage *st)
 		.helper = in->socket,
 		.root = -1,
 		.null = in->null_fd,
+		.devices = in->devices_fd,
 		.terminal = -1,
 	};
 }

@@ -79,6 +79,7 @@ struct init {
 	int socket, output_fd;
 	int stdio[3];     /* the command's, -1: /dev/null, the output, the output */
 	int null_fd;      /* the box's /dev/null, once it is built */
+	int devices_fd;   /* of device.h, or -1 */
 	int terminal_fd;  /* the master's end of the box's terminal, or -1 */
 	const int *doors; /* plan_start.n_doors */
 	size_t n_doors;

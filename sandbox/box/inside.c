@@ -142,6 +142,7 @@ int inside_run(void)
 		.doors = in.fds + in.n_fds - 1 - start->n_doors,
 		.n_doors = start->n_doors,
 		.terminal_fd = -1,
+		.devices_fd = -1,
 		.oom_fd = -1,
 	};
 	init_stdio_take(&init, start, in.fds);

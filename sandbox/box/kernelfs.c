@@ -77,8 +77,34 @@ static int dev_make(struct err *e)
 	return dev_queues(e);
 }
 
+/* From what the helper made for the box's ids, or as the host has it. */
+static int dev_loosened(const struct stage *st, uint32_t flag, const char *name, struct err *e)
+{
+	char from[32], here[32];
+	if (!(st->spec->flags & flag))
+		return 0;
+	snprintf(from, sizeof(from), "%s/%s", st->devices >= 0 ? "v" : "/dev", name);
+	snprintf(here, sizeof(here), "d/%s", name);
+	if (mknod(here, S_IFREG | 0666, 0))
+		return err_sys(e, "make /dev/%s", name);
+	return mnt_bind(from, here, e);
+}
+
+static int dev_more(const struct stage *st, struct err *e)
+{
+	if (st->devices >= 0 && mkdir("v", 0755))
+		return err_sys(e, "mkdir v");
+	return (st->devices >= 0 && mnt_put(st->devices, AT_FDCWD, "v", e)) ||
+			       dev_loosened(st, PLAN_LOOSEN_FUSE, "fuse", e) ||
+			       dev_loosened(st, PLAN_LOOSEN_KVM, "kvm", e)
+		       ? -1
+		       : 0;
+}
+
 int kernelfs_dev(struct stage *st, struct err *e)
 {
+	if (dev_more(st, e))
+		return -1;
 	/* Opened here, because a mount of the plan's may cover the place: an earlier box may have
 	 * made its mount point a link to it. */
 	st->null = open("d/null", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -206,8 +232,23 @@ int kernelfs_make(struct stage *st, struct err *e)
 	return dev_make(e) || sys_make(&st->kernelfs, e) ? -1 : 0;
 }
 
+/* Whoever makes a pid namespace in the box wants a /proc of it, and the kernel gives one only where
+ * a whole one is already (mount_too_revealing(), fs/namespace.c). It is, out of everybody's reach:
+ * what covers it can't be taken away, in the box for want of CAP_SYS_ADMIN, below it because it is
+ * locked. */
+static int sys_whole_proc(struct err *e)
+{
+	if (mnt_new("proc", "s/fs/cgroup", PROC_FLAGS, NULL, e))
+		return -1;
+	if (mkdir("c", 0755) || mkdir("c/cgroup", 0755))
+		return err_sys(e, "mkdir c/cgroup");
+	return mnt_bind_as("c", "s/fs", MS_RDONLY | PROC_FLAGS, e);
+}
+
 int kernelfs_sys(struct stage *st, struct err *e)
 {
+	if (st->spec->flags & PLAN_LOOSEN_USERNS && sys_whole_proc(e))
+		return -1;
 	spec_say(st->spec, "mount /sys: the processors, nothing else");
 	return put_at(st, "s", "/sys", e);
 }

@@ -42,9 +42,10 @@ static int privilege_set(uint64_t keep, struct err *e)
 	return 0;
 }
 
-int privilege_drop(struct err *e)
+int privilege_drop(bool mounts, struct err *e)
 {
-	return privilege_bound(PRIVILEGE_JOB, e) || privilege_set(PRIVILEGE_JOB, e) ? -1 : 0;
+	uint64_t keep = PRIVILEGE_JOB | (mounts ? CAP(SYS_ADMIN) : 0);
+	return privilege_bound(keep, e) || privilege_set(keep, e) ? -1 : 0;
 }
 
 int privilege_keep_kill(struct err *e)

@@ -68,6 +68,7 @@ struct stage {
 	uint64_t tmpfs;       /* bytes of a tmpfs */
 	int root;             /* descriptor */
 	int null;             /* the box's /dev/null */
+	int devices;          /* a file system of device.h, or -1 */
 	int terminal;         /* where one is wanted: its master's end */
 	struct kernelfs kernelfs;
 	struct step *steps; /* in the order they are mounted: the host's and ours, then the plan's

@@ -63,6 +63,7 @@ int keeper_stage(struct init *in, struct stage *st, struct err *e)
 		.helper = in->socket,
 		.root = -1,
 		.null = -1,
+		.devices = in->devices_fd,
 		.terminal = -1,
 	};
 	int rc = stage_raise(st, KEEPER_AT, e);

@@ -34,7 +34,8 @@ static struct cgroup *make(const char *name, uint64_t memory, uint64_t processes
 {
 	struct err e = ERR_INIT;
 	struct cgroup *c =
-		cgroup_make(host, name, &(struct cgroup_limits){memory, processes, 0}, &e);
+		cgroup_make(host, name,
+			    &(struct cgroup_limits){.memory = memory, .processes = processes}, &e);
 	assert_string_equal(e.text, "");
 	assert_non_null(c);
 	return c;
@@ -409,7 +410,8 @@ static int open_without_rights(void)
 	struct cgroup_host *h = cgroup_host_open(NAME, &e);
 	if (!h || strcmp(cgroup_host_kind(h), "none"))
 		return 1;
-	struct cgroup *c = cgroup_make(h, "x", &(struct cgroup_limits){MIB, 1, 0}, &e);
+	struct cgroup *c =
+		cgroup_make(h, "x", &(struct cgroup_limits){.memory = MIB, .processes = 1}, &e);
 	if (!c || put_into(c, getpid()) || cgroup_remove(c, &e))
 		return 2;
 	cgroup_host_close(h);
@@ -431,7 +433,9 @@ static int use_delegated(void)
 	host = cgroup_host_open(NAME "-user", &e);
 	if (!host || strcmp(cgroup_host_kind(host), "v2"))
 		return 1;
-	struct cgroup *c = cgroup_make(host, "x", &(struct cgroup_limits){48 * MIB, 8, 0}, &e);
+	struct cgroup *c =
+		cgroup_make(host, "x", &(struct cgroup_limits){.memory = 48 * MIB, .processes = 8},
+			    &e);
 	if (!c)
 		return 2;
 	struct cgroup_counts n;

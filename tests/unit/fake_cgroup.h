@@ -44,6 +44,8 @@ static const struct file v1_files[] = {
 };
 
 static const struct file v2_files[] = {
+	{"cgroup.max.depth", "max\n"},
+	{"cgroup.max.descendants", "max\n"},
 	{"cgroup.procs", ""},
 	{"cgroup.type", "domain\n"},
 	{"cgroup.controllers", "memory pids\n"},
@@ -253,7 +255,9 @@ static inline struct cgroup_host *open_as(const char *kind)
 static inline struct cgroup *make(struct cgroup_host *h, uint64_t memory, uint64_t processes)
 {
 	struct err e = ERR_INIT;
-	struct cgroup *c = cgroup_make(h, "job", &(struct cgroup_limits){memory, processes, 0}, &e);
+	struct cgroup *c =
+		cgroup_make(h, "job",
+			    &(struct cgroup_limits){.memory = memory, .processes = processes}, &e);
 	assert_string_equal(e.text, "");
 	assert_non_null(c);
 	return c;

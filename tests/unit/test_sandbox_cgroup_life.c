@@ -36,14 +36,14 @@ static void names_that_are_no_names_are_refused(void **state)
 	struct cgroup_host *h = open_as("v1");
 	for (size_t i = 0; i < countof(bad); i++) {
 		struct err e = ERR_INIT;
-		assert_null(cgroup_make(h, bad[i], &(struct cgroup_limits){0}, &e));
+		assert_null(cgroup_make(h, bad[i], &(struct cgroup_limits){.memory = 0}, &e));
 		assert_int_equal(e.kind, ERR_USAGE);
 		assert_null(cgroup_host_open_in(&world, bad[i], &e));
 	}
 	struct err e;
-	struct cgroup *c = cgroup_make(h, "tasks", &(struct cgroup_limits){0}, &e);
+	struct cgroup *c = cgroup_make(h, "tasks", &(struct cgroup_limits){.memory = 0}, &e);
 	assert_non_null(c);
-	assert_null(cgroup_make(h, "tasks", &(struct cgroup_limits){0}, &e));
+	assert_null(cgroup_make(h, "tasks", &(struct cgroup_limits){.memory = 0}, &e));
 	assert_int_equal(e.sys, EEXIST);
 	end(h, c);
 }
@@ -56,11 +56,45 @@ static void a_limit_that_is_refused_leaves_no_group(void **state)
 	struct cgroup_host *h = open_as("v1");
 	fake.refuse = "pids.max";
 	fake.refuse_errno = EINVAL;
-	assert_null(cgroup_make(h, "job", &(struct cgroup_limits){4096, 7, 0}, &e));
+	assert_null(
+		cgroup_make(h, "job", &(struct cgroup_limits){.memory = 4096, .processes = 7}, &e));
 	assert_int_equal(e.sys, EINVAL);
 	assert_non_null(strstr(e.text, "pids.max"));
 	auto_free char *left = own_name("cg/my memory", "/box-job");
 	assert_false(there(left));
+	cgroup_host_close(h);
+}
+
+/* Whoever owns the group in a namespace must not own what limits it. */
+static void processes_may_be_below_what_limits_them(void **state)
+{
+	(void)state;
+	struct err e = ERR_INIT;
+	struct cgroup_limits limits = {.memory = 4096, .processes = 7, .below = true};
+	a_v2_host();
+	struct cgroup_host *h = open_as("v2");
+	struct cgroup *c = cgroup_make(h, "job", &limits, &e);
+	assert_non_null(c);
+	check("cg2/svc", "/box-job/memory.max", "4096");
+	check("cg2/svc", "/box-job/pids.max", "7");
+	check("cg2/svc", "/box-job/cgroup.max.descendants", "64");
+	auto_free char *at = own_fmt("/proc/self/fd/%d", cgroup_clone_fd(c));
+	char where[4096] = "";
+	assert_true(readlink(at, where, sizeof(where) - 1) > 0);
+	assert_string_equal(strrchr(where, '/'), "/job");
+	/* what its processes made there goes, too */
+	assert_int_equal(mkdirat(cgroup_clone_fd(c), "own", 0700), 0);
+	end(h, c);
+}
+
+static void who_could_own_a_group_of_v1_gets_none(void **state)
+{
+	(void)state;
+	struct err e = ERR_INIT;
+	a_v1_host();
+	struct cgroup_host *h = open_as("v1");
+	assert_null(cgroup_make(h, "job", &(struct cgroup_limits){.below = true}, &e));
+	assert_non_null(strstr(e.text, "userns"));
 	cgroup_host_close(h);
 }
 
@@ -360,6 +394,8 @@ int main(void)
 		TEST(v1_without_counted_swap_does_not_swap),
 		TEST(names_that_are_no_names_are_refused),
 		TEST(a_limit_that_is_refused_leaves_no_group),
+		TEST(processes_may_be_below_what_limits_them),
+		TEST(who_could_own_a_group_of_v1_gets_none),
 		TEST(v1_counts_are_read),
 		TEST(v2_counts_are_read),
 		TEST(a_quota_is_a_part_of_a_period),
