@@ -253,7 +253,7 @@ void box_lost(struct box *b, const char *how)
 {
 	if (b->state >= BOX_ORPHAN)
 		return;
-	if (!b->facts.error[0])
+	if (!b->facts.error[0] && !b->killed)
 		snprintf(b->facts.error, sizeof(b->facts.error), "box %s: %s", b->name, how);
 	b->state = BOX_ORPHAN;
 	if (b->cgroup)

@@ -191,9 +191,13 @@ void box_gone(struct box *b)
 
 static void box_kill(struct box *b)
 {
+	/* A helper that hears nothing hangs, over a file system that does, before it has a box. */
+	bool deaf = b->killed && b->state == BOX_SENT;
 	b->killed = true;
 	b->kill_at_ns = clock_mono_ns() + KILL_AGAIN_NS; /* until it is gone */
-	if (b->slot && b->slot->helper)
+	if (b->slot && b->slot->helper && deaf)
+		helper_kill(b->slot->helper);
+	else if (b->slot && b->slot->helper)
 		helper_say(b->slot->helper, PLAN_KILL, 0);
 	if (b->cgroup)
 		cgroup_kill(b->cgroup);

@@ -303,6 +303,12 @@ void helper_stop(struct helper *h)
 		shutdown(h->socket, SHUT_RDWR);
 }
 
+void helper_kill(struct helper *h)
+{
+	if (!h->dead)
+		syscall(SYS_pidfd_send_signal, h->pidfd, SIGKILL, NULL, 0);
+}
+
 static int run(const struct helper_program *p, char *const *words, int fd, int userns_fd,
 	       struct err *e)
 {

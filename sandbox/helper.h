@@ -52,6 +52,9 @@ void helper_look(struct helper *h, const struct plan_start *m, const int *fds, s
  * said again. */
 void helper_stop(struct helper *h);
 
+/* helper_kill(h): the same for one that does not listen. */
+void helper_kill(struct helper *h);
+
 /* helper_run(box_fd, words, fd, userns_fd, e): another of assay-box's verbs and at most
  * HELPER_WORDS of its words, NULL-terminated; fd (or -1) is its descriptor PLAN_SOCKET, userns_fd
  * (or -1) its PLAN_USERNS. Waits for its end; any thread. What it says is the error. */

@@ -90,10 +90,10 @@ static int64_t silence_end(const struct box *b)
 
 int64_t limits_next(const struct box *b)
 {
+	if (b->state > BOX_RUNS || b->ending)
+		return INT64_MAX;
 	if (b->state < BOX_RUNS)
 		return b->started_ns + SETUP_NS;
-	if (b->state != BOX_RUNS || b->ending)
-		return INT64_MAX;
 	return earlier(earlier(b->watch_at_ns, watch_next(b)),
 		       earlier(wall_end(b), silence_end(b)));
 }
@@ -101,7 +101,7 @@ int64_t limits_next(const struct box *b)
 void limits_look(struct box *b, int64_t now)
 {
 	const struct box_limits *l = &b->limits;
-	if (b->state < BOX_RUNS && now >= b->started_ns + SETUP_NS)
+	if (b->state < BOX_RUNS && !b->ending && now >= b->started_ns + SETUP_NS)
 		box_trouble(b, "its command was not executed within %lld s",
 			    (long long)(SETUP_NS / (1000 * MS)));
 	if (b->state != BOX_RUNS || b->ending)

@@ -95,7 +95,7 @@ static inline void try_excepted_of(const char *test)
 static inline void try_share_mounts(void)
 {
 	static bool done;
-	if (!done && !unshare(CLONE_NEWNS))
+	if (!done && !unshare(CLONE_NEWNS) && !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL);
 	done = true;
 }

@@ -394,9 +394,44 @@ static void with_its_caller_killed_nothing_is_left_within_a_second(void **state)
 	assert_int_equal(sandbox_sweep("assay-test", &e), 0);
 }
 
+/* The processes that this one started and has not waited for. */
+static void signal_children(int number)
+{
+	char path[64];
+	auto_text struct text t = TEXT_INIT;
+	struct err e = ERR_INIT;
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(dir_read_fd(fd, 1 << 16, &t, &e), 0);
+	char *at = t.p;
+	for (long pid; at && (pid = strtol(at, &at, 10)) > 0;)
+		kill((pid_t)pid, number);
+}
+
+/* As one does that waits for a file system which does not answer. */
+static void a_helper_that_does_not_listen_is_ended(void **state)
+{
+	struct try t;
+	(void)state;
+	try_script("true", 0, ""); /* now there is one */
+	signal_children(SIGSTOP);
+	try_init(&t, "true");
+	try_start(&t);
+	int64_t began = clock_mono_ns();
+	box_cancel(t.box, false);
+	try_wait(&t);
+	assert_int_equal(t.facts.end, BOX_CANCELLED);
+	assert_true(clock_mono_ns() - began < 5000000000);
+	try_fini(&t);
+	signal_children(SIGCONT);
+	try_script("true", 0, "");
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_helper_that_does_not_listen_is_ended),
 		cmocka_unit_test(exit_codes_are_what_they_are),
 		cmocka_unit_test(a_signal_is_a_signal),
 		cmocka_unit_test(a_program_that_is_not_there_is_the_package_s_affair),
