@@ -159,7 +159,11 @@ void doctor_nat(struct doctor *d, struct box_ability *a)
 	}
 	ability_no(a, "%.250s", e.text);
 	ability_follows(a, "a box has no network (none), or all of this machine's (host)");
-	ability_get(a, "install passt");
+	ability_get(a, "%s",
+		    strstr(e.text, "/dev/net/tun")
+			    ? "let this user open /dev/net/tun (chmod 666), or run as root"
+		    : strstr(e.text, "nf_tables") ? "a kernel with CONFIG_NF_TABLES"
+						  : "install passt");
 }
 
 void doctor_executor(struct doctor *d, struct box_ability *a)

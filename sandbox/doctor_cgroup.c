@@ -55,8 +55,8 @@ static void group_get(struct box_ability *a, const char *kind)
 		ability_get(a, "boot with systemd.unified_cgroup_hierarchy=1, then systemd-run "
 			       "--user --scope -p Delegate=yes assay …");
 	else if (geteuid())
-		ability_get(a, "run as root, or have a cgroup with the controllers made and given "
-			       "to this user");
+		ability_get(a, "run as root, or have a cgroup v2 with the controllers made and "
+			       "given to this user, and start assay alone in it");
 	else
 		ability_get(a, "%s",
 			    strcmp(kind, "none")

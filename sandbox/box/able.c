@@ -102,7 +102,8 @@ static int able_below(struct err *e)
 	struct overlay below = {"tmpfs", lowers, 1, "u", "w"};
 	enum overlay_way found = OVERLAY_FD;
 	auto_fd int fd = overlay_mount(&below, &found, false, e);
-	return fd < 0 ? -1 : mnt_put(fd, AT_FDCWD, "m", e);
+	/* the last way has mounted it there already */
+	return fd < 0 ? -1 : found == OVERLAY_CLASSIC ? 0 : mnt_put(fd, AT_FDCWD, "m", e);
 }
 
 int able_overlay(const char *way, const char *place, struct err *e)
