@@ -37,7 +37,7 @@ struct life {
 	int userns_fd;         /* -1, or the box's */
 	struct carried *carry; /* owned; what is to be moved when it is over */
 	size_t n_carry;
-	bool ran;
+	bool ran, moved;
 	struct fuse_task task; /* for the next of fuse */
 	struct fuse *fuse;     /* owned */
 	size_t n_fuse;
@@ -300,7 +300,8 @@ static bool life_hear(struct life *l)
 	if (n != (ssize_t)sizeof(m))
 		return false;
 	if (m.kind == INIT_RUNS) {
-		l->way = (enum overlay_way)m.way;
+		if (!l->moved)
+			l->way = (enum overlay_way)m.way;
 		l->ran = true;
 		life_found(l, pid);
 		birth_spare(&l->birth);
@@ -315,7 +316,10 @@ static bool life_hear(struct life *l)
 		struct plan_reply r = {.kind = PLAN_TERMINAL, .version = PLAN_VERSION};
 		life_reply(&r, fd);
 	} else if (m.kind == INIT_MOVED) {
+		/* It raised the root; who is pid 1 knows nothing of that. */
 		l->by = (uint32_t)m.status;
+		l->way = (enum overlay_way)m.way;
+		l->moved = true;
 		life_moved(l, &fd);
 	} else if (m.kind == INIT_UPPER) {
 		struct upper_known k = {m.dev, (enum plan_uppers)m.status, (enum upper_marks)m.way};

@@ -285,7 +285,7 @@ static void nobody_is_left_of_what_carried(void **state)
 		try_start(&t);
 		while (!t.ends && !t.out.n)
 			uv_run(&try_loop, UV_RUN_ONCE);
-		size_t n_helpers = children(getpid(), "assay-box", helpers, countof(helpers));
+		size_t n_helpers = children(getpid(), "assay-", helpers, countof(helpers));
 		for (size_t i = 0; i < n_helpers; i++)
 			n += children(helpers[i], "fuse-overlayfs", programs + n,
 				      countof(programs) - n);
