@@ -1,6 +1,7 @@
 /* The commands, each in its cmd_NAME.c: argc, argv as main's with argv[0] = "assay NAME". They
  * return the process's exit status and have told their own errors on stderr. */
 #pragma once
+#include <stddef.h>
 
 enum {
 	EXIT_OK = 0,
@@ -18,6 +19,15 @@ int cmd_report(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_sandbox(int argc, char **argv);
 int cmd_status(int argc, char **argv);
+
+struct command {
+	const char *name, *says;
+	int (*run)(int argc, char **argv);
+};
+/* command_run(commands, n, argc, argv): the command that argv[1] names, with argv from there on;
+ * argv[1] then says "assay NAME". The exit status, also where there is no such command, or where
+ * its output could not be written. */
+int command_run(const struct command *commands, size_t n, int argc, char **argv);
 
 struct err;
 /* command_fail(e): "assay: TEXT" on stderr; the exit status that fits e->kind (usage and input: 3,

@@ -1,24 +1,70 @@
 /* assay: says what your change breaks. Each command is a room of its own; this one only opens the
- * doors. */
+ * doors. A sandbox is to start at once, and the libraries that suites need (archives, a database)
+ * take longer to load than a box takes to be made: so what needs them is another program,
+ * assay-all, which this one becomes. */
 #include "orchestrator/commands.h"
 
-#include "base/err.h"
+#include "orchestrator/sandbox_spec.h"
 
-#include <argp.h>
-#include <stdio.h>
+#include <errno.h>
+#include <limits.h>
 #include <string.h>
 
-static const struct command {
-	const char *name, *says;
-	int (*run)(int argc, char **argv);
-} commands[] = {
-	{"run", "run a suite: every package under every variant", cmd_run},
-	{"plan", "show what a run of a suite would do", cmd_plan},
-	{"compare", "what regressed in a run", cmd_compare},
-	{"report", "write a run's report as HTML and Markdown", cmd_report},
-	{"status", "what the state directory holds", cmd_status},
-	{"query", "ask the results database", cmd_query},
-	{"layer", "import, list and remove tool and root layers", cmd_layer},
+/* argv of a command: "assay NAME" is what its messages begin with; NAME is what it was. */
+static char **whole_argv;
+
+/* 0: there is none at that place. */
+static int whole_exec(const char *dir, const char *rel, struct err *e)
+{
+	auto_free char *path = own_fmt("%s/%s", dir, rel);
+	execv(path, whole_argv);
+	return errno == ENOENT ? 0 : err_sys(e, "%s", path);
+}
+
+/* Returns only where it can't be done. */
+static int whole_become(struct err *e)
+{
+	static const char *const places[] = {"assay-all", "../libexec/assay/assay-all"};
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	if (n < 0)
+		return err_sys(e, "where this program is");
+	self[n] = 0;
+	*strrchr(self, '/') = 0;
+	whole_argv[1] = strchr(whole_argv[1], ' ') + 1;
+	for (size_t i = 0; i < countof(places); i++)
+		if (whole_exec(self, places[i], e))
+			return -1;
+	if (whole_exec(ASSAY_LIBEXECDIR, "assay-all", e))
+		return -1;
+	return err_set(e, ERR_ABSENT, "there is no assay-all beside %s/assay, nor in %s", self,
+		       ASSAY_LIBEXECDIR);
+}
+
+static int whole(int argc, char **argv)
+{
+	struct err e = ERR_INIT;
+	(void)argc;
+	(void)argv;
+	return whole_become(&e) ? command_fail(&e) : EXIT_OURS;
+}
+
+/* In place of sandbox_layer.c: names of layers are in the database. */
+int sandbox_layer_named(const struct sandbox_options *o, const char *name, struct err *e)
+{
+	(void)o;
+	(void)name;
+	return whole_become(e);
+}
+
+static const struct command commands[] = {
+	{"run", "run a suite: every package under every variant", whole},
+	{"plan", "show what a run of a suite would do", whole},
+	{"compare", "what regressed in a run", whole},
+	{"report", "write a run's report as HTML and Markdown", whole},
+	{"status", "what the state directory holds", whole},
+	{"query", "ask the results database", whole},
+	{"layer", "import, list and remove tool and root layers", whole},
 	{"sandbox", "run one command in a sandbox", cmd_sandbox},
 	{"doctor", "what this machine can do of what sandboxes need", cmd_doctor},
 };
@@ -31,7 +77,7 @@ static void usage(FILE *to)
 	for (size_t i = 0; i < countof(commands); i++)
 		fprintf(to, "  %-8s  %s\n", commands[i].name, commands[i].says);
 	fprintf(to, "\nassay COMMAND --help says more, with an example. The manual: assay(1), "
-		    "assay-suite(5), assay-db(7).\n");
+		    "assay-sandbox(1), assay-suite(5), assay-db(7).\n");
 }
 
 int main(int argc, char **argv)
@@ -45,22 +91,6 @@ int main(int argc, char **argv)
 		printf("assay %s\n", ASSAY_VERSION);
 		return EXIT_OK;
 	}
-	argp_err_exit_status = EXIT_USAGE;
-	char help[] = "--help";
-	if (argc == 3 && !strcmp(argv[2], "-h"))
-		argv[2] = help;
-	for (size_t i = 0; i < countof(commands); i++) {
-		if (strcmp(argv[1], commands[i].name))
-			continue;
-		auto_free char *name = own_fmt("assay %s", commands[i].name);
-		argv[1] = name;
-		int status = commands[i].run(argc - 1, argv + 1);
-		if (fflush(stdout) || ferror(stdout)) {
-			fprintf(stderr, "assay: the output could not be written whole\n");
-			return status ? status : EXIT_OURS;
-		}
-		return status;
-	}
-	fprintf(stderr, "assay: there is no command '%s'; assay --help lists them\n", argv[1]);
-	return EXIT_USAGE;
+	whole_argv = argv;
+	return command_run(commands, countof(commands), argc, argv);
 }

@@ -33,3 +33,7 @@ struct sandbox_spec {
 int sandbox_spec_open(struct sandbox_spec *s, const struct sandbox_options *o, bool make,
 		      struct err *e) must_check;
 void sandbox_spec_close(struct sandbox_spec *s);
+
+/* sandbox_layer_named(o, name, e): a descriptor of the layer of that name, or -1. */
+int sandbox_layer_named(const struct sandbox_options *o, const char *name, struct err *e)
+	must_check;

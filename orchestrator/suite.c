@@ -55,7 +55,8 @@ static bool path_up(char *path)
 }
 
 /* What came with the program: deploy/ of the source tree, if it lies in a build directory of one
- * (build/NAME/assay), else share/assay beside its bin/, wherever that was put. */
+ * (build/NAME/assay-all), else share/assay beside its libexec/, wherever that was put
+ * (libexec/assay/assay-all), or its bin/. */
 static char *program_data(void)
 {
 	char exe[PATH_MAX];
@@ -65,7 +66,9 @@ static char *program_data(void)
 		return NULL;
 	auto_free char *mark = own_fmt("%s/CMakeCache.txt", exe);
 	bool built = !access(mark, F_OK);
-	if (!path_up(exe) || (built && !path_up(exe)))
+	const char *dir = strrchr(exe, '/');
+	bool deep = built || (dir && !strcmp(dir, "/assay"));
+	if (!path_up(exe) || (deep && !path_up(exe)))
 		return NULL;
 	return own_fmt("%s/%s/", exe, built ? "deploy" : "share/assay");
 }

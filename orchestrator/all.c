@@ -1,0 +1,20 @@
+/* assay-all: every command, with all the libraries they need. Started by assay (main.c). */
+#include "orchestrator/commands.h"
+
+#include "base/own.h"
+
+static const struct command commands[] = {
+	{"run", NULL, cmd_run},         {"plan", NULL, cmd_plan},
+	{"compare", NULL, cmd_compare}, {"report", NULL, cmd_report},
+	{"status", NULL, cmd_status},   {"query", NULL, cmd_query},
+	{"layer", NULL, cmd_layer},     {"sandbox", NULL, cmd_sandbox},
+};
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		fprintf(stderr, "assay-all is started by assay, not by hand\n");
+		return EXIT_USAGE;
+	}
+	return command_run(commands, countof(commands), argc, argv);
+}
