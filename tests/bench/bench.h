@@ -1,5 +1,6 @@
 /* What the drivers of tests/bench/box-start share: a list of numbers per measure, printed as one
- * line of JSON; and what everything that was waited for has cost. One thread. */
+ * line of JSON; what everything that was waited for has cost; and the directories of a box's
+ * uppers. One thread. */
 #pragma once
 #include "base/clock.h"
 #include "base/dir.h"
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 struct series {
 	const char *name;
@@ -58,4 +60,52 @@ static inline int64_t machine_busy_ns(void)
 		return 0;
 	return (int64_t)(user + nice + system + irq + softirq) *
 	       (1000000000 / sysconf(_SC_CLK_TCK));
+}
+
+/* ns: any caller of any sandbox pays this, so it is told apart. */
+struct dirs_cost {
+	int64_t wall, cpu;
+};
+
+static inline int64_t own_cpu_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* The upper and work directories of / and of /store. */
+struct uppers {
+	int fd[4];
+};
+
+static inline void uppers_close(const struct uppers *u)
+{
+	for (size_t i = 0; i < countof(u->fd); i++)
+		close(u->fd[i]);
+}
+
+static inline int uppers_make(struct uppers *u, int dirfd, const char *name, struct dirs_cost *c,
+			      struct err *e)
+{
+	static const char *const names[] = {"r.u", "r.w", "s.u", "s.w"};
+	int64_t wall = clock_mono_ns(), cpu = own_cpu_ns();
+	auto_fd int dir = dir_make(dirfd, name, 0755, e);
+	if (dir < 0)
+		return -1;
+	for (size_t i = 0; i < countof(names); i++)
+		if ((u->fd[i] = dir_make(dir, names[i], 0755, e)) < 0)
+			return -1;
+	c->wall += clock_mono_ns() - wall;
+	c->cpu += own_cpu_ns() - cpu;
+	return 0;
+}
+
+static inline int uppers_remove(int dirfd, const char *name, struct dirs_cost *c, struct err *e)
+{
+	int64_t wall = clock_mono_ns(), cpu = own_cpu_ns();
+	int rc = dir_remove(dirfd, name, e);
+	c->wall += clock_mono_ns() - wall;
+	c->cpu += own_cpu_ns() - cpu;
+	return rc;
 }

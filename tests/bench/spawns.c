@@ -1,13 +1,13 @@
 /* Other people's sandboxes, one start after the other, for tests/bench/box-start:
  *
- *     bench_spawns BOXES AT-ONCE DIR plain|overlays ARGV...
+ *     bench_spawns BOXES AT-ONCE DIR plain|uppers|overlays ARGV...
  *
  * AT-ONCE processes take turns at BOXES starts: each calls ARGV again and again, in which "@"
- * is its own directory DIR/K and "%" its K. With `overlays` it mounts two for each start, over
- * DIR/rootfs and DIR/store, at DIR/K/rootfs and DIR/K/rootfs/store, with fresh uppers on disk, as a
- * caller has to whose sandbox mounts none; and takes both away afterwards. One line of JSON:
- * "life": ns, from the first directory made to the last one removed; "dirs": what of it was making
- * and removing directories. */
+ * is its own directory DIR/K and "%" its K. With `uppers` DIR/K/box has for each start the fresh
+ * directories r.u, r.w, s.u and s.w, as for assay's boxes. With `overlays` it mounts the two over
+ * DIR/rootfs and DIR/store, too, at DIR/K/rootfs and DIR/K/rootfs/store, as a caller has to whose
+ * sandbox mounts none; and takes both away afterwards. One line of JSON: "life": ns, between the
+ * directories and without them; "dirs": what making and removing them took, and "dirs_cpu". */
 #include "tests/bench/bench.h"
 
 #include <errno.h>
@@ -15,6 +15,7 @@
 #include <spawn.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -24,12 +25,12 @@ struct start {
 	const char *dir;
 	char *at; /* owned: DIR/K */
 	int at_fd, said_fd;
-	bool overlays;
+	bool uppers, overlays;
 	char **argv; /* owned, with what it points to */
 };
 
 struct took {
-	int64_t life, dirs;
+	int64_t life, dirs, dirs_cpu;
 };
 
 static void die(const char *what)
@@ -47,14 +48,15 @@ static char *word_for(const char *word, const char *dir, size_t k)
 			      : own_fmt("%.*s%zu%s", (int)n, word, k, word + n + 1);
 }
 
-static void start_open(struct start *s, const char *dir, size_t k, bool overlays, char **argv)
+static void start_open(struct start *s, const char *dir, size_t k, const char *how, char **argv)
 {
 	size_t n = 0;
 	while (argv[n])
 		n++;
 	*s = (struct start){.dir = dir,
 			    .at = own_fmt("%s/%zu", dir, k),
-			    .overlays = overlays,
+			    .uppers = strcmp(how, "plain"),
+			    .overlays = !strcmp(how, "overlays"),
 			    .argv = own_calloc(n + 1, sizeof(char *))};
 	for (size_t i = 0; i < n; i++)
 		s->argv[i] = word_for(argv[i], s->at, k);
@@ -67,14 +69,12 @@ static void start_open(struct start *s, const char *dir, size_t k, bool overlays
 static void overlay_on(const struct start *s, const char *lower, const char *name, const char *at)
 {
 	auto_free char *options =
-		own_fmt("lowerdir=%s/%s,upperdir=%s/%s.u,workdir=%s/%s.w,volatile", s->dir, lower,
-			s->at, name, s->at, name);
+		own_fmt("lowerdir=%s/%s,upperdir=%s/box/%s.u,workdir=%s/box/%s.w,volatile", s->dir,
+			lower, s->at, name, s->at, name);
 	auto_free char *target = own_fmt("%s/%s", s->at, at);
 	if (mount("overlay", target, "overlay", 0, options))
 		die(target);
 }
-
-static const char *const work[] = {"r.u", "r.w", "s.u", "s.w"};
 
 static void overlays_mount(const struct start *s)
 {
@@ -89,7 +89,9 @@ static void overlays_unmount(const struct start *s)
 		die("umount");
 }
 
-/* What it says goes to a file of ours: runc wants to own it (fchown(2)). */
+/* Until all of it is gone: bwrap itself ends before the box's pid 1 has, which is then our child
+ * (PR_SET_CHILD_SUBREAPER) and whose time counts only if it is waited for. What it says goes to a
+ * file of ours: runc wants to own it (fchown(2)). */
 static int start_run(const struct start *s)
 {
 	posix_spawn_file_actions_t files;
@@ -103,6 +105,8 @@ static int start_run(const struct start *s)
 	posix_spawn_file_actions_destroy(&files);
 	if (errno || waitpid(pid, &status, 0) != pid)
 		die(s->argv[0]);
+	while (wait(NULL) > 0 || errno == EINTR)
+		;
 	return status;
 }
 
@@ -116,30 +120,33 @@ static void complain(const struct start *s, int status)
 	exit(1);
 }
 
+static void die_of(const struct err *e)
+{
+	fprintf(stderr, "bench_spawns: %s\n", e->text);
+	exit(1);
+}
+
 static struct took start_one(const struct start *s)
 {
 	struct err e = ERR_INIT;
-	int64_t began = clock_mono_ns(), made = began, over;
-	if (s->overlays) {
-		for (size_t i = 0; i < countof(work); i++)
-			if (mkdirat(s->at_fd, work[i], 0755))
-				die(work[i]);
-		made = clock_mono_ns();
+	struct dirs_cost dirs = {.wall = 0};
+	struct uppers u;
+	if (s->uppers && uppers_make(&u, s->at_fd, "box", &dirs, &e))
+		die_of(&e);
+	int64_t began = clock_mono_ns();
+	if (s->overlays)
 		overlays_mount(s);
-	}
 	int status = start_run(s);
 	if (s->overlays)
 		overlays_unmount(s);
-	over = clock_mono_ns();
-	for (size_t i = 0; s->overlays && i < countof(work); i++)
-		if (dir_remove(s->at_fd, work[i], &e)) {
-			fprintf(stderr, "bench_spawns: %s\n", e.text);
-			exit(1);
-		}
+	int64_t end = clock_mono_ns();
+	if (s->uppers)
+		uppers_close(&u);
+	if (s->uppers && uppers_remove(s->at_fd, "box", &dirs, &e))
+		die_of(&e);
 	if (status)
 		complain(s, status);
-	int64_t end = clock_mono_ns();
-	return (struct took){end - began, end - over + made - began};
+	return (struct took){end - began, dirs.wall, dirs.cpu};
 }
 
 /* One of those that take turns; its results go through a pipe. */
@@ -150,6 +157,8 @@ static pid_t worker(struct start *s, size_t boxes, int to)
 		die("fork");
 	if (pid)
 		return pid;
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1))
+		die("become a subreaper");
 	for (size_t i = 0; i < boxes; i++) {
 		struct took t = start_one(s);
 		if (dir_write_all(to, &t, sizeof(t)))
@@ -171,15 +180,17 @@ int main(int argc, char **argv)
 	int64_t usage = usage_all_ns(), busy = machine_busy_ns(), began = clock_mono_ns();
 	for (size_t k = 0; k < at_once; k++) {
 		struct start s;
-		start_open(&s, argv[3], k, !strcmp(argv[4], "overlays"), argv + 5);
+		start_open(&s, argv[3], k, argv[4], argv + 5);
 		worker(&s, boxes / at_once + (k < boxes % at_once), pipes[1]);
 	}
 	close(pipes[1]);
 	struct series life = {.name = "life"}, dirs = {.name = "dirs"};
+	int64_t dirs_cpu = 0;
 	struct took t;
 	while (read(pipes[0], &t, sizeof(t)) == (ssize_t)sizeof(t)) {
 		series_add(&life, t.life);
 		series_add(&dirs, t.dirs);
+		dirs_cpu += t.dirs_cpu;
 	}
 	int64_t wall = clock_mono_ns() - began;
 	bool whole = life.n == boxes;
@@ -188,8 +199,8 @@ int main(int argc, char **argv)
 	printf("{");
 	series_print(&life);
 	series_print(&dirs);
-	printf("\"boxes\": %zu, \"wall\": %" PRId64 ", \"cpu\": %" PRId64 ", \"busy\": %" PRId64
-	       "}\n",
-	       boxes, wall, usage_all_ns() - usage, machine_busy_ns() - busy);
+	printf("\"boxes\": %zu, \"wall\": %" PRId64 ", \"cpu\": %" PRId64 ", \"dirs_cpu\": %" PRId64
+	       ", \"busy\": %" PRId64 "}\n",
+	       boxes, wall, usage_all_ns() - usage, dirs_cpu, machine_busy_ns() - busy);
 	return whole ? 0 : 1;
 }
