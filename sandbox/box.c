@@ -37,7 +37,7 @@ static int box_join(struct box *b, bool below, struct err *e)
 	b->cgroup = cgroup_make(b->sandbox->cgroups, name, &limits, e);
 	if (!b->cgroup)
 		return -1;
-	cgroup_read(b->cgroup, &b->counts);
+	cgroup_can(b->cgroup, &b->counts);
 	b->facts.cgroup = cgroup_host_kind(b->sandbox->cgroups);
 	if (b->sandbox->verbose)
 		fprintf(stderr,

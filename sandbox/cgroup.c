@@ -150,12 +150,19 @@ int cgroup_limit_write(const struct cgroup *c, int dirfd, const char *file, uint
 	return 0;
 }
 
-/* A hierarchy that only keeps quotas costs a box without one time for nothing. */
+/* A hierarchy that only keeps quotas costs a box without one time for nothing; the freezer has a
+ * list of the box's processes, as the others do, and no box is frozen. */
+static bool is_needed(const struct cgroup_host *h, size_t i, bool quota)
+{
+	unsigned controllers = h->base[i].controllers;
+	return controllers == CGROUP_CPU ? quota : controllers != CGROUP_FREEZER || h->n == 1;
+}
+
 static int make_dirs(struct cgroup *c, bool quota, struct err *e)
 {
 	struct cgroup_host *h = c->host;
 	for (size_t i = 0; i < h->n; i++) {
-		if (h->base[i].controllers == CGROUP_CPU && !quota)
+		if (!is_needed(h, i, quota))
 			continue;
 		if (h->world->make(h->dir[i], c->name))
 			return err_sys(e, "cgroup %s/%s", h->name, c->name);
@@ -263,6 +270,21 @@ void cgroup_read(const struct cgroup *c, struct cgroup_counts *out)
 		out->cpu_user_ns = out->cpu_system_ns = 0;
 }
 
+void cgroup_can(const struct cgroup *c, struct cgroup_counts *out)
+{
+	bool quota = cgroup_in(c, CGROUP_CPU) >= 0;
+	typeof(c->host->can[0]) *can = &c->host->can[quota];
+	if (!can->known) {
+		cgroup_read(c, out);
+		*can = (typeof(*can)){true, out->has_memory, out->has_processes, out->has_cpu,
+				      out->has_quota};
+	}
+	*out = (struct cgroup_counts){.has_memory = can->has_memory,
+				      .has_processes = can->has_processes,
+				      .has_cpu = can->has_cpu,
+				      .has_quota = can->has_quota};
+}
+
 void cgroup_read_all(const struct cgroup *c, struct cgroup_counts *out)
 {
 	cgroup_read(c, out);
@@ -287,10 +309,19 @@ uint64_t cgroup_quota(uint64_t milli, uint64_t *period_us)
 	return milli * (*period_us / 1000);
 }
 
+int cgroup_list(const struct cgroup *c)
+{
+	for (size_t i = 0; c->host->kind && i < c->host->n; i++)
+		if (c->dir[i] >= 0)
+			return c->dir[i];
+	return -1;
+}
+
 void cgroup_kill(struct cgroup *c)
 {
-	if (c->host->kind)
-		c->host->kind->kill(c->host->world, c->dir[0]);
+	int dir = cgroup_list(c);
+	if (dir >= 0)
+		c->host->kind->kill(c->host->world, dir);
 }
 
 /* The first directory last: while something is left, cgroup_kill still finds it there. */

@@ -5,11 +5,11 @@
  * Where groups are made: below the group(s) this process is in, as NAME.<pid>/box-<name>: v2 needs
  * the controllers in the parent's cgroup.subtree_control (cgroups(7)), for which this process, if
  * it is alone in a group that is delegated to it, steps down into NAME.<pid>/supervisor
- * (cgroup_v2.c); v1 uses memory, pids, cpuacct, freezer hierarchies, and cpu for a box with a
- * quota, each if it is mounted and writable. Its blkio is left out: what is written through the
- * page cache it counts for nobody (admin-guide/cgroup-v1/blkio-controller.rst), and it costs a box
- * 0.1 ms. In v2 an OOM kill ends a whole box, its pid 1 too (memory.oom.group); in v1 it ends one
- * process. */
+ * (cgroup_v2.c); v1 uses memory, pids, cpuacct hierarchies, and cpu for a box with a quota,
+ * each if it is mounted and writable; the freezer's, for its list, where there is no other. Its
+ * blkio is left out: what is written through the page cache it counts for nobody
+ * (admin-guide/cgroup-v1/blkio-controller.rst), and it costs a box 0.1 ms. In v2 an OOM kill ends a
+ * whole box, its pid 1 too (memory.oom.group); in v1 it ends one process. */
 #pragma once
 #include "base/err.h"
 
@@ -73,6 +73,9 @@ struct cgroup_counts {
 	uint64_t io_read_bytes, io_write_bytes;                    /* of block devices */
 	uint64_t stalled_memory_ns, stalled_cpu_ns, stalled_io_ns; /* PSI "some"; 0: not known */
 };
+/* cgroup_can(c, out): of a new one: what can be read of it, and zeros. What the kernel has to tell
+ * of one group it has of all: it is asked once. */
+void cgroup_can(const struct cgroup *c, struct cgroup_counts *out);
 /* cgroup_read(c, out): what it counted so far; what can't be read stays 0 with has_* false. The
  * second half of out only with cgroup_read_all. */
 void cgroup_read(const struct cgroup *c, struct cgroup_counts *out);

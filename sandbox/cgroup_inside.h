@@ -85,6 +85,9 @@ struct cgroup_host {
 	struct cgroup_place base[CGROUP_HIERARCHIES]; /* NAME.<pid> is in it */
 	int dir[CGROUP_HIERARCHIES];                  /* NAME.<pid> itself, locked (flock(2)) */
 	bool moved; /* v2: this process is in NAME.<pid>/supervisor */
+	struct {    /* what a group can count, without and with a quota; once one was read */
+		bool known, has_memory, has_processes, has_cpu, has_quota;
+	} can[2];
 };
 
 struct cgroup {
@@ -101,6 +104,9 @@ struct cgroup {
 #define CGROUP_BELOW_DEPTH 4
 /* cgroup_in(c, controller): the directory where it counts, or -1. */
 int cgroup_in(const struct cgroup *c, enum cgroup_controller controller);
+/* cgroup_list(c): the directory whose list of processes is its own to the end: what is left in it
+ * is killed by that. -1: there is no group. */
+int cgroup_list(const struct cgroup *c);
 /* cgroup_limit_write(c, dirfd, file, value, e): says which limit of which group was refused. */
 int cgroup_limit_write(const struct cgroup *c, int dirfd, const char *file, uint64_t value,
 		       struct err *e) must_check;

@@ -80,7 +80,7 @@ static void v1_read_more(const struct cgroup *c, struct cgroup_counts *out)
 
 /* Not frozen for it: a frozen task does not die of SIGKILL, and a box whose caller was killed
  * between freezing and thawing would stay for ever. What forks faster than it is listed dies with
- * its pid namespace. But somebody else may have frozen it. */
+ * its pid namespace. But somebody else may have frozen it, where it is in the freezer. */
 static void v1_kill(const struct cgroup_world *w, int dirfd)
 {
 	cgroup_signal_each(dirfd);

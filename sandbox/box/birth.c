@@ -2,6 +2,7 @@
 
 #include "sandbox/box/device.h"
 #include "sandbox/box/init.h"
+#include "sandbox/box/stage.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -141,6 +142,8 @@ static int birth_first(struct birth *b, const struct birth_kind *kind, struct in
 		return -1;
 	b->pid = pid;
 	birth_oom(b);
+	/* Here, and not only when it is looked into: who holds them last takes the mounts down, and
+	 * pid 1, at its end, would be slower at that than we. */
 	look_ns_open(&b->ns, pid);
 	return (!kind->unmapped && ids_map(ids, pid, e)) || birth_tell_mapped(b, e) ? -1 : 0;
 }
@@ -150,6 +153,7 @@ int birth_ahead(struct birth *b, const struct ids *ids, struct err *e)
 	struct init in = {
 		.ranged = ids->ranged,
 		.by_path = !ids->above,
+		.lately = kernelfs_lately(ids),
 		.output_fd = -1,
 		.null_fd = -1,
 		.devices_fd = -1,
@@ -279,6 +283,7 @@ int birth_make(struct birth *b, const struct birth_kind *kind, struct birth *ahe
 		.ranged = ids->ranged,
 		.by_path = !ids->above,
 		.ids = ids,
+		.lately = kernelfs_lately(ids),
 		.output_fd = fds[1],
 		.null_fd = -1,
 		.devices_fd = devices,

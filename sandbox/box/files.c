@@ -14,7 +14,7 @@
 static int file_bind(struct stage *st, const struct spec_file *f, struct err *e)
 {
 	char name[32];
-	snprintf(name, sizeof(name), "b/%u", st->n_made++);
+	snprintf(name, sizeof(name), "b%u", st->n_made++);
 	if (place_write(AT_FDCWD, name, f->bytes, f->n, f->mode, e))
 		return -1;
 	auto_fd int fd = mnt_clone(AT_FDCWD, name, false, e);
@@ -42,7 +42,7 @@ static char *file_layer(struct stage *st, const struct spec_mount *m, struct err
 {
 	return mount_layer(st, m->first, e)
 		       ? NULL
-		       : own_fmt("l/%u/%s", m->first, st->layers->all[m->first].name);
+		       : own_fmt("l%u/%s", m->first, st->layers->all[m->first].name);
 }
 
 static int copy_bytes(int from, int to)
@@ -94,12 +94,12 @@ int files_mount(struct stage *st, const struct spec_mount *m, struct err *e)
 	if (spec_mount_is_live(m))
 		return layer_take(&st->layers->all[m->first], e);
 	char at[16];
-	snprintf(at, sizeof(at), "b/%u", st->n_made++);
+	snprintf(at, sizeof(at), "b%u", st->n_made++);
 	if (mount_layer(st, m->first, e))
 		return -1;
 	if (mkdir(at, 0755))
 		return err_sys(e, "mkdir %s", at);
-	auto_free char *lower = own_fmt("l/%u", m->first);
+	auto_free char *lower = own_fmt("l%u", m->first);
 	auto_fd int over = mount_lone(st, m, lower, e);
 	if (over < 0 || mnt_put(over, AT_FDCWD, at, e))
 		return -1;

@@ -19,16 +19,23 @@
 #define PR_SET_MEMORY_MERGE 67 /* Linux 6.4 */
 #endif
 
-static void inherited_signals(void)
+/* Also the two that libc keeps for itself and its sigaction refuses: posix_spawn hands them down
+ * ignored. KILL and STOP refuse. */
+void inherited_signals(void)
 {
+	struct {
+		void (*handler)(int);
+		unsigned long flags;
+		void (*restorer)(void);
+		uint64_t mask;
+	} standard = {.handler = SIG_DFL};
 	sigset_t none;
+	for (int i = 1; i <= 64; i++)
+		syscall(SYS_rt_sigaction, i, &standard, NULL, sizeof(standard.mask));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGCHLD, SIG_DFL); /* ignored by a parent would be inherited, and nobody could be
-				     waited for */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN); /* of the caller's terminal: the caller decides */
-	signal(SIGTERM, SIG_DFL);
 }
 
 /* Up to the hard ones; the command's own are set when it starts. */

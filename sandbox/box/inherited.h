@@ -9,3 +9,6 @@
  * hard limit), and so does the set of processors: taskset(1) on the caller is meant for its boxes.
  */
 void inherited_drop(void);
+/* inherited_signals(): the signals of it: none ignored, but SIGPIPE and SIGINT by us, none blocked.
+ */
+void inherited_signals(void);

@@ -237,6 +237,7 @@ static void init_stage(const struct init *in, struct stage *st)
 		.way = in->way,
 		.only_way = in->only_way,
 		.uppers = in->uppers,
+		.lately = in->lately,
 		.helper = in->socket,
 		.root = -1,
 		.null = in->null_fd,

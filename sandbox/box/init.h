@@ -76,6 +76,7 @@ struct init {
 	struct uppers uppers; /* as the helper knows them */
 	enum plan_uppers by;  /* once it is built: what carries them */
 	const struct ids *ids;
+	const struct kernelfs *lately; /* stage.h; NULL: it looks itself */
 	int socket, output_fd;
 	int stdio[3];     /* the command's, -1: /dev/null, the output, the output */
 	int null_fd;      /* the box's /dev/null, once it is built */

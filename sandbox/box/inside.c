@@ -1,6 +1,7 @@
 #include "sandbox/box/inside.h"
 
 #include "sandbox/box/birth.h"
+#include "sandbox/box/inherited.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -126,6 +127,7 @@ static int inside_nest(struct inside *in, struct init *init, struct err *e)
 
 int inside_run(void)
 {
+	inherited_signals(); /* the engine's */
 	struct inside in = {.socket = inside_ring()};
 	struct err e = ERR_INIT;
 	struct spec spec;

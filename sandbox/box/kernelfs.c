@@ -4,6 +4,8 @@
  * and to end. */
 #include "sandbox/box/stage.h"
 
+#include "base/clock.h"
+#include "sandbox/box/ids.h"
 #include "sandbox/box/mnt.h"
 #include "sandbox/box/place.h"
 
@@ -15,6 +17,12 @@
 
 #define PROC_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 #define OVERFLOW_ID 65534u /* who is not mapped: /proc/sys/kernel/overflowuid */
+#define LATELY_NS INT64_C(1000000000)
+
+static const struct kernelfs *kernelfs_of(const struct stage *st)
+{
+	return st->lately ? st->lately : &st->kernelfs;
+}
 
 static int put_at(struct stage *st, const char *from, const char *path, struct err *e)
 {
@@ -130,10 +138,18 @@ static const char *const proc_read_only[] = {"bus", "fs", "irq", "sys", "sysrq-t
 
 static_assert(countof(proc_masked) + countof(proc_read_only) <= KERNELFS_PROC, "room for all");
 
+/* May uid, as who looks sees it, have an id in the box? */
+static bool is_mapped(const struct ids *ids, uid_t uid)
+{
+	if (!ids || (ids->ranged && !ids->above))
+		return uid != OVERFLOW_ID;
+	return ids->ranged ? uid - ids->uid < IDS_RANGE : uid == ids->uid || uid == OVERFLOW_ID;
+}
+
 /* Is it there, and may the box's ids do anything with it? A file of which only its owner has
  * something, and the owner has no id in the box, is closed to everybody there, whatever the
  * capabilities (user_namespaces(7)), and needs no mount: a third of them. */
-static enum kernelfs_is proc_look(const char *name)
+static enum kernelfs_is proc_look(const char *name, const struct ids *ids)
 {
 	char path[32];
 	struct stat s;
@@ -142,7 +158,7 @@ static enum kernelfs_is proc_look(const char *name)
 		return KERNELFS_CLOSED;
 	if (S_ISDIR(s.st_mode))
 		return KERNELFS_DIR;
-	return s.st_mode & 077 || s.st_uid != OVERFLOW_ID ? KERNELFS_FILE : KERNELFS_CLOSED;
+	return s.st_mode & 077 || is_mapped(ids, s.st_uid) ? KERNELFS_FILE : KERNELFS_CLOSED;
 }
 
 static int proc_mask(const char *name, enum kernelfs_is is, struct err *e)
@@ -165,7 +181,7 @@ static int proc_protect(const char *name, enum kernelfs_is is, struct err *e)
 
 int kernelfs_make_proc(struct stage *st, struct err *e)
 {
-	const enum kernelfs_is *is = st->kernelfs.proc;
+	const enum kernelfs_is *is = kernelfs_of(st)->proc;
 	if (mnt_new("proc", "p", PROC_FLAGS, NULL, e) ||
 	    mnt_bind_as("n", "n", MS_RDONLY | PROC_FLAGS, e))
 		return -1;
@@ -205,14 +221,28 @@ static void sys_look(struct kernelfs *k, size_t i)
 	k->sys_bytes[i] = fd < 0 ? -1 : read(fd, k->sys[i], sizeof(k->sys[i]));
 }
 
-void kernelfs_look(struct kernelfs *k)
+void kernelfs_look(struct kernelfs *k, const struct ids *ids)
 {
 	for (size_t i = 0; i < countof(proc_masked); i++)
-		k->proc[i] = proc_look(proc_masked[i]);
+		k->proc[i] = proc_look(proc_masked[i], ids);
 	for (size_t i = 0; i < countof(proc_read_only); i++)
-		k->proc[countof(proc_masked) + i] = proc_look(proc_read_only[i]);
+		k->proc[countof(proc_masked) + i] = proc_look(proc_read_only[i], ids);
 	for (size_t i = 0; i < countof(sys_files); i++)
 		sys_look(k, i);
+}
+
+const struct kernelfs *kernelfs_lately(const struct ids *ids)
+{
+	static struct kernelfs seen;
+	static int64_t seen_ns;
+	static uint32_t seen_for;
+	int64_t now = clock_mono_ns();
+	if (!seen_ns || now - seen_ns > LATELY_NS || ids->uid != seen_for) {
+		kernelfs_look(&seen, ids);
+		seen_ns = now;
+		seen_for = ids->uid;
+	}
+	return &seen;
 }
 
 static int sys_make(const struct kernelfs *k, struct err *e)
@@ -229,7 +259,7 @@ static int sys_make(const struct kernelfs *k, struct err *e)
 
 int kernelfs_make(struct stage *st, struct err *e)
 {
-	return dev_make(e) || sys_make(&st->kernelfs, e) ? -1 : 0;
+	return dev_make(e) || sys_make(kernelfs_of(st), e) ? -1 : 0;
 }
 
 /* Whoever makes a pid namespace in the box wants a /proc of it, and the kernel gives one only where

@@ -12,7 +12,7 @@
 int mount_layer(struct stage *st, uint32_t index, struct err *e)
 {
 	char name[16];
-	snprintf(name, sizeof(name), "l/%u", index);
+	snprintf(name, sizeof(name), "l%u", index);
 	if (mkdir(name, 0755))
 		return err_sys(e, "mkdir %s", name);
 	auto_fd int fd = layer_take(&st->layers->all[index], e);
@@ -128,7 +128,7 @@ int mount_overlay(struct stage *st, const struct step *owner, const struct spec_
 	names.ours.writable = m->mode == PLAN_MOUNT_COW;
 	for (uint32_t i = m->first; !rc && i < m->first + m->n; i++) {
 		rc = mount_layer(st, i, e);
-		snprintf(name, sizeof(name), "l/%u", i);
+		snprintf(name, sizeof(name), "l%u", i);
 		names_add(&names, name);
 	}
 	int fd =
@@ -198,7 +198,7 @@ static int mount_host(struct stage *st, const struct step *s, struct err *e)
 		return give_fd(&fd);
 	struct names names;
 	char host[16];
-	snprintf(host, sizeof(host), "f/%u", st->n_made++);
+	snprintf(host, sizeof(host), "f%u", st->n_made++);
 	if (mkdir(host, 0755))
 		return err_sys(e, "mkdir %s", host);
 	if (mnt_put(fd, AT_FDCWD, host, e))

@@ -19,8 +19,8 @@
 
 #define STAGE_STACKED 64
 
-static const char *const stage_dirs[] = {"l", "k", "f", "b", "n", "t", "r",
-					 "d", "p", "s", "w", "o", "y"};
+/* What only some boxes need is made by who needs it. */
+static const char *const stage_dirs[] = {"k", "n", "r", "d", "p", "s", "w"};
 
 static const char *const stage_host[] = PLAN_HOST_DIRS;
 
@@ -60,7 +60,8 @@ static int stage_open(struct stage *st, const char *at, struct err *e)
 	 * host. */
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		return err_sys(e, "make the mounts private");
-	kernelfs_look(&st->kernelfs);
+	if (!st->lately)
+		kernelfs_look(&st->kernelfs, NULL);
 	if (mnt_new("tmpfs", at, MS_NOSUID, options, e))
 		return -1;
 	if (chdir(at))
@@ -126,9 +127,12 @@ static uint64_t stage_mount_id(int dirfd, const char *path)
  * come to see. */
 bool stage_is_root(const struct stage *st, int place)
 {
-	struct stat a, b;
-	return stage_mount_id(place, "") == stage_mount_id(st->root, "") && !fstat(place, &a) &&
-	       !fstat(st->root, &b) && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+	struct statx a, b;
+	unsigned want = STATX_MNT_ID | STATX_INO;
+	return !statx(place, "", AT_EMPTY_PATH, want, &a) &&
+	       !statx(st->root, "", AT_EMPTY_PATH, want, &b) && a.stx_mnt_id == b.stx_mnt_id &&
+	       a.stx_ino == b.stx_ino && a.stx_dev_major == b.stx_dev_major &&
+	       a.stx_dev_minor == b.stx_dev_minor;
 }
 
 int stage_dir(const struct stage *st, const char *path, struct err *e)

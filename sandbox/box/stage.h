@@ -4,8 +4,8 @@
  * A tmpfs of ours is put over "/sys", whose host's content nobody needs any more; there every name
  * is ours:
  *
- *     l/N  layers             k  skeleton             f/N  layers of files
- *     b/N  files to be bound  n  nothing              t    a tmpfs, for uppers
+ *     lN   layers             k  skeleton             fN   layers of files
+ *     bN   files to be bound  n  nothing              t    a tmpfs, for uppers
  *     w    a tmpfs, for /tmp, /run and /dev/shm       m    where mount(2) mounts first
  *     d p s  /dev, /proc, /sys while they are made     r    the new root
  *     o    an engine's own (sandbox/oci/)             y    a lower layer to try uppers with
@@ -55,6 +55,8 @@ struct kernelfs {
 	ssize_t sys_bytes[KERNELFS_SYS]; /* -1: not there */
 };
 
+struct ids;
+
 struct stage {
 	const struct spec *spec;
 	struct layers *layers;
@@ -70,13 +72,14 @@ struct stage {
 	int null;             /* the box's /dev/null */
 	int devices;          /* a file system of device.h, or -1 */
 	int terminal;         /* where one is wanted: its master's end */
-	struct kernelfs kernelfs;
+	struct kernelfs kernelfs;      /* seen by itself */
+	const struct kernelfs *lately; /* seen by the helper, else NULL */
 	struct step *steps; /* in the order they are mounted: the host's and ours, then the plan's
 			       by path */
 	size_t n_steps;
 	struct want *wants;
 	size_t n_wants;
-	unsigned n_made; /* names used up in b, f and t */
+	unsigned n_made; /* names used up of b, f and those in t and w */
 };
 
 /* stage_ahead(st, e): what no plan changes. */
@@ -143,8 +146,13 @@ int mount_lone(struct stage *st, const struct spec_mount *m, const char *lower, 
 /* mount_step(st, s, e): made and put at its place. */
 int mount_step(struct stage *st, const struct step *s, struct err *e) must_check;
 
-/* In kernelfs.c. kernelfs_look(k): while the host's /sys is still to be seen. */
-void kernelfs_look(struct kernelfs *k);
+/* In kernelfs.c. kernelfs_look(k, ids): while the host's /sys is still to be seen. ids: of the box,
+ * where who looks is not in it; else NULL. */
+void kernelfs_look(struct kernelfs *k, const struct ids *ids);
+/* kernelfs_lately(ids): the helper's: looked at anew when it is a second old or of other ids. What
+ * comes up on the host within that second is masked in boxes that start later, as it is in none
+ * that run. */
+const struct kernelfs *kernelfs_lately(const struct ids *ids);
 /* kernelfs_make(st, e): /dev and /sys, in the stage; kernelfs_make_proc(st, e): /proc. No plan is
  * needed for it. */
 int kernelfs_make(struct stage *st, struct err *e) must_check;

@@ -178,6 +178,8 @@ static int room_open(struct stage *st, struct err *e)
 		*strrchr(options, ',') = 0;
 	st->room = true;
 	spec_say(spec, "uppers in memory: tmpfs %s", options);
+	if (mkdir("t", 0755))
+		return err_sys(e, "mkdir t in the stage");
 	return mnt_new("tmpfs", "t", MS_NOSUID | MS_NODEV, options, e);
 }
 
@@ -203,7 +205,7 @@ static int room_try(struct stage *st, struct err *e)
 
 static char *given(const struct stage *st, const struct spec_mount *m, uint32_t which)
 {
-	return own_fmt("l/%u/%s", m->upper, st->layers->all[which].name);
+	return own_fmt("l%u/%s", m->upper, st->layers->all[which].name);
 }
 
 /* One upper of the caller's. */

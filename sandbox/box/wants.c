@@ -128,7 +128,7 @@ static int layer_make(struct stage *st, char name[16], struct err *e)
 {
 	if (name[0])
 		return 0;
-	snprintf(name, 16, "f/%u", st->n_made++);
+	snprintf(name, 16, "f%u", st->n_made++);
 	return mkdir(name, 0755) ? err_sys(e, "mkdir %s", name) : 0;
 }
 

@@ -77,7 +77,11 @@ int keeper_stage(struct init *in, struct stage *st, struct err *e)
 static int keeper_raise(struct init *in, struct err *e)
 {
 	struct stage st;
-	if (keeper_stage(in, &st, e) || mnt_new("tmpfs", "o", MS_NOSUID, "mode=755", e) ||
+	if (keeper_stage(in, &st, e))
+		return -1;
+	if (mkdir("o", 0755))
+		return err_sys(e, "mkdir o in the stage");
+	if (mnt_new("tmpfs", "o", MS_NOSUID, "mode=755", e) ||
 	    entry_make(KEEPER_ROOT, PLAN_PROGRAM, e) ||
 	    mnt_put(st.root, AT_FDCWD, "o/root" INSIDE_ROOT, e))
 		return -1;

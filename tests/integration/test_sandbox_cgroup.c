@@ -65,7 +65,7 @@ static bool found(void *arg, pid_t pid)
 
 static bool is_empty(const struct cgroup *c)
 {
-	return !c->host->kind || cgroup_each(c->dir[0], found, NULL) <= 0;
+	return !c->host->kind || !cgroup_each(cgroup_list(c), found, NULL);
 }
 
 /* A child in the group that runs fn once it is there. */
@@ -234,17 +234,6 @@ static void wait_for(int fd, int n)
 		assert_int_equal(read(fd, &byte, 1), 1);
 }
 
-static void set_frozen(const struct cgroup *c, bool frozen)
-{
-	if (!strcmp(cgroup_host_kind(host), "v2"))
-		assert_int_equal(host->world->write(c->dir[0], "cgroup.freeze", frozen ? "1" : "0"),
-				 0);
-	else if (cgroup_in(c, CGROUP_FREEZER) >= 0)
-		assert_int_equal(host->world->write(cgroup_in(c, CGROUP_FREEZER), "freezer.state",
-						    frozen ? "FROZEN" : "THAWED"),
-				 0);
-}
-
 static void kill_scattered(bool frozen)
 {
 	int ends[2];
@@ -258,7 +247,7 @@ static void kill_scattered(bool frozen)
 	assert_int_equal(cgroup_remove(c, &e), -1);
 	assert_int_equal(e.sys, EBUSY);
 	if (frozen)
-		set_frozen(c, true);
+		assert_int_equal(host->world->write(c->dir[0], "cgroup.freeze", "1"), 0);
 	cgroup_kill(c);
 	struct pollfd p = {.fd = ends[0], .events = POLLIN};
 	assert_int_equal(poll(&p, 1, 10000), 1);
@@ -277,6 +266,8 @@ static void nothing_of_a_box_survives_a_kill(void **state)
 static void what_is_frozen_dies_too(void **state)
 {
 	(void)state;
+	if (strcmp(cgroup_host_kind(host), "v2"))
+		skip(); /* of v1 no box is in the freezer */
 	kill_scattered(true);
 }
 

@@ -130,7 +130,7 @@ static void every_step_is_told(void **state)
 		"namespaces: user, mount, pid",
 		"ids: ",
 		"root: an overlay",
-		"layer l/",
+		"layer l",
 		"overlay at / (",
 		"mount /dev: ",
 		"mount /tmp: ",

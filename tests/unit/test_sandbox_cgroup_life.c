@@ -283,7 +283,7 @@ static void v1_thaws_what_it_has_killed(void **state)
 	a_v1_host();
 	struct cgroup_host *h = open_as("v1");
 	struct cgroup *c = make(h, 0, 0);
-	fill("cg/freezer", "/box-job/cgroup.procs", list);
+	fill("cg/pids/user/a b:c", "/box-job/cgroup.procs", list);
 	cgroup_kill(c);
 	assert_killed(one);
 	assert_killed(two);
