@@ -14,7 +14,7 @@ struct run_args {
 	struct options_common common;
 	struct options_suite suite;
 	struct options_ids ids;
-	const char *helper;
+	const char *helper, *executor;
 	uint64_t jobs;
 	bool verbose, best_effort;
 };
@@ -25,6 +25,8 @@ static const struct argp_option run_options[] = {
 	{"jobs", 'j', "N", 0, "boxes at once (default: the processors there are)", 0},
 	{"best-effort", RUN_BEST_EFFORT, NULL, 0,
 	 "go on where a limit of the suite can't be kept on this machine", 0},
+	{"executor", 'e', "NAME", 0,
+	 "who makes the boxes: native (default), crun, runc, podman or docker", 0},
 	{"verbose", 'v', NULL, 0, "tell every step on stderr", 0},
 	{0},
 };
@@ -33,6 +35,14 @@ static const struct argp_child run_children[] = {{&options_suite_argp, 0, NULL, 
 						 {&options_ids_argp, 0, NULL, 0},
 						 {&options_common_argp, 0, NULL, 0},
 						 {0}};
+
+static const char *run_executor(const char *name)
+{
+	for (const char *const *e = executor_names; *e; e++)
+		if (!strcmp(*e, name))
+			return *e;
+	return NULL;
+}
 
 static error_t run_parse(int key, char *arg, struct argp_state *st)
 {
@@ -49,6 +59,14 @@ static error_t run_parse(int key, char *arg, struct argp_state *st)
 		return 0;
 	case RUN_BEST_EFFORT:
 		a->best_effort = true;
+		return 0;
+	case 'e':
+		a->executor = run_executor(arg);
+		if (!a->executor)
+			argp_error(st,
+				   "--executor takes native, crun, runc, podman or docker, not "
+				   "'%s'",
+				   arg);
 		return 0;
 	case 'v':
 		a->verbose = true;
@@ -105,12 +123,14 @@ static char *run_layers(struct db *d, const struct suite_variant *v)
 	return text_take(&t);
 }
 
-static const char *run_engine(const struct run_args *a)
+static char *run_engine(const struct run_args *a)
 {
+	const char *who = "ordinary user";
 	if (!geteuid())
-		return "native, root";
-	return a->ids.ids == BOX_IDS_RANGE ? "native, ordinary user with a range of ids"
-					   : "native, ordinary user";
+		who = "root";
+	else if (a->ids.ids == BOX_IDS_RANGE)
+		who = "ordinary user with a range of ids";
+	return own_fmt("%s, %s", a->executor, who);
 }
 
 /* The run's rows; ids gets one per unit of the plan. */
@@ -138,6 +158,7 @@ static int64_t run_record(const struct plan *p, struct state *st, const struct r
 					  s->variants[u->variant].name};
 		units[n++] = i;
 	}
+	auto_free char *engine = run_engine(a);
 	const char *goal = NULL;
 	for (size_t i = 0; i < s->n_phases; i++)
 		if (s->phases[i].goal)
@@ -152,7 +173,7 @@ static int64_t run_record(const struct plan *p, struct state *st, const struct r
 		.compare_next = s->has_compare ? s->variants[s->compare[1]].name : NULL,
 		.host = host,
 		.version = ASSAY_VERSION,
-		.engine = run_engine(a),
+		.engine = engine,
 		.pid = getpid(),
 		.started_ms = clock_real_ms(),
 		.jobs_at_once = at_once,
@@ -204,6 +225,7 @@ static int run_suite(const struct run_args *a, const struct suite *s, struct sta
 			.jobs = ids,
 			.at_once = at_once,
 			.helper = a->helper,
+			.executor = a->executor,
 			.ids = a->ids.ids,
 			.best_effort = a->best_effort,
 			.verbose = a->verbose,
@@ -233,7 +255,7 @@ static int run_suite(const struct run_args *a, const struct suite *s, struct sta
 
 int cmd_run(int argc, char **argv)
 {
-	struct run_args a = {.helper = getenv("ASSAY_BOX")};
+	struct run_args a = {.helper = getenv("ASSAY_BOX"), .executor = executor_names[0]};
 	struct err e = ERR_INIT;
 	if (argp_parse(&run_argp, argc, argv, 0, NULL, &a))
 		return EXIT_USAGE;

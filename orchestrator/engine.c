@@ -259,6 +259,7 @@ static int engine_open(struct engine *g, struct err *e)
 	state_box_name(g->state, name);
 	struct sandbox_conf conf = {
 		.helper = g->conf->helper,
+		.executor = g->conf->executor,
 		.ids = g->conf->ids,
 		.best_effort = g->conf->best_effort,
 		.slots = g->conf->at_once,

@@ -22,6 +22,7 @@ struct engine_conf {
 				trunks are 0 */
 	size_t at_once;      /* boxes at once, at least 1 */
 	const char *helper;  /* assay-box, NULL: found by the sandbox */
+	const char *executor; /* NULL: native */
 	enum box_ids ids;
 	bool best_effort; /* a limit that can't be kept on this machine is no error */
 	bool verbose;

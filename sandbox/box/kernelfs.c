@@ -58,10 +58,18 @@ static int dev_queues(struct err *e)
 		return err_sys(e, "mkdir d/mqueue");
 	if (!mnt_new("mqueue", "d/mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL, e))
 		return 0;
-	/* A kernel without; or the box's IPC namespace is another's to make (executors). */
-	if ((e->sys != ENODEV && e->sys != EPERM) || rmdir("d/mqueue"))
+	/* A kernel without; or (EPERM) the box's IPC namespace is still to be made. */
+	if ((e->sys != ENODEV && e->sys != EPERM) || (e->sys == ENODEV && rmdir("d/mqueue")))
 		return err_add(e, "/dev/mqueue");
 	*e = (struct err)ERR_INIT;
+	return 0;
+}
+
+int kernelfs_queues(int place, struct err *e)
+{
+	if (mnt_new("mqueue", "d", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL, e) ||
+	    mnt_move("d", place, e))
+		return err_add(e, "/dev/mqueue");
 	return 0;
 }
 

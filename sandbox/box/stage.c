@@ -221,6 +221,9 @@ static int stage_devices(struct stage *st, struct err *e)
 		close(st->null);
 		st->null = give_fd(&fd);
 	}
+	auto_fd int queues = dir_open_beneath(st->root, "dev/mqueue", O_PATH | O_DIRECTORY, 0);
+	if (queues >= 0 && kernelfs_queues(queues, e))
+		return -1;
 	if (!(st->spec->flags & PLAN_TERMINAL_WANTED))
 		return 0;
 	st->terminal = dir_open_beneath(st->root, "dev/pts/ptmx", O_RDWR | O_NOCTTY, 0);
@@ -232,7 +235,7 @@ int stage_resume(struct stage *st, const char *root, struct err *e)
 	if (stage_open(st, "/sys", e) || stage_sizes(st, e) || kernelfs_make_proc(st, e))
 		return -1;
 	st->root = mnt_clone(AT_FDCWD, root, true, e);
-	return st->root < 0 || stage_devices(st, e) || mnt_put(st->root, AT_FDCWD, "r", e) ||
+	return st->root < 0 || mnt_put(st->root, AT_FDCWD, "r", e) || stage_devices(st, e) ||
 			       stage_enter(st, e)
 		       ? -1
 		       : 0;

@@ -161,3 +161,5 @@ int kernelfs_make_proc(struct stage *st, struct err *e) must_check;
 int kernelfs_dev(struct stage *st, struct err *e) must_check;
 int kernelfs_proc(struct stage *st, struct err *e) must_check;
 int kernelfs_sys(struct stage *st, struct err *e) must_check;
+/* kernelfs_queues(place, e): the message queues of an IPC namespace that is made by now. */
+int kernelfs_queues(int place, struct err *e) must_check;

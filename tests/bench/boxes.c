@@ -1,6 +1,6 @@
 /* assay's own boxes, for tests/bench/box-start:
  *
- *     bench_boxes [-n BOXES] [-j AT-ONCE] [-t MIB] [-s EVERY] [-b HELPER] DIR
+ *     bench_boxes [-n BOXES] [-j AT-ONCE] [-t MIB] [-s EVERY] [-b HELPER] [-e EXECUTOR] DIR
  *
  * Each box runs /true in an overlay over DIR/rootfs and one over DIR/store, with fresh uppers in
  * DIR, all of the default profile on, and limits. -t: this process has touched so much memory
@@ -21,7 +21,7 @@
 struct bench {
 	uv_loop_t loop;
 	struct sandbox *sandbox;
-	const char *helper;
+	const char *helper, *executor;
 	int dir_fd, rootfs_fd, store_fd;
 	size_t boxes, at_once, every; /* wanted */
 	size_t started, ended;
@@ -226,7 +226,10 @@ static void bench_session(struct bench *b, size_t boxes)
 {
 	struct err e = ERR_INIT;
 	bool closed = false;
-	struct sandbox_conf conf = {.helper = b->helper, .slots = b->at_once, .name = "bench"};
+	struct sandbox_conf conf = {.helper = b->helper,
+				    .executor = b->executor,
+				    .slots = b->at_once,
+				    .name = "bench"};
 	uv_loop_init(&b->loop);
 	uv_loop_configure(&b->loop, UV_METRICS_IDLE_TIME);
 	b->sandbox = sandbox_open(&b->loop, &conf, &e);
@@ -282,7 +285,7 @@ int main(int argc, char **argv)
 			  .block = {.name = "block"},
 			  .at_once = 1};
 	size_t boxes = 100, touch = 0;
-	for (int c; (c = getopt(argc, argv, "n:j:t:s:b:")) != -1;)
+	for (int c; (c = getopt(argc, argv, "n:j:t:s:b:e:")) != -1;)
 		switch (c) {
 		case 'n':
 			boxes = strtoul(optarg, NULL, 10);
@@ -298,6 +301,9 @@ int main(int argc, char **argv)
 			break;
 		case 'b':
 			b.helper = optarg;
+			break;
+		case 'e':
+			b.executor = optarg;
 			break;
 		default:
 			return 1;

@@ -6,7 +6,7 @@ manifest=$build/install_manifest.txt # cmake writes it, and root may have instal
 [ ! -e "$manifest" ] || [ -w "$manifest" ] || skip "$manifest is not ours to write to"
 prefix=$work/usr
 fact "it installs" cmake --install "$build" --prefix "$prefix"
-for f in bin/assay libexec/assay/assay-all libexec/assay/assay-box share/assay/ecosystems/npm.yaml share/assay/suites/demo.yaml \
+for f in bin/assay libexec/assay/assay-all libexec/assay/assay-box libexec/assay/assay-oci share/assay/ecosystems/npm.yaml share/assay/suites/demo.yaml \
 	share/assay/suites/npm/packages-demo.jsonl share/assay/npm-layers \
 	share/doc/assay/README.md share/man/man1/assay.1 share/man/man1/assay-sandbox.1 share/man/man5/assay-suite.5 share/man/man7/assay-db.7; do
 	fact "$f" test -s "$prefix/$f"
