@@ -98,6 +98,13 @@ fact "a file from standard input, which is then empty" says in= from_stdin
 fact "a single file of this machine" says here box --ro "$work/src/file:/opt/one" -- cat /opt/one
 
 # ---- what is kept ----
+full() { box --disk 4M "$@" -- sh -c 'head -c 100M /dev/zero >/opt/big'; }
+fact "without a place on disk there is no more room than --disk says" ends 1 full
+fact "and the program is told" has "$said" "No space left on device"
+slow_full() { box --disk 4M --keep "$work/kept-big" -- sh -c 'head -c 100M /dev/zero >/opt/big; sleep 60'; }
+fact "on disk it ends the box" ends 124 slow_full
+fact "which is told" has "$said" "ended by its limit: --disk 4.0 MiB"
+rm -rf "$work/kept-big"
 fact "what a box writes is lost" says "" box -- sh -c 'echo x >/opt/x'
 no_opt() { box -- sh -c '! test -e /opt/x'; }
 fact "the next has none of it" no_opt
