@@ -76,7 +76,7 @@ struct db_phase {
 	const char *package, *version;
 	const char *variant; /* NULL: shared by all variants (once-per: package) */
 	const char *name;
-	const char *network; /* "none" | "host" */
+	const char *network; /* "none" | "host" | "nat" */
 	int64_t generation;  /* of the first store it saw, 0 for none */
 	const char *log;     /* path of its log below the state directory */
 	int64_t started_ms;
@@ -97,6 +97,7 @@ struct db_facts {
 	int64_t processes_peak, io_read_bytes, io_write_bytes, disk_bytes, disk_inodes;
 	int64_t throttled, throttled_us, stalled_memory_us, stalled_cpu_us, stalled_io_us;
 	const char *executor, *profile, *uppers; /* NULL: not known */
+	bool network_lost;                       /* its network ended before it did */
 	const char *processes; /* a line for each that was ended by us; NULL or "": none */
 	const char *cgroup;
 	const char *error;                /* NULL: none */
@@ -253,7 +254,8 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *                                    evidence evidence_offset evidence_length wall_ms cpu_ms peak_memory_bytes log job
  *   counts        run                by variant as the suite lists them: variant status n; status NULL: jobs without a result
  *   phases        run                in order of first start: phase boxes wall_ms cpu_ms setup_us peak_memory_bytes store_bytes store_files
- *                                    networked; setup_us is the median, peak_memory_bytes the maximum, networked counts boxes
+ *                                    networked behind_nat profiles; setup_us is the median, peak_memory_bytes the maximum, networked counts
+ *                                    boxes, behind_nat those whose network is nat, profiles are all but default
  *   phases-of-job job                of its last attempt, as they ran: phase network ended_as exit_code signal limit_hit wall_ms cpu_ms
  *                                    peak_memory_bytes log error processes
  *   stores        -                  by name: store generation layers entries bytes made_ms, of the current generation

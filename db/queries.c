@@ -34,7 +34,8 @@ static const struct query {
 	 " SELECT name AS phase, count(*) AS boxes, sum(wall_us) / 1000 AS wall_ms,"
 	 "  sum(cpu_user_us + cpu_system_us) / 1000 AS cpu_ms, max(CASE WHEN place = (n + 1) / 2 THEN setup_us END) AS setup_us,"
 	 "  max(peak_memory) AS peak_memory_bytes, coalesce(sum(store_bytes), 0) AS store_bytes,"
-	 "  coalesce(sum(store_files), 0) AS store_files, sum(network <> 'none') AS networked"
+	 "  coalesce(sum(store_files), 0) AS store_files, sum(network <> 'none') AS networked, sum(network = 'nat') AS behind_nat,"
+	 "  group_concat(DISTINCT nullif(profile, 'default')) AS profiles"
 	 " FROM placed GROUP BY name ORDER BY min(started_ms), min(id)"},
 
 	{"phases-of-job", 1,

@@ -232,10 +232,20 @@ static const char step_2[] =
 	"ALTER TABLE phase ADD COLUMN uppers TEXT;"
 	"ALTER TABLE phase ADD COLUMN processes TEXT;";
 
+/* One network more: a column that is checked is made anew (lang_altertable). */
+static const char step_3[] =
+	"DROP VIEW IF EXISTS v_phase;"
+	"ALTER TABLE phase ADD COLUMN reach TEXT NOT NULL DEFAULT 'none' CHECK (reach IN ('none', 'host', 'nat'));"
+	"UPDATE phase SET reach = network;"
+	"ALTER TABLE phase DROP COLUMN network;"
+	"ALTER TABLE phase RENAME COLUMN reach TO network;"
+	"ALTER TABLE phase ADD COLUMN network_lost INTEGER CHECK (network_lost IN (0, 1));"; /* NULL: none to lose */
+
 /* From version i to version i + 1. */
 static const char *const steps[] = {
 	step_1,
 	step_2,
+	step_3,
 };
 /* clang-format on */
 

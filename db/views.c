@@ -50,7 +50,8 @@ const char *const schema_views[] = {
 	"  f.oom_kills, f.processes_refused, f.cgroup, f.error, f.log_bytes, f.log_stored AS log_stored_bytes,"
 	"  lower(nullif(hex(f.log_sha256), '')) AS log_sha256, f.store_bytes, f.store_files, f.upper_bytes,"
 	"  f.processes_peak, f.io_read_bytes, f.io_write_bytes, f.disk_bytes, f.disk_inodes, f.throttled, f.throttled_us,"
-	"  f.stalled_memory_us, f.stalled_cpu_us, f.stalled_io_us, f.executor, f.profile, f.uppers, f.processes"
+	"  f.stalled_memory_us, f.stalled_cpu_us, f.stalled_io_us, f.executor, f.profile, f.uppers, f.processes,"
+	"  f.network_lost"
 	" FROM phase f JOIN run r ON r.id = f.run JOIN package p ON p.id = f.package"
 	"  LEFT JOIN variant v ON v.run = f.run AND v.number = f.variant;",
 

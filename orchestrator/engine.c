@@ -238,12 +238,15 @@ static int engine_stores(struct engine *g, struct err *e)
 	return 0;
 }
 
-/* Before anything runs: what can't be kept is said once. */
+/* Before anything runs: what can't be kept or given is said once. */
 static int engine_limits(const struct engine *g, struct err *e)
 {
 	const struct suite *s = g->suite;
 	for (size_t i = 0; i < s->n_phases; i++) {
 		struct box_limits limits = job_limits(&s->phases[i].limits);
+		if (box_net_check(s->phases[i].network, e) ||
+		    box_loosen_check(s->phases[i].loosen, e))
+			return err_add(e, "phase %s", s->phases[i].name);
 		if (sandbox_keeps(g->sandbox, &limits, e))
 			return err_add(e, "phase %s (--best-effort does without)",
 				       s->phases[i].name);

@@ -122,23 +122,23 @@ void job_box_start(struct job *j)
 	char **env = plan_env(s, j->unit, j->phase, j->offline);
 	char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-ec"}, p->run, NULL};
 	enum box_net net = j->networked ? p->network : BOX_NET_NONE;
-	hostfiles_make(&files, hostname, net);
-	hostfiles_without(&files, j->boxing.mounts, j->boxing.n_mounts);
 	snprintf(name, sizeof(name), "r%lld-%zu-%u", (long long)g->conf->run, j->number, j->tries);
 	struct box_spec spec = {
 		.name = name,
 		.root_host = s->root_is_host,
 		.mounts = j->boxing.mounts,
 		.n_mounts = j->boxing.n_mounts,
-		.files = files.files,
-		.n_files = files.n,
 		.argv = argv,
 		.env = env,
 		.cwd = s->workdir,
 		.hostname = hostname,
 		.net = net,
+		.loosen = p->loosen,
 		.limits = job_limits(&p->limits),
 	};
+	hostfiles_make(&files, &spec);
+	spec.files = files.files;
+	spec.n_files = files.n;
 	j->store_bytes = j->store_files = 0;
 	j->capture = capture_open(&g->logs, g->runs_fd, j->log_rel, p->limits.log, on_drain, j);
 	j->box = box_start(g->sandbox, &spec, &events, j, &e);

@@ -122,7 +122,7 @@ static int open_work(struct job *j, struct err *e)
 		.version = package->version,
 		.variant = job_is_trunk(j) ? NULL : g->suite->variants[j->unit->variant].name,
 		.name = job_phase(j)->name,
-		.network = j->networked ? "host" : "none",
+		.network = box_net_name(j->networked ? job_phase(j)->network : BOX_NET_NONE),
 		.generation = g->suite->n_stores ? j->shelves[0].generation : 0,
 		.log = log,
 		.started_ms = clock_real_ms(),
@@ -139,7 +139,7 @@ static void open_start(struct job *j)
 	struct engine *g = j->engine;
 	j->offline = !j->offline_tried && may_try_offline(j);
 	j->offline_tried |= j->offline;
-	j->networked = job_phase(j)->network == BOX_NET_HOST && !j->offline;
+	j->networked = job_phase(j)->network != BOX_NET_NONE && !j->offline;
 	j->tries++;
 	open_names(j);
 	j->shelves = own_calloc(g->suite->n_stores, sizeof(*j->shelves));

@@ -108,6 +108,7 @@ void judge_facts(const struct box_facts *f, const struct capture_log *log, struc
 		.executor = f->executor,
 		.profile = f->profile,
 		.uppers = f->uppers,
+		.network_lost = f->network_lost,
 		.processes = f->processes,
 		.cgroup = f->cgroup,
 		.error = f->error[0] ? f->error : NULL,

@@ -31,8 +31,9 @@ static json_t *phase_json(const struct suite *s, const struct suite_phase *p)
 	json_t *harvest = json_array();
 	for (size_t i = 0; i < p->n_harvest; i++)
 		json_array_append_new(harvest, json_string(s->stores[p->harvest[i]].name));
-	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:o, s:o, s:o, s:s}", "name", p->name,
-			 "network", p->network == BOX_NET_HOST ? "host" : "none", "offline_first",
+	auto_free char *profile = box_profile_name(p->loosen);
+	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:o, s:o, s:o, s:s}", "name", p->name,
+			 "network", box_net_name(p->network), "profile", profile, "offline_first",
 			 p->offline_first, "once_per_package", p->once_per_package, "goal", p->goal,
 			 "harvest", harvest, "layers", texts(p->layers, p->n_layers), "limits",
 			 limits_json(&p->limits), "run", p->run);

@@ -47,11 +47,12 @@ static void print_phases(const struct suite *s)
 		const struct suite_phase *p = &s->phases[i];
 		printf("%-10s%s: %s, network %s%s", i ? "" : "phases", p->name,
 		       p->once_per_package ? "once per package" : "once per variant",
-		       p->network == BOX_NET_HOST ? "host" : "none",
-		       p->offline_first ? ", first without" : "");
+		       box_net_name(p->network), p->offline_first ? ", first without" : "");
 		for (size_t k = 0; k < p->n_harvest; k++)
 			printf("%s%s", k ? ", " : ", harvests ", s->stores[p->harvest[k]].name);
-		printf("%s\n", p->goal ? ", the goal" : "");
+		auto_free char *profile = box_profile_name(p->loosen);
+		printf("%s%s%s\n", p->loosen ? ", profile " : "", p->loosen ? profile : "",
+		       p->goal ? ", the goal" : "");
 		if (p->goal && i + 1 < s->n_phases)
 			printf("%-10s(what follows it does not run)\n", "");
 	}
@@ -205,10 +206,12 @@ static void print_box(const struct suite *s, const struct plan_unit *u, size_t p
 		      char *const *common)
 {
 	const struct suite_phase *p = &s->phases[phase];
-	bool offline = p->offline_first && p->network == BOX_NET_HOST;
-	printf("    box %s: in %s, network %s%s\n      mounts, uppermost layer first\n", p->name,
-	       s->workdir, p->network == BOX_NET_HOST ? "host" : "none",
-	       offline ? " (first none, with ASSAY_OFFLINE=1)" : "");
+	bool offline = p->offline_first && p->network != BOX_NET_NONE;
+	auto_free char *profile = box_profile_name(p->loosen);
+	printf("    box %s: in %s, network %s%s%s%s\n      mounts, uppermost layer first\n",
+	       p->name, s->workdir, box_net_name(p->network),
+	       offline ? " (first none, with ASSAY_OFFLINE=1)" : "", p->loosen ? ", profile " : "",
+	       p->loosen ? profile : "");
 	print_mounts(s, u, phase);
 	print_limits(&p->limits);
 	char **env = plan_env(s, u, phase, false);

@@ -183,15 +183,10 @@ static int spec_files(struct sandbox_spec *s, const struct sandbox_options *o, s
 		if (spec_file(s, &o->files[i], e))
 			return err_add(e, "--file %s", o->files[i].path);
 	}
-	hostfiles_make(&s->host, o->hostname, o->net != BOX_NET_NONE);
-	for (size_t i = 0; i < s->host.n; i++) {
-		bool covered = files_have(s, s->host.files[i].path);
-		/* Who mounts /etc, or a file in it, has his own idea. */
-		for (size_t k = 0; k < o->n_mounts; k++)
-			covered |= !strcmp(o->mounts[k].path, s->host.files[i].path);
-		if (!covered)
+	hostfiles_make(&s->host, &s->box);
+	for (size_t i = 0; i < s->host.n; i++)
+		if (!files_have(s, s->host.files[i].path))
 			s->files[s->box.n_files++] = s->host.files[i];
-	}
 	return 0;
 }
 

@@ -63,6 +63,7 @@ struct suite_phase {
 	char *name, *run; /* run: text for /bin/sh -e -u -c? see suite(5): "/bin/sh -c" with set -e
 			     in front is the ecosystem's business */
 	enum box_net network;
+	unsigned loosen; /* enum box_loosen: what the suite and the phase allow */
 	/* true: first with the network off and ASSAY_OFFLINE=1, where every store of the suite
 	 * already has something; only if that does not exit 0, its upper is thrown away and the
 	 * phase runs with its network. */

@@ -72,7 +72,7 @@ static const cyaml_schema_field_t store_fields[] = {
 };
 static const cyaml_schema_value_t one_store = {CYAML_VALUE_MAPPING(MUST, struct raw_store, store_fields)};
 
-static const cyaml_strval_t networks[] = {{"none", BOX_NET_NONE}, {"host", BOX_NET_HOST}};
+static const cyaml_strval_t networks[] = {{"none", BOX_NET_NONE}, {"host", BOX_NET_HOST}, {"nat", BOX_NET_NAT}};
 static const cyaml_strval_t once_per[] = {{"package", true}};
 static const cyaml_schema_field_t phase_fields[] = {
 	TEXT("name",              MUST, raw_phase, name),
@@ -83,6 +83,7 @@ static const cyaml_schema_field_t phase_fields[] = {
 	YES_NO("goal",                  raw_phase, goal),
 	TEXTS("harvest",          MAY,  raw_phase, harvest),
 	TEXTS("layers",           MAY,  raw_phase, layers),
+	TEXTS("allow",            MAY,  raw_phase, allow),
 	CYAML_FIELD_IGNORE("env", MAY),
 	CYAML_FIELD_MAPPING("limits", MAY, struct raw_phase, limits, limits_fields),
 	CYAML_FIELD_END,
@@ -116,6 +117,7 @@ static const cyaml_schema_value_t one_variant = {CYAML_VALUE_MAPPING(MUST, struc
 	TEXT("workdir",           MAY, raw_file, workdir), \
 	TEXTS("layers",           MAY, raw_file, layers), \
 	TEXTS("inherit-env",      MAY, raw_file, inherit_env), \
+	TEXTS("allow",            MAY, raw_file, allow), \
 	CYAML_FIELD_IGNORE("env", MAY), \
 	LIST("mounts",            MAY, raw_file, mounts, one_mount), \
 	LIST("stores",            MAY, raw_file, stores, one_store), \

@@ -50,6 +50,8 @@ struct raw_phase {
 	bool offline_first, once_per_package, goal;
 	char **harvest, **layers;
 	size_t n_harvest, n_layers;
+	char **allow;
+	size_t n_allow;
 	struct raw_limits limits;
 };
 
@@ -71,8 +73,8 @@ struct raw_file {
 	char *suite, *use; /* a suite */
 	char *ecosystem;   /* an ecosystem */
 	char *root, *home, *workdir;
-	char **layers, **inherit_env;
-	size_t n_layers, n_inherit_env;
+	char **layers, **inherit_env, **allow;
+	size_t n_layers, n_inherit_env, n_allow;
 	struct raw_mount *mounts;
 	size_t n_mounts;
 	struct raw_store *stores;

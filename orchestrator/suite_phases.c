@@ -53,10 +53,40 @@ static int phase_words(const struct pair *p, const struct draft_at *at, struct s
 	to->goal = SAID("goal", goal);
 	if (to->offline_first && (to->network == BOX_NET_NONE || !to->n_harvest))
 		return doc_bad(e, draft_get(at, "offline-first"),
-			       "phase %s: offline-first is for phases with network: host and a "
+			       "phase %s: offline-first is for phases with a network and a "
 			       "store to harvest into",
 			       to->name);
 	return 0;
+}
+
+static int phase_allow(const struct doc_node *names, unsigned *loosen, struct err *e)
+{
+	unsigned said = 0;
+	for (size_t i = 0; names && i < names->n; i++) {
+		const struct doc_node *name = names->items[i].value;
+		unsigned bit = box_loosen_of(name->text);
+		if (!bit)
+			return doc_bad(e, name,
+				       "there is no '%s' that could be allowed, only userns, i386, "
+				       "io-uring, fuse, kvm, perf and dumps",
+				       name->text);
+		if (said & bit)
+			return doc_bad(e, name, "%s is allowed twice; once is enough", name->text);
+		said |= bit;
+	}
+	*loosen |= said;
+	return 0;
+}
+
+/* What the whole suite may, and what this phase may beside it. */
+static int phase_allows(const struct draft *d, const struct draft_at *at, struct suite_phase *to,
+			struct err *e)
+{
+	const struct draft_at top = {d->ours->at, d->base ? d->base->at : NULL};
+	return phase_allow(draft_get(&top, "allow"), &to->loosen, e) ||
+			       phase_allow(draft_get(at, "allow"), &to->loosen, e)
+		       ? -1
+		       : 0;
 }
 
 /* The whole suite's limits, then the phase's: of each the ecosystem's first. */
@@ -83,7 +113,7 @@ static int merge_phase(struct draft *d, const struct pair *p, const struct draft
 		return -1;
 	to->name = own_dup(name->text);
 	if (phase_run(at, to, e) || phase_harvest(s, draft_get(at, "harvest"), to, e) ||
-	    phase_words(p, at, to, e) ||
+	    phase_words(p, at, to, e) || phase_allows(d, at, to, e) ||
 	    parts_layers(s, draft_get(at, "layers"), &to->layers, &to->n_layers, e) ||
 	    parts_env(doc_get(at->base, "env"), &to->env, &to->n_env, e) ||
 	    parts_env(doc_get(at->ours, "env"), &to->env, &to->n_env, e))

@@ -124,7 +124,7 @@ struct box *box_start(struct sandbox *sb, const struct box_spec *spec, const str
 {
 	int64_t now = clock_mono_ns();
 	if (pack_check(spec, e) || box_loosen_check(spec->loosen, e) ||
-	    sandbox_keeps(sb, &spec->limits, e) || (spec->net == BOX_NET_NAT && nat_check(e)))
+	    sandbox_keeps(sb, &spec->limits, e) || box_net_check(spec->net, e))
 		return NULL;
 	struct slot *slot = sb->on_closed ? NULL : slot_free(sb);
 	if (!slot) {

@@ -39,9 +39,6 @@ struct sandbox {
  */
 int probe_box(struct sandbox *sb, const char *uppers, struct err *e) must_check;
 
-/* In nat.c. nat_check(e): can a box have BOX_NET_NAT here? */
-int nat_check(struct err *e) must_check;
-
 /* In sandbox.c. sandbox_filter(sb, loosen, e): of boxes with these loosenings; NULL with e. */
 const struct filter *sandbox_filter(struct sandbox *sb, unsigned loosen, struct err *e) must_check;
 /* sandbox_settle(sb): closing, and was this the last thing? */

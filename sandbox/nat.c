@@ -1,5 +1,5 @@
 /* What a box with BOX_NET_NAT needs of this machine, and how names are found in it. */
-#include "sandbox/inside.h"
+#include "sandbox/sandbox.h"
 
 #include "base/dir.h"
 #include "base/text.h"
@@ -13,8 +13,23 @@
 
 static const char tun[] = "/dev/net/tun";
 
-int nat_check(struct err *e)
+const char *box_net_name(enum box_net net)
 {
+	switch (net) {
+	case BOX_NET_NONE:
+		return "none";
+	case BOX_NET_HOST:
+		return "host";
+	case BOX_NET_NAT:
+		return "nat";
+	}
+	return "none";
+}
+
+int box_net_check(enum box_net net, struct err *e)
+{
+	if (net != BOX_NET_NAT)
+		return 0;
 	static const char *const paths[] = PLAN_PASTA;
 	bool found = false;
 	for (size_t i = 0; i < countof(paths); i++)

@@ -87,6 +87,10 @@ enum box_net {
 			the host's own sockets, not even what listens on its 127.0.0.1 */
 };
 
+/* box_net_name(net): "none", "host", "nat". box_net_check(net, e): can boxes of this machine have
+ * it? 0, or -1 with why not, and what would help. */
+const char *box_net_name(enum box_net net);
+int box_net_check(enum box_net net, struct err *e) must_check;
 /* box_resolv_conf(net, out): append what resolv.conf(5) of a box with this network says: this
  * machine's, and with BOX_NET_NAT a nameserver that leads to whom this machine asks, be that one on
  * its own loopback. false: nothing. */

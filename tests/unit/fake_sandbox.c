@@ -67,6 +67,7 @@ static void box_over(struct box *b)
 {
 	struct fake_seen *s = &fake.seen[b->seen];
 	struct box **at = &b->sandbox->boxes;
+	auto_free char *profile = box_profile_name(s->loosen);
 	struct box_facts f = {
 		.end = s->cancelled ? BOX_CANCELLED : b->act.end,
 		.exit_code = s->cancelled || b->act.end != BOX_EXITED ? -1 : b->act.exit_code,
@@ -76,6 +77,7 @@ static void box_over(struct box *b)
 		.wall_ns = (fake.now_ms - s->began_ms) * 1000000,
 		.output_bytes = b->said,
 		.cgroup = "v2",
+		.profile = profile,
 	};
 	while (*at != b)
 		at = &(*at)->next;
@@ -246,7 +248,8 @@ static size_t box_see(const struct box_spec *spec)
 		.variant = env_of(spec->env, "ASSAY_VARIANT"),
 		.phase = env_of(spec->env, "ASSAY_PHASE"),
 		.offline = *offline == '1',
-		.networked = spec->net == BOX_NET_HOST,
+		.networked = spec->net != BOX_NET_NONE,
+		.loosen = spec->loosen,
 		.root = lowers_of(mount_at(spec, "/")),
 		.store = lowers_of(store),
 		.n_store = store ? store->n_lowers : 0,

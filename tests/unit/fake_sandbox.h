@@ -23,6 +23,7 @@ struct fake_act {
 struct fake_seen {
 	char *name, *package, *variant, *phase;
 	bool offline, networked;
+	unsigned loosen;
 	char **root, **store; /* NULL-terminated: paths of the lowers of "/" and /store, uppermost
 				 first */
 	size_t n_store;

@@ -176,10 +176,12 @@ static void a_phase_ends_once_and_keeps_its_facts(void **state)
 	f.processes_peak = 11, f.io_read_bytes = 12, f.io_write_bytes = 13, f.disk_bytes = 14,
 	f.disk_inodes = 15, f.throttled = 16, f.throttled_us = 17, f.stalled_memory_us = 18,
 	f.stalled_cpu_us = 19, f.executor = "native", f.profile = "default+kvm", f.uppers = "tmpfs",
-	f.processes = "2 1 S 0 4 sh\n";
+	f.processes = "2 1 S 0 4 sh\n", f.network_lost = true;
 	must(db_phase_end(d, phase, &f, &e));
 	f.end = "exited";
 	assert_int_equal(db_phase_end(d, phase, &f, &e), -1);
+	/* who had no network of its own lost none */
+	assert_rows(d, "SELECT network, network_lost FROM v_phase", "none|-");
 	assert_rows(d,
 		    "SELECT ended_as, limit_hit, limit_bound, limit_value, exit_code, signal, "
 		    "core, oom_kills, processes_refused, store_bytes,"
@@ -194,6 +196,20 @@ static void a_phase_ends_once_and_keeps_its_facts(void **state)
 		    "disk_inodes, throttled, throttled_us, stalled_memory_us, stalled_cpu_us,"
 		    " stalled_io_us, executor, profile, uppers, processes FROM v_phase",
 		    "11|12|13|14|15|16|17|18|19|-|native|default+kvm|tmpfs|2 1 S 0 4 sh\n");
+}
+
+static void a_network_that_was_lost_is_told(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct life l = life_begin(d, 100);
+	struct db_facts f = life_facts(0, 7000, 130);
+	f.network_lost = true;
+	struct db_phase nat = {
+		.run = l.run, .package = "a", .name = "reach", .network = "nat", .started_ms = 121};
+	int64_t reach = db_phase_begin(d, &nat, &e);
+	must(db_phase_end(d, reach, &f, &e));
+	assert_rows(d, "SELECT network, network_lost FROM v_phase WHERE phase = 'reach'", "nat|1");
 }
 
 static void hostile_bytes_come_back_as_text_that_can_be_shown(void **state)
@@ -247,6 +263,7 @@ int main(void)
 		scratch_test(attempts_are_numbered_and_the_last_one_counts),
 		scratch_test(words_are_closed),
 		scratch_test(a_phase_ends_once_and_keeps_its_facts),
+		scratch_test(a_network_that_was_lost_is_told),
 		scratch_test(hostile_bytes_come_back_as_text_that_can_be_shown),
 		scratch_test(abandoning_ends_what_a_dead_process_left_and_nothing_else),
 	};

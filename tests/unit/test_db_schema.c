@@ -86,6 +86,27 @@ static void every_older_version_becomes_the_current_one(void **state)
 	}
 }
 
+static void phases_of_older_versions_keep_their_network(void **state)
+{
+	struct scratch *s = *state;
+	struct err e = ERR_INIT;
+	auto_free char *path = own_fmt("%s/old", s->dir);
+	make_version(path, 2);
+	make_foreign(path,
+		     "INSERT INTO package VALUES (1, 'a');"
+		     "INSERT INTO run (id, suite, pid, jobs_at_once, state, started_ms) VALUES "
+		     "(1, 's', 1, 1, 'running', 1);"
+		     "INSERT INTO phase (id, run, package, name, network, started_ms) VALUES "
+		     "(1, 1, 1, 'fetch', 'host', 1), (2, 1, 1, 'test', 'none', 2)");
+	struct db *d = db_open(path, DB_WRITE, &e);
+	if (!d)
+		fail_msg("%s", e.text);
+	assert_rows(d, "SELECT phase, network, network_lost FROM v_phase ORDER BY phase_id",
+		    "fetch|host|-\ntest|none|-");
+	assert_sound(d);
+	db_close(d);
+}
+
 static void opening_again_changes_nothing(void **state)
 {
 	struct scratch *s = *state;
@@ -238,6 +259,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		scratch_test(every_older_version_becomes_the_current_one),
+		scratch_test(phases_of_older_versions_keep_their_network),
 		scratch_test(opening_again_changes_nothing),
 		scratch_test(what_is_not_ours_is_refused_and_left_alone),
 		scratch_test(a_damaged_file_is_named),

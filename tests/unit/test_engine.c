@@ -361,6 +361,27 @@ static void a_run_of_many_ends_with_every_job_done(void **state)
 	assert_int_equal(world_number(w, "SELECT count(*) FROM phase WHERE ended_ms IS NULL"), 0);
 }
 
+static void what_a_phase_may_reaches_its_boxes_and_the_database(void **state)
+{
+	struct world *w = *state;
+	world_packages(w, 1, false);
+	w->suite.phases[0].network = BOX_NET_HOST;
+	w->suite.phases[1].loosen = BOX_LOOSEN_USERNS | BOX_LOOSEN_DUMPS;
+	run(w, 1);
+	unsigned told = 0;
+	for (size_t i = 0; i < fake.n_seen; i++)
+		told += fake.seen[i].loosen == (BOX_LOOSEN_USERNS | BOX_LOOSEN_DUMPS) &&
+			says(fake.seen[i].phase, w->suite.phases[1].name);
+	w->suite.phases[1].loosen = 0;
+	assert_int_equal(told, 2);
+	assert_int_equal(world_number(w, "SELECT count(*) FROM phase WHERE profile = "
+					 "'default+userns+dumps'"),
+			 2);
+	assert_int_equal(world_number(w, "SELECT count(*) FROM phase WHERE profile NOT IN "
+					 "('default', 'default+userns+dumps')"),
+			 0);
+}
+
 /* Names that would meet in one file name, or be too long for one, do not. */
 static void every_phase_has_a_log_of_its_own(void **state)
 {
@@ -403,6 +424,7 @@ int main(void)
 		STORY(an_offline_failure_is_repeated_with_the_network_and_only_that_counts),
 		STORY(output_waits_for_the_disk_and_is_kept),
 		STORY(a_run_of_many_ends_with_every_job_done),
+		STORY(what_a_phase_may_reaches_its_boxes_and_the_database),
 		STORY(every_phase_has_a_log_of_its_own),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

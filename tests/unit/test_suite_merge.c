@@ -177,6 +177,24 @@ static void what_does_not_fit_is_told_where_the_ecosystem_says_it(void **state)
 		strstr(e.text, "/ecosystems/e.yaml:11:79: phase fetch: offline-first is for"));
 }
 
+static void what_is_allowed_adds_up(void **state)
+{
+	struct suite *s = merged(state, "allow: [userns]\nphases: [{name: fetch, network: nat}, "
+					"{name: test, allow: [kvm, dumps]}]\n");
+	assert_int_equal(s->phases[0].loosen, BOX_LOOSEN_USERNS);
+	assert_int_equal(s->phases[0].network, BOX_NET_NAT);
+	assert_true(s->phases[0].offline_first);
+	assert_int_equal(s->phases[1].loosen, BOX_LOOSEN_USERNS);
+	assert_int_equal(s->phases[2].loosen,
+			 BOX_LOOSEN_USERNS | BOX_LOOSEN_KVM | BOX_LOOSEN_DUMPS);
+	suite_free(s);
+	s = merged(state, "");
+	for (size_t i = 0; i < s->n_phases; i++)
+		assert_int_equal(s->phases[i].loosen, 0);
+	suite_free(s);
+	refused(state, "allow: [kvm, sudo]\n", "6:14", "there is no 'sudo'");
+}
+
 static void an_ecosystem_is_found_beside_above_and_in_the_data_directory(void **state)
 {
 	struct desk *d = *state;
@@ -235,6 +253,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			what_does_not_fit_is_told_where_the_ecosystem_says_it, desk_open,
 			desk_close),
+		cmocka_unit_test_setup_teardown(what_is_allowed_adds_up, desk_open, desk_close),
 		cmocka_unit_test_setup_teardown(
 			an_ecosystem_is_found_beside_above_and_in_the_data_directory, desk_open,
 			desk_close),
