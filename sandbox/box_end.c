@@ -62,6 +62,8 @@ static void box_judge(struct box *b)
 	const struct cgroup_counts *c = &b->counts;
 	struct box_facts *f = &b->facts;
 	bool ran = box_ran(b);
+	enum box_limit limit;
+	uint64_t bound, value;
 	if (f->error[0])
 		f->end = BOX_FAILED;
 	else if (ran && c->oom_kills)
@@ -72,6 +74,8 @@ static void box_judge(struct box *b)
 		f->end = BOX_CANCELLED;
 	else if (ran && b->limits.processes && c->processes_refused)
 		facts_limit(f, BOX_LIMIT_PROCESSES, b->limits.processes, b->limits.processes);
+	else if (ran && watch_over(b, &limit, &bound, &value))
+		facts_limit(f, limit, bound, value);
 	else if (f->signal == SIGXFSZ && b->limits.file_size)
 		facts_limit(f, BOX_LIMIT_FILE_SIZE, b->limits.file_size, b->limits.file_size);
 	else if (f->signal)
@@ -100,10 +104,9 @@ static void box_count_rest(struct box *b)
 	/* Who is killed together with pid 1 is in nobody's rusage. */
 	f->io_read_bytes = b->end.io_read_bytes + (b->listed ? w->seen.io_read_bytes : 0);
 	f->io_write_bytes = b->end.io_write_bytes + (b->listed ? w->seen.io_write_bytes : 0);
-	if (c->has_io) {
-		f->io_read_bytes = c->io_read_bytes;
-		f->io_write_bytes = c->io_write_bytes;
-	}
+	/* Not every block device tells the cgroup what went to it. */
+	f->io_read_bytes = larger(f->io_read_bytes, c->io_read_bytes);
+	f->io_write_bytes = larger(f->io_write_bytes, c->io_write_bytes);
 	f->processes = w->table ? w->table : "";
 	f->disk_bytes = w->seen.disk_bytes;
 	f->disk_inodes = w->seen.disk_inodes;

@@ -327,3 +327,14 @@ void watch_last(struct box *b)
 	struct watch *w = &b->watch;
 	quota_used(&w->quota, &w->seen.disk_bytes, &w->seen.disk_inodes);
 }
+
+bool watch_over(const struct box *b, enum box_limit *limit, uint64_t *bound, uint64_t *value)
+{
+	const struct plan_seen *s = &b->watch.seen;
+	bool disk = b->limits.disk && s->disk_bytes > b->limits.disk;
+	bool inodes = b->limits.disk_inodes && s->disk_inodes > b->limits.disk_inodes;
+	*limit = disk ? BOX_LIMIT_DISK : BOX_LIMIT_INODES;
+	*bound = disk ? b->limits.disk : b->limits.disk_inodes;
+	*value = disk ? s->disk_bytes : s->disk_inodes;
+	return b->watch.quota.project && (disk || inodes);
+}

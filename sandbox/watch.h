@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "sandbox/box/plan.h"
 #include "sandbox/quota.h"
+#include "sandbox/sandbox.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -61,8 +62,10 @@ void watch_look(struct box *b, int64_t now);
 void watch_heard(struct box *b, const struct plan_seen *seen, int fd);
 /* watch_table(b): ask for the table of its processes: false: nobody can. */
 bool watch_table(struct box *b);
-/* watch_last(b): what the quota says at the end. */
+/* watch_last(b): what the quota says at the end. watch_over(b, limit, bound, value): it has refused
+ * something: by how the command ended then nobody could tell. */
 void watch_last(struct box *b);
+bool watch_over(const struct box *b, enum box_limit *limit, uint64_t *bound, uint64_t *value);
 
 /* In idle.c. idle_next(b, now): when to look. idle_sample(b, now, io): its processor time is in its
  * counts or seen; io: bytes it read and wrote so far, in whatever way they are counted. */

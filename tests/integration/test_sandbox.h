@@ -90,6 +90,18 @@ static inline void try_excepted_of(const char *test)
 		}
 }
 
+/* User Mode Linux: to start a program takes a hundredth of a processor, and time is counted in
+ * ticks.
+ */
+static inline bool try_slow_kernel(void)
+{
+	struct err ignored = ERR_INIT;
+	auto_text struct text t = TEXT_INIT;
+	auto_fd int fd = open("/proc/cpuinfo", O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && !dir_read_fd(fd, 1 << 20, &t, &ignored) &&
+	       strstr(text_str(&t), "User Mode Linux");
+}
+
 /* As where systemd runs: every mount of the host is shared with its copies (mount_namespaces(7)).
  * Root only; in a namespace of this program's. */
 static inline void try_share_mounts(void)

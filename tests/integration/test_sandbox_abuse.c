@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-/* A sanitizer's processes take their time to go. */
+/* A sanitizer's processes take their time to go, and User Mode Linux's. */
 #ifdef __has_feature
 #define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
 #elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -17,7 +17,7 @@
 #else
 #define SANITIZED 0
 #endif
-#define CROWD_MS (SANITIZED ? 5000 : 100)
+#define CROWD_MS (SANITIZED || try_slow_kernel() ? 5000 : 100)
 #define GROWN_KIB (24u << 10) /* more than this is growth: a sanitizer keeps what was freed */
 
 /* Of this process and of the machine. */

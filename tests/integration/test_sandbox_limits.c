@@ -118,9 +118,10 @@ static void disk(void **state)
 		"20",
 		(struct box_limits){.disk = 4 << 20}, BOX_LIMIT_DISK, &t);
 	/* or deeper than a path is long */
-	limited("cd /data; i=0; while [ $i -lt 600 ]; do mkdir d && cd -P ./d; i=$((i+1)); done; "
-		"head "
-		"-c 20000000 /dev/zero >f; sleep 20",
+	limited("cd /data; p=d; i=0; while [ $i -lt 99 ]; do p=$p/d; i=$((i+1)); done; i=0; while "
+		"[ "
+		"$i -lt 8 ]; do mkdir -p $p && cd -P ./$p; i=$((i+1)); done; head -c 20000000 "
+		"/dev/zero >f; sleep 20",
 		(struct box_limits){.disk = 6 << 20}, BOX_LIMIT_DISK, &t);
 	limited("i=0; while :; do i=$((i+1)); : >/data/$i; [ $i = 2000 ] && sleep 20; done",
 		(struct box_limits){.disk_inodes = 500}, BOX_LIMIT_INODES, &t);
@@ -180,8 +181,9 @@ static void idleness(void **state)
 	assert_int_equal(t.facts.limit_bound, 300);
 	assert_in_range(t.facts.limit_value, 600, 5000);
 	/* looking now and then for what never comes is idleness, too */
-	limited("while sleep 1; do test -e /no/such/file && exit 1; done",
-		(struct box_limits){.idle_ms = 2500}, BOX_LIMIT_IDLE, &t);
+	if (!try_slow_kernel())
+		limited("while sleep 1; do test -e /no/such/file && exit 1; done",
+			(struct box_limits){.idle_ms = 2500}, BOX_LIMIT_IDLE, &t);
 	/* who is deaf to SIGTERM has its grace, and no more */
 	limited("trap '' TERM; sleep 1000 & wait; sleep 1000",
 		(struct box_limits){.idle_ms = 200, .grace_ms = 200}, BOX_LIMIT_IDLE, &t);
@@ -217,15 +219,14 @@ static void who_was_there_is_told_when_we_end_it(void **state)
 	try_init(&t, "cp /bin/sleep '/tmp/a b\\\nc\x1b[2J'; '/tmp/a b\\\nc\x1b[2J' 4321 & "
 		     "sh -c 'kill -STOP $$' & (while :; do :; done) & true & sleep 0.3; echo up; "
 		     "sleep 4322");
-	t.spec.limits.wall_ms = 900;
+	t.spec.limits.wall_ms = try_slow_kernel() ? 6000 : 900;
 	try_run(&t);
 	assert_int_equal(t.facts.limit, BOX_LIMIT_WALL);
 	if (!strstr(t.processes, " 4322\n"))
 		print_message("%s", t.processes);
-	assert_non_null(strstr(t.processes, " S 0 "));
 	assert_non_null(strstr(t.processes, " sleep 4322\n"));
 	assert_non_null(strstr(t.processes, "/tmp/a b\\\\\\x0ac\\x1b[2J 4321\n"));
-	assert_non_null(strstr(t.processes, " T 0 "));
+	assert_non_null(strstr(t.processes, " T "));
 	assert_non_null(strstr(t.processes, " R "));
 	assert_non_null(strstr(t.processes, " 1 S "));
 	unsigned lines = 0;
@@ -260,7 +261,7 @@ static void processors_are_rationed_or_that_is_refused(void **state)
 	try_wait(&t);
 	try_expect(&t, 0, "");
 	assert_string_not_equal(t.facts.cgroup, "none");
-	assert_true(t.facts.cpu_user_ns + t.facts.cpu_system_ns < 300000000);
+	assert_true(try_slow_kernel() || t.facts.cpu_user_ns + t.facts.cpu_system_ns < 300000000);
 	assert_true(t.facts.throttled >= 3);
 	assert_true(t.facts.throttled_ns > 100000000);
 	try_fini(&t);
