@@ -80,8 +80,9 @@ static const struct {
 	 "root"},
 	{"/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1",
 	 "AppArmor restricts user namespaces here: sysctl "
-	 "kernel.apparmor_restrict_unprivileged_userns=0, a profile for assay-box that has "
-	 "\"userns,\", or run as root"},
+	 "kernel.apparmor_restrict_unprivileged_userns=0, the profile share/assay/apparmor/assay, "
+	 "or "
+	 "run as root"},
 };
 
 const char *probe_hint_found(void)
