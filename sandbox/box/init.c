@@ -156,6 +156,16 @@ static void init_ping(const struct init *in)
 		return; /* without */
 }
 
+/* ::1 is there unless the host has IPv6 off and hands that on (net.core.devconf_inherit_init_net, the
+ * module's parameter disable_ipv6). */
+static void init_six(void)
+{
+	char off = '0';
+	auto_fd int fd = open("/proc/sys/net/ipv6/conf/lo/disable_ipv6", O_RDWR | O_CLOEXEC);
+	if (fd >= 0 && read(fd, &off, 1) == 1 && off == '1' && pwrite(fd, "0", 1, 0) != 1)
+		return; /* without */
+}
+
 static int init_network(const struct init *in, struct err *e)
 {
 	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
@@ -163,6 +173,7 @@ static int init_network(const struct init *in, struct err *e)
 	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &lo))
 		return err_sys(e, "bring up the loopback interface");
 	init_ping(in);
+	init_six();
 	return 0;
 }
 
