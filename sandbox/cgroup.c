@@ -81,6 +81,20 @@ static bool name_ok(const char *name, const char *chars, size_t max)
 	return n && n <= max && strspn(name, chars) == n;
 }
 
+static bool places_writable(const struct cgroup_places *p)
+{
+	bool writable = p->v2.fd >= 0 && !faccessat(p->v2.fd, "cgroup.procs", W_OK, AT_EACCESS);
+	for (size_t i = 0; i < CGROUP_HIERARCHIES; i++)
+		writable |= p->v1[i].fd >= 0 &&
+			    !faccessat(p->v1[i].fd, "cgroup.procs", W_OK, AT_EACCESS);
+	return writable;
+}
+
+bool cgroup_host_owned(const struct cgroup_host *h)
+{
+	return h->kind != &cgroup_v2 && h->writable;
+}
+
 /* v2 first where it gives both controllers, else what v1 there is, else what v2 there is: on a
  * hybrid host v2 may be mounted and have neither. */
 struct cgroup_host *cgroup_host_open_in(const struct cgroup_world *w, const char *name,
@@ -97,6 +111,7 @@ struct cgroup_host *cgroup_host_open_in(const struct cgroup_world *w, const char
 	}
 	struct cgroup_host *h = own_calloc(1, sizeof(*h));
 	h->world = w;
+	h->writable = places_writable(&p);
 	if (!cgroup_v2_open(h, name, &p, CGROUP_MEMORY | CGROUP_PIDS) &&
 	    !cgroup_v1_open(h, name, &p))
 		cgroup_v2_open(h, name, &p, 0);
@@ -219,7 +234,7 @@ struct cgroup *cgroup_make(struct cgroup_host *h, const char *name,
 		c->dir[i] = -1;
 	c->below = -1;
 	if (!make_dirs(c, limits->cpu_milli, e) && (!h->kind || !h->kind->limit(c, limits, e)) &&
-	    (!limits->below || !h->kind || !h->kind->make_below(c, e)))
+	    (!limits->below || !h->kind || !h->kind->make_below || !h->kind->make_below(c, e)))
 		return c;
 	if (c->below >= 0)
 		remove_below(c, c->dir[0], CGROUP_BELOW, 0);

@@ -32,6 +32,10 @@ const char *cgroup_host_kind(const struct cgroup_host *h);
 /* cgroup_host_has_quota(h): groups with limits.cpu_milli keep it. */
 bool cgroup_host_has_quota(const struct cgroup_host *h);
 
+/* cgroup_host_owned(h): may who has this process's ids write groups in which boxes are, and
+ * limits.below doesn't keep them apart? */
+bool cgroup_host_owned(const struct cgroup_host *h);
+
 struct cgroup_limits {      /* 0: none */
 	uint64_t memory;    /* bytes; swap is not a way out of it */
 	uint64_t processes; /* tasks */

@@ -71,7 +71,7 @@ struct cgroup_kind {
 	void (*read)(const struct cgroup *c, struct cgroup_counts *out);
 	void (*read_more)(const struct cgroup *c, struct cgroup_counts *out);
 	void (*kill)(const struct cgroup_world *w, int dirfd);
-	/* limits.below */
+	/* limits.below; NULL: cgroup_host_owned */
 	int (*make_below)(struct cgroup *c, struct err *e);
 	/* before NAME.<pid> is removed; NULL: nothing to do */
 	void (*leave)(struct cgroup_host *h);
@@ -84,8 +84,9 @@ struct cgroup_host {
 	size_t n;       /* hierarchies in use; all below are parallel */
 	struct cgroup_place base[CGROUP_HIERARCHIES]; /* NAME.<pid> is in it */
 	int dir[CGROUP_HIERARCHIES];                  /* NAME.<pid> itself, locked (flock(2)) */
-	bool moved; /* v2: this process is in NAME.<pid>/supervisor */
-	struct {    /* what a group can count, without and with a quota; once one was read */
+	bool moved;    /* v2: this process is in NAME.<pid>/supervisor */
+	bool writable; /* a group that this process began in */
+	struct {       /* what a group can count, without and with a quota; once one was read */
 		bool known, has_memory, has_processes, has_cpu, has_quota;
 	} can[2];
 };

@@ -88,23 +88,12 @@ static void v1_kill(const struct cgroup_world *w, int dirfd)
 		w->write(dirfd, "freezer.state", "THAWED");
 }
 
-/* Hardly anybody gives groups of v1 to an ordinary user. */
-static int v1_make_below(struct cgroup *c, struct err *e)
-{
-	return err_set(
-		e, ERR_BOX,
-		"cgroup %s: a box with userns could lift its limits here, in cgroup v1 as an "
-		"ordinary user",
-		c->name);
-}
-
 const struct cgroup_kind cgroup_v1 = {
 	.name = "v1",
 	.limit = v1_limit,
 	.read = v1_read,
 	.read_more = v1_read_more,
 	.kill = v1_kill,
-	.make_below = v1_make_below,
 };
 
 bool cgroup_v1_open(struct cgroup_host *h, const char *name, struct cgroup_places *p)

@@ -1,6 +1,7 @@
 #include "sandbox/filter_table.h"
 
 #include "base/own.h"
+#include "sandbox/filter.h"
 #include "sandbox/sandbox.h"
 
 #include <errno.h>
@@ -166,9 +167,11 @@ const struct filter_check filter_checks[] = {
 	{"prctl", {{0, WHOLE, PR_SCHED_CORE}}, REFUSE(EINVAL), 0},
 	{"prctl", {{0}}, ALLOW, 0},
 	{"clone", {{0, NEW_NAMESPACES, 0}}, ALLOW, 0},
+	{"clone", {{0, CLONE_NEWCGROUP, CLONE_NEWCGROUP}}, REFUSE(EPERM), FILTER_NO_CGROUPS},
 	{"clone", {{0}}, ALLOW, BOX_LOOSEN_USERNS},
 	{"clone", {{0}}, REFUSE(EPERM), 0},
 	{"unshare", {{0, NEW_NAMESPACES | NEW_TIME, 0}}, ALLOW, 0},
+	{"unshare", {{0, CLONE_NEWCGROUP, CLONE_NEWCGROUP}}, REFUSE(EPERM), FILTER_NO_CGROUPS},
 	{"unshare", {{0}}, ALLOW, BOX_LOOSEN_USERNS},
 	{"unshare", {{0}}, REFUSE(EPERM), 0},
 	{"socket", {{0, WHOLE, AF_UNIX}}, ALLOW, 0},

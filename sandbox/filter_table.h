@@ -45,8 +45,8 @@ extern const size_t filter_n_loosened;
 /* One row: when every condition holds, `answer` (SECCOMP_RET_*). A condition looks at the low 32
  * bits of an argument, as the kernel does for the calls here (CVE-2019-10063: a comparison of all
  * 64 bits is passed by setting a high one). Mask 0: no condition. Rows of one call stand together
- * and are tried in order, those with `loosen` only with one of these; the last of them has no
- * condition, and none but it and those with `loosen`. */
+ * and are tried in order, those with `loosen` only with one of these (FILTER_NO_CGROUPS among
+ * them); the last of them has no condition, and none but it and those with `loosen`. */
 struct filter_check {
 	const char *call;
 	struct {

@@ -19,7 +19,7 @@ struct slot {
 struct sandbox {
 	uv_loop_t *loop;
 	struct cgroup_host *cgroups;
-	struct filter filters[BOX_LOOSEN_ALL + 1]; /* by what of FILTER_LOOSEN a box has; made
+	struct filter filters[2 * FILTER_NO_CGROUPS]; /* by what of FILTER_LOOSEN a box has; made
 						      when first needed */
 	struct helper_program program;
 	struct ranges ranges;

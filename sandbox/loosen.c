@@ -5,8 +5,10 @@
 #include "base/text.h"
 #include "base/unit.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static const char *const loosen_names[] = {"userns", "i386", "io-uring", "fuse",
@@ -60,6 +62,14 @@ static int dumps_check(struct err *e)
 		       pattern);
 }
 
+/* Before Linux 6.6 the only one who knows is the call itself. */
+static int io_uring_check(struct err *e)
+{
+	if (syscall(SYS_io_uring_setup, 0, NULL) >= 0 || errno != ENOSYS)
+		return 0;
+	return err_sys(e, "io_uring_setup");
+}
+
 static int number_check(const char *path, uint64_t most, const char *what, struct err *e)
 {
 	char line[32];
@@ -84,13 +94,17 @@ static int one_check(unsigned loosen, struct err *e)
 		return err_set(e, ERR_BOX, "this machine is no x86-64");
 #endif
 	case BOX_LOOSEN_IO_URING:
-		return number_check("/proc/sys/kernel/io_uring_disabled", 0,
-				    "kernel.io_uring_disabled", e);
+		return io_uring_check(e) || number_check("/proc/sys/kernel/io_uring_disabled", 0,
+							 "kernel.io_uring_disabled", e)
+			       ? -1
+			       : 0;
 	case BOX_LOOSEN_FUSE:
 		return device_check("/dev/fuse", e);
 	case BOX_LOOSEN_KVM:
 		return device_check("/dev/kvm", e);
 	case BOX_LOOSEN_PERF:
+		if (access("/proc/sys/kernel/perf_event_paranoid", F_OK))
+			return err_set(e, ERR_BOX, "this kernel has no perf_event_open");
 		return number_check("/proc/sys/kernel/perf_event_paranoid", 2,
 				    "kernel.perf_event_paranoid", e);
 	case BOX_LOOSEN_DUMPS:

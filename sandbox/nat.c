@@ -6,7 +6,9 @@
 #include "sandbox/box/plan.h"
 
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define RESOLV_MAX ((size_t)64 << 10)
@@ -37,6 +39,10 @@ int box_net_check(enum box_net net, struct err *e)
 	if (!found)
 		return err_set(e, ERR_BOX,
 			       "network nat needs pasta(1): it is in the package passt");
+	auto_fd int filter = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+	if (filter < 0)
+		return err_sys(e,
+			       "network nat: nf_tables, which keep a box from this machine itself");
 	/* Of boxes that root starts it is a node of ours that is opened. */
 	auto_fd int fd = open(tun, geteuid() ? O_RDWR | O_CLOEXEC : O_PATH | O_CLOEXEC);
 	return fd < 0 ? err_sys(e, "network nat: open %s", tun) : 0;

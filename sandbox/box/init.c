@@ -156,8 +156,8 @@ static void init_ping(const struct init *in)
 		return; /* without */
 }
 
-/* ::1 is there unless the host has IPv6 off and hands that on (net.core.devconf_inherit_init_net, the
- * module's parameter disable_ipv6). */
+/* ::1 is there unless the host has IPv6 off and hands that on (net.core.devconf_inherit_init_net,
+ * the module's parameter disable_ipv6). */
 static void init_six(void)
 {
 	char off = '0';

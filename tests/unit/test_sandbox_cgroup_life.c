@@ -87,14 +87,20 @@ static void processes_may_be_below_what_limits_them(void **state)
 	end(h, c);
 }
 
-static void who_could_own_a_group_of_v1_gets_none(void **state)
+static void who_owns_the_groups_of_boxes_is_known(void **state)
 {
 	(void)state;
 	struct err e = ERR_INIT;
 	a_v1_host();
 	struct cgroup_host *h = open_as("v1");
-	assert_null(cgroup_make(h, "job", &(struct cgroup_limits){.below = true}, &e));
-	assert_non_null(strstr(e.text, "userns"));
+	assert_true(cgroup_host_owned(h));
+	/* in v1 nothing keeps them apart */
+	struct cgroup *c = cgroup_make(h, "job", &(struct cgroup_limits){.below = true}, &e);
+	assert_non_null(c);
+	end(h, c);
+	a_v2_host();
+	h = open_as("v2");
+	assert_false(cgroup_host_owned(h));
 	cgroup_host_close(h);
 }
 
@@ -395,7 +401,7 @@ int main(void)
 		TEST(names_that_are_no_names_are_refused),
 		TEST(a_limit_that_is_refused_leaves_no_group),
 		TEST(processes_may_be_below_what_limits_them),
-		TEST(who_could_own_a_group_of_v1_gets_none),
+		TEST(who_owns_the_groups_of_boxes_is_known),
 		TEST(v1_counts_are_read),
 		TEST(v2_counts_are_read),
 		TEST(a_quota_is_a_part_of_a_period),

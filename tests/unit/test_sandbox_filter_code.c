@@ -124,6 +124,14 @@ static void userns_allows_namespaces_and_mounts_in_them(void **state)
 		CALL(EPERM, open_by_handle_at, AT_FDCWD, 0, 0),
 	};
 	check_loosened(BOX_LOOSEN_USERNS, calls, countof(calls));
+	static const struct call without[] = {
+		CALL(0, unshare, CLONE_NEWUSER),
+		CALL(EPERM, unshare, CLONE_NEWCGROUP),
+		CALL(EPERM, unshare, CLONE_NEWUSER | CLONE_NEWCGROUP),
+		CALL(EPERM, unshare, HIGH | CLONE_NEWCGROUP),
+		CALL(EPERM, clone, CLONE_NEWUSER | CLONE_NEWCGROUP | SIGCHLD),
+	};
+	check_loosened(BOX_LOOSEN_USERNS | FILTER_NO_CGROUPS, without, countof(without));
 }
 
 static void io_uring_perf_and_fuse_allow_their_calls_only(void **state)
