@@ -204,7 +204,7 @@ static int caller(void)
 	try_run(&t);
 	fwrite(text_str(&t.out), 1, t.out.n, stdout);
 	printf("%d %d %s\n", t.facts.end, t.facts.exit_code, t.facts.error);
-	text_fini(&t.out);
+	try_fini(&t);
 	free(word);
 	fflush(stdout);
 	return try_teardown(&state) ? 3 : 0;
