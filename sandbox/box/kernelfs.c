@@ -270,23 +270,25 @@ int kernelfs_make(struct stage *st, struct err *e)
 	return dev_make(e) || sys_make(kernelfs_of(st), e) ? -1 : 0;
 }
 
-/* Whoever makes a pid namespace in the box wants a /proc of it, and the kernel gives one only where
- * a whole one is already (mount_too_revealing(), fs/namespace.c). It is, out of everybody's reach:
- * what covers it can't be taken away, in the box for want of CAP_SYS_ADMIN, below it because it is
- * locked. */
-static int sys_whole_proc(struct err *e)
+int kernelfs_sys(struct stage *st, struct err *e)
 {
-	if (mnt_new("proc", "s/fs/cgroup", PROC_FLAGS, NULL, e))
+	spec_say(st->spec, "mount /sys: the processors, nothing else");
+	return put_at(st, "s", "/sys", e);
+}
+
+/* What covers it can't be taken away: in the box for want of CAP_SYS_ADMIN, in a namespace below it
+ * because it is locked. */
+int kernelfs_whole_proc(const struct stage *st, struct err *e)
+{
+	auto_fd int under = stage_dir(st, "/sys/fs/cgroup", e);
+	auto_fd int above = under < 0 ? -1 : stage_dir(st, "/sys/fs", e);
+	if (above < 0)
+		return -1;
+	auto_fd int whole =
+		mnt_make("proc", NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, e);
+	if (whole < 0 || mnt_put(whole, under, "", e))
 		return -1;
 	if (mkdir("c", 0755) || mkdir("c/cgroup", 0755))
 		return err_sys(e, "mkdir c/cgroup");
-	return mnt_bind_as("c", "s/fs", MS_RDONLY | PROC_FLAGS, e);
-}
-
-int kernelfs_sys(struct stage *st, struct err *e)
-{
-	if (st->spec->flags & PLAN_LOOSEN_USERNS && sys_whole_proc(e))
-		return -1;
-	spec_say(st->spec, "mount /sys: the processors, nothing else");
-	return put_at(st, "s", "/sys", e);
+	return mnt_bind_as("c", "c", MS_RDONLY | PROC_FLAGS, e) || mnt_move("c", above, e) ? -1 : 0;
 }

@@ -194,7 +194,9 @@ int stage_raise(struct stage *st, const char *at, struct err *e)
 
 static int stage_enter(struct stage *st, struct err *e)
 {
-	if (kernelfs_proc(st, e) || stage_homes(st, e))
+	if (kernelfs_proc(st, e) ||
+	    (st->spec->flags & PLAN_LOOSEN_USERNS && kernelfs_whole_proc(st, e)) ||
+	    stage_homes(st, e))
 		return -1;
 	spec_say(st->spec, "pivot");
 	return stage_pivot(st, e);

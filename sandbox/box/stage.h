@@ -161,5 +161,9 @@ int kernelfs_make_proc(struct stage *st, struct err *e) must_check;
 int kernelfs_dev(struct stage *st, struct err *e) must_check;
 int kernelfs_proc(struct stage *st, struct err *e) must_check;
 int kernelfs_sys(struct stage *st, struct err *e) must_check;
+/* kernelfs_whole_proc(st, e): with PLAN_LOOSEN_USERNS: whoever makes a pid namespace in the box
+ * wants a /proc of it, and the kernel gives one only where a whole one is already
+ * (mount_too_revealing(), fs/namespace.c). It is, out of everybody's reach below /sys. */
+int kernelfs_whole_proc(const struct stage *st, struct err *e) must_check;
 /* kernelfs_queues(place, e): the message queues of an IPC namespace that is made by now. */
 int kernelfs_queues(int place, struct err *e) must_check;

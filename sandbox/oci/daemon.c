@@ -185,6 +185,8 @@ static int daemon_work(struct keeper *k, const char *name, const char *dir, stru
 		.root = root,
 		.hostname = in->spec->hostname,
 		.net_host = in->spec->flags & PLAN_NET_HOST,
+		.fuse = in->spec->flags & PLAN_LOOSEN_FUSE,
+		.kvm = in->spec->flags & PLAN_LOOSEN_KVM,
 	};
 	auto_fd int tree = daemon_root(in, e);
 	if (tree < 0 || keeper_uses()->enter(e) || daemon_place(dir, tree, e))

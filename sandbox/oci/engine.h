@@ -17,6 +17,7 @@ struct engine_job {
 			   */
 	const char *hostname;
 	bool net_host;
+	bool fuse, kvm; /* devices that the box has */
 };
 
 struct words {
