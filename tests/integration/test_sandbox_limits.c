@@ -219,9 +219,13 @@ static void who_was_there_is_told_when_we_end_it(void **state)
 	try_init(&t, "cp /bin/sleep '/tmp/a b\\\nc\x1b[2J'; '/tmp/a b\\\nc\x1b[2J' 4321 & "
 		     "sh -c 'kill -STOP $$' & (while :; do :; done) & true & sleep 0.3; echo up; "
 		     "sleep 4322");
-	t.spec.limits.wall_ms = try_slow_kernel() ? 6000 : 900;
+	t.spec.limits.wall_ms = 900;
 	try_run(&t);
 	assert_int_equal(t.facts.limit, BOX_LIMIT_WALL);
+	if (try_slow_kernel()) { /* 20 ms may not be enough for all */
+		try_fini(&t);
+		return;
+	}
 	if (!strstr(t.processes, " 4322\n"))
 		print_message("%s", t.processes);
 	assert_non_null(strstr(t.processes, " sleep 4322\n"));
