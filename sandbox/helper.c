@@ -1,5 +1,7 @@
 #include "sandbox/helper.h"
 
+#include "base/message.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -99,24 +101,9 @@ static void on_pid(uv_poll_t *poll, int status, int events)
 
 static ssize_t helper_receive(int socket, struct plan_reply *r, int *fd)
 {
-	struct iovec v = {.iov_base = r, .iov_len = sizeof(*r)};
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control;
-	struct msghdr m = {.msg_iov = &v,
-			   .msg_iovlen = 1,
-			   .msg_control = control.bytes,
-			   .msg_controllen = sizeof(control.bytes)};
-	ssize_t n;
-	while ((n = recvmsg(socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
-		;
+	struct message m = {.part = {{r, sizeof(*r)}}, .fds = fd, .n_fds = 1};
 	*fd = -1;
-	struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m);
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-	    c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(fd, CMSG_DATA(c), sizeof(int));
-	return n;
+	return message_receive(socket, &m, MSG_DONTWAIT);
 }
 
 static void on_socket(uv_poll_t *poll, int status, int events)
@@ -206,27 +193,12 @@ struct helper *helper_start(uv_loop_t *loop, const struct helper_program *p,
 	return NULL;
 }
 
-static int helper_send(struct helper *h, const struct plan_start *m, const int *fds, size_t n)
+static int helper_send(struct helper *h, const struct plan_start *start, int *fds, size_t n)
 {
-	struct iovec v = {.iov_base = (void *)(uintptr_t)m, .iov_len = sizeof(*m)};
-	union {
-		char bytes[CMSG_SPACE(sizeof(int) * PLAN_FDS_MAX)];
-		struct cmsghdr align;
-	} control = {.bytes = {0}};
-	struct msghdr msg = {.msg_iov = &v, .msg_iovlen = 1};
-	if (n) {
-		msg.msg_control = control.bytes;
-		msg.msg_controllen = CMSG_SPACE(sizeof(int) * n);
-		struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int) * n);
-		memcpy(CMSG_DATA(c), fds, sizeof(int) * n);
-	}
-	ssize_t rc;
-	while ((rc = sendmsg(h->socket, &msg, MSG_NOSIGNAL | MSG_DONTWAIT)) < 0 && errno == EINTR)
-		;
-	return rc < 0 ? -1 : 0;
+	struct message m = {.part = {{(void *)(uintptr_t)start, sizeof(*start)}},
+			    .fds = fds,
+			    .n_fds = n};
+	return message_send(h->socket, &m, MSG_DONTWAIT);
 }
 
 static_assert(CGROUP_DOORS <= PLAN_DOORS_MAX, "a box enters all its cgroups");
@@ -291,7 +263,7 @@ void helper_say(struct helper *h, enum plan_kind kind, int signal)
 		helper_stop(h);
 }
 
-void helper_look(struct helper *h, const struct plan_start *m, const int *fds, size_t n)
+void helper_look(struct helper *h, const struct plan_start *m, int *fds, size_t n)
 {
 	if (!h->dead && helper_send(h, m, fds, n))
 		helper_stop(h);

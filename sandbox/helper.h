@@ -47,7 +47,7 @@ void helper_say(struct helper *h, enum plan_kind kind, int signal);
 /* helper_look(h, m, fds, n): PLAN_LOOK with its descriptors, borrowed; on_reply brings what was
  * seen.
  */
-void helper_look(struct helper *h, const struct plan_start *m, const int *fds, size_t n);
+void helper_look(struct helper *h, const struct plan_start *m, int *fds, size_t n);
 /* helper_stop(h): the end of its socket; it ends, and its box with it. on_death still comes. May be
  * said again. */
 void helper_stop(struct helper *h);

@@ -1,5 +1,6 @@
 #include "sandbox/userns.h"
 
+#include "base/message.h"
 #include "base/own.h"
 #include "sandbox/helper.h"
 #include "sandbox/subids.h"
@@ -54,24 +55,9 @@ static int maps_make(struct text *uids, struct text *gids, struct err *e)
 static int receive(int socket)
 {
 	char byte;
-	struct iovec v = {.iov_base = &byte, .iov_len = 1};
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control;
-	struct msghdr m = {.msg_iov = &v,
-			   .msg_iovlen = 1,
-			   .msg_control = control.bytes,
-			   .msg_controllen = sizeof(control.bytes)};
-	ssize_t n;
 	int fd = -1;
-	while ((n = recvmsg(socket, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT)) < 0 && errno == EINTR)
-		;
-	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-	    c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&fd, CMSG_DATA(c), sizeof(int));
-	return fd;
+	struct message m = {.part = {{&byte, 1}}, .fds = &fd, .n_fds = 1};
+	return message_receive(socket, &m, MSG_DONTWAIT) == 1 ? fd : -1;
 }
 
 int userns_open(int box_fd, struct err *e)

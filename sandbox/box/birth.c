@@ -1,5 +1,6 @@
 #include "sandbox/box/birth.h"
 
+#include "base/message.h"
 #include "sandbox/box/device.h"
 #include "sandbox/box/init.h"
 #include "sandbox/box/stage.h"
@@ -165,23 +166,13 @@ int birth_ahead(struct birth *b, const struct ids *ids, struct err *e)
 }
 
 static int birth_send(const struct birth *ahead, const struct init_plan *plan,
-		      const struct text *layers, const int *fds)
+		      const struct text *layers, int *fds)
 {
-	struct iovec v[] = {{(void *)(uintptr_t)plan, sizeof(*plan)}, {layers->p, layers->n}};
-	union {
-		char bytes[CMSG_SPACE(sizeof(int) * PLAN_FDS_MAX)];
-		struct cmsghdr align;
-	} control = {.bytes = {0}};
-	struct msghdr m = {.msg_iov = v,
-			   .msg_iovlen = countof(v),
-			   .msg_control = control.bytes,
-			   .msg_controllen = CMSG_SPACE(sizeof(int) * plan->n_fds)};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int) * plan->n_fds);
-	memcpy(CMSG_DATA(c), fds, sizeof(int) * plan->n_fds);
-	return sendmsg(ahead->socket, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -1 : 0;
+	struct message m = {.part = {{(void *)(uintptr_t)plan, sizeof(*plan)},
+				     {layers->p, layers->n}},
+			    .fds = fds,
+			    .n_fds = plan->n_fds};
+	return message_send(ahead->socket, &m, MSG_DONTWAIT);
 }
 
 static unsigned birth_devices(const struct spec *spec)

@@ -1,6 +1,7 @@
 #include "sandbox/box/init.h"
 
 #include "base/clock.h"
+#include "base/message.h"
 #include "sandbox/box/command.h"
 #include "sandbox/box/privilege.h"
 #include "sandbox/box/stage.h"
@@ -23,23 +24,11 @@
 
 void init_say(int socket, const struct init_message *message, int fd)
 {
-	struct iovec v = {.iov_base = (void *)(uintptr_t)message, .iov_len = sizeof(*message)};
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = {.bytes = {0}};
-	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
-	if (fd >= 0) {
-		m.msg_control = control.bytes;
-		m.msg_controllen = sizeof(control.bytes);
-		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	}
-	while (sendmsg(socket, &m, MSG_NOSIGNAL) < 0 && errno == EINTR)
-		;
+	struct message m = {.part = {{(void *)(uintptr_t)message, sizeof(*message)}},
+			    .fds = &fd,
+			    .n_fds = fd >= 0};
+	if (message_send(socket, &m, 0))
+		return; /* the helper is gone, and with it pid 1 */
 }
 
 static void init_fail(const struct init *in, const struct err *e) __attribute__((noreturn));
@@ -195,23 +184,12 @@ static int init_way_out(const struct init *in, struct err *e)
 /* One message; its descriptors to fds. Bytes, or the end of pid 1. */
 static size_t init_receive(const struct init *in, struct init_plan *plan, char *text, int *fds)
 {
-	struct iovec v[] = {{plan, sizeof(*plan)}, {text, INIT_PLAN_TEXT}};
-	union {
-		char bytes[CMSG_SPACE(sizeof(int) * PLAN_FDS_MAX)];
-		struct cmsghdr align;
-	} control;
-	struct msghdr m = {.msg_iov = v,
-			   .msg_iovlen = countof(v),
-			   .msg_control = control.bytes,
-			   .msg_controllen = sizeof(control.bytes)};
-	ssize_t n;
-	while ((n = recvmsg(in->socket, &m, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
-		;
-	struct cmsghdr *c = n < (ssize_t)sizeof(*plan) ? NULL : CMSG_FIRSTHDR(&m);
-	if (!c || plan->kind != INIT_PLAN || m.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ||
-	    c->cmsg_len != CMSG_LEN(sizeof(int) * plan->n_fds))
+	struct message m = {.part = {{plan, sizeof(*plan)}, {text, INIT_PLAN_TEXT}},
+			    .fds = fds,
+			    .n_fds = PLAN_FDS_MAX};
+	ssize_t n = message_receive(in->socket, &m, 0);
+	if (n < (ssize_t)sizeof(*plan) || plan->kind != INIT_PLAN || m.n_fds != plan->n_fds)
 		_exit(1);
-	memcpy(fds, CMSG_DATA(c), sizeof(int) * plan->n_fds);
 	return (size_t)n - sizeof(*plan);
 }
 

@@ -1,5 +1,6 @@
 #include "sandbox/box/inside.h"
 
+#include "base/message.h"
 #include "sandbox/box/birth.h"
 #include "sandbox/box/inherited.h"
 
@@ -35,26 +36,13 @@ static int inside_ring(void)
 
 static bool inside_listen(struct inside *in)
 {
-	struct iovec v = {.iov_base = &in->hello, .iov_len = sizeof(in->hello)};
-	union {
-		char bytes[CMSG_SPACE(sizeof(int) * INSIDE_FDS)];
-		struct cmsghdr align;
-	} control;
-	struct msghdr m = {.msg_iov = &v,
-			   .msg_iovlen = 1,
-			   .msg_control = control.bytes,
-			   .msg_controllen = sizeof(control.bytes)};
-	ssize_t n;
-	while ((n = recvmsg(in->socket, &m, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
-		;
-	struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m);
-	if (n != (ssize_t)sizeof(in->hello) || in->hello.version != PLAN_VERSION || !c ||
-	    c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-	    m.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
-		return false;
-	in->n_fds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-	memcpy(in->fds, CMSG_DATA(c), in->n_fds * sizeof(int));
-	return in->n_fds == plan_fds(&in->hello.start) + 1 && !in->hello.start.in_cgroup;
+	struct message m = {.part = {{&in->hello, sizeof(in->hello)}},
+			    .fds = in->fds,
+			    .n_fds = INSIDE_FDS};
+	ssize_t n = message_receive(in->socket, &m, 0);
+	in->n_fds = m.n_fds;
+	return n == (ssize_t)sizeof(in->hello) && in->hello.version == PLAN_VERSION &&
+	       in->n_fds == plan_fds(&in->hello.start) + 1 && !in->hello.start.in_cgroup;
 }
 
 /* As birth.c does it for a box that it makes itself: until the command runs, what is here is the

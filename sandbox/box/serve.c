@@ -1,5 +1,6 @@
 #include "sandbox/box/serve.h"
 
+#include "base/message.h"
 #include "sandbox/box/ahead.h"
 #include "sandbox/box/birth.h"
 #include "sandbox/box/carry.h"
@@ -60,25 +61,10 @@ static bool serve_force(struct serve *s, const char *word)
 
 static int life_reply(const struct plan_reply *r, int fd)
 {
-	struct iovec v = {.iov_base = (void *)(uintptr_t)r, .iov_len = sizeof(*r)};
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = {.bytes = {0}};
-	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
-	if (fd >= 0) {
-		m.msg_control = control.bytes;
-		m.msg_controllen = sizeof(control.bytes);
-		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	}
-	ssize_t n;
-	while ((n = sendmsg(PLAN_SOCKET, &m, MSG_NOSIGNAL)) < 0 && errno == EINTR)
-		;
-	return n < 0 ? -1 : 0;
+	struct message m = {.part = {{(void *)(uintptr_t)r, sizeof(*r)}},
+			    .fds = &fd,
+			    .n_fds = fd >= 0};
+	return message_send(PLAN_SOCKET, &m, 0);
 }
 
 static void life_begin(struct life *l, const struct serve *s, const struct plan_start *start,
@@ -146,27 +132,9 @@ static void life_kill(const struct life *l)
 /* pid: who said it, where the socket is one that tells (SO_PASSCRED). */
 static ssize_t life_receive(int socket, struct init_message *message, int *fd, pid_t *pid)
 {
-	struct iovec v = {.iov_base = message, .iov_len = sizeof(*message)};
-	union {
-		char bytes[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
-		struct cmsghdr align;
-	} control;
-	struct msghdr m = {.msg_iov = &v,
-			   .msg_iovlen = 1,
-			   .msg_control = control.bytes,
-			   .msg_controllen = sizeof(control.bytes)};
-	struct ucred who;
-	ssize_t n = recvmsg(socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	for (struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
-		if (c->cmsg_level != SOL_SOCKET)
-			continue;
-		if (c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
-			memcpy(fd, CMSG_DATA(c), sizeof(int));
-		if (c->cmsg_type == SCM_CREDENTIALS && c->cmsg_len == CMSG_LEN(sizeof(who))) {
-			memcpy(&who, CMSG_DATA(c), sizeof(who));
-			*pid = who.pid;
-		}
-	}
+	struct message m = {.part = {{message, sizeof(*message)}}, .fds = fd, .n_fds = 1};
+	ssize_t n = message_receive(socket, &m, MSG_DONTWAIT);
+	*pid = m.sender;
 	return n;
 }
 
@@ -389,33 +357,12 @@ static void life_end(struct life *l)
 }
 
 /* One message and its descriptors, at most `room` of them. Bytes, 0 at the end, -1. */
-static ssize_t serve_receive(void *message, size_t size, int *fds, size_t room, size_t *n_fds)
+static ssize_t serve_receive(void *bytes, size_t size, int *fds, size_t room, size_t *n_fds)
 {
-	struct iovec v = {.iov_base = message, .iov_len = size};
-	union {
-		char bytes[CMSG_SPACE(sizeof(int) * PLAN_FDS_MAX)];
-		struct cmsghdr align;
-	} control;
-	struct msghdr m = {.msg_iov = &v,
-			   .msg_iovlen = 1,
-			   .msg_control = control.bytes,
-			   .msg_controllen = sizeof(control.bytes)};
-	ssize_t n;
-	while ((n = recvmsg(PLAN_SOCKET, &m, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
-		;
-	*n_fds = 0;
-	for (struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		const int *got = (const int *)(void *)CMSG_DATA(c);
-		for (size_t i = 0; i < count; i++)
-			if (*n_fds < room)
-				fds[(*n_fds)++] = got[i];
-			else
-				close(got[i]);
-	}
-	return m.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? -1 : n;
+	struct message m = {.part = {{bytes, size}}, .fds = fds, .n_fds = room};
+	ssize_t n = message_receive(PLAN_SOCKET, &m, 0);
+	*n_fds = m.n_fds;
+	return n;
 }
 
 static int serve_start(const struct serve *s, struct life *l, const struct plan_start *start,

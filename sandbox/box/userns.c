@@ -1,9 +1,9 @@
 #include "sandbox/box/userns.h"
 
+#include "base/message.h"
+#include "base/own.h"
 #include "sandbox/box/ids.h"
 #include "sandbox/box/plan.h"
-
-#include "base/own.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -110,19 +110,6 @@ int userns_make(const char *uids, const char *gids, struct err *e)
 int userns_send(int fd, struct err *e)
 {
 	char byte = 0;
-	struct iovec v = {.iov_base = &byte, .iov_len = 1};
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = {.bytes = {0}};
-	struct msghdr m = {.msg_iov = &v,
-			   .msg_iovlen = 1,
-			   .msg_control = control.bytes,
-			   .msg_controllen = sizeof(control.bytes)};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	return sendmsg(PLAN_SOCKET, &m, MSG_NOSIGNAL) < 0 ? err_sys(e, "send a user namespace") : 0;
+	struct message m = {.part = {{&byte, 1}}, .fds = &fd, .n_fds = 1};
+	return message_send(PLAN_SOCKET, &m, 0) ? err_sys(e, "send a user namespace") : 0;
 }

@@ -1,6 +1,7 @@
 #include "sandbox/oci/daemon.h"
 
 #include "base/dir.h"
+#include "base/message.h"
 #include "sandbox/box/mnt.h"
 #include "sandbox/box/stage.h"
 #include "sandbox/oci/entry.h"
@@ -42,23 +43,8 @@ static void daemon_raise(struct init *in)
 
 static ssize_t daemon_receive(int socket, struct init_message *message, int *fd)
 {
-	struct iovec v = {.iov_base = message, .iov_len = sizeof(*message)};
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control;
-	struct msghdr m = {.msg_iov = &v,
-			   .msg_iovlen = 1,
-			   .msg_control = control.bytes,
-			   .msg_controllen = sizeof(control.bytes)};
-	ssize_t n;
-	while ((n = recvmsg(socket, &m, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
-		;
-	struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m);
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-	    c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(fd, CMSG_DATA(c), sizeof(int));
-	return n;
+	struct message m = {.part = {{message, sizeof(*message)}}, .fds = fd, .n_fds = 1};
+	return message_receive(socket, &m, 0);
 }
 
 /* What the process that raises says, until it sends the mount: passed on as this one's, and so is

@@ -1,5 +1,7 @@
 #include "sandbox/oci/entry.h"
 
+#include "base/message.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -53,26 +55,12 @@ int entry_bell(const char *dir, struct err *e)
 	return give_fd(&fd);
 }
 
-static int entry_send(int socket, const struct inside_hello *hello, const int *fds, size_t n)
+static int entry_send(int socket, const struct inside_hello *hello, int *fds, size_t n)
 {
-	struct iovec v = {.iov_base = (void *)(uintptr_t)hello, .iov_len = sizeof(*hello)};
-	union {
-		char bytes[CMSG_SPACE(sizeof(int) * INSIDE_FDS)];
-		struct cmsghdr align;
-	} control = {.bytes = {0}};
-	struct msghdr m = {.msg_iov = &v,
-			   .msg_iovlen = 1,
-			   .msg_control = control.bytes,
-			   .msg_controllen = CMSG_SPACE(sizeof(int) * n)};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int) * n);
-	memcpy(CMSG_DATA(c), fds, sizeof(int) * n);
-	ssize_t rc;
-	while ((rc = sendmsg(socket, &m, MSG_NOSIGNAL)) < 0 && errno == EINTR)
-		;
-	return rc < 0 ? -1 : 0;
+	struct message m = {.part = {{(void *)(uintptr_t)hello, sizeof(*hello)}},
+			    .fds = fds,
+			    .n_fds = n};
+	return message_send(socket, &m, 0);
 }
 
 int entry_hear(int bell_fd, pid_t *pid, struct err *e)
