@@ -64,7 +64,7 @@ static json_t *mounts_json(const struct suite *s, const struct plan_unit *u, siz
 		for (size_t k = 0; k < pm->n_lowers; k++)
 			json_array_append_new(lowers, lower_json(s, &pm->lowers[k]));
 		json_t *j = json_pack("{s:s, s:s, s:o}", "path", pm->path, "mode",
-				      plan_mode_name(pm->mode), "lowers", lowers);
+				      box_mode_name(pm->mode), "lowers", lowers);
 		if (!i)
 			json_object_set_new(j, "host", json_boolean(s->root_is_host));
 		json_array_append_new(all, j);

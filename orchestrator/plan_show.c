@@ -23,21 +23,6 @@ void plan_limits(const struct suite_limits *l, struct plan_limit out[PLAN_LIMITS
 	memcpy(out, all, sizeof(all));
 }
 
-const char *plan_mode_name(enum box_mode m)
-{
-	switch (m) {
-	case BOX_RO:
-		return "ro";
-	case BOX_RW:
-		return "rw";
-	case BOX_COW:
-		return "cow";
-	case BOX_TMPFS:
-		return "tmpfs";
-	}
-	return "?";
-}
-
 char *plan_lower_text(const struct suite *s, const struct plan_lower *l)
 {
 	switch (l->from) {

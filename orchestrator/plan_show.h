@@ -28,7 +28,6 @@ struct plan_limit {
 };
 #define PLAN_LIMITS 14
 void plan_limits(const struct suite_limits *l, struct plan_limit out[PLAN_LIMITS]);
-const char *plan_mode_name(enum box_mode m);
 /* "layer npm", "upper of fetch" …; the caller frees it. */
 char *plan_lower_text(const struct suite *s, const struct plan_lower *l) must_check;
 /* Seconds of all boxes of the plan by the packages' weights (each variant takes the whole of one);

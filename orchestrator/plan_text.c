@@ -167,7 +167,7 @@ static void print_mounts(const struct suite *s, const struct plan_unit *u, size_
 	plan_mounts(s, u, phase, &m);
 	for (size_t i = 0; i < m.n_mounts; i++) {
 		const struct plan_mount *pm = &m.mounts[i];
-		printf("        %-5s %s", plan_mode_name(pm->mode), pm->path);
+		printf("        %-5s %s", box_mode_name(pm->mode), pm->path);
 		for (size_t k = 0; k < pm->n_lowers; k++) {
 			auto_free char *text = plan_lower_text(s, &pm->lowers[k]);
 			printf("%s%s", k ? " | " : ": ", text);

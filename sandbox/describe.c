@@ -47,7 +47,7 @@ static void add_line(struct text *t, const char *path, const char *how)
 	add_word(t, path);
 }
 
-static const char *mode_name(enum box_mode mode)
+const char *box_mode_name(enum box_mode mode)
 {
 	switch (mode) {
 	case BOX_RO:
@@ -91,7 +91,7 @@ static void add_file_mount(struct text *t, const struct box_spec *s, const struc
 static void add_mount(struct text *t, const struct box_spec *s, const struct box_mount *m)
 {
 	bool root = !m->path[1];
-	add_line(t, m->path, mode_name(m->mode));
+	add_line(t, m->path, box_mode_name(m->mode));
 	if (mount_is_file(m)) {
 		add_file_mount(t, s, m);
 		return;

@@ -31,6 +31,9 @@ enum box_mode {
 
 #define BOX_FILE_COW ((uint64_t)64 << 20)
 
+/* box_mode_name(m): "ro", "rw", "cow", "tmpfs": a static string. */
+const char *box_mode_name(enum box_mode m);
+
 /* One mount. Order in the list does not matter: each lies in the one whose path is the longest
  * around its own. Refused, with both names: two mounts of one path, a mount or file inside a single
  * file or at its place, one directory as the upper of two mounts or as upper of one and lower of

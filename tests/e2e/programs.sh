@@ -8,7 +8,7 @@ mkdir "$work/src"
 cp -r "$here/programs/." "$work/src"
 ids=()
 # box COMMAND...: over a copy of the sources that is thrown away
-box() { "$assay" sandbox "${ids[@]}" --time 3m --env HOME=/tmp --cow "$work/src:/work" --cd /work "${more[@]}" -- "$@"; }
+box() { "$assay" sandbox "${ids[@]}" --time 3m --env HOME=/tmp --cow "$work/src:/src" --cd /src "${more[@]}" -- "$@"; }
 more=()
 sh_in_box() { box sh -ec "$1" 2>&1; }
 # program NAME TEXT FUNCTION: a fact about a program that is here
@@ -134,7 +134,7 @@ program script "script: a terminal of its own" terminals
 # ---- what needs more than one id
 ids=(--ids range)
 if box true >"$work/log" 2>&1; then
-	su_works() { lines "$(sh_in_box 'su nobody -s /bin/sh -c "id -un; id -Gn; touch /tmp/mine; stat -c %U /tmp/mine; touch /work/no 2>&1"')" nobody nogroup "Permission denied"; }
+	su_works() { lines "$(sh_in_box 'su nobody -s /bin/sh -c "id -un; id -Gn; touch /tmp/mine; stat -c %U /tmp/mine; touch /src/no 2>&1"')" nobody nogroup "Permission denied"; }
 	program su "su to nobody" su_works
 	setpriv_works() { is "$(sh_in_box 'setpriv --reuid 42 --regid 65534 --clear-groups id -u')" 42; }
 	program setpriv "setpriv, as apt becomes its own user" setpriv_works

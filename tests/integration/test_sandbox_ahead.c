@@ -133,23 +133,23 @@ static void plans_of_every_kind_follow_each_other(void **state)
 		static char one[] = "/bin/sh";
 		auto_free char *host = own_fmt("box-%d", i), *up = own_fmt("follow/%d", i);
 		auto_free char *want = NULL;
-		try_init(&t, "cat /proc/sys/kernel/hostname /work/f; "
+		try_init(&t, "cat /proc/sys/kernel/hostname /made/f; "
 			     "df -k /tmp | awk 'END {print $2}'; id -u; pwd; "
-			     "grep -c . /proc/net/dev; echo w >>/work/f");
+			     "grep -c . /proc/net/dev; echo w >>/made/f");
 		t.argv[0] = one;
 		t.spec.hostname = host;
 		t.spec.limits.memory = i % 2 ? 64 << 20 : 0;
-		t.spec.cwd = i % 3 ? "/work" : "/";
+		t.spec.cwd = i % 3 ? "/made" : "/";
 		t.spec.uid = t.spec.gid = i % 4 == 3 ? 7 : 0;
 		t.spec.net = i % 6 == 5 ? BOX_NET_HOST : BOX_NET_NONE;
 		try_write("follow/lower/f", "content\n");
-		try_upper(try_lower(&t, try_mount(&t, "/work", BOX_COW), "follow/lower"), up);
+		try_upper(try_lower(&t, try_mount(&t, "/made", BOX_COW), "follow/lower"), up);
 		if (i % 5 == 4)
-			try_file(&t, "/work/f", "mine\n");
+			try_file(&t, "/made/f", "mine\n");
 		try_run(&t);
 		want = own_fmt("box-%d\n%s\n%d\n%d\n%s\n", i, i % 5 == 4 ? "mine" : "content",
 			       i % 2 ? 64 << 10 : 2 << 20, i % 4 == 3 ? 7 : 0,
-			       i % 3 ? "/work" : "/");
+			       i % 3 ? "/made" : "/");
 		if (strncmp(text_str(&t.out), want, strlen(want)))
 			try_tell(&t);
 		assert_int_equal(strncmp(text_str(&t.out), want, strlen(want)), 0);
