@@ -18,18 +18,68 @@
 static struct termios terminal_saved;
 static volatile sig_atomic_t terminal_is_raw;
 
+/* What is copied between. */
+struct ends {
+	int ours, box; /* ours: an open file of our own, so that O_NONBLOCK is nobody else's */
+	uv_poll_t on_ours, on_box;
+	uv_timer_t again;
+	unsigned handles;
+	void *of; /* what it is part of, freed with it */
+};
+
 struct terminal {
+	struct ends ends;
 	const struct terminal_events *ev;
 	void *owner;
-	int ours, master; /* ours: an open file of our own, so that O_NONBLOCK is nobody else's */
 	bool paused, hung;
 	char typed[TERMINAL_READ]; /* not written to the box's yet */
 	size_t n_typed;
 	uv_loop_t *loop;
-	uv_poll_t on_ours, on_master;
-	uv_timer_t again;
-	unsigned handles;
 };
+
+static int ends_watch(struct ends *x, uv_loop_t *loop, struct err *e)
+{
+	int rc = uv_poll_init(loop, &x->on_ours, x->ours);
+	x->handles += !rc;
+	if (!rc)
+		rc = uv_poll_init(loop, &x->on_box, x->box);
+	x->handles += !rc;
+	if (rc)
+		return err_set(e, ERR_SYS, "watch standard input: %s", uv_strerror(rc));
+	uv_timer_init(loop, &x->again);
+	x->handles++;
+	x->on_ours.data = x->on_box.data = x->again.data = x->of;
+	return 0;
+}
+
+static void ends_free(struct ends *x)
+{
+	own_close(&x->ours);
+	own_close(&x->box);
+	free(x->of);
+}
+
+static void on_ends_closed(uv_handle_t *handle)
+{
+	struct ends *x = handle->data;
+	if (!--x->handles)
+		ends_free(x);
+}
+
+static void ends_close(struct ends *x)
+{
+	uv_handle_t *all[] = {(uv_handle_t *)&x->on_ours, (uv_handle_t *)&x->on_box,
+			      (uv_handle_t *)&x->again};
+	if (!x->handles) {
+		ends_free(x);
+		return;
+	}
+	for (size_t i = 0; i < countof(all); i++)
+		if (all[i]->loop) {
+			all[i]->data = x;
+			uv_close(all[i], on_ends_closed);
+		}
+}
 
 /* As O_NONBLOCK belongs to the open file, which standard input shares with others. */
 static int terminal_open(struct err *e)
@@ -53,8 +103,10 @@ struct terminal *terminal_new(uv_loop_t *loop, const struct terminal_events *ev,
 	if (fd < 0)
 		return NULL;
 	struct terminal *t = own_calloc(1, sizeof(*t));
-	*t = (struct terminal){
-		.ev = ev, .owner = owner, .ours = give_fd(&fd), .master = -1, .loop = loop};
+	*t = (struct terminal){.ends = {.ours = give_fd(&fd), .box = -1, .of = t},
+			       .ev = ev,
+			       .owner = owner,
+			       .loop = loop};
 	return t;
 }
 
@@ -77,14 +129,14 @@ static void terminal_guard(void)
 void terminal_resize(struct terminal *t)
 {
 	struct winsize size;
-	if (t->master >= 0 && !ioctl(STDIN_FILENO, TIOCGWINSZ, &size))
-		ioctl(t->master, TIOCSWINSZ, &size);
+	if (t->ends.box >= 0 && !ioctl(STDIN_FILENO, TIOCGWINSZ, &size))
+		ioctl(t->ends.box, TIOCSWINSZ, &size);
 }
 
 void terminal_enter(struct terminal *t)
 {
 	struct termios raw = terminal_saved;
-	if (t->master < 0 || t->hung)
+	if (t->ends.box < 0 || t->hung)
 		return;
 	cfmakeraw(&raw);
 	terminal_is_raw = 1;
@@ -118,7 +170,7 @@ static void on_again(uv_timer_t *timer)
 static bool terminal_say(struct terminal *t)
 {
 	char buf[TERMINAL_READ];
-	ssize_t n = read(t->master, buf, sizeof(buf));
+	ssize_t n = read(t->ends.box, buf, sizeof(buf));
 	if (n > 0) {
 		t->paused |= !t->ev->on_output(t->owner, buf, (size_t)n);
 		return true;
@@ -132,7 +184,7 @@ static void terminal_type(struct terminal *t)
 {
 	size_t at = 0;
 	while (at < t->n_typed) {
-		ssize_t n = write(t->master, t->typed + at, t->n_typed - at);
+		ssize_t n = write(t->ends.box, t->typed + at, t->n_typed - at);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno != EAGAIN)
@@ -153,7 +205,7 @@ static void on_master(uv_poll_t *poll, int status, int events)
 	/* All ends of the box's side are closed, which may change as long as it runs: pty(7). */
 	if ((status || events & UV_READABLE) && !terminal_say(t) && errno == EIO) {
 		uv_poll_stop(poll);
-		uv_timer_start(&t->again, on_again, TERMINAL_AGAIN_MS, 0);
+		uv_timer_start(&t->ends.again, on_again, TERMINAL_AGAIN_MS, 0);
 		return;
 	}
 	terminal_watch(t);
@@ -163,7 +215,7 @@ static void on_ours(uv_poll_t *poll, int status, int events)
 {
 	struct terminal *t = poll->data;
 	(void)events;
-	ssize_t n = status ? 0 : read(t->ours, t->typed, sizeof(t->typed));
+	ssize_t n = status ? 0 : read(t->ends.ours, t->typed, sizeof(t->typed));
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
 	if (n <= 0) {
@@ -180,16 +232,16 @@ static void on_ours(uv_poll_t *poll, int status, int events)
 static void terminal_watch(struct terminal *t)
 {
 	int want = (t->paused ? 0 : UV_READABLE) | (t->n_typed ? UV_WRITABLE : 0);
-	if (t->master < 0)
+	if (t->ends.box < 0)
 		return;
 	if (want)
-		uv_poll_start(&t->on_master, want, on_master);
+		uv_poll_start(&t->ends.on_box, want, on_master);
 	else
-		uv_poll_stop(&t->on_master);
+		uv_poll_stop(&t->ends.on_box);
 	if (t->n_typed || t->hung)
-		uv_poll_stop(&t->on_ours);
+		uv_poll_stop(&t->ends.on_ours);
 	else
-		uv_poll_start(&t->on_ours, UV_READABLE, on_ours);
+		uv_poll_start(&t->ends.on_ours, UV_READABLE, on_ours);
 }
 
 int terminal_attach(struct terminal *t, int master_fd, struct err *e)
@@ -197,17 +249,11 @@ int terminal_attach(struct terminal *t, int master_fd, struct err *e)
 	auto_fd int master = master_fd;
 	if (tcgetattr(STDIN_FILENO, &terminal_saved) || tcsetattr(master, TCSANOW, &terminal_saved))
 		return err_sys(e, "settings of the terminal");
-	int rc = uv_poll_init(t->loop, &t->on_ours, t->ours);
-	t->handles += !rc;
-	if (!rc)
-		rc = uv_poll_init(t->loop, &t->on_master, master);
-	t->handles += !rc;
-	if (rc)
-		return err_set(e, ERR_SYS, "watch a terminal: %s", uv_strerror(rc));
-	uv_timer_init(t->loop, &t->again);
-	t->handles++;
-	t->on_ours.data = t->on_master.data = t->again.data = t;
-	t->master = give_fd(&master);
+	t->ends.box = give_fd(&master);
+	if (ends_watch(&t->ends, t->loop, e)) {
+		own_close(&t->ends.box);
+		return -1;
+	}
 	terminal_guard();
 	terminal_enter(t);
 	terminal_watch(t);
@@ -222,25 +268,15 @@ void terminal_pause(struct terminal *t, bool paused)
 
 void terminal_drain(struct terminal *t)
 {
-	struct pollfd p = {.fd = t->master, .events = POLLIN};
-	if (t->master >= 0) {
-		uv_poll_stop(&t->on_master);
-		uv_poll_stop(&t->on_ours);
-		uv_timer_stop(&t->again);
+	struct pollfd p = {.fd = t->ends.box, .events = POLLIN};
+	if (t->ends.box >= 0) {
+		uv_poll_stop(&t->ends.on_box);
+		uv_poll_stop(&t->ends.on_ours);
+		uv_timer_stop(&t->ends.again);
 		/* up to its end, EIO; what it wrote is on the way in a kernel's thread */
 		while (terminal_say(t) || (errno == EAGAIN && poll(&p, 1, TERMINAL_LAST_MS) > 0))
 			;
 	}
-}
-
-static void terminal_free(uv_handle_t *handle)
-{
-	struct terminal *t = handle->data;
-	if (--t->handles)
-		return;
-	own_close(&t->ours);
-	own_close(&t->master);
-	free(t);
 }
 
 void terminal_close(struct terminal *t)
@@ -248,27 +284,13 @@ void terminal_close(struct terminal *t)
 	if (!t)
 		return;
 	terminal_leave(t);
-	uv_handle_t *all[] = {(uv_handle_t *)&t->on_ours, (uv_handle_t *)&t->on_master,
-			      (uv_handle_t *)&t->again};
-	if (!t->handles) {
-		own_close(&t->ours);
-		free(t);
-		return;
-	}
-	for (size_t i = 0; i < countof(all); i++)
-		if (all[i]->loop) {
-			all[i]->data = t;
-			uv_close(all[i], terminal_free);
-		}
+	ends_close(&t->ends);
 }
 
 /* ---- a line at a time ---- */
 
 struct feed {
-	int ours, pipe;
-	uv_poll_t on_ours, on_pipe;
-	uv_timer_t again;
-	unsigned handles;
+	struct ends ends;
 };
 
 static void feed_wait(struct feed *f);
@@ -281,10 +303,10 @@ static void on_feed_again(uv_timer_t *timer)
 
 static void feed_end(struct feed *f)
 {
-	uv_poll_stop(&f->on_ours);
-	uv_poll_stop(&f->on_pipe);
-	uv_timer_stop(&f->again);
-	own_close(&f->pipe);
+	uv_poll_stop(&f->ends.on_ours);
+	uv_poll_stop(&f->ends.on_box);
+	uv_timer_stop(&f->ends.again);
+	own_close(&f->ends.box);
 }
 
 static void on_feed_line(uv_poll_t *poll, int status, int events)
@@ -296,16 +318,16 @@ static void on_feed_line(uv_poll_t *poll, int status, int events)
 	/* In the background it would be EIO (SIGTTIN ignored), as it is of a terminal that is gone.
 	 */
 	if (!status && tcgetpgrp(STDIN_FILENO) != getpgrp() && tcgetpgrp(STDIN_FILENO) > 0) {
-		uv_timer_start(&f->again, on_feed_again, FEED_AGAIN_MS, 0);
+		uv_timer_start(&f->ends.again, on_feed_again, FEED_AGAIN_MS, 0);
 		return;
 	}
-	ssize_t n = status ? 0 : read(f->ours, line, sizeof(line));
+	ssize_t n = status ? 0 : read(f->ends.ours, line, sizeof(line));
 	if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
 		feed_wait(f);
 		return;
 	}
 	/* It fits, the pipe is empty. */
-	if (n <= 0 || write(f->pipe, line, (size_t)n) < 0)
+	if (n <= 0 || write(f->ends.box, line, (size_t)n) < 0)
 		feed_end(f);
 	else
 		feed_wait(f);
@@ -319,77 +341,39 @@ static void on_feed_empty(uv_poll_t *poll, int status, int events)
 	if (status)
 		feed_end(f); /* nobody has the other end any more */
 	else
-		uv_poll_start(&f->on_ours, UV_READABLE, on_feed_line);
+		uv_poll_start(&f->ends.on_ours, UV_READABLE, on_feed_line);
 }
 
 static void feed_wait(struct feed *f)
 {
-	uv_poll_start(&f->on_pipe, UV_WRITABLE, on_feed_empty);
-}
-
-static int feed_watch(struct feed *f, uv_loop_t *loop, struct err *e)
-{
-	int rc = uv_poll_init(loop, &f->on_ours, f->ours);
-	f->handles += !rc;
-	if (!rc)
-		rc = uv_poll_init(loop, &f->on_pipe, f->pipe);
-	f->handles += !rc;
-	if (rc)
-		return err_set(e, ERR_SYS, "watch standard input: %s", uv_strerror(rc));
-	uv_timer_init(loop, &f->again);
-	f->handles++;
-	f->on_ours.data = f->on_pipe.data = f->again.data = f;
-	feed_wait(f);
-	return 0;
+	uv_poll_start(&f->ends.on_box, UV_WRITABLE, on_feed_empty);
 }
 
 struct feed *feed_new(uv_loop_t *loop, int *fd, struct err *e)
 {
-	int ends[2];
-	if (pipe2(ends, O_CLOEXEC)) {
+	int pipe_ends[2];
+	if (pipe2(pipe_ends, O_CLOEXEC)) {
 		err_sys(e, "pipe");
 		return NULL;
 	}
-	auto_fd int theirs = ends[0];
+	auto_fd int theirs = pipe_ends[0];
 	struct feed *f = own_calloc(1, sizeof(*f));
-	*f = (struct feed){.ours = terminal_open(e), .pipe = ends[1]};
+	*f = (struct feed){{.ours = terminal_open(e), .box = pipe_ends[1], .of = f}};
 	/* One page: it can be written when it is empty, and only then. */
-	if (f->ours >= 0 && fcntl(f->pipe, F_SETPIPE_SZ, FEED_LINE) < 0)
+	if (f->ends.ours >= 0 && fcntl(f->ends.box, F_SETPIPE_SZ, FEED_LINE) < 0)
 		err_sys(e, "pipe of one page");
-	if (e->kind || feed_watch(f, loop, e)) {
+	if (e->kind || ends_watch(&f->ends, loop, e)) {
 		feed_close(f);
 		return NULL;
 	}
+	feed_wait(f);
 	signal(SIGTTIN, SIG_IGN);
 	*fd = give_fd(&theirs);
 	return f;
 }
 
-static void feed_free(uv_handle_t *handle)
-{
-	struct feed *f = handle->data;
-	if (--f->handles)
-		return;
-	own_close(&f->ours);
-	own_close(&f->pipe);
-	free(f);
-}
-
 void feed_close(struct feed *f)
 {
-	if (!f)
-		return;
-	uv_handle_t *all[] = {(uv_handle_t *)&f->on_ours, (uv_handle_t *)&f->on_pipe,
-			      (uv_handle_t *)&f->again};
-	if (!f->handles) {
-		own_close(&f->ours);
-		own_close(&f->pipe);
-		free(f);
-		return;
-	}
-	for (size_t i = 0; i < countof(all); i++)
-		if (all[i]->loop) {
-			all[i]->data = f;
-			uv_close(all[i], feed_free);
-		}
+	if (f)
+		ends_close(&f->ends);
 }
