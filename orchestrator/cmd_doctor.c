@@ -37,6 +37,7 @@ static const struct argp doctor_argp = {
 };
 
 #define DOCTOR_NAME 20
+#define DOCTOR_LINE 1000
 
 struct doctor_told {
 	json_t *json; /* NULL: lines */
@@ -55,20 +56,13 @@ static const char *doctor_has(const struct box_ability *a)
 	return "no";
 }
 
-/* What it says was said by programs and the kernel of this machine. */
-static char *doctor_plain(const char *s)
-{
-	auto_text struct text t = TEXT_INIT;
-	struct plain_bounds whole = {1000, 1};
-	plain_add(&t, s, strlen(s), &whole);
-	return text_take(&t);
-}
-
 static void on_ability(void *owner, const struct box_ability *a)
 {
 	const struct doctor_told *told = owner;
-	auto_free char *found = doctor_plain(a->found), *follows = doctor_plain(a->follows),
-		       *get = doctor_plain(a->get);
+	/* What it says was said by programs and the kernel of this machine. */
+	auto_free char *found = plain_line(a->found, DOCTOR_LINE),
+		       *follows = plain_line(a->follows, DOCTOR_LINE),
+		       *get = plain_line(a->get, DOCTOR_LINE);
 	if (told->json) {
 		json_array_append_new(told->json, json_pack("{s:s, s:s, s:s, s:s, s:s}", "name",
 							    a->name, "has", doctor_has(a), "found",

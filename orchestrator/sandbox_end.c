@@ -81,9 +81,10 @@ static const char *end_number(const struct end_limit *l, uint64_t n, char buf[UN
 void sandbox_end_line(const struct box_facts *f, struct text *t)
 {
 	char bound[UNIT_TEXT], value[UNIT_TEXT];
-	struct plain_bounds whole = {END_LINE, 1};
-	if (f->end == BOX_FAILED)
-		plain_add(t, f->error, strlen(f->error), &whole);
+	if (f->end == BOX_FAILED) {
+		auto_free char *error = plain_line(f->error, END_LINE);
+		text_add(t, error);
+	}
 	if (f->end != BOX_LIMITED)
 		return;
 	struct end_limit l = end_limit(f->limit);
@@ -97,10 +98,8 @@ void sandbox_end_line(const struct box_facts *f, struct text *t)
 
 static json_t *end_text(const char *s)
 {
-	auto_text struct text t = TEXT_INIT;
-	struct plain_bounds whole = {END_LINE, 1};
-	plain_add(&t, s, strlen(s), &whole);
-	return json_string(text_str(&t));
+	auto_free char *line = plain_line(s, END_LINE);
+	return json_string(line);
 }
 
 /* Their names are the job's: made fit to be shown. */
