@@ -84,17 +84,13 @@ static const struct argp_option ids_options[] = {
 
 static error_t ids_parse(int key, char *arg, struct argp_state *st)
 {
-	static const char *const names[] = {
-		[BOX_IDS_AUTO] = "auto", [BOX_IDS_ONE] = "one", [BOX_IDS_RANGE] = "range"};
 	struct options_ids *o = st->input;
 	if (key != OPTIONS_IDS)
 		return ARGP_ERR_UNKNOWN;
-	for (size_t i = 0; i < countof(names); i++)
-		if (!strcmp(arg, names[i])) {
-			o->ids = (enum box_ids)i;
-			return 0;
-		}
-	argp_error(st, "--ids takes auto, one or range, not '%s'", arg);
+	int ids = box_ids_of(arg);
+	if (ids < 0)
+		argp_error(st, "--ids takes auto, one or range, not '%s'", arg);
+	o->ids = (enum box_ids)ids;
 	return 0;
 }
 

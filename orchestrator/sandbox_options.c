@@ -259,21 +259,6 @@ static int read_env(struct reading *r, const char *arg)
 	return 0;
 }
 
-static int read_choice(const struct reading *r, int key, const char *arg, const char *const *names,
-		       size_t n)
-{
-	auto_free char *all = own_dup(names[0]);
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(arg, names[i]))
-			return (int)i;
-	for (size_t i = 1; i < n; i++) {
-		char *more = own_fmt("%s%s%s", all, i + 1 < n ? ", " : " or ", names[i]);
-		free(all);
-		all = more;
-	}
-	return refuse(r, key, arg, all);
-}
-
 /* "NAME,NAME" or, of a profile, "default+NAME+NAME". */
 static int read_loosenings(const struct reading *r, int key, const char *arg)
 {
@@ -295,10 +280,6 @@ static int read_loosenings(const struct reading *r, int key, const char *arg)
 
 static int read_special(struct reading *r, int key, const char *arg)
 {
-	static const char *const nets[] = {
-		[BOX_NET_NONE] = "none", [BOX_NET_HOST] = "host", [BOX_NET_NAT] = "nat"};
-	static const char *const ids[] = {
-		[BOX_IDS_AUTO] = "auto", [BOX_IDS_ONE] = "one", [BOX_IDS_RANGE] = "range"};
 	struct sandbox_options *o = r->o;
 	int got;
 	switch (key) {
@@ -323,13 +304,13 @@ static int read_special(struct reading *r, int key, const char *arg)
 		o->cwd = sandbox_word_path(arg, r->e);
 		return o->cwd ? 0 : err_add(r->e, "--cd");
 	case OPT_NET:
-		got = read_choice(r, key, arg, nets, countof(nets));
+		got = box_net_of(arg);
 		o->net = (enum box_net)(got < 0 ? 0 : got);
-		return got < 0 ? -1 : 0;
+		return got < 0 ? refuse(r, key, arg, "none, host or nat") : 0;
 	case OPT_IDS:
-		got = read_choice(r, key, arg, ids, countof(ids));
+		got = box_ids_of(arg);
 		o->ids = (enum box_ids)(got < 0 ? 0 : got);
-		return got < 0 ? -1 : 0;
+		return got < 0 ? refuse(r, key, arg, "auto, one or range") : 0;
 	case OPT_CPUS:
 		return read_cpus(r, arg);
 	case OPT_PROFILE:

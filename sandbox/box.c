@@ -149,7 +149,7 @@ struct box *box_start(struct sandbox *sb, const struct box_spec *spec, const str
 			  .cgroup = "none",
 			  .uppers = "as given",
 			  .executor = sb->program.executor,
-			  .ids = ranges_name(&sb->ranges)},
+			  .ids = box_ids_name(ranges_ids(&sb->ranges))},
 	};
 	b->facts.profile = b->profile;
 	if (box_begin(b, spec, e) || box_watch(b, e)) {

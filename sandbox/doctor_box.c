@@ -130,7 +130,7 @@ void doctor_ids(struct doctor *d, struct box_ability *a)
 	struct err e = ERR_INIT;
 	struct box_facts f;
 	const struct doctor_box how = {.ids = BOX_IDS_RANGE};
-	if (!doctor_box(d, &how, &f, &e) && f.ids && !strcmp(f.ids, "range")) {
+	if (!doctor_box(d, &how, &f, &e) && f.ids && box_ids_of(f.ids) == BOX_IDS_RANGE) {
 		ability_yes(a, "%s",
 			    geteuid() ? "0 to 65535, by newuidmap(1) and /etc/subuid"
 				      : "0 to 65535, ids that own nothing here");

@@ -28,6 +28,14 @@ const char *box_net_name(enum box_net net)
 	return "none";
 }
 
+int box_net_of(const char *name)
+{
+	for (int net = BOX_NET_NONE; net <= BOX_NET_NAT; net++)
+		if (!strcmp(name, box_net_name((enum box_net)net)))
+			return net;
+	return -1;
+}
+
 int box_net_check(enum box_net net, struct err *e)
 {
 	if (net != BOX_NET_NAT)

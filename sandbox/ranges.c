@@ -203,7 +203,28 @@ int ranges_word(struct ranges *r, size_t slot, char word[RANGES_WORD], struct er
 	return 0;
 }
 
-const char *ranges_name(const struct ranges *r)
+enum box_ids ranges_ids(const struct ranges *r)
 {
-	return r->kind == RANGES_ONE ? "one" : "range";
+	return r->kind == RANGES_ONE ? BOX_IDS_ONE : BOX_IDS_RANGE;
+}
+
+const char *box_ids_name(enum box_ids ids)
+{
+	switch (ids) {
+	case BOX_IDS_AUTO:
+		break;
+	case BOX_IDS_ONE:
+		return "one";
+	case BOX_IDS_RANGE:
+		return "range";
+	}
+	return "auto";
+}
+
+int box_ids_of(const char *name)
+{
+	for (int ids = BOX_IDS_AUTO; ids <= BOX_IDS_RANGE; ids++)
+		if (!strcmp(name, box_ids_name((enum box_ids)ids)))
+			return ids;
+	return -1;
 }

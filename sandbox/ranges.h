@@ -42,5 +42,5 @@ void ranges_close(struct ranges *r);
 /* ranges_word(r, slot, word, e): the slot's; the same one each time. */
 int ranges_word(struct ranges *r, size_t slot, char word[RANGES_WORD], struct err *e) must_check;
 
-/* ranges_name(r): "one" or "range". */
-const char *ranges_name(const struct ranges *r);
+/* ranges_ids(r): what boxes have: one or a range. */
+enum box_ids ranges_ids(const struct ranges *r);

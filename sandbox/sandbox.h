@@ -90,9 +90,11 @@ enum box_net {
 			the host's own sockets, not even what listens on its 127.0.0.1 */
 };
 
-/* box_net_name(net): "none", "host", "nat". box_net_check(net, e): can boxes of this machine have
- * it? 0, or -1 with why not, and what would help. */
+/* box_net_name(net): "none", "host", "nat". box_net_of(name): which that is, or -1.
+ * box_net_check(net, e): can boxes of this machine have it? 0, or -1 with why not, and what would
+ * help. */
 const char *box_net_name(enum box_net net);
+int box_net_of(const char *name);
 int box_net_check(enum box_net net, struct err *e) must_check;
 /* box_resolv_conf(net, out): append what resolv.conf(5) of a box with this network says: this
  * machine's, and with BOX_NET_NAT a nameserver that leads to whom this machine asks, be that one on
@@ -261,6 +263,10 @@ enum box_ids {
 	BOX_IDS_RANGE, /* 0..65535; an ordinary user's through newuidmap(1) and newgidmap(1) and
 			  /etc/subuid: 0 inside is the user, the others are the range's */
 };
+
+/* box_ids_name(ids): "auto", "one", "range". box_ids_of(name): which that is, or -1. */
+const char *box_ids_name(enum box_ids ids);
+int box_ids_of(const char *name);
 
 struct sandbox_conf {
 	const char *executor; /* NULL or "native", "crun", "runc", "podman", "docker" */
