@@ -25,8 +25,7 @@ static const struct argp_option run_options[] = {
 	{"jobs", 'j', "N", 0, "boxes at once (default: the processors there are)", 0},
 	{"best-effort", RUN_BEST_EFFORT, NULL, 0,
 	 "go on where a limit of the suite can't be kept on this machine", 0},
-	{"executor", 'e', "NAME", 0,
-	 "who makes the boxes: native (default), crun, runc, podman or docker", 0},
+	{"executor", 'e', "NAME", 0, "who makes the boxes (default: native)", 0},
 	{"verbose", 'v', NULL, 0, "tell every step on stderr", 0},
 	{0},
 };
@@ -36,12 +35,19 @@ static const struct argp_child run_children[] = {{&options_suite_argp, 0, NULL, 
 						 {&options_common_argp, 0, NULL, 0},
 						 {0}};
 
-static const char *run_executor(const char *name)
+static char *run_help(int key, const char *text, void *input)
 {
-	for (const char *const *e = executor_names; *e; e++)
-		if (!strcmp(*e, name))
-			return *e;
-	return NULL;
+	(void)input;
+	auto_free char *names = executor_list();
+	return key == 'e' ? own_fmt("%s: %s", text, names) : (char *)text;
+}
+
+static void run_executor(struct run_args *a, const char *name, struct argp_state *st)
+{
+	auto_free char *names = executor_list();
+	a->executor = executor_of(name);
+	if (!a->executor)
+		argp_error(st, "--executor takes %s, not '%s'", names, name);
 }
 
 static error_t run_parse(int key, char *arg, struct argp_state *st)
@@ -61,12 +67,7 @@ static error_t run_parse(int key, char *arg, struct argp_state *st)
 		a->best_effort = true;
 		return 0;
 	case 'e':
-		a->executor = run_executor(arg);
-		if (!a->executor)
-			argp_error(st,
-				   "--executor takes native, crun, runc, podman or docker, not "
-				   "'%s'",
-				   arg);
+		run_executor(a, arg, st);
 		return 0;
 	case 'v':
 		a->verbose = true;
@@ -87,7 +88,7 @@ static const struct argp run_argp = {
 	"Example:\n  assay run suites/demo.yaml --jobs 4\n  assay run suites/demo.yaml --only "
 	"semver browserify-des",
 	run_children,
-	NULL,
+	run_help,
 	NULL,
 };
 

@@ -90,7 +90,7 @@ static const struct argp_option options[] = {
 	{"profile", OPT_PROFILE, "default[+NAME...]", 0, "the same in the way a profile is named in --json", 4},
 	{"allow", OPT_ALLOW, "NAME[,NAME...]", 0, "takes one restriction back: userns, i386, io-uring, fuse, kvm, perf or dumps", 4},
 	{"ids", OPT_IDS, "auto|one|range", 0, "which ids it has (default: auto: a range as root, else one)", 4},
-	{"executor", OPT_EXECUTOR, "NAME", 0, "native (default), crun, runc, podman or docker", 4},
+	{"executor", OPT_EXECUTOR, "NAME", 0, "who makes it (default: native)", 4},
 	{"best-effort", OPT_BEST_EFFORT, NULL, 0, "a limit that can't be kept here is no error", 4},
 	{NULL, 0, NULL, 0, "What is told:", 5},
 	{"json", OPT_JSON, "FILE", 0, "how it ended, its limits and what it used, as JSON; '-' is standard output", 5},
@@ -123,7 +123,6 @@ static const struct simple {
 	{OPT_GID, SIMPLE_COUNT, FIELD(gid)},
 	{OPT_ROOT, SIMPLE_TEXT, FIELD(root)},
 	{OPT_HOSTNAME, SIMPLE_TEXT, FIELD(hostname)},
-	{OPT_EXECUTOR, SIMPLE_TEXT, FIELD(executor)},
 	{OPT_JSON, SIMPLE_TEXT, FIELD(json)},
 	{OPT_STATE, SIMPLE_TEXT, FIELD(state)},
 	{OPT_READ_ONLY, SIMPLE_FLAG, FIELD(read_only)},
@@ -278,6 +277,13 @@ static int read_loosenings(const struct reading *r, int key, const char *arg)
 	return 0;
 }
 
+static int read_executor(const struct reading *r, const char *arg)
+{
+	auto_free char *names = executor_list();
+	r->o->executor = executor_of(arg);
+	return r->o->executor ? 0 : refuse(r, OPT_EXECUTOR, arg, names);
+}
+
 static int read_special(struct reading *r, int key, const char *arg)
 {
 	struct sandbox_options *o = r->o;
@@ -313,6 +319,8 @@ static int read_special(struct reading *r, int key, const char *arg)
 		return got < 0 ? refuse(r, key, arg, "auto, one or range") : 0;
 	case OPT_CPUS:
 		return read_cpus(r, arg);
+	case OPT_EXECUTOR:
+		return read_executor(r, arg);
 	case OPT_PROFILE:
 	case OPT_ALLOW:
 		return read_loosenings(r, key, arg);
@@ -341,6 +349,13 @@ static error_t parse(int key, char *arg, struct argp_state *st)
 	return rc > 0 ? ARGP_ERR_UNKNOWN : rc ? EINVAL : 0;
 }
 
+static char *help(int key, const char *text, void *input)
+{
+	(void)input;
+	auto_free char *names = executor_list();
+	return key == OPT_EXECUTOR ? own_fmt("%s: %s", text, names) : (char *)text;
+}
+
 static const struct argp argp = {
 	options,
 	parse,
@@ -356,7 +371,7 @@ static const struct argp argp = {
 	"  assay sandbox --root ./debian --keep ./new --net nat -- apt-get update\n"
 	"\nThe manual: assay-sandbox(1).",
 	NULL,
-	NULL,
+	help,
 	NULL,
 };
 

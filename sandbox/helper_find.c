@@ -18,6 +18,22 @@
 
 const char *const executor_names[] = {"native", "crun", "runc", "podman", "docker", NULL};
 
+const char *executor_of(const char *name)
+{
+	for (const char *const *e = executor_names; *e; e++)
+		if (!strcmp(*e, name))
+			return *e;
+	return NULL;
+}
+
+char *executor_list(void)
+{
+	struct text t = TEXT_INIT;
+	for (const char *const *e = executor_names; *e; e++)
+		text_addf(&t, "%s%s", e == executor_names ? "" : e[1] ? ", " : " or ", *e);
+	return text_take(&t);
+}
+
 /* A descriptor below 10 could be where the helper's own are put when it is started. */
 static int out_of_the_way(int fd, const char *path, struct err *e)
 {
@@ -96,15 +112,11 @@ int helper_find(struct helper_program *p, const char *path, const char *executor
 	p->box_fd = path ? find_open(path, e) : find_program("assay-box", e);
 	if (p->box_fd < 0)
 		return -1;
-	if (!executor || !strcmp(executor, executor_names[0])) {
-		p->executor = executor_names[0];
-		return 0;
-	}
-	for (const char *const *name = executor_names; *name; name++)
-		if (!strcmp(*name, executor))
-			p->executor = *name;
+	p->executor = executor ? executor_of(executor) : executor_names[0];
 	if (!p->executor)
 		return err_set(e, ERR_USAGE, "there is no executor %s", executor);
+	if (p->executor == executor_names[0])
+		return 0;
 	p->oci_fd = find_oci(path, e);
 	return p->oci_fd < 0 ? -1 : 0;
 }

@@ -253,8 +253,11 @@ struct box_events {
 struct sandbox;
 struct box;
 
-/* The names of the executors, "native" first, NULL last. */
+/* The names of the executors, "native" first, NULL last. executor_of(name): the one that is the
+ * same, or NULL. executor_list(): "native, crun … or docker", the caller's. */
 extern const char *const executor_names[];
+const char *executor_of(const char *name);
+char *executor_list(void) must_check;
 
 /* Which ids a box has. */
 enum box_ids {
