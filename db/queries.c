@@ -35,12 +35,13 @@ static const struct query {
 	 "  sum(cpu_user_us + cpu_system_us) / 1000 AS cpu_ms, max(CASE WHEN place = (n + 1) / 2 THEN setup_us END) AS setup_us,"
 	 "  max(peak_memory) AS peak_memory_bytes, coalesce(sum(store_bytes), 0) AS store_bytes,"
 	 "  coalesce(sum(store_files), 0) AS store_files, sum(network <> 'none') AS networked, sum(network = 'nat') AS behind_nat,"
+	 "  sum(network_lost IS 1) AS networks_lost,"
 	 "  group_concat(DISTINCT nullif(profile, 'default')) AS profiles"
 	 " FROM placed GROUP BY name ORDER BY min(started_ms), min(id)"},
 
 	{"phases-of-job", 1,
 	 "SELECT f.name AS phase, f.network, f.ended_as, f.exit_code, f.signal, f.limit_name AS limit_hit, f.wall_us / 1000 AS wall_ms,"
-	 "  (f.cpu_user_us + f.cpu_system_us) / 1000 AS cpu_ms, f.peak_memory AS peak_memory_bytes, f.log, f.error, f.processes"
+	 "  (f.cpu_user_us + f.cpu_system_us) / 1000 AS cpu_ms, f.peak_memory AS peak_memory_bytes, f.log, f.error, f.processes, f.network_lost"
 	 " FROM attempt a JOIN attempt_phase ap ON ap.attempt = a.id JOIN phase f ON f.id = ap.phase"
 	 " WHERE a.job = ?1 AND a.number = (SELECT max(number) FROM attempt WHERE job = ?1) ORDER BY ap.ordinal"},
 

@@ -241,11 +241,14 @@ static const char step_3[] =
 	"ALTER TABLE phase RENAME COLUMN reach TO network;"
 	"ALTER TABLE phase ADD COLUMN network_lost INTEGER CHECK (network_lost IN (0, 1));"; /* NULL: none to lose */
 
+static const char step_4[] = "INSERT INTO reason VALUES ('infra', 'network-lost');";
+
 /* From version i to version i + 1. */
 static const char *const steps[] = {
 	step_1,
 	step_2,
 	step_3,
+	step_4,
 };
 /* clang-format on */
 

@@ -47,7 +47,7 @@ static void life_ends(struct life *l, const struct box_facts *f)
 	l->over = true;
 	l->end = sandbox_end_of(f, l->cause);
 	sandbox_end_line(f, &l->line);
-	l->facts = sandbox_end_json(f);
+	l->facts = sandbox_end_json(f, l->o->net);
 }
 
 /* Before there was a box, or in place of one. */

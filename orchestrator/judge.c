@@ -111,7 +111,9 @@ void judge_facts(const struct box_facts *f, const struct capture_log *log, struc
 		.network_lost = f->network_lost,
 		.processes = f->processes,
 		.cgroup = f->cgroup,
-		.error = f->error[0] ? f->error : NULL,
+		.error = f->error[0]       ? f->error
+			 : f->network_lost ? "its network (pasta) ended before it did"
+					   : NULL,
 		.log_bytes = (int64_t)log->kept,
 		.log_stored = (int64_t)log->stored,
 		.log_sha256 = log->sha256,

@@ -63,16 +63,18 @@ static void annex_phases(struct text *t, const struct report *r)
 		int64_t wall = rows_int(p, i, "wall_ms", 0), setup = rows_int(p, i, "setup_us", -1);
 		int64_t boxes = rows_int(p, i, "boxes", 0),
 			networked = rows_int(p, i, "networked", 0);
+		int64_t lost = rows_int(p, i, "networks_lost", 0);
+		auto_free char *gone = lost ? own_fmt(", %lld lost", (long long)lost) : own_dup("");
 		const char *profiles = rows_str(p, i, "profiles");
 		html_addf(t,
-			  "<tr><th scope=\"row\">%s%s%s</th><td>%s%s</td><td "
+			  "<tr><th scope=\"row\">%s%s%s</th><td>%s%s%s</td><td "
 			  "class=\"n\">%lld</td><td "
 			  "class=\"n\">",
 			  rows_str(p, i, "phase"), *profiles ? ", profile " : "", profiles,
 			  !networked           ? "off"
 			  : networked == boxes ? "on"
 					       : "some",
-			  rows_int(p, i, "behind_nat", 0) ? ", nat" : "", (long long)boxes);
+			  rows_int(p, i, "behind_nat", 0) ? ", nat" : "", gone, (long long)boxes);
 		page_duration(t, wall);
 		html_addf(t,
 			  "</td><td><span class=\"share\"><i style=\"width:%lld%%\"></i></span> "

@@ -193,6 +193,8 @@ static void told_phases(struct text *t, const struct report *r, size_t pair)
 				  rows_str(p, i, "phase"), rows_str(p, i, "ended_as"));
 			if (signal > 0 || code >= 0)
 				html_addf(t, " %lld", (long long)(signal > 0 ? signal : code));
+			if (rows_int(p, i, "network_lost", 0))
+				text_add(t, ", its network lost");
 			html_addf(t, "</td><td>%s</td><td class=\"n\">",
 				  strcmp(limit, "none") ? limit : "");
 			page_duration(t, rows_int(p, i, "wall_ms", -1));

@@ -55,6 +55,12 @@ static enum reason reason_of_limit(enum box_limit limit)
 	return REASON_CANCELLED;
 }
 
+/* What a program may run into that waits for a network that is gone. */
+static bool limit_waited(enum box_limit limit)
+{
+	return limit == BOX_LIMIT_WALL || limit == BOX_LIMIT_SILENCE || limit == BOX_LIMIT_IDLE;
+}
+
 /* The harness's own observations, the log not looked at. */
 static enum reason reason_of_facts(const struct judged *j, bool goal)
 {
@@ -63,7 +69,8 @@ static enum reason reason_of_facts(const struct judged *j, bool goal)
 	if (f->end == BOX_FAILED)
 		return j->host_full ? REASON_ENOSPC : REASON_BOX_START;
 	if (f->end == BOX_LIMITED)
-		return reason_of_limit(f->limit);
+		return f->network_lost && limit_waited(f->limit) ? REASON_NETWORK_LOST
+								 : reason_of_limit(f->limit);
 	if (f->oom_kills)
 		return REASON_MEMORY;
 	if (f->end == BOX_CANCELLED)
@@ -73,6 +80,8 @@ static enum reason reason_of_facts(const struct judged *j, bool goal)
 			    : REASON_HARNESS; /* a phase before the goal never decides by passing */
 	if (j->host_full)
 		return REASON_ENOSPC;
+	if (f->network_lost)
+		return REASON_NETWORK_LOST;
 	return f->end == BOX_SIGNALLED ? reason_of_signal(f->signal) : REASON_EXIT;
 }
 

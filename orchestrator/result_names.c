@@ -53,6 +53,7 @@ static const struct {
 	[REASON_FETCH]         = {STATUS_INFRA, "fetch"},
 	[REASON_HOST_LOST]     = {STATUS_INFRA, "host-lost"},
 	[REASON_HARNESS]       = {STATUS_INFRA, "harness"},
+	[REASON_NETWORK_LOST]  = {STATUS_INFRA, "network-lost"},
 };
 /* clang-format on */
 

@@ -78,15 +78,9 @@ static const char *end_number(const struct end_limit *l, uint64_t n, char buf[UN
 	return buf;
 }
 
-void sandbox_end_line(const struct box_facts *f, struct text *t)
+static void end_limit_line(const struct box_facts *f, struct text *t)
 {
 	char bound[UNIT_TEXT], value[UNIT_TEXT];
-	if (f->end == BOX_FAILED) {
-		auto_free char *error = plain_line(f->error, END_LINE);
-		text_add(t, error);
-	}
-	if (f->end != BOX_LIMITED)
-		return;
 	struct end_limit l = end_limit(f->limit);
 	text_addf(t, "ended by its limit: --%s", l.option);
 	/* memory that an OOM kill of the whole machine took has no bound */
@@ -94,6 +88,18 @@ void sandbox_end_line(const struct box_facts *f, struct text *t)
 		text_addf(t, " %s", end_number(&l, f->limit_bound, bound));
 	if (f->limit_value)
 		text_addf(t, " (it was at %s)", end_number(&l, f->limit_value, value));
+}
+
+void sandbox_end_line(const struct box_facts *f, struct text *t)
+{
+	if (f->end == BOX_FAILED) {
+		auto_free char *error = plain_line(f->error, END_LINE);
+		text_add(t, error);
+	}
+	if (f->end == BOX_LIMITED)
+		end_limit_line(f, t);
+	if (f->network_lost)
+		text_addf(t, "%sits network (pasta) ended before it did", t->n ? "; " : "");
 }
 
 static json_t *end_text(const char *s)
@@ -113,7 +119,7 @@ static json_t *end_lines(const char *s)
 	return list;
 }
 
-json_t *sandbox_end_json(const struct box_facts *f)
+json_t *sandbox_end_json(const struct box_facts *f, enum box_net net)
 {
 	static const char *const ends[] = {[BOX_EXITED] = "exited",
 					   [BOX_SIGNALLED] = "signalled",
@@ -163,6 +169,8 @@ json_t *sandbox_end_json(const struct box_facts *f)
 	for (size_t i = 0; i < countof(texts); i++)
 		json_object_set_new(j, texts[i][0],
 				    texts[i][1] ? json_string(texts[i][1]) : json_null());
+	json_object_set_new(j, "network_lost",
+			    net == BOX_NET_NAT ? json_boolean(f->network_lost) : json_null());
 	json_object_set_new(j, "processes", end_lines(f->processes));
 	json_object_set_new(j, "error", f->error[0] ? end_text(f->error) : json_null());
 	return j;

@@ -162,6 +162,44 @@ fact "and the command" has "$said" "no-such-program"
 keep_plan() { ! box --plan --keep "$work/planned" -- true 2>/dev/null; no_file "$work/planned"; }
 fact "and makes nothing" keep_plan
 
+# ---- a network that is lost ----
+# pasta PID: that of the box which this process has
+pasta() {
+	local p
+	for p in $(pgrep -P "$1"); do
+		case $(cat "/proc/$p/comm" 2>/dev/null) in
+		pasta* | passt*) echo "$p" ;;
+		*) pasta "$p" ;;
+		esac
+	done
+}
+lost() {
+	local got=0 p
+	rm -f "$work/said" "$work/told"
+	"$assay" sandbox --json "$work/facts" --net nat "${@:2}" >"$work/said" 2>"$work/told" &
+	p=$!
+	started+=($p)
+	until_true 20 grep -q ready "$work/said" || { cat "$work/told"; return 1; }
+	kill -KILL "$(pasta $p)" || return
+	wait $p || got=$?
+	is "$got" "$1"
+}
+said=$(box --net nat -- true 2>&1)
+if [ $? = 0 ]; then
+	fact "a network that was not lost" box --json "$work/facts" --net nat -- true
+	fact "is in the facts" facts 'f["network_lost"] is False'
+	fact "one that was lost" lost 3 -- sh -c 'echo ready; sleep 1; exit 3'
+	fact "too" facts 'f["network_lost"] is True and f["exit_code"] == 3'
+	fact "and told" says "assay: its network (pasta) ended before it did" cat "$work/told"
+	fact "and of one that a limit ended" lost 124 --time 2s -- sh -c 'echo ready; sleep 60'
+	fact "its limit first" grep -q '^assay: ended by its limit: --time 2.0 s (.*; its network (pasta) ended before it did$' "$work/told"
+	fact "in one line" is "$(wc -l <"$work/told")" 1
+else
+	echo "not tried: a network that is lost: $said"
+fi
+fact "where there was none to lose" box --json "$work/facts" -- true
+fact "nothing is known" facts 'f["network_lost"] is None'
+
 # ---- from outside ----
 forwarded() {
 	rm -f "$work/said"

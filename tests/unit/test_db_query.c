@@ -121,7 +121,7 @@ static void what_would_write_may_not(void **state)
 		if (mode == DB_READ)
 			db_close(d);
 	}
-	assert_rows(s->db, "PRAGMA user_version", "3");
+	assert_rows(s->db, "PRAGMA user_version", "4");
 	assert_rows(s->db, "SELECT count(*) FROM package", "0");
 	auto_free char *copy = own_fmt("%s/copy", s->dir), *other = own_fmt("%s/other", s->dir);
 	assert_int_equal(access(copy, F_OK), -1);

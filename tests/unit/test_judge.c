@@ -236,6 +236,10 @@ static void facts_become_a_row_in_its_units(void **state)
 	assert_string_equal(row.processes, "2 1 S 0 4 sh\n");
 	assert_int_equal(row.log_stored, 11);
 	assert_string_equal(row.log_sha256, "ab");
+	f.network_lost = true;
+	judge_facts(&f, &log, &row);
+	assert_true(row.network_lost);
+	assert_non_null(strstr(row.error, "its network (pasta)"));
 	snprintf(f.error, sizeof(f.error), "mount");
 	judge_facts(&f, &log, &row);
 	assert_string_equal(row.error, "mount");

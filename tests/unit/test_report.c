@@ -65,13 +65,14 @@ static int64_t phase_add(struct made *m, const char *package, const char *varian
 			 const struct outcome *o)
 {
 	bool last = o->status && !strcmp(name, o->phase),
-	     ours = last && !strcmp(o->status, "infra");
+	     ours = last && !strcmp(o->status, "infra"),
+	     lost = ours && !strcmp(o->reason, "network-lost");
 	auto_free char *log = own_fmt("runs/%lld/%s.%s.log.zst", (long long)m->run, package, name);
 	const struct db_phase p = {m->run,  package, "1.0 " EVIL,
-				   variant, name,    variant ? "none" : "host",
+				   variant, name,    lost ? "nat" : variant ? "none" : "host",
 				   0,       log,     1000};
 	const struct db_facts f = {
-		.end = ours                ? "failed"
+		.end = ours && !lost       ? "failed"
 		       : last && o->signal ? "signalled"
 					   : "exited",
 		.exit_code = last ? o->exit_code : 0,
@@ -82,6 +83,7 @@ static int64_t phase_add(struct made *m, const char *package, const char *varian
 		.cpu_user_us = 1000,
 		.peak_memory = 1 << 20,
 		.cgroup = "none",
+		.network_lost = lost,
 		.error = ours ? "mount " EVIL : NULL,
 		.processes = last && o->signal ? "2 1 S 0 4 sh " EVIL "\n3 2 R 9 8 node\n" : NULL,
 		.ended_ms = 2000,
@@ -431,6 +433,21 @@ static void a_run_of_one_variant_has_results_and_no_verdicts(void **state)
 	assert_non_null(strstr(markdown.p, "broken"));
 }
 
+static void a_network_that_was_lost_is_told_of_its_phase_and_counted(void **state)
+{
+	struct made *m = *state;
+	auto_text struct text page = TEXT_INIT, markdown = TEXT_INIT;
+	static const struct wanted w[] = {{"cut-off",
+					   {"pass", "ok", "test", NULL, 0, 0, -1, 0},
+					   {"infra", "network-lost", "test", NULL, 1, 0, -1, 0}}};
+	static const char *const html[] = {"infra/network-lost", ", its network lost",
+					   "Where the time went", ", nat, 1 lost"};
+	run_add(m, w, countof(w), false, "done");
+	report_made(m, &page, &markdown);
+	is_well_formed(page.p);
+	in_order(page.p, html, countof(html));
+}
+
 /* ---- the review under it ---- */
 
 static struct review *reviewed(struct made *m)
@@ -575,6 +592,9 @@ int main(void)
 						made_setup, made_teardown),
 		cmocka_unit_test_setup_teardown(a_run_of_one_variant_has_results_and_no_verdicts,
 						made_setup, made_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_network_that_was_lost_is_told_of_its_phase_and_counted, made_setup,
+			made_teardown),
 		cmocka_unit_test_setup_teardown(an_interrupted_run_with_jobs_missing_is_void,
 						made_setup, made_teardown),
 		cmocka_unit_test_setup_teardown(a_run_in_which_nothing_passed_is_degraded,

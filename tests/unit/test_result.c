@@ -94,6 +94,45 @@ static void a_status_is_what_the_harness_saw(void **state)
 	}
 }
 
+/* A program says no in whatever way it likes when what it was promised is gone. */
+static void a_network_that_was_lost_is_our_trouble_where_the_phase_failed(void **state)
+{
+	(void)state;
+	static const struct box_facts cases[] = {
+		{.end = BOX_EXITED, .exit_code = 1},
+		{.end = BOX_SIGNALLED, .signal = SIGABRT},
+		{.end = BOX_LIMITED, .limit = BOX_LIMIT_WALL},
+		{.end = BOX_LIMITED, .limit = BOX_LIMIT_SILENCE},
+		{.end = BOX_LIMITED, .limit = BOX_LIMIT_IDLE},
+	};
+	static const struct {
+		struct box_facts f;
+		enum status s;
+		enum reason r;
+	} others[] = {
+		{{.end = BOX_EXITED}, STATUS_PASS, REASON_OK},
+		{{.end = BOX_EXITED, .exit_code = 1, .oom_kills = 1}, STATUS_KILL, REASON_MEMORY},
+		{{.end = BOX_LIMITED, .limit = BOX_LIMIT_DISK}, STATUS_KILL, REASON_DISK},
+		{{.end = BOX_LIMITED, .limit = BOX_LIMIT_CPU}, STATUS_KILL, REASON_CPU_TIME},
+		{{.end = BOX_CANCELLED}, STATUS_KILL, REASON_CANCELLED},
+		{{.end = BOX_FAILED, .exit_code = -1}, STATUS_INFRA, REASON_BOX_START},
+	};
+	struct evidence ev;
+	for (size_t i = 0; i < countof(cases); i++) {
+		struct box_facts f = cases[i];
+		assert_int_not_equal(judge(TEST, &f, "", &ev).status, STATUS_INFRA);
+		f.network_lost = true;
+		for (size_t phase = FETCH; phase <= TEST; phase++)
+			expect(judge(phase, &f, "Cannot find module 'x'\n", &ev), STATUS_INFRA,
+			       REASON_NETWORK_LOST);
+	}
+	for (size_t i = 0; i < countof(others); i++) {
+		struct box_facts f = others[i].f;
+		f.network_lost = true;
+		expect(judge(TEST, &f, "", &ev), others[i].s, others[i].r);
+	}
+}
+
 static void an_oom_kill_is_kill_memory_whatever_the_exit(void **state)
 {
 	(void)state;
@@ -222,6 +261,7 @@ int main(void)
 		cmocka_unit_test(the_goal_exiting_with_0_is_a_pass),
 		cmocka_unit_test(a_status_is_what_the_harness_saw),
 		cmocka_unit_test(an_oom_kill_is_kill_memory_whatever_the_exit),
+		cmocka_unit_test(a_network_that_was_lost_is_our_trouble_where_the_phase_failed),
 		cmocka_unit_test(a_full_host_is_infra_whatever_the_log_says),
 		cmocka_unit_test(nothing_a_log_says_leads_to_infra),
 		cmocka_unit_test(the_first_rule_of_the_suite_that_matches_refines),

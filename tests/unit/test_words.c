@@ -243,7 +243,7 @@ static void facts_are_json_whatever_a_job_calls_itself(void **state)
 			      .cgroup = "v2",
 			      .processes = "2 1 S 0 4 sleep\n3 1 R 9 8 \xff\033]0;x\007evil\n"};
 	(void)state;
-	json_t *j = sandbox_end_json(&f);
+	json_t *j = sandbox_end_json(&f, BOX_NET_NONE);
 	assert_string_equal(json_string_value(json_object_get(j, "end")), "limited");
 	assert_string_equal(json_string_value(json_object_get(j, "limit")), "wall-time");
 	assert_true(json_is_null(json_object_get(j, "exit_code")));
@@ -254,6 +254,38 @@ static void facts_are_json_whatever_a_job_calls_itself(void **state)
 	assert_string_equal(json_string_value(json_array_get(p, 1)), "3 1 R 9 8 \xef\xbf\xbd"
 								     "evil");
 	json_decref(j);
+}
+
+static void a_network_that_was_lost_is_told(void **state)
+{
+	(void)state;
+	static const struct {
+		enum box_net net;
+		bool lost;
+		int type;
+	} cases[] = {{BOX_NET_NONE, false, JSON_NULL},
+		     {BOX_NET_HOST, false, JSON_NULL},
+		     {BOX_NET_NAT, false, JSON_FALSE},
+		     {BOX_NET_NAT, true, JSON_TRUE}};
+	for (size_t i = 0; i < countof(cases); i++) {
+		struct box_facts f = {.cgroup = "v2", .network_lost = cases[i].lost};
+		auto_text struct text t = TEXT_INIT;
+		json_t *j = sandbox_end_json(&f, cases[i].net);
+		assert_int_equal(json_typeof(json_object_get(j, "network_lost")), cases[i].type);
+		json_decref(j);
+		sandbox_end_line(&f, &t);
+		assert_string_equal(text_str(&t),
+				    cases[i].lost ? "its network (pasta) ended before it did" : "");
+	}
+	struct box_facts f = {.end = BOX_LIMITED,
+			      .limit = BOX_LIMIT_WALL,
+			      .limit_bound = 2000,
+			      .network_lost = true};
+	auto_text struct text t = TEXT_INIT;
+	sandbox_end_line(&f, &t);
+	assert_string_equal(
+		text_str(&t),
+		"ended by its limit: --time 2.0 s; its network (pasta) ended before it did");
 }
 
 int main(void)
@@ -269,6 +301,7 @@ int main(void)
 		cmocka_unit_test(its_end_is_the_commands),
 		cmocka_unit_test(each_limit_is_told_as_its_option),
 		cmocka_unit_test(facts_are_json_whatever_a_job_calls_itself),
+		cmocka_unit_test(a_network_that_was_lost_is_told),
 	};
 	int rc = cmocka_run_group_tests(tests, NULL, NULL);
 	sandbox_options_fini(&asked);
