@@ -98,6 +98,7 @@ struct db_facts {
 	int64_t throttled, throttled_us, stalled_memory_us, stalled_cpu_us, stalled_io_us;
 	const char *executor, *profile, *uppers; /* NULL: not known */
 	bool network_lost;                       /* its network ended before it did */
+	bool host_full;        /* the state directory's file system had no room left then */
 	const char *processes; /* a line for each that was ended by us; NULL or "": none */
 	const char *cgroup;
 	const char *error;                /* NULL: none */
@@ -126,6 +127,17 @@ struct db_result {
  * "done". Exactly once per attempt. */
 int db_result(struct db *d, int64_t job, int64_t attempt, const struct db_result *r, struct err *e)
 	must_check;
+
+/* A result judged anew. */
+struct db_revision {
+	int64_t attempt;
+	const char *status, *reason; /* the phase stays */
+	int64_t evidence_offset, evidence_length;
+	const char *evidence, *rule;
+};
+/* db_revise(d, r, n, revised_ms, e): these results say this from now on; all or nothing. */
+int db_revise(struct db *d, const struct db_revision *r, size_t n, int64_t revised_ms,
+	      struct err *e) must_check;
 
 /* ---- layers and stores ---- */
 
@@ -251,7 +263,10 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *   last-run      -                  the newest or none; the same
  *   variants      run                as the suite lists them: number name layers env
  *   jobs          run                by package, then variant: package version variant state status phase reason exit_code signal limit_hit rule
- *                                    evidence evidence_offset evidence_length wall_ms cpu_ms peak_memory_bytes log job
+ *                                    evidence evidence_offset evidence_length wall_ms cpu_ms peak_memory_bytes log job limit_bound limit_value
+ *   judged        run                by job, then attempt: attempt package variant status reason phase rule evidence_offset evidence_length
+ *                                    evidence ended_as exit_code signal limit_hit oom_kills network_lost host_full network log; what its phase was judged
+ *                                    by and came of it; attempts without a phase that ran are not there
  *   counts        run                by variant as the suite lists them: variant status n; status NULL: jobs without a result
  *   phases        run                in order of first start: phase boxes wall_ms cpu_ms setup_us peak_memory_bytes store_bytes store_files
  *                                    networked behind_nat profiles; setup_us is the median, peak_memory_bytes the maximum, networked counts

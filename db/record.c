@@ -211,9 +211,9 @@ int db_phase_end(struct db *d, int64_t phase, const struct db_facts *f, struct e
 		      " throttled = ?31, throttled_us = ?32, stalled_memory_us = ?33, "
 		      "stalled_cpu_us = ?34, stalled_io_us = ?35,"
 		      " executor = ?36, profile = ?37, uppers = ?38, processes = ?39,"
-		      " network_lost = CASE WHEN network = 'nat' THEN ?40 END"
+		      " network_lost = CASE WHEN network = 'nat' THEN ?40 END, host_full = ?41"
 		      " WHERE id = ?1 AND ended_ms IS NULL",
-		      "ismzisiiiiiiiiiissiixiiiizzzzzzzzzzssssi", phase, f->end, f->exit_code,
+		      "ismzisiiiiiiiiiissiixiiiizzzzzzzzzzssssii", phase, f->end, f->exit_code,
 		      f->signal, (int64_t)f->core, db_absent_none(f->limit), f->limit_bound,
 		      f->limit_value, f->setup_us, f->wall_us, f->cpu_user_us, f->cpu_system_us,
 		      f->peak_memory, f->output_bytes, f->oom_kills, f->processes_refused,
@@ -222,7 +222,8 @@ int db_phase_end(struct db *d, int64_t phase, const struct db_facts *f, struct e
 		      f->processes_peak, f->io_read_bytes, f->io_write_bytes, f->disk_bytes,
 		      f->disk_inodes, f->throttled, f->throttled_us, f->stalled_memory_us,
 		      f->stalled_cpu_us, f->stalled_io_us, f->executor, f->profile, f->uppers,
-		      db_absent_none(f->processes), (int64_t)f->network_lost);
+		      db_absent_none(f->processes), (int64_t)f->network_lost,
+		      (int64_t)f->host_full);
 	if (!n)
 		return err_set(e, ERR_CORRUPT, "%s: phase %lld is not running", d->path,
 			       (long long)phase);
@@ -231,13 +232,19 @@ int db_phase_end(struct db *d, int64_t phase, const struct db_facts *f, struct e
 
 /* ---- results ---- */
 
+/* As much as is kept of it; *cut owns what had to be shortened. */
+static const char *record_evidence(const char *evidence, char **cut)
+{
+	if (!evidence || strnlen(evidence, EVIDENCE_BYTES + 1) <= EVIDENCE_BYTES)
+		return evidence;
+	return *cut = own_dup_n(evidence, EVIDENCE_BYTES);
+}
+
 static int record_result_row(struct db *d, int64_t attempt, const struct db_result *r,
 			     struct err *e)
 {
-	const char *evidence = r->evidence;
 	auto_free char *cut = NULL;
-	if (evidence && strnlen(evidence, EVIDENCE_BYTES + 1) > EVIDENCE_BYTES)
-		evidence = cut = own_dup_n(evidence, EVIDENCE_BYTES);
+	const char *evidence = record_evidence(r->evidence, &cut);
 	int rc = db_do(d, e,
 		       "INSERT INTO result (attempt, status, phase, reason, exit_code, signal, "
 		       "limit_name, evidence_offset,"
@@ -276,5 +283,34 @@ int db_result(struct db *d, int64_t job, int64_t attempt, const struct db_result
 	int rc = record_result(d, job, attempt, r, e);
 	if (rc)
 		err_add(e, "result %s/%s of job %lld", r->status, r->reason, (long long)job);
+	return db_end(d, rc, e);
+}
+
+static int record_revision(struct db *d, const struct db_revision *r, int64_t revised_ms,
+			   struct err *e)
+{
+	auto_free char *cut = NULL;
+	const char *evidence = record_evidence(r->evidence, &cut);
+	int n = db_do(d, e,
+		      "UPDATE result SET status = ?2, reason = ?3, evidence_offset = ?4, "
+		      "evidence_length = ?5, evidence = ?6, rule = ?7, revised_ms = ?8 WHERE "
+		      "attempt = ?1",
+		      "issmmssi", r->attempt, r->status, r->reason, r->evidence_offset,
+		      r->evidence_offset < 0 ? -1 : r->evidence_length, evidence, r->rule,
+		      revised_ms);
+	if (!n)
+		return err_set(e, ERR_ABSENT, "%s: attempt %lld has no result", d->path,
+			       (long long)r->attempt);
+	return n < 0 ? -1 : 0;
+}
+
+int db_revise(struct db *d, const struct db_revision *r, size_t n, int64_t revised_ms,
+	      struct err *e)
+{
+	int rc = 0;
+	if (db_begin(d, e))
+		return -1;
+	for (size_t i = 0; i < n && !rc; i++)
+		rc = record_revision(d, &r[i], revised_ms, e);
 	return db_end(d, rc, e);
 }

@@ -243,12 +243,18 @@ static const char step_3[] =
 
 static const char step_4[] = "INSERT INTO reason VALUES ('infra', 'network-lost');";
 
+/* What a judgement needs to be made again, and when that was. */
+static const char step_5[] =
+	"ALTER TABLE phase ADD COLUMN host_full INTEGER CHECK (host_full IN (0, 1));" /* NULL: nobody noted it */
+	"ALTER TABLE result ADD COLUMN revised_ms INTEGER;"; /* NULL: as it was first judged */
+
 /* From version i to version i + 1. */
 static const char *const steps[] = {
 	step_1,
 	step_2,
 	step_3,
 	step_4,
+	step_5,
 };
 /* clang-format on */
 

@@ -6,6 +6,14 @@
 #include <stddef.h>
 
 /* clang-format off */
+/* Of attempt a with result s: the phase that decided. */
+#define DECIDING \
+	"(SELECT ap.phase FROM attempt_phase ap JOIN phase f ON f.id = ap.phase WHERE ap.attempt = a.id AND f.name = s.phase" \
+	"  ORDER BY ap.ordinal DESC LIMIT 1)"
+
+/* A number of its limit, where one fired. */
+#define FIRED(column) "CASE WHEN s.limit_name IS NOT NULL THEN d." #column " END AS " #column
+
 const char *const schema_views[] = {
 	"CREATE VIEW v_run AS SELECT"
 	"  r.id AS run, r.suite, r.suite_path, r.suite_sha256, r.ecosystem, r.goal, r.compare_base, r.compare_next,"
@@ -27,20 +35,21 @@ const char *const schema_views[] = {
 	"    WHERE ap.attempt = a.id) AS cpu_ms,"
 	"  (SELECT max(f.peak_memory) FROM attempt_phase ap JOIN phase f ON f.id = ap.phase WHERE ap.attempt = a.id) AS peak_memory_bytes,"
 	"  s.status, s.phase, s.reason, s.exit_code, s.signal, s.limit_name AS limit_hit, s.rule,"
-	"  s.evidence_offset, s.evidence_length, s.evidence,"
-	"  (SELECT f.log FROM attempt_phase ap JOIN phase f ON f.id = ap.phase WHERE ap.attempt = a.id AND f.name = s.phase"
-	"    ORDER BY ap.ordinal DESC LIMIT 1) AS log"
+	"  s.evidence_offset, s.evidence_length, s.evidence, d.log,"
+	"  " FIRED(limit_bound) ", " FIRED(limit_value) ", s.revised_ms"
 	" FROM job j JOIN run r ON r.id = j.run JOIN package p ON p.id = j.package"
 	"  JOIN variant v ON v.run = j.run AND v.number = j.variant"
 	"  LEFT JOIN attempt a ON a.job = j.id AND a.number = (SELECT max(number) FROM attempt x WHERE x.job = j.id)"
-	"  LEFT JOIN result s ON s.attempt = a.id;",
+	"  LEFT JOIN result s ON s.attempt = a.id LEFT JOIN phase d ON d.id = " DECIDING ";",
 
 	"CREATE VIEW v_result AS SELECT"
 	"  j.run, r.suite, p.name AS package, j.version, v.name AS variant, j.id AS job, a.id AS attempt, a.number AS attempt_number,"
 	"  s.status, s.phase, s.reason, s.exit_code, s.signal, s.limit_name AS limit_hit, s.rule,"
-	"  s.evidence_offset, s.evidence_length, s.evidence, a.started_ms, a.ended_ms"
+	"  s.evidence_offset, s.evidence_length, s.evidence, a.started_ms, a.ended_ms,"
+	"  " FIRED(limit_bound) ", " FIRED(limit_value) ", d.id AS phase_id, s.revised_ms"
 	" FROM result s JOIN attempt a ON a.id = s.attempt JOIN job j ON j.id = a.job JOIN run r ON r.id = j.run"
-	"  JOIN package p ON p.id = j.package JOIN variant v ON v.run = j.run AND v.number = j.variant;",
+	"  JOIN package p ON p.id = j.package JOIN variant v ON v.run = j.run AND v.number = j.variant"
+	"  LEFT JOIN phase d ON d.id = " DECIDING ";",
 
 	"CREATE VIEW v_phase AS SELECT"
 	"  f.id AS phase_id, f.run, r.suite, p.name AS package, f.version, v.name AS variant, f.name AS phase, f.network,"
@@ -51,7 +60,7 @@ const char *const schema_views[] = {
 	"  lower(nullif(hex(f.log_sha256), '')) AS log_sha256, f.store_bytes, f.store_files, f.upper_bytes,"
 	"  f.processes_peak, f.io_read_bytes, f.io_write_bytes, f.disk_bytes, f.disk_inodes, f.throttled, f.throttled_us,"
 	"  f.stalled_memory_us, f.stalled_cpu_us, f.stalled_io_us, f.executor, f.profile, f.uppers, f.processes,"
-	"  f.network_lost"
+	"  f.network_lost, f.host_full"
 	" FROM phase f JOIN run r ON r.id = f.run JOIN package p ON p.id = f.package"
 	"  LEFT JOIN variant v ON v.run = f.run AND v.number = f.variant;",
 

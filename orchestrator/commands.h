@@ -15,6 +15,7 @@ int cmd_doctor(int argc, char **argv);
 int cmd_layer(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
 int cmd_query(int argc, char **argv);
+int cmd_reclassify(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_sandbox(int argc, char **argv);

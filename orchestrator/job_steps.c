@@ -275,6 +275,7 @@ static int close_work(struct job *j, struct err *e)
 	row.store_bytes = (int64_t)j->store_bytes;
 	row.store_files = (int64_t)j->store_files;
 	row.ended_ms = j->ended_ms;
+	row.host_full = j->host_full;
 	if (j->note && !row.error)
 		row.error = j->note;
 	return db_phase_end(j->engine->state->db, j->phase_id, &row, e);

@@ -1,6 +1,7 @@
 #include "orchestrator/judge.h"
 
 #include "orchestrator/plain.h"
+#include "orchestrator/rows.h"
 #include "orchestrator/suite.h"
 
 #include <string.h>
@@ -60,27 +61,15 @@ void judge_job(const struct suite *s, const struct judged *j, const struct captu
 			(int64_t)(log->tail_at - at); /* the line goes on where the text does not */
 }
 
-static const char *end_name(enum box_end end)
-{
-	switch (end) {
-	case BOX_EXITED:
-		return "exited";
-	case BOX_SIGNALLED:
-		return "signalled";
-	case BOX_LIMITED:
-		return "limited";
-	case BOX_CANCELLED:
-		return "cancelled";
-	case BOX_FAILED:
-		return "failed";
-	}
-	return "failed";
-}
+static const char *const ends[] = {
+	[BOX_EXITED] = "exited",       [BOX_SIGNALLED] = "signalled", [BOX_LIMITED] = "limited",
+	[BOX_CANCELLED] = "cancelled", [BOX_FAILED] = "failed",
+};
 
 void judge_facts(const struct box_facts *f, const struct capture_log *log, struct db_facts *row)
 {
 	*row = (struct db_facts){
-		.end = end_name(f->end),
+		.end = ends[f->end],
 		.exit_code = f->exit_code,
 		.signal = f->signal,
 		.core = f->core,
@@ -118,4 +107,48 @@ void judge_facts(const struct box_facts *f, const struct capture_log *log, struc
 		.log_stored = (int64_t)log->stored,
 		.log_sha256 = log->sha256,
 	};
+}
+
+static int recall_end(const char *word, enum box_end *end)
+{
+	for (size_t i = 0; i < countof(ends); i++)
+		if (!strcmp(word, ends[i])) {
+			*end = (enum box_end)i;
+			return 0;
+		}
+	return -1;
+}
+
+static int recall_limit(const char *word, enum box_limit *limit)
+{
+	*limit = BOX_LIMIT_NONE;
+	if (!*word)
+		return 0;
+	for (unsigned i = BOX_LIMIT_NONE; i <= BOX_LIMIT_FILE_SIZE; i++)
+		if (!strcmp(word, box_limit_name((enum box_limit)i))) {
+			*limit = (enum box_limit)i;
+			return 0;
+		}
+	return -1;
+}
+
+int judge_recall(const struct db_table *t, size_t row, struct box_facts *f, bool *host_full,
+		 struct err *e)
+{
+	const char *end = rows_str(t, row, "ended_as"), *limit = rows_str(t, row, "limit_hit");
+	*f = (struct box_facts){
+		.exit_code = (int)rows_int(t, row, "exit_code", -1),
+		.signal = (int)rows_int(t, row, "signal", 0),
+		.oom_kills = (uint64_t)rows_int(t, row, "oom_kills", 0),
+		.network_lost = rows_int(t, row, "network_lost", 0),
+	};
+	/* Where nobody noted it, what was judged tells. */
+	*host_full =
+		rows_int(t, row, "host_full", !strcmp(rows_str(t, row, "reason"), "enospc")) != 0;
+	if (recall_end(end, &f->end))
+		return err_set(e, ERR_CORRUPT, "a phase ended as '%s': what is that?", end);
+	if (recall_limit(limit, &f->limit))
+		return err_set(e, ERR_CORRUPT, "a phase reached the limit '%s': what is that?",
+			       limit);
+	return 0;
 }

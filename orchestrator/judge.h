@@ -6,6 +6,7 @@
 #include "orchestrator/result.h"
 
 struct suite;
+struct db_table;
 
 /* judge_job(s, j, log, r, ev): result_of, with the evidence's place mapped to the log as stored and
  * its text cut out: the deciding line, up to two before it and twelve after it. The caller frees
@@ -16,3 +17,8 @@ void judge_job(const struct suite *s, const struct judged *j, const struct captu
 /* judge_facts(f, log, row): everything but stores, uppers and ended_ms; row borrows from f and log.
  */
 void judge_facts(const struct box_facts *f, const struct capture_log *log, struct db_facts *row);
+
+/* judge_recall(t, row, f, host_full): of a row of the named query "judged", what result_of looks
+ * at. A word nobody knows is ERR_CORRUPT. */
+int judge_recall(const struct db_table *t, size_t row, struct box_facts *f, bool *host_full,
+		 struct err *e) must_check;

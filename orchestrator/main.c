@@ -62,6 +62,7 @@ static const struct command commands[] = {
 	{"plan", "show what a run of a suite would do", whole},
 	{"compare", "what regressed in a run", whole},
 	{"report", "write a run's report as HTML and Markdown", whole},
+	{"reclassify", "judge a run once more by changed log rules", whole},
 	{"status", "what the state directory holds", whole},
 	{"query", "ask the results database", whole},
 	{"layer", "import, list and remove tool and root layers", whole},
@@ -75,7 +76,7 @@ static void usage(FILE *to)
 		"assay %s: says what your change breaks\n\nUsage: assay COMMAND [ARGUMENT…]\n\n",
 		ASSAY_VERSION);
 	for (size_t i = 0; i < countof(commands); i++)
-		fprintf(to, "  %-8s  %s\n", commands[i].name, commands[i].says);
+		fprintf(to, "  %-10s  %s\n", commands[i].name, commands[i].says);
 	fprintf(to, "\nassay COMMAND --help says more, with an example. The manual: assay(1), "
 		    "assay-sandbox(1), assay-suite(5), assay-db(7).\n");
 }

@@ -175,6 +175,18 @@ j = json.load(sys.stdin)
 print(j["run"], *(p["package"] + "=" + p["verdict"] for p in j["packages"]))'; }
 fact "a run tells its comparison as JSON" is "$("$assay" run "$work/suite.yaml" --only legacy --json 2>/dev/null | pair)" \
 	"$(ask "SELECT max(id) FROM run") legacy=regressed"
+revised() { ask "SELECT reason || ' ' || coalesce(rule, '-') || ' ' || (revised_ms IS NOT NULL) FROM v_result
+	WHERE run = $run AND package = 'modern' AND variant = 'old'"; }
+fact "judged once more by the same rules nothing changes" has "$("$assay" reclassify "$run")" "Run $run: 0 of 16 results changed"
+echo "  - {id: unknown-word, match: '^Error: unknown word', reason: fail/missing-dep}" >>"$work/ecosystems/lang.yaml"
+said=$("$assay" reclassify "$run" --dry-run)
+fact "a new rule would change what it matches" has "$said" "1 of 16 results would change"
+fact "and is not obeyed yet" is "$(revised)" "exit - 0"
+fact "then it is" has "$("$assay" reclassify "$run")" "fail/exit  fail/missing-dep  unknown-word"
+fact "and the database says so, and that it was later" is "$(revised)" "missing-dep unknown-word 1"
+rm "$ASSAY_STATE/runs/$run"/modern.old.test.log.zst
+fact "a result of which the log is gone stays" has "$("$assay" reclassify "$run")" "0 of 15 results changed; 1 have no log"
+fact "a run that is not there is named" ends 3 "$assay" reclassify 999
 fact "no directory of a job is left" is "$(ls "$ASSAY_STATE/jobs" | wc -l)" 0
 fact "status tells of it" ends 0 "$assay" status
 fact "status as JSON" python3 -c 'import json,sys; json.loads(sys.argv[1])' "$("$assay" status --json)"

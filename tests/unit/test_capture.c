@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "base/dir.h"
-#include "orchestrator/capture.h"
+#include "orchestrator/logfile.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -92,6 +92,21 @@ static void finish(struct place *p, struct capture *c, struct got *g)
 	assert_int_equal(g->log.err.kind, ERR_NONE);
 }
 
+/* What a stored log gives back is what the judgement had when it was new. */
+static void assert_recalled(struct place *p, const struct capture_log *was)
+{
+	struct capture_log log;
+	struct err e = ERR_INIT;
+	if (logfile_recall(p->fd, "log", &log, &e))
+		fail_msg("%s", e.text);
+	assert_int_equal(log.kept, was->kept);
+	assert_int_equal(log.text_n, was->text_n);
+	assert_int_equal(log.tail_at, was->tail_at);
+	assert_int_equal(log.tail_offset, was->tail_offset);
+	assert_memory_equal(log.text, was->text, was->text_n + 1);
+	free(log.text);
+}
+
 static void a_short_log_is_kept_byte_for_byte(void **state)
 {
 	struct place *p = *state;
@@ -107,6 +122,7 @@ static void a_short_log_is_kept_byte_for_byte(void **state)
 	assert_int_equal(g.log.kept, 9);
 	assert_int_equal(g.log.text_n, 9);
 	assert_memory_equal(g.log.text, "one\n\0\xfftwo", 10);
+	assert_recalled(p, &g.log);
 	free(g.log.text);
 }
 
@@ -119,6 +135,56 @@ static void an_empty_log_is_a_log(void **state)
 	stored(p, &file);
 	assert_int_equal(file.n, 0);
 	assert_int_equal(strlen(g.log.sha256), 64);
+	assert_recalled(p, &g.log);
+	free(g.log.text);
+}
+
+static void a_log_that_is_gone_or_none_says_so(void **state)
+{
+	struct place *p = *state;
+	struct capture_log log;
+	struct err e = ERR_INIT;
+	assert_int_equal(logfile_recall(p->fd, "log", &log, &e), -1);
+	assert_int_equal(e.kind, ERR_ABSENT);
+	e = (struct err)ERR_INIT;
+	assert_int_equal(dir_write_whole(p->fd, "log", "not zstd at all", 15, 0600, &e), 0);
+	assert_int_equal(logfile_recall(p->fd, "log", &log, &e), -1);
+	assert_int_equal(e.kind, ERR_CORRUPT);
+	assert_null(log.text);
+}
+
+static bool count_bytes(void *ctx, const char *bytes, size_t n)
+{
+	(void)bytes;
+	*(size_t *)ctx += n;
+	return true;
+}
+
+/* assay was killed while it wrote: what is there is read, and known not to be all. */
+static void a_log_cut_short_is_read_as_far_as_it_goes(void **state)
+{
+	struct place *p = *state;
+	struct got g = {0};
+	struct err e = ERR_INIT;
+	size_t all = 0, part = 0;
+	bool whole = false;
+	struct capture *c = capture_open(&p->lane, p->fd, "log", 0, on_drain, &g);
+	for (unsigned i = 0; i < 200000; i++) {
+		char line[32];
+		capture_write(c, line,
+			      (size_t)snprintf(line, sizeof(line), "%x\n", i * 2654435761u));
+		if (capture_full(c))
+			uv_run(&p->loop, UV_RUN_ONCE);
+	}
+	finish(p, c, &g);
+	assert_int_equal(logfile_read(p->fd, "log", count_bytes, &all, &whole, &e), 0);
+	assert_true(whole);
+	assert_int_equal(all, g.log.kept);
+	auto_fd int fd = openat(p->fd, "log", O_WRONLY | O_CLOEXEC);
+	assert_int_equal(ftruncate(fd, (off_t)g.log.stored / 2), 0);
+	assert_int_equal(logfile_read(p->fd, "log", count_bytes, &part, &whole, &e), 0);
+	assert_false(whole);
+	assert_true(part > 0 && part < all);
 	free(g.log.text);
 }
 
@@ -155,6 +221,7 @@ static void head_and_tail_meet_at_every_length(void **state)
 		assert_memory_equal(file.p + file.n - 9, sent.p + lengths[i] - 9, 9);
 		assert_true((strstr(file.p, "bytes left out here]") != NULL) ==
 			    (lengths[i] > limit));
+		assert_recalled(p, &g.log);
 		free(g.log.text);
 		assert_int_equal(unlinkat(p->fd, "log", 0), 0);
 	}
@@ -201,6 +268,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_short_log_is_kept_byte_for_byte, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(an_empty_log_is_a_log, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_log_that_is_gone_or_none_says_so, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_log_cut_short_is_read_as_far_as_it_goes, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(head_and_tail_meet_at_every_length, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(

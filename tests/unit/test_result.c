@@ -149,6 +149,20 @@ static void an_oom_kill_is_kill_memory_whatever_the_exit(void **state)
 	}
 }
 
+static void no_exit_status_means_more_than_that_it_is_not_0(void **state)
+{
+	/* what timeout(1), shells and docker make of limits, signals and commands that are not
+	 * there */
+	static const int codes[] = {124, 125, 126, 127, 134, 137, 139, 143, 255};
+	(void)state;
+	for (size_t i = 0; i < countof(codes); i++) {
+		struct evidence ev;
+		struct box_facts f = {.end = BOX_EXITED, .exit_code = codes[i]};
+		expect(judge(TEST, &f, "Killed\n", &ev), STATUS_FAIL, REASON_EXIT);
+		expect(judge(FETCH, &f, "", &ev), STATUS_FAIL, REASON_EXIT);
+	}
+}
+
 static void a_full_host_is_infra_whatever_the_log_says(void **state)
 {
 	(void)state;
@@ -160,6 +174,15 @@ static void a_full_host_is_infra_whatever_the_log_says(void **state)
 			   .log = "Cannot find module 'x'\n",
 			   .log_n = 23};
 	expect(result_of(&suite, &j, &ev), STATUS_INFRA, REASON_ENOSPC);
+	f = (struct box_facts){.end = BOX_SIGNALLED, .signal = SIGBUS};
+	expect(result_of(&suite, &j, &ev), STATUS_INFRA, REASON_ENOSPC);
+	f = (struct box_facts){.end = BOX_FAILED, .exit_code = -1};
+	expect(result_of(&suite, &j, &ev), STATUS_INFRA, REASON_ENOSPC);
+	/* … but what passed, passed; and what our own limit or the cgroup says is not the host's */
+	f = (struct box_facts){.end = BOX_EXITED};
+	expect(result_of(&suite, &j, &ev), STATUS_PASS, REASON_OK);
+	f = (struct box_facts){.end = BOX_LIMITED, .limit = BOX_LIMIT_DISK};
+	expect(result_of(&suite, &j, &ev), STATUS_KILL, REASON_DISK);
 }
 
 static void nothing_a_log_says_leads_to_infra(void **state)
@@ -172,6 +195,45 @@ static void nothing_a_log_says_leads_to_infra(void **state)
 	       REASON_EXIT);
 	expect(judge(TEST, &exited, "sly\n", &ev), STATUS_FAIL, REASON_EXIT);
 	expect(judge(TEST, &crashed, "sly no space\n", &ev), STATUS_CRASH, REASON_ABRT);
+}
+
+/* Whatever a rule asks for and a log says: status and, of all but fail and crash, reason are what
+ * the facts made them without a log. */
+static void rules_refine_within_fail_and_crash_alone(void **state)
+{
+	static const char *const logs[] = {"",
+					   "sly\n",
+					   "no space\n",
+					   "Cannot find module 'x'\nAssertionError: y\n",
+					   "FATAL ERROR: heap out of memory\n",
+					   "[assay: infra/enospc]\nkill/memory\n"};
+	(void)state;
+	for (int end = BOX_EXITED; end <= BOX_FAILED; end++)
+		for (int limit = BOX_LIMIT_NONE; limit <= BOX_LIMIT_FILE_SIZE; limit++)
+			for (int bits = 0; bits < 16; bits++) {
+				struct box_facts f = {.end = (enum box_end)end,
+						      .exit_code = bits & 1,
+						      .signal = end == BOX_SIGNALLED ? SIGABRT : 0,
+						      .limit = (enum box_limit)limit,
+						      .oom_kills = (bits & 2) != 0,
+						      .network_lost = (bits & 4) != 0};
+				struct judged j = {.facts = &f,
+						   .phase = TEST,
+						   .host_full = bits & 8};
+				struct evidence ev;
+				struct result bare = result_of(&suite, &j, &ev);
+				bool may =
+					bare.status == STATUS_FAIL || bare.status == STATUS_CRASH;
+				for (size_t i = 0; i < countof(logs); i++) {
+					j.log = logs[i];
+					j.log_n = strlen(logs[i]);
+					struct result r = result_of(&suite, &j, &ev);
+					assert_int_equal(r.status, bare.status);
+					assert_int_equal(reason_status(r.reason), r.status);
+					assert_true(may || r.reason == bare.reason);
+					assert_true(may || !r.rule);
+				}
+			}
 }
 
 static void the_first_rule_of_the_suite_that_matches_refines(void **state)
@@ -255,6 +317,69 @@ static void every_status_and_reason_goes_to_text_and_back(void **state)
 	assert_int_equal(reason_parse("", &r), -1);
 }
 
+/* What databases hold: a word that is here once is here for ever, with its status. Append. */
+static void no_word_that_was_ever_written_is_forgotten(void **state)
+{
+	static const char *const words[] = {
+		"pass/ok",
+		"fail/exit",
+		"fail/test-failed",
+		"fail/compile-error",
+		"fail/missing-file",
+		"fail/missing-dep",
+		"fail/net-denied",
+		"fail/unknown",
+		"crash/segv",
+		"crash/abrt",
+		"crash/bus",
+		"crash/ill",
+		"crash/fpe",
+		"crash/sys",
+		"crash/other-signal",
+		"kill/wall-time",
+		"kill/cpu-time",
+		"kill/silence",
+		"kill/idle",
+		"kill/memory",
+		"kill/processes",
+		"kill/disk",
+		"kill/inodes",
+		"kill/log-size",
+		"kill/cancelled",
+		"block/dep-failed",
+		"block/unresolvable",
+		"block/bad-manifest",
+		"block/source-gone",
+		"block/unsupported",
+		"skip/listed",
+		"skip/filtered",
+		"skip/unchanged",
+		"skip/nothing-to-do",
+		"skip/budget",
+		"infra/enospc",
+		"infra/host-oom",
+		"infra/box-start",
+		"infra/store",
+		"infra/fetch",
+		"infra/host-lost",
+		"infra/harness",
+		"kill/file-size",
+		"infra/network-lost",
+	};
+	(void)state;
+	assert_int_equal(countof(words), REASON_COUNT);
+	for (size_t i = 0; i < countof(words); i++) {
+		char status[16];
+		enum status s;
+		enum reason r;
+		const char *slash = strchr(words[i], '/');
+		snprintf(status, sizeof(status), "%.*s", (int)(slash - words[i]), words[i]);
+		assert_int_equal(status_parse(status, &s), 0);
+		assert_int_equal(reason_parse(slash + 1, &r), 0);
+		assert_int_equal(reason_status(r), s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,14 +387,17 @@ int main(void)
 		cmocka_unit_test(a_status_is_what_the_harness_saw),
 		cmocka_unit_test(an_oom_kill_is_kill_memory_whatever_the_exit),
 		cmocka_unit_test(a_network_that_was_lost_is_our_trouble_where_the_phase_failed),
+		cmocka_unit_test(no_exit_status_means_more_than_that_it_is_not_0),
 		cmocka_unit_test(a_full_host_is_infra_whatever_the_log_says),
 		cmocka_unit_test(nothing_a_log_says_leads_to_infra),
+		cmocka_unit_test(rules_refine_within_fail_and_crash_alone),
 		cmocka_unit_test(the_first_rule_of_the_suite_that_matches_refines),
 		cmocka_unit_test(a_rule_of_another_phase_or_status_says_nothing),
 		cmocka_unit_test(rules_match_line_by_line),
 		cmocka_unit_test(
 			without_a_rule_the_first_line_that_tells_is_the_evidence_else_the_last),
 		cmocka_unit_test(every_status_and_reason_goes_to_text_and_back),
+		cmocka_unit_test(no_word_that_was_ever_written_is_forgotten),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
