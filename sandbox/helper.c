@@ -1,5 +1,6 @@
 #include "sandbox/helper.h"
 
+#include "base/child.h"
 #include "base/message.h"
 
 #include <assert.h>
@@ -284,10 +285,10 @@ void helper_kill(struct helper *h)
 static int run(const struct helper_program *p, char *const *words, int fd, int userns_fd,
 	       struct err *e)
 {
-	int report[2], status = 0;
+	int report[2];
 	char text[400], parent[24], *argv[HELPER_WORDS + 3];
 	pid_t pid;
-	size_t n = 0, n_argv = 3;
+	size_t n_argv = 3;
 	snprintf(parent, sizeof(parent), "%d", (int)getpid());
 	argv[0] = (char[]){"assay-box"};
 	argv[1] = words[0];
@@ -302,20 +303,8 @@ static int run(const struct helper_program *p, char *const *words, int fd, int u
 	auto_fd int from = report[0];
 	if (rc)
 		return -1;
-	for (ssize_t r; n < sizeof(text) - 1;) {
-		r = read(from, text + n, sizeof(text) - 1 - n);
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r <= 0)
-			break;
-		n += (size_t)r;
-	}
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	while (n && text[n - 1] == '\n')
-		n--;
-	text[n] = 0;
-	if (!status)
+	size_t n = child_hear(from, text, sizeof(text));
+	if (!child_end(pid))
 		return 0;
 	return err_set(e, ERR_BOX, "%s", n ? text : "assay-box does not run");
 }

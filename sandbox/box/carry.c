@@ -1,5 +1,6 @@
 #include "sandbox/box/carry.h"
 
+#include "base/child.h"
 #include "base/dir.h"
 
 #include <dirent.h>
@@ -14,7 +15,6 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/wait.h>
 #include <sys/xattr.h>
 
 #define FUSE_WHITEOUT ".wh." /* fuse-overlayfs, where it may make no device */
@@ -322,9 +322,8 @@ static void carry_child(const struct carry *c, int userns_fd, bool ranged, int r
 
 int carry_run(const struct carry *c, int userns_fd, bool ranged, struct err *e)
 {
-	int report[2], status = 0;
+	int report[2];
 	char text[PLAN_ERROR];
-	size_t n = 0;
 	if (pipe2(report, O_CLOEXEC))
 		return err_sys(e, "pipe");
 	pid_t pid = fork();
@@ -334,13 +333,8 @@ int carry_run(const struct carry *c, int userns_fd, bool ranged, struct err *e)
 	auto_fd int from = report[0];
 	if (pid < 0)
 		return err_sys(e, "fork");
-	for (ssize_t r; (r = read(from, text + n, sizeof(text) - 1 - n)) != 0;) {
-		if (r < 0 && errno != EINTR)
-			break;
-		n += r > 0 ? (size_t)r : 0;
-	}
-	text[n] = 0;
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return !status ? 0 : err_set(e, ERR_BOX, "%s", n ? text : "keep the upper: it was killed");
+	size_t n = child_hear(from, text, sizeof(text));
+	return child_end(pid)
+		       ? err_set(e, ERR_BOX, "%s", n ? text : "keep the upper: it was killed")
+		       : 0;
 }

@@ -1,5 +1,6 @@
 #include "sandbox/box/command.h"
 
+#include "base/child.h"
 #include "base/dir.h"
 #include "sandbox/box/landlock.h"
 #include "sandbox/box/nest.h"
@@ -180,15 +181,5 @@ pid_t command_start(const struct spec *spec, const int stdio[3], struct err *e)
 		return -1;
 	/* Ends without a word when the command is executed. */
 	char text[PLAN_ERROR];
-	size_t n = 0;
-	for (;;) {
-		ssize_t r = read(from, text + n, sizeof(text) - 1 - n);
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r <= 0)
-			break;
-		n += (size_t)r;
-	}
-	text[n] = 0;
-	return n ? err_set(e, ERR_BOX, "%s", text) : pid;
+	return child_hear(from, text, sizeof(text)) ? err_set(e, ERR_BOX, "%s", text) : pid;
 }

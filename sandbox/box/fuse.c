@@ -1,5 +1,6 @@
 #include "sandbox/box/fuse.h"
 
+#include "base/child.h"
 #include "base/text.h"
 #include "sandbox/box/carry.h"
 #include "sandbox/box/init.h"
@@ -16,7 +17,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
 #define FUSE_DEVICE "/dev/fuse"
 #define FUSE_PROGRAM "fuse-overlayfs"
@@ -179,8 +179,7 @@ void fuse_end(struct fuse *f, char *text, size_t size)
 		;
 	if (!p.revents)
 		kill(f->pid, SIGKILL);
-	while (waitpid(f->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	child_end(f->pid);
 	fuse_said(f->said, text, size);
 	own_close(&f->said);
 }

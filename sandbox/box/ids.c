@@ -1,5 +1,6 @@
 #include "sandbox/box/ids.h"
 
+#include "base/child.h"
 #include "sandbox/box/plan.h"
 
 #include <errno.h>
@@ -10,7 +11,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
 /* Every extent of this namespace's map once more, inside as they are here. 0: there are none. */
 static uint32_t ids_copy(const char *map, char text[IDS_MAP])
@@ -94,8 +94,7 @@ int ids_namespace(int (*map)(const void *arg, pid_t pid, struct err *e), const v
 	if (fd < 0 && !e->kind)
 		err_sys(e, "open %s", path);
 	close(tie[1]); /* it goes */
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	child_end(pid);
 	return fd;
 }
 

@@ -1,6 +1,7 @@
 #include "sandbox/box/nest.h"
 
-#include <errno.h>
+#include "base/child.h"
+
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sched.h>
@@ -8,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 
 #define MAP_MAX 4096 /* bytes: the kernel takes less than a page */
 
@@ -49,12 +49,9 @@ static void nest_helper(pid_t parent, int from, int report)
 static int nest_over(pid_t helper, int report, struct err *e)
 {
 	char text[256];
-	int status = 1;
-	ssize_t n = read(report, text, sizeof(text) - 1);
-	text[n > 0 ? n : 0] = 0;
-	while (waitpid(helper, &status, 0) < 0 && errno == EINTR)
-		;
-	return status ? err_set(e, ERR_BOX, "%s", text[0] ? text : "namespaces of the command") : 0;
+	size_t n = child_hear(report, text, sizeof(text));
+	return child_end(helper) ? err_set(e, ERR_BOX, "%s", n ? text : "namespaces of the command")
+				 : 0;
 }
 
 int nest_enter(struct err *e)

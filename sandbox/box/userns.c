@@ -1,5 +1,6 @@
 #include "sandbox/box/userns.h"
 
+#include "base/child.h"
 #include "base/message.h"
 #include "base/own.h"
 #include "sandbox/box/ids.h"
@@ -9,7 +10,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #define USERNS_WORDS 512
 
@@ -43,28 +43,9 @@ static void mapper_exec(const char *name, pid_t pid, const char *extents)
 	_exit(127);
 }
 
-/* What it says, in one line. */
-static void mapper_read(int fd, char *text, size_t size)
-{
-	size_t n = 0;
-	for (ssize_t r; n < size - 1;) {
-		r = read(fd, text + n, size - 1 - n);
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r <= 0)
-			break;
-		n += (size_t)r;
-	}
-	while (n && text[n - 1] == '\n')
-		n--;
-	text[n] = 0;
-	for (char *nl = text; (nl = strchr(nl, '\n'));)
-		*nl = ' ';
-}
-
 static int mapper_run(const char *name, pid_t pid, const char *extents, struct err *e)
 {
-	int said[2], status = 0;
+	int said[2];
 	char text[400];
 	if (pipe2(said, O_CLOEXEC))
 		return err_sys(e, "pipe");
@@ -78,10 +59,8 @@ static int mapper_run(const char *name, pid_t pid, const char *extents, struct e
 	auto_fd int from = said[0];
 	if (mapper < 0)
 		return err_sys(e, "fork %s", name);
-	mapper_read(from, text, sizeof(text));
-	while (waitpid(mapper, &status, 0) < 0 && errno == EINTR)
-		;
-	if (!status)
+	child_hear(from, text, sizeof(text));
+	if (!child_end(mapper))
 		return 0;
 	size_t skip = strlen(name);
 	const char *why = !strncmp(text, name, skip) && text[skip] == ':' ? text + skip + 2 : text;

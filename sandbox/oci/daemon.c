@@ -1,5 +1,6 @@
 #include "sandbox/oci/daemon.h"
 
+#include "base/child.h"
 #include "base/dir.h"
 #include "base/message.h"
 #include "sandbox/box/mnt.h"
@@ -91,8 +92,7 @@ static int daemon_root(struct init *in, struct err *e)
 		tree = daemon_tree(in, socket, e);
 	} else
 		kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	child_end(pid);
 	return tree;
 }
 
@@ -242,6 +242,6 @@ void daemon_sweep(void)
 			daemon_sweep_all();
 		_exit(0);
 	}
-	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	if (pid > 0)
+		child_end(pid);
 }
