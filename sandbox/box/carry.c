@@ -297,7 +297,7 @@ int carry_tree(const struct carry *c, struct err *e)
 
 /* ---- the child ---- */
 
-int carry_become(int userns_fd, bool ranged, struct err *e)
+int carry_become(int userns_fd, bool ranged, pid_t parent, struct err *e)
 {
 	if (setns(userns_fd, CLONE_NEWUSER))
 		return err_sys(e, "enter the box's user namespace");
@@ -305,16 +305,19 @@ int carry_become(int userns_fd, bool ranged, struct err *e)
 		return err_sys(e, "become the box's root");
 	if (prctl(PR_SET_DUMPABLE, 0) || prctl(PR_SET_PDEATHSIG, SIGKILL))
 		return err_sys(e, "tie to the helper");
+	/* It may have died before there was a tie: what an orphan did, nobody would know. */
+	if (getppid() != parent)
+		return err_set(e, ERR_BOX, "the helper is gone");
 	umask(0);
 	return 0;
 }
 
-static void carry_child(const struct carry *c, int userns_fd, bool ranged, int report)
+static void carry_child(const struct carry *c, int userns_fd, bool ranged, pid_t parent, int report)
 	__attribute__((noreturn));
-static void carry_child(const struct carry *c, int userns_fd, bool ranged, int report)
+static void carry_child(const struct carry *c, int userns_fd, bool ranged, pid_t parent, int report)
 {
 	struct err e = ERR_INIT;
-	int rc = carry_become(userns_fd, ranged, &e) || carry_tree(c, &e) ? 1 : 0;
+	int rc = carry_become(userns_fd, ranged, parent, &e) || carry_tree(c, &e) ? 1 : 0;
 	if (rc && dir_write_all(report, e.text, strlen(e.text)))
 		_exit(2);
 	_exit(rc);
@@ -326,9 +329,9 @@ int carry_run(const struct carry *c, int userns_fd, bool ranged, struct err *e)
 	char text[PLAN_ERROR];
 	if (pipe2(report, O_CLOEXEC))
 		return err_sys(e, "pipe");
-	pid_t pid = fork();
+	pid_t parent = getpid(), pid = fork();
 	if (!pid)
-		carry_child(c, userns_fd, ranged, report[1]);
+		carry_child(c, userns_fd, ranged, parent, report[1]);
 	close(report[1]);
 	auto_fd int from = report[0];
 	if (pid < 0)

@@ -7,6 +7,7 @@
 #include "sandbox/box/upper.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct carry {
 	int from, to; /* directories; to is empty */
@@ -16,8 +17,10 @@ struct carry {
 
 #define CARRY_DEPTH 512
 
-/* carry_become(userns_fd, ranged, e): root of the box's user namespace, gone with the parent. */
-int carry_become(int userns_fd, bool ranged, struct err *e) must_check;
+/* carry_become(userns_fd, ranged, parent, e): root of the box's user namespace, gone with the
+ * parent, which getpid() was before this process was forked. -1 too if the parent is gone already.
+ */
+int carry_become(int userns_fd, bool ranged, pid_t parent, struct err *e) must_check;
 
 /* carry_tree(c, e): in this process's ids. */
 int carry_tree(const struct carry *c, struct err *e) must_check;

@@ -102,9 +102,10 @@ static char *fuse_options(const struct fuse_task *task)
 	return text_take(&t);
 }
 
-static void fuse_child(const struct fuse_task *task, int fuse_fd, int userns_fd, int error_fd)
-	__attribute__((noreturn));
-static void fuse_child(const struct fuse_task *task, int fuse_fd, int userns_fd, int error_fd)
+static void fuse_child(const struct fuse_task *task, int fuse_fd, int userns_fd, pid_t parent,
+		       int error_fd) __attribute__((noreturn));
+static void fuse_child(const struct fuse_task *task, int fuse_fd, int userns_fd, pid_t parent,
+		       int error_fd)
 {
 	struct err e = ERR_INIT;
 	char at[32];
@@ -113,7 +114,7 @@ static void fuse_child(const struct fuse_task *task, int fuse_fd, int userns_fd,
 	snprintf(at, sizeof(at), "/dev/fd/%d", fuse_fd);
 	setsid();
 	dup2(error_fd, STDERR_FILENO);
-	if (carry_become(userns_fd, task->ranged, &e)) {
+	if (carry_become(userns_fd, task->ranged, parent, &e)) {
 		dprintf(STDERR_FILENO, "%s", e.text);
 		_exit(1);
 	}
@@ -137,9 +138,10 @@ int fuse_serve(struct fuse *f, const struct fuse_task *task, int fuse_fd, int us
 	*f = (struct fuse){.said = memfd_create("fuse-overlayfs", MFD_CLOEXEC)};
 	if (f->said < 0)
 		return err_sys(e, "memfd");
+	pid_t parent = getpid();
 	f->pid = fork();
 	if (!f->pid)
-		fuse_child(task, fuse_fd, userns_fd, f->said);
+		fuse_child(task, fuse_fd, userns_fd, parent, f->said);
 	if (f->pid < 0) {
 		own_close(&f->said);
 		return err_sys(e, "fork %s", FUSE_PROGRAM);
