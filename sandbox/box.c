@@ -229,9 +229,11 @@ void box_heard(struct box *b, const struct plan_reply *r, int fd)
 		b->end = *r;
 		b->facts.network_lost = r->network_lost;
 		/* What could not be done to a box because we had killed it is no trouble. */
-		if (r->error[0] && !b->facts.error[0] && !b->killed)
+		if (r->error[0] && !r->refused && !b->facts.error[0] && !b->killed)
 			snprintf(b->facts.error, sizeof(b->facts.error), "box %s: %.400s", b->name,
 				 r->error);
+		if (r->refused)
+			b->drained = false; /* there is a last word */
 		box_gone(b);
 	}
 	if (fd >= 0 && fd != b->pidfd)

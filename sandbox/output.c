@@ -55,6 +55,14 @@ void output_start(struct box *b)
 		uv_poll_start(&b->output, UV_READABLE, on_output);
 }
 
+/* Why what the job left is not kept, behind what it said itself. */
+static void output_refused(struct box *b)
+{
+	char line[PLAN_ERROR + 16];
+	int n = snprintf(line, sizeof(line), "assay: %.*s\n", PLAN_ERROR - 1, b->end.error);
+	output_deliver(b, line, (size_t)n);
+}
+
 /* Nobody of the box is left to say more: what the pipe holds is the rest, even if somebody
  * elsewhere got hold of its other end. */
 void output_drain(struct box *b)
@@ -66,6 +74,8 @@ void output_drain(struct box *b)
 		return;
 	uv_poll_stop(&b->output);
 	b->drained = true;
+	if (b->end.refused)
+		output_refused(b);
 }
 
 void box_pause_output(struct box *b, bool paused)

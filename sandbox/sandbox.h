@@ -175,8 +175,10 @@ struct box_spec {
 enum box_end {
 	BOX_EXITED, /* by itself, exit_code says how; 127 and 126 also where argv[0] is not there or
 		     * can't be executed, and 126 where what a layer of ours holds (an earlier box
-		     * of the job may have written it) is in the way of a mount, a file or cwd: that
-		     * is the package's affair, told by a line of its output */
+		     * of the job may have written it) is in the way of a mount, a file or cwd, or
+		     * what it left itself can't be kept (it was in memory, and the upper's file
+		     * system has bounds): that is the package's affair, told by a line of its
+		     * output */
 	BOX_SIGNALLED, /* by a signal that was not ours */
 	BOX_LIMITED,   /* by us: `limit` fired (an OOM kill in the box's cgroup is BOX_LIMIT_MEMORY
 			  whatever the exit) */

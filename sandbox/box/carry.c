@@ -12,15 +12,19 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 
 #define FUSE_WHITEOUT ".wh." /* fuse-overlayfs, where it may make no device */
 
 #define CARRY_BUCKETS 4096
-#define CARRY_TOLD 160 /* bytes of a path in a message: its end */
+#define CARRY_REFUSED 2 /* exit status of the child: what it met is the job's affair */
+#define CARRY_TOLD 160  /* bytes of a path in a message: its end */
 
 struct link {
 	ino_t ino;
@@ -60,12 +64,18 @@ static bool is_own_mark(const char *name)
 static int carry_xattr(int from, int to, const char *name, struct err *e)
 {
 	char value[XATTR_SIZE_MAX];
+	struct statvfs fs;
 	ssize_t n = fgetxattr(from, name, value, sizeof(value));
 	if (n < 0)
 		return errno == ENODATA ? 0 : err_sys(e, "read xattr %s", name);
 	if (!fsetxattr(to, name, value, (size_t)n, 0) || strncmp(name, "user.", 5))
 		return 0; /* capabilities and the like give a later box nothing */
-	return err_sys(e, "keep xattr %s", name);
+	/* Where there is room for other things, it is one file's attributes that have a bound: on
+	 * ext4 a block, of which a tmpfs takes many. */
+	bool bound = errno == ENOSPC && !fstatvfs(to, &fs) && fs.f_bavail;
+	err_sys(e, "keep xattr %s", name);
+	e->kind = bound ? ERR_LIMIT : e->kind;
+	return -1;
 }
 
 static int carry_xattrs(int from, int to, struct err *e)
@@ -198,7 +208,7 @@ static int carry_whiteout(struct walk *w, struct place *p, const char *name, str
 
 /* ---- directories ---- */
 
-static int carry_dir(struct walk *w, int from, int to, const struct stat *st, struct err *e);
+static int carry_dir(struct walk *w, int *from, int to, const struct stat *st, struct err *e);
 
 static int carry_below(struct walk *w, const struct place *p, const char *name,
 		       const struct stat *st, struct err *e)
@@ -211,19 +221,26 @@ static int carry_below(struct walk *w, const struct place *p, const char *name,
 	int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	auto_fd int from = openat(p->from, name, flags);
 	auto_fd int to = from < 0 ? -1 : openat(p->to, name, flags);
-	return to < 0 ? err_sys(e, "open") : carry_dir(w, from, to, st, e);
+	return to < 0 ? err_sys(e, "open") : carry_dir(w, &from, to, st, e);
+}
+
+/* fuse-overlayfs's. ".wh..wh..opq" and ".wh..opq" are the directory's mark. Such a name may be the
+ * job's own as well, and say that something is gone that can't be, or is there. */
+static int carry_fuse_whiteout(struct walk *w, struct place *p, const char *gone, struct err *e)
+{
+	static const char *const none[] = {"", ".", "..", ".opq", ".wh..opq"};
+	for (size_t i = 0; i < countof(none); i++)
+		if (!strcmp(gone, none[i]))
+			return 0;
+	return faccessat(p->from, gone, F_OK, AT_SYMLINK_NOFOLLOW) ? carry_whiteout(w, p, gone, e)
+								   : 0;
 }
 
 static int carry_entry(struct walk *w, struct place *p, const char *name, struct err *e)
 {
 	struct stat st;
-	if (w->c->fuse && !strncmp(name, FUSE_WHITEOUT, strlen(FUSE_WHITEOUT))) {
-		const char *gone = name + strlen(FUSE_WHITEOUT);
-		/* ".wh..wh..opq" and ".wh..opq" are the directory's mark */
-		return gone[0] == '.' && (!strcmp(gone, ".opq") || !strcmp(gone, ".wh..opq"))
-			       ? 0
-			       : carry_whiteout(w, p, gone, e);
-	}
+	if (w->c->fuse && !strncmp(name, FUSE_WHITEOUT, strlen(FUSE_WHITEOUT)))
+		return carry_fuse_whiteout(w, p, name + strlen(FUSE_WHITEOUT), e);
 	if (fstatat(p->from, name, &st, AT_SYMLINK_NOFOLLOW))
 		return err_sys(e, "stat");
 	switch (st.st_mode & S_IFMT) {
@@ -257,36 +274,57 @@ static int carry_entries(struct walk *w, struct place *p, DIR *dir, struct err *
 	return errno ? err_sys(e, "read the directory") : 0;
 }
 
-static int carry_dir(struct walk *w, int from, int to, const struct stat *st, struct err *e)
+static int carry_opened(struct walk *w, struct place *p, DIR *dir, const struct stat *st,
+			struct err *e)
 {
-	struct place p = {.from = from, .to = to};
-	p.opaque = has_mark(from, w->c->fuse ? "user.fuseoverlayfs.opaque" : "user.overlay.opaque");
-	if (w->c->fuse && !faccessat(from, ".wh..wh..opq", F_OK, AT_SYMLINK_NOFOLLOW))
-		p.opaque = true;
-	int again = fcntl(from, F_DUPFD_CLOEXEC, 0);
-	DIR *dir = again < 0 ? NULL : fdopendir(again);
-	if (!dir) {
-		own_close(&again);
-		return err_sys(e, "read the directory");
-	}
+	p->opaque =
+		has_mark(p->from, w->c->fuse ? "user.fuseoverlayfs.opaque" : "user.overlay.opaque");
+	if (w->c->fuse && !faccessat(p->from, ".wh..wh..opq", F_OK, AT_SYMLINK_NOFOLLOW))
+		p->opaque = true;
 	w->depth++;
-	int rc = carry_entries(w, &p, dir, e);
+	int rc = carry_entries(w, p, dir, e);
 	w->depth--;
-	closedir(dir);
 	if (rc)
 		return -1;
-	if ((p.opaque || p.marked) &&
-	    fsetxattr(to, "user.overlay.opaque", p.opaque ? "y" : "x", 1, 0))
+	if ((p->opaque || p->marked) &&
+	    fsetxattr(p->to, "user.overlay.opaque", p->opaque ? "y" : "x", 1, 0))
 		return err_sys(e, "mark the directory");
-	return carry_attributes(from, to, st, e);
+	return carry_attributes(p->from, p->to, st, e);
+}
+
+/* *from is closed with the directory that is read from it. */
+static int carry_dir(struct walk *w, int *from, int to, const struct stat *st, struct err *e)
+{
+	DIR *dir = fdopendir(*from);
+	if (!dir)
+		return err_sys(e, "read the directory");
+	struct place p = {.from = give_fd(from), .to = to};
+	int rc = carry_opened(w, &p, dir, st, e);
+	closedir(dir);
+	return rc;
+}
+
+/* What the job's choice was and the file system of `to`, or the number of descriptors that this
+ * process may have, has no place for, where a tmpfs has. */
+static bool carry_is_bound(int sys)
+{
+	static const int bounds[] = {EMLINK, EFBIG, E2BIG, ERANGE, ENAMETOOLONG, EMFILE};
+	for (size_t i = 0; i < countof(bounds); i++)
+		if (sys == bounds[i])
+			return true;
+	return false;
 }
 
 int carry_tree(const struct carry *c, struct err *e)
 {
 	struct walk w = {.c = c};
 	struct stat st;
-	int rc = fstat(c->from, &st) ? err_sys(e, "stat") : carry_dir(&w, c->from, c->to, &st, e);
+	auto_fd int from = fcntl(c->from, F_DUPFD_CLOEXEC, 0);
+	int rc = from < 0 || fstat(from, &st) ? err_sys(e, "stat")
+					      : carry_dir(&w, &from, c->to, &st, e);
 	size_t n = strlen(w.path), skip = n > CARRY_TOLD ? n - CARRY_TOLD : 0;
+	if (rc && e->kind == ERR_SYS && carry_is_bound(e->sys))
+		e->kind = ERR_LIMIT;
 	if (rc)
 		err_add(e, "keep %s%s", skip ? "…" : "", n ? w.path + skip : "the upper");
 	for (size_t i = 0; i < w.n_links; i++)
@@ -312,15 +350,28 @@ int carry_become(int userns_fd, bool ranged, pid_t parent, struct err *e)
 	return 0;
 }
 
+/* As many descriptors as this process may have. */
+static void carry_files(void)
+{
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r))
+		return;
+	r.rlim_cur = r.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &r))
+		return; /* then as many as it has */
+}
+
 static void carry_child(const struct carry *c, int userns_fd, bool ranged, pid_t parent, int report)
 	__attribute__((noreturn));
 static void carry_child(const struct carry *c, int userns_fd, bool ranged, pid_t parent, int report)
 {
 	struct err e = ERR_INIT;
-	int rc = carry_become(userns_fd, ranged, parent, &e) || carry_tree(c, &e) ? 1 : 0;
-	if (rc && dir_write_all(report, e.text, strlen(e.text)))
-		_exit(2);
-	_exit(rc);
+	carry_files();
+	if (!carry_become(userns_fd, ranged, parent, &e) && !carry_tree(c, &e))
+		_exit(0);
+	if (dir_write_all(report, e.text, strlen(e.text)))
+		_exit(1);
+	_exit(e.kind == ERR_LIMIT || e.kind == ERR_HOSTILE ? CARRY_REFUSED : 1);
 }
 
 int carry_run(const struct carry *c, int userns_fd, bool ranged, struct err *e)
@@ -337,7 +388,10 @@ int carry_run(const struct carry *c, int userns_fd, bool ranged, struct err *e)
 	if (pid < 0)
 		return err_sys(e, "fork");
 	size_t n = child_hear(from, text, sizeof(text));
-	return child_end(pid)
-		       ? err_set(e, ERR_BOX, "%s", n ? text : "keep the upper: it was killed")
-		       : 0;
+	int status = child_end(pid);
+	if (!status)
+		return 0;
+	bool refused = WIFEXITED(status) && WEXITSTATUS(status) == CARRY_REFUSED;
+	return err_set(e, refused ? ERR_HOSTILE : ERR_BOX, "%s",
+		       n ? text : "keep the upper: it was killed");
 }

@@ -164,15 +164,16 @@ struct plan_reply {
 	int32_t init_status;    /* PLAN_ENDED: as of wait(2), of the box's pid 1 */
 	uint32_t uppers;        /* PLAN_RUNS: enum plan_uppers, of the box's */
 	uint32_t network_lost;  /* PLAN_ENDED: PLAN_NET_NAT, and the network ended before the box */
-	uint32_t reserved;
-	uint64_t exec_ns;            /* PLAN_RUNS: CLOCK_MONOTONIC */
+	uint32_t refused;       /* PLAN_ENDED: error is not our trouble but the job's: what it left
+				   can't be kept whole */
+	uint64_t exec_ns;       /* PLAN_RUNS: CLOCK_MONOTONIC */
 	uint64_t user_ns, system_ns; /* PLAN_ENDED: rusage of everything that was waited for */
 	uint64_t peak_bytes;         /* PLAN_ENDED: the largest process */
 	uint64_t io_read_bytes, io_write_bytes; /* PLAN_ENDED: likewise; of block devices, pages
 						   made dirty */
 	struct plan_seen seen;                  /* PLAN_LOOKED */
-	char error[PLAN_ERROR]; /* PLAN_ENDED: "" or why the command could not be run: our own
-				   trouble */
+	char error[PLAN_ERROR]; /* PLAN_ENDED: "" or why the command could not be run, or what it
+				   left not be kept: our own trouble, but for `refused` */
 };
 
 /* How many descriptors come with it, before those of the layers. */

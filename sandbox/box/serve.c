@@ -4,6 +4,7 @@
 #include "sandbox/box/ahead.h"
 #include "sandbox/box/birth.h"
 #include "sandbox/box/carry.h"
+#include "sandbox/box/command.h"
 #include "sandbox/box/fuse.h"
 #include "sandbox/box/init.h"
 #include "sandbox/box/look.h"
@@ -204,22 +205,31 @@ static void life_fuse_end(struct life *l)
 	fuse_task_fini(&l->task);
 }
 
-/* All of the box is gone: what it left becomes the caller's. */
+/* All of the box is gone: what it left becomes the caller's. What is not to be kept is told to the
+ * job, and keeps it from having passed. */
 static void life_carry(struct life *l)
 {
 	struct err e = ERR_INIT;
+	bool refused = false;
 	for (size_t i = 0; i < l->n_carry; i++) {
 		struct carried *c = &l->carry[i];
 		struct layer *upper = &l->birth.layers.all[c->layer];
 		auto_fd int to = l->ran && !e.kind ? layer_inside(upper, &e) : -1;
 		struct carry what = {.from = c->fd, .to = to, .marks = c->marks, .fuse = c->fuse};
-		if (to >= 0 && carry_run(&what, l->userns_fd, l->ranged, &e))
-			err_add(&e, "%s/%s", upper->path, upper->name);
+		if (to >= 0 && carry_run(&what, l->userns_fd, l->ranged, &e)) {
+			refused = e.kind == ERR_HOSTILE;
+			if (!refused)
+				err_add(&e, "%s/%s", upper->path, upper->name);
+		}
 		close(c->fd);
 	}
-	if (e.kind && !l->end.error[0])
+	if (e.kind && !l->end.error[0]) {
 		snprintf(l->end.error, sizeof(l->end.error), "%.*s", (int)sizeof(l->end.error) - 1,
 			 e.text);
+		l->end.refused = refused;
+		if (refused && !l->end.command_status)
+			l->end.command_status = COMMAND_REFUSED << 8;
+	}
 	free(l->carry);
 	l->carry = NULL;
 	l->n_carry = 0;
