@@ -111,6 +111,11 @@ struct db_facts {
 };
 int db_phase_end(struct db *d, int64_t phase, const struct db_facts *f, struct err *e) must_check;
 
+struct db_signature { /* name NULL: none */
+	const char *name, *text;
+	const char *line; /* the deciding line itself; NULL: none */
+};
+
 struct db_result {
 	const char *status, *phase, *reason;
 	int64_t exit_code, signal;
@@ -119,6 +124,7 @@ struct db_result {
 		evidence_length; /* in the deciding phase's log, uncompressed; -1: none */
 	const char *evidence; /* the deciding line and a few around it, at most 4 KiB; NULL: none */
 	const char *rule;     /* id of the log rule that refined it, NULL: none */
+	struct db_signature signature;
 	const int64_t *phases; /* ids, in the order they ran; shared ones too */
 	size_t n_phases;
 	int64_t ended_ms;
@@ -134,6 +140,7 @@ struct db_revision {
 	const char *status, *reason; /* the phase stays */
 	int64_t evidence_offset, evidence_length;
 	const char *evidence, *rule;
+	struct db_signature signature;
 };
 /* db_revise(d, r, n, revised_ms, e): these results say this from now on; all or nothing. */
 int db_revise(struct db *d, const struct db_revision *r, size_t n, int64_t revised_ms,
@@ -264,9 +271,12 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *   variants      run                as the suite lists them: number name layers env
  *   jobs          run                by package, then variant: package version variant state status phase reason exit_code signal limit_hit rule
  *                                    evidence evidence_offset evidence_length wall_ms cpu_ms peak_memory_bytes log job limit_bound limit_value
+ *                                    cause
  *   judged        run                by job, then attempt: attempt package variant status reason phase rule evidence_offset evidence_length
- *                                    evidence ended_as exit_code signal limit_hit oom_kills network_lost host_full network log; what its phase was judged
+ *                                    evidence ended_as exit_code signal limit_hit oom_kills network_lost host_full network log cause; what its phase was judged
  *                                    by and came of it; attempts without a phase that ran are not there
+ *   causes        run                of each variant as the suite lists them the commonest first: variant cause packages line text first_run
+ *                                    first_seen_ms example; example is one of the packages
  *   counts        run                by variant as the suite lists them: variant status n; status NULL: jobs without a result
  *   phases        run                in order of first start: phase boxes wall_ms cpu_ms setup_us peak_memory_bytes store_bytes store_files
  *                                    networked behind_nat profiles; setup_us is the median, peak_memory_bytes the maximum, networked counts

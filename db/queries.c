@@ -22,13 +22,17 @@ static const struct query {
 
 	{"jobs", 1,
 	 "SELECT package, version, variant, state, status, phase, reason, exit_code, signal, limit_hit, rule, evidence, evidence_offset,"
-	 " evidence_length, wall_ms, cpu_ms, peak_memory_bytes, log, job, limit_bound, limit_value"
+	 " evidence_length, wall_ms, cpu_ms, peak_memory_bytes, log, job, limit_bound, limit_value, cause"
 	 " FROM v_job WHERE run = ?1 ORDER BY package, variant_number"},
 
 	{"judged", 1,
 	 "SELECT r.attempt, r.package, r.variant, r.status, r.reason, r.phase, r.rule, r.evidence_offset, r.evidence_length, r.evidence,"
-	 "  f.ended_as, f.exit_code, f.signal, f.limit_name AS limit_hit, f.oom_kills, f.network_lost, f.host_full, f.network, f.log"
+	 "  f.ended_as, f.exit_code, f.signal, f.limit_name AS limit_hit, f.oom_kills, f.network_lost, f.host_full, f.network, f.log, r.cause"
 	 " FROM v_result r JOIN phase f ON f.id = r.phase_id WHERE r.run = ?1 AND f.ended_as IS NOT NULL ORDER BY r.job, r.attempt"},
+
+	{"causes", 1,
+	 "SELECT variant, cause, packages, line, text, first_run, first_seen_ms, example FROM v_cause WHERE run = ?1"
+	 " ORDER BY variant_number, packages DESC, cause"},
 
 	{"counts", 1,
 	 "SELECT variant, status, count(*) AS n FROM v_job WHERE run = ?1 GROUP BY variant_number, status ORDER BY variant_number, status"},

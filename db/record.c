@@ -240,19 +240,47 @@ static const char *record_evidence(const char *evidence, char **cut)
 	return *cut = own_dup_n(evidence, EVIDENCE_BYTES);
 }
 
+/* The signature's row, made where it is missing; what is seen in an earlier result was first seen
+ * there. 0: none. */
+static int record_signature(struct db *d, int64_t attempt, const struct db_signature *s,
+			    int64_t *id, struct err *e)
+{
+	*id = 0;
+	if (!s->name)
+		return 0;
+	int rc = db_do(
+		d, e,
+		"INSERT INTO signature (name, text, line, first_run, first_seen_ms)"
+		" SELECT ?2, ?3, ?4, j.run, coalesce(a.ended_ms, a.started_ms) FROM attempt a JOIN "
+		"job j ON j.id = a.job WHERE a.id = ?1"
+		" ON CONFLICT (name) DO UPDATE SET first_run = excluded.first_run, "
+		"first_seen_ms = excluded.first_seen_ms"
+		" WHERE excluded.first_seen_ms < first_seen_ms",
+		"isss", attempt, s->name, s->text, s->line);
+	if (rc < 0)
+		return -1;
+	return db_number(d, e, id, "SELECT id FROM signature WHERE name = ?1", "s", s->name) < 0
+		       ? -1
+		       : 0;
+}
+
 static int record_result_row(struct db *d, int64_t attempt, const struct db_result *r,
 			     struct err *e)
 {
 	auto_free char *cut = NULL;
 	const char *evidence = record_evidence(r->evidence, &cut);
+	int64_t signature;
+	if (record_signature(d, attempt, &r->signature, &signature, e))
+		return -1;
 	int rc = db_do(d, e,
 		       "INSERT INTO result (attempt, status, phase, reason, exit_code, signal, "
 		       "limit_name, evidence_offset,"
-		       " evidence_length, evidence, rule) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
-		       "?9, ?10, ?11)",
-		       "isssmzsmmss", attempt, r->status, r->phase, r->reason, r->exit_code,
+		       " evidence_length, evidence, rule, signature) VALUES (?1, ?2, ?3, ?4, ?5, "
+		       "?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+		       "isssmzsmmssz", attempt, r->status, r->phase, r->reason, r->exit_code,
 		       r->signal, db_absent_none(r->limit), r->evidence_offset,
-		       r->evidence_offset < 0 ? -1 : r->evidence_length, evidence, r->rule);
+		       r->evidence_offset < 0 ? -1 : r->evidence_length, evidence, r->rule,
+		       signature);
 	return rc < 0 ? -1 : 0;
 }
 
@@ -291,13 +319,16 @@ static int record_revision(struct db *d, const struct db_revision *r, int64_t re
 {
 	auto_free char *cut = NULL;
 	const char *evidence = record_evidence(r->evidence, &cut);
+	int64_t signature;
+	if (record_signature(d, r->attempt, &r->signature, &signature, e))
+		return -1;
 	int n = db_do(d, e,
 		      "UPDATE result SET status = ?2, reason = ?3, evidence_offset = ?4, "
-		      "evidence_length = ?5, evidence = ?6, rule = ?7, revised_ms = ?8 WHERE "
-		      "attempt = ?1",
-		      "issmmssi", r->attempt, r->status, r->reason, r->evidence_offset,
+		      "evidence_length = ?5, evidence = ?6, rule = ?7, revised_ms = ?8, "
+		      "signature = ?9 WHERE attempt = ?1",
+		      "issmmssiz", r->attempt, r->status, r->reason, r->evidence_offset,
 		      r->evidence_offset < 0 ? -1 : r->evidence_length, evidence, r->rule,
-		      revised_ms);
+		      revised_ms, signature);
 	if (!n)
 		return err_set(e, ERR_ABSENT, "%s: attempt %lld has no result", d->path,
 			       (long long)r->attempt);

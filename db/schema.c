@@ -248,6 +248,19 @@ static const char step_5[] =
 	"ALTER TABLE phase ADD COLUMN host_full INTEGER CHECK (host_full IN (0, 1));" /* NULL: nobody noted it */
 	"ALTER TABLE result ADD COLUMN revised_ms INTEGER;"; /* NULL: as it was first judged */
 
+/* What failures have in common (orchestrator/signature.h). line: the first deciding line it was seen in. */
+static const char step_6[] =
+	"CREATE TABLE signature ("
+	"  id INTEGER PRIMARY KEY,"
+	"  name TEXT NOT NULL UNIQUE CHECK (name <> ''),"
+	"  text TEXT NOT NULL, line TEXT,"
+	"  first_run INTEGER REFERENCES run ON DELETE SET NULL,"
+	"  first_seen_ms INTEGER NOT NULL"
+	") STRICT;"
+	"CREATE INDEX signature_by_run ON signature (first_run);"
+	"ALTER TABLE result ADD COLUMN signature INTEGER REFERENCES signature;" /* NULL: nothing to explain, or never looked for */
+	"CREATE INDEX result_by_signature ON result (signature) WHERE signature IS NOT NULL;";
+
 /* From version i to version i + 1. */
 static const char *const steps[] = {
 	step_1,
@@ -255,6 +268,7 @@ static const char *const steps[] = {
 	step_3,
 	step_4,
 	step_5,
+	step_6,
 };
 /* clang-format on */
 

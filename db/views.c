@@ -36,20 +36,28 @@ const char *const schema_views[] = {
 	"  (SELECT max(f.peak_memory) FROM attempt_phase ap JOIN phase f ON f.id = ap.phase WHERE ap.attempt = a.id) AS peak_memory_bytes,"
 	"  s.status, s.phase, s.reason, s.exit_code, s.signal, s.limit_name AS limit_hit, s.rule,"
 	"  s.evidence_offset, s.evidence_length, s.evidence, d.log,"
-	"  " FIRED(limit_bound) ", " FIRED(limit_value) ", s.revised_ms"
+	"  " FIRED(limit_bound) ", " FIRED(limit_value) ", s.revised_ms, g.name AS cause"
 	" FROM job j JOIN run r ON r.id = j.run JOIN package p ON p.id = j.package"
 	"  JOIN variant v ON v.run = j.run AND v.number = j.variant"
 	"  LEFT JOIN attempt a ON a.job = j.id AND a.number = (SELECT max(number) FROM attempt x WHERE x.job = j.id)"
-	"  LEFT JOIN result s ON s.attempt = a.id LEFT JOIN phase d ON d.id = " DECIDING ";",
+	"  LEFT JOIN result s ON s.attempt = a.id LEFT JOIN phase d ON d.id = " DECIDING
+	"  LEFT JOIN signature g ON g.id = s.signature;",
 
 	"CREATE VIEW v_result AS SELECT"
 	"  j.run, r.suite, p.name AS package, j.version, v.name AS variant, j.id AS job, a.id AS attempt, a.number AS attempt_number,"
 	"  s.status, s.phase, s.reason, s.exit_code, s.signal, s.limit_name AS limit_hit, s.rule,"
 	"  s.evidence_offset, s.evidence_length, s.evidence, a.started_ms, a.ended_ms,"
-	"  " FIRED(limit_bound) ", " FIRED(limit_value) ", d.id AS phase_id, s.revised_ms"
+	"  " FIRED(limit_bound) ", " FIRED(limit_value) ", d.id AS phase_id, s.revised_ms, g.name AS cause"
 	" FROM result s JOIN attempt a ON a.id = s.attempt JOIN job j ON j.id = a.job JOIN run r ON r.id = j.run"
 	"  JOIN package p ON p.id = j.package JOIN variant v ON v.run = j.run AND v.number = j.variant"
-	"  LEFT JOIN phase d ON d.id = " DECIDING ";",
+	"  LEFT JOIN phase d ON d.id = " DECIDING " LEFT JOIN signature g ON g.id = s.signature;",
+
+	"CREATE VIEW v_cause AS SELECT"
+	"  j.run, r.suite, v.name AS variant, v.number AS variant_number, g.name AS cause, g.text, g.line, count(DISTINCT j.package) AS packages,"
+	"  min(p.name) AS example, g.first_run, g.first_seen_ms"
+	" FROM job j JOIN attempt a ON a.job = j.id JOIN result s ON s.attempt = a.id JOIN signature g ON g.id = s.signature"
+	"  JOIN run r ON r.id = j.run JOIN package p ON p.id = j.package JOIN variant v ON v.run = j.run AND v.number = j.variant"
+	" GROUP BY j.run, v.number, g.id;",
 
 	"CREATE VIEW v_phase AS SELECT"
 	"  f.id AS phase_id, f.run, r.suite, p.name AS package, f.version, v.name AS variant, f.name AS phase, f.network,"

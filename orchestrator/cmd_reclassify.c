@@ -86,6 +86,8 @@ static void reclassify_print(const struct reclassify *r, int64_t run, bool dry)
 		table_column(t, columns[i], TABLE_LEFT);
 	for (size_t i = 0; i < r->n_changes; i++) {
 		const struct reclassify_change *c = &r->changes[i];
+		if (c->quiet)
+			continue;
 		auto_free char *before = outcome(rows_str(r->rows, c->row, "status"),
 						 rows_str(r->rows, c->row, "reason")),
 			       *now = outcome(status_name(c->result.status),
@@ -97,15 +99,15 @@ static void reclassify_print(const struct reclassify *r, int64_t run, bool dry)
 		table_cell(t, now);
 		table_cell(t, c->result.rule);
 	}
-	printf("Run %lld: %zu of %zu results %s", (long long)run, r->n_changes, r->n_judged,
-	       dry ? "would change" : "changed");
+	printf("Run %lld: %zu of %zu results %s", (long long)run, r->n_changes - r->n_quiet,
+	       r->n_judged, dry ? "would change" : "changed");
 	if (r->n_no_log)
 		printf("; %zu have no log any more and stay", r->n_no_log);
 	if (r->n_other)
 		printf("; %zu are not by facts, or of phases the suite has no more, and stay",
 		       r->n_other);
-	printf("\n%s", r->n_changes ? "\n" : "");
-	if (r->n_changes)
+	printf("\n%s", table_rows(t) ? "\n" : "");
+	if (table_rows(t))
 		table_print(t, stdout, table_width(stdout), table_colours(stdout));
 	table_free(t);
 }
@@ -115,6 +117,8 @@ static void reclassify_print_json(const struct reclassify *r, int64_t run, bool 
 	json_t *changes = json_array();
 	for (size_t i = 0; i < r->n_changes; i++) {
 		const struct reclassify_change *c = &r->changes[i];
+		if (c->quiet)
+			continue;
 		json_array_append_new(changes,
 				      json_pack("{s:s, s:s, s:s, s:[ss], s:[ss], s:s?}", "package",
 						rows_str(r->rows, c->row, "package"), "variant",

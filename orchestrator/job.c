@@ -36,7 +36,7 @@ void job_free(struct job *j)
 	free(j->note);
 	free(j->profile);
 	free(j->processes);
-	free(j->evidence.text);
+	evidence_fini(&j->evidence);
 	free(j);
 }
 

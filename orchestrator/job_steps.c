@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/dir.h"
 #include "orchestrator/judge.h"
+#include "orchestrator/signature.h"
 
 #include <string.h>
 
@@ -44,9 +45,7 @@ static enum job_state begin_finish(struct job *j)
 	 * too. */
 	j->has_result = true;
 	j->result = j->trunk->result;
-	j->evidence = j->trunk->evidence;
-	if (j->evidence.text)
-		j->evidence.text = own_dup(j->evidence.text);
+	j->evidence = evidence_copy(&j->trunk->evidence);
 	return JOB_RESULT;
 }
 
@@ -335,6 +334,8 @@ static int result_work(struct job *j, struct err *e)
 	}
 	/* Nothing of its own ran where its trunk did not pass. */
 	const struct box_facts *f = j->tries || !j->trunk ? &j->facts : &j->trunk->facts;
+	struct signature signature;
+	bool signed_by = signature_make(&j->result, j->evidence.line, &signature);
 	struct db_result row = {
 		.status = status_name(j->result.status),
 		.phase = j->result.phase,
@@ -346,6 +347,7 @@ static int result_work(struct job *j, struct err *e)
 		.evidence_length = j->evidence.length,
 		.evidence = j->evidence.text,
 		.rule = j->result.rule,
+		.signature = {signed_by ? signature.id : NULL, signature.text, j->evidence.line},
 		.phases = ids,
 		.n_phases = n,
 		.ended_ms = clock_real_ms(),

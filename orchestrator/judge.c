@@ -46,6 +46,13 @@ static char *evidence_text(const struct judged *j, const struct evidence *ev)
 	return own_dup_n(text_str(&t), n);
 }
 
+static char *evidence_line(const struct judged *j, const struct evidence *ev)
+{
+	size_t n = (size_t)ev->length < RESULT_EVIDENCE ? (size_t)ev->length : RESULT_EVIDENCE;
+	auto_free char *line = own_dup_n(j->log + ev->offset, n);
+	return plain_line(line, RESULT_LINE);
+}
+
 void judge_job(const struct suite *s, const struct judged *j, const struct capture_log *log,
 	       struct result *r, struct evidence *ev)
 {
@@ -53,6 +60,7 @@ void judge_job(const struct suite *s, const struct judged *j, const struct captu
 	if (ev->offset < 0)
 		return;
 	ev->text = evidence_text(j, ev);
+	ev->line = evidence_line(j, ev);
 	size_t at = (size_t)ev->offset;
 	if (at >= log->tail_at)
 		ev->offset = (int64_t)(log->tail_offset + (at - log->tail_at));

@@ -10,7 +10,7 @@ struct db_table;
 
 /* judge_job(s, j, log, r, ev): result_of, with the evidence's place mapped to the log as stored and
  * its text cut out: the deciding line, up to two before it and twelve after it. The caller frees
- * ev->text. */
+ * with evidence_fini. */
 void judge_job(const struct suite *s, const struct judged *j, const struct capture_log *log,
 	       struct result *r, struct evidence *ev);
 

@@ -3,6 +3,7 @@
 #include "orchestrator/judge.h"
 #include "orchestrator/logfile.h"
 #include "orchestrator/rows.h"
+#include "orchestrator/signature.h"
 #include "orchestrator/suite.h"
 
 #include <string.h>
@@ -37,15 +38,25 @@ static bool row_says(const struct db_table *t, size_t row, const struct result *
 	       (ev->offset < 0 || rows_int(t, row, "evidence_length", 0) == ev->length);
 }
 
+static bool row_signed(const struct db_table *t, size_t row, const struct result *r,
+		       const struct evidence *ev)
+{
+	struct signature s;
+	return texts_equal(rows_text(t, row, "cause"),
+			   signature_make(r, ev->line, &s) ? s.id : NULL);
+}
+
 static void change_add(struct reclassify *out, size_t row, const struct result *r,
 		       struct evidence *ev)
 {
-	if (row_says(out->rows, row, r, ev)) {
-		free(ev->text);
+	bool quiet = row_says(out->rows, row, r, ev);
+	if (quiet && row_signed(out->rows, row, r, ev)) {
+		evidence_fini(ev);
 		return;
 	}
 	out->changes = own_grow(out->changes, out->n_changes + 1, sizeof(*out->changes));
-	out->changes[out->n_changes++] = (struct reclassify_change){row, *r, *ev};
+	out->changes[out->n_changes++] = (struct reclassify_change){row, *r, *ev, quiet};
+	out->n_quiet += quiet;
 }
 
 /* The log of a row; 1 there, 0 it is not (or can't be read as one), -1. */
@@ -111,6 +122,7 @@ int reclassify_run(struct db *d, int state_fd, const struct suite *s, int64_t ru
 int reclassify_keep(struct db *d, const struct reclassify *r, int64_t now_ms, struct err *e)
 {
 	auto_free struct db_revision *rows = own_calloc(r->n_changes + 1, sizeof(*rows));
+	auto_free struct signature *signatures = own_calloc(r->n_changes + 1, sizeof(*signatures));
 	for (size_t i = 0; i < r->n_changes; i++) {
 		const struct reclassify_change *c = &r->changes[i];
 		rows[i] = (struct db_revision){
@@ -121,7 +133,10 @@ int reclassify_keep(struct db *d, const struct reclassify *r, int64_t now_ms, st
 			.evidence_length = c->evidence.length,
 			.evidence = c->evidence.text,
 			.rule = c->result.rule,
+			.signature = {NULL, signatures[i].text, c->evidence.line},
 		};
+		if (signature_make(&c->result, c->evidence.line, &signatures[i]))
+			rows[i].signature.name = signatures[i].id;
 	}
 	return r->n_changes ? db_revise(d, rows, r->n_changes, now_ms, e) : 0;
 }
@@ -129,7 +144,7 @@ int reclassify_keep(struct db *d, const struct reclassify *r, int64_t now_ms, st
 void reclassify_fini(struct reclassify *r)
 {
 	for (size_t i = 0; i < r->n_changes; i++)
-		free(r->changes[i].evidence.text);
+		evidence_fini(&r->changes[i].evidence);
 	free(r->changes);
 	db_table_free(r->rows);
 	*r = (struct reclassify){0};

@@ -188,3 +188,18 @@ struct result result_of(const struct suite *s, const struct judged *j, struct ev
 	}
 	return r;
 }
+
+struct evidence evidence_copy(const struct evidence *ev)
+{
+	struct evidence own = *ev;
+	own.text = ev->text ? own_dup(ev->text) : NULL;
+	own.line = ev->line ? own_dup(ev->line) : NULL;
+	return own;
+}
+
+void evidence_fini(struct evidence *ev)
+{
+	free(ev->text);
+	free(ev->line);
+	*ev = (struct evidence){.offset = -1};
+}

@@ -87,8 +87,14 @@ struct evidence {
 	int64_t offset, length; /* bytes in the uncompressed log as kept; -1, 0: there is none */
 	char *text; /* that line and a few around it, malloc'ed, at most RESULT_EVIDENCE bytes;
 		       NULL: none */
+	char *line; /* the deciding line alone, plain, malloc'ed, at most RESULT_LINE characters;
+		       NULL: none */
 };
 #define RESULT_EVIDENCE 4096
+#define RESULT_LINE 500
+/* evidence_copy(ev): one with texts of its own. evidence_fini frees them. */
+struct evidence evidence_copy(const struct evidence *ev);
+void evidence_fini(struct evidence *ev);
 
 struct result {
 	enum status status;

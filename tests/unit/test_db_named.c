@@ -36,6 +36,7 @@ static struct life story(struct db *d)
 			.evidence = ends[i].evidence,
 			.evidence_offset = ends[i].evidence ? 7 : -1,
 			.evidence_length = 4,
+			.signature = {i == 1 ? "boom-id" : NULL, "boom <n>", "boom 7"},
 			.phases = i < 2 ? ids : ids + 1,
 			.n_phases = i < 2 ? 2 : 1,
 			.ended_ms = 160,
@@ -74,14 +75,45 @@ static void jobs_tell_everything_of_a_result(void **state)
 	story(d);
 	assert_named(d, "jobs", (const char *[]){"1"}, 1,
 		     "a|1.0|base|done|pass|test|ok|0|-|-|-|-|-|-|3000|2250|1048576|runs/1/"
-		     "a-base-test.zst|1|-|-\n"
+		     "a-base-test.zst|1|-|-|-\n"
 		     "a|1.0|next|done|fail|test|exit|3|-|-|-|boom|7|4|5000|3750|1048576|runs/1/"
-		     "a-next-test.zst|2|-|-\n"
+		     "a-next-test.zst|2|-|-|boom-id\n"
 		     "b|2.0|base|done|kill|test|wall-time|-|9|time|-|-|-|-|8000|6000|1048576|runs/"
-		     "1/b-base-test.zst|3|8000|8001\n"
-		     "b|2.0|next|abandoned|-|-|-|-|-|-|-|-|-|-|-|-|-|-|4|-|-");
+		     "1/b-base-test.zst|3|8000|8001|-\n"
+		     "b|2.0|next|abandoned|-|-|-|-|-|-|-|-|-|-|-|-|-|-|4|-|-|-");
 	assert_named(d, "counts", (const char *[]){"1"}, 1,
 		     "base|kill|1\nbase|pass|1\nnext|-|1\nnext|fail|1");
+}
+
+static void a_cause_is_counted_and_remembers_when_it_was_first_seen(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	story(d);
+	assert_named(d, "causes", (const char *[]){"1"}, 1,
+		     "next|boom-id|1|boom 7|boom <n>|1|160|a");
+	/* later, and in more packages; then an earlier one */
+	struct life l = life_begin(d, 400);
+	for (size_t i = 0; i < 4; i++) {
+		const struct db_result r = {
+			.status = "fail",
+			.phase = "test",
+			.reason = "exit",
+			.evidence_offset = -1,
+			.signature = {"boom-id", "boom <n>", "boom 9"},
+			.ended_ms = i == 3 ? 50 : 500,
+		};
+		int64_t attempt = db_attempt_begin(d, l.jobs[i].id, 40, &e);
+		must(db_result(d, l.jobs[i].id, attempt, &r, &e));
+		if (i == 2)
+			assert_named(d, "causes", (const char *[]){"2"}, 1,
+				     "base|boom-id|2|boom 7|boom <n>|1|160|a\n"
+				     "next|boom-id|1|boom 7|boom <n>|1|160|a");
+	}
+	assert_named(
+		d, "causes", (const char *[]){"2"}, 1,
+		"base|boom-id|2|boom 7|boom <n>|2|50|a\nnext|boom-id|2|boom 7|boom <n>|2|50|a");
+	assert_sound(d);
 }
 
 static void phases_are_summed_and_listed(void **state)
@@ -198,6 +230,7 @@ static void a_view_asked_for_one_run_or_path_reads_only_that(void **state)
 		"SELECT * FROM v_job WHERE job = 1",
 		"SELECT * FROM v_result WHERE run = 1",
 		"SELECT * FROM v_result WHERE package = 'a'",
+		"SELECT * FROM v_cause WHERE run = 1",
 		"SELECT * FROM v_phase WHERE run = 1",
 		"SELECT * FROM v_entry WHERE path = 'x'",
 		"SELECT * FROM v_entry WHERE sha256 = 'x' AND path = 'x'",
@@ -215,6 +248,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		scratch_test(runs_come_newest_first),
 		scratch_test(jobs_tell_everything_of_a_result),
+		scratch_test(a_cause_is_counted_and_remembers_when_it_was_first_seen),
 		scratch_test(phases_are_summed_and_listed),
 		scratch_test(stores_and_totals_are_counted),
 		scratch_test(an_unknown_name_is_answered_with_the_known_ones),

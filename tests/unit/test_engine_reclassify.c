@@ -91,6 +91,30 @@ static void a_new_rule_refines_what_it_may_and_finds_its_line(void **state)
 	reclassify_fini(&r);
 }
 
+/* The engine signs what it records; what an older one did not sign is signed then. */
+static void what_has_no_signature_gets_one_without_a_word(void **state)
+{
+	struct world *w = *state;
+	run(w);
+	/* not of p0, which passed */
+	int64_t signed_by =
+		world_number(w, "SELECT count(*) FROM v_result WHERE cause IS NOT NULL");
+	assert_int_equal(signed_by, (int64_t)(countof(ways) - 1) * WORLD_VARIANTS);
+	assert_int_equal(
+		world_number(w, "SELECT packages FROM v_cause WHERE text = 'Error: first' AND "
+				"variant = 'base'"),
+		1);
+	world_exec(w, "UPDATE result SET signature = NULL");
+	struct reclassify r = judged(w);
+	assert_int_equal(r.n_changes, signed_by);
+	assert_int_equal(r.n_quiet, signed_by);
+	assert_int_equal(reclassify_keep(w->state->db, &r, 1, &w->err), 0);
+	reclassify_fini(&r);
+	r = judged(w);
+	assert_int_equal(r.n_changes, 0);
+	reclassify_fini(&r);
+}
+
 static void what_facts_decided_no_rule_and_no_lost_log_changes(void **state)
 {
 	struct world *w = *state;
@@ -117,6 +141,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		world_test(by_the_same_rules_nothing_changes_however_a_box_ended),
 		world_test(a_new_rule_refines_what_it_may_and_finds_its_line),
+		world_test(what_has_no_signature_gets_one_without_a_word),
 		world_test(what_facts_decided_no_rule_and_no_lost_log_changes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

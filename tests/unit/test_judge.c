@@ -49,7 +49,7 @@ static void the_evidence_is_the_line_with_two_before_and_twelve_after(void **sta
 	assert_non_null(strstr(ev.text, "line 32"));
 	assert_null(strstr(ev.text, "line 33"));
 	assert_null(strstr(ev.text, "line 17"));
-	free(ev.text);
+	evidence_fini(&ev);
 }
 
 static void the_deciding_line_is_in_however_long_its_neighbours_are(void **state)
@@ -66,7 +66,7 @@ static void the_deciding_line_is_in_however_long_its_neighbours_are(void **state
 	judge(log.p, log.n, &r, &ev);
 	assert_non_null(strstr(ev.text, "DECIDED xy"));
 	assert_true(strlen(ev.text) <= RESULT_EVIDENCE);
-	free(ev.text);
+	evidence_fini(&ev);
 }
 
 static void progress_bars_before_it_do_not_push_the_line_out(void **state)
@@ -80,7 +80,7 @@ static void progress_bars_before_it_do_not_push_the_line_out(void **state)
 	text_add(&log, "\nDECIDED\n");
 	judge(log.p, log.n, &r, &ev);
 	assert_non_null(strstr(ev.text, "DECIDED"));
-	free(ev.text);
+	evidence_fini(&ev);
 }
 
 static void what_a_job_wrote_moves_no_terminal(void **state)
@@ -95,7 +95,7 @@ static void what_a_job_wrote_moves_no_terminal(void **state)
 	for (const char *p = ev.text; *p; p++)
 		assert_true(*p == '\n' || (unsigned char)*p >= 32);
 	assert_null(strstr(ev.text, "\xc2\x9b"));
-	free(ev.text);
+	evidence_fini(&ev);
 }
 
 static void evidence_ends_with_a_whole_character(void **state)
@@ -118,7 +118,7 @@ static void evidence_ends_with_a_whole_character(void **state)
 		assert_true(n > RESULT_EVIDENCE - 8 && n <= RESULT_EVIDENCE);
 		assert_true(!memcmp(ev.text + n - 3, "\xe2\x82\xac", 3) || ev.text[n - 1] == '\n' ||
 			    ev.text[n - 1] == 'x');
-		free(ev.text);
+		evidence_fini(&ev);
 	}
 }
 
@@ -137,7 +137,7 @@ static void a_line_in_the_tail_has_its_place_in_the_log(void **state)
 	judge_job(&suite, &j, &log, &r, &ev);
 	assert_int_equal(ev.offset, 1000000);
 	assert_int_equal(ev.length, 7);
-	free(ev.text);
+	evidence_fini(&ev);
 }
 
 static void a_line_cut_by_the_gap_ends_at_the_gap(void **state)
@@ -154,7 +154,7 @@ static void a_line_cut_by_the_gap_ends_at_the_gap(void **state)
 	judge_job(&suite, &j, &log, &r, &ev);
 	assert_int_equal(ev.offset, 5);
 	assert_int_equal(ev.length, 7);
-	free(ev.text);
+	evidence_fini(&ev);
 }
 
 static void a_pass_has_no_evidence(void **state)
