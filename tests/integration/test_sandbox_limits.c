@@ -2,8 +2,8 @@
  * user), the watch does. */
 #include "test_sandbox.h"
 
-static void limited(const char *script, struct box_limits limits, enum box_limit which,
-		    struct try *t)
+static void limited_start(struct try *t, const char *script, struct box_limits limits,
+			  enum box_limit which)
 {
 	try_init(t, script);
 	if (!limits.wall_ms)
@@ -15,13 +15,25 @@ static void limited(const char *script, struct box_limits limits, enum box_limit
 		auto_free char *rel = own_fmt("limits/%u", number++);
 		try_upper(try_mount(t, "/data", BOX_COW), rel);
 	}
-	try_run(t);
+	try_start(t);
+}
+
+static void limited_wait(struct try *t, enum box_limit which)
+{
+	try_wait(t);
 	if (t->facts.end != BOX_LIMITED || t->facts.limit != which)
 		try_tell(t);
 	assert_int_equal(t->facts.end, BOX_LIMITED);
 	assert_string_equal(box_limit_name(t->facts.limit), box_limit_name(which));
 	assert_true(t->facts.limit_value >= t->facts.limit_bound);
 	try_fini(t);
+}
+
+static void limited(const char *script, struct box_limits limits, enum box_limit which,
+		    struct try *t)
+{
+	limited_start(t, script, limits, which);
+	limited_wait(t, which);
 }
 
 static void wall_time(void **state)
@@ -37,15 +49,17 @@ static void wall_time(void **state)
 
 static void a_command_may_end_itself_in_its_grace(void **state)
 {
-	struct try t;
+	struct try ends, stays;
 	(void)state;
-	limited("trap 'exit 9' TERM; while :; do :; done",
-		(struct box_limits){.wall_ms = 300, .grace_ms = 10000}, BOX_LIMIT_WALL, &t);
-	assert_int_equal(t.facts.exit_code, 9);
-	limited("trap '' TERM; while :; do sleep 1; done",
-		(struct box_limits){.wall_ms = 300, .grace_ms = 300}, BOX_LIMIT_WALL, &t);
-	assert_int_equal(t.facts.signal, SIGKILL);
-	assert_true(t.facts.wall_ns >= 600000000);
+	limited_start(&ends, "trap 'exit 9' TERM; while :; do :; done",
+		      (struct box_limits){.wall_ms = 300, .grace_ms = 10000}, BOX_LIMIT_WALL);
+	limited_start(&stays, "trap '' TERM; while :; do sleep 1; done",
+		      (struct box_limits){.wall_ms = 300, .grace_ms = 300}, BOX_LIMIT_WALL);
+	limited_wait(&ends, BOX_LIMIT_WALL);
+	assert_int_equal(ends.facts.exit_code, 9);
+	limited_wait(&stays, BOX_LIMIT_WALL);
+	assert_int_equal(stays.facts.signal, SIGKILL);
+	assert_true(stays.facts.wall_ns >= 600000000);
 }
 
 static void cpu_time(void **state)
@@ -175,39 +189,47 @@ static void a_command_that_ends_of_its_file_s_size_is_told_so(void **state)
 
 static void idleness(void **state)
 {
-	struct try t;
+	struct try waits, looks, deaf;
 	(void)state;
-	limited("echo begun; sleep 1000", (struct box_limits){.idle_ms = 300}, BOX_LIMIT_IDLE, &t);
-	assert_int_equal(t.facts.limit_bound, 300);
-	assert_in_range(t.facts.limit_value, 600, 5000);
+	limited_start(&waits, "echo begun; sleep 1000", (struct box_limits){.idle_ms = 300},
+		      BOX_LIMIT_IDLE);
 	/* looking now and then for what never comes is idleness, too */
 	if (!try_slow_kernel())
-		limited("while sleep 1; do test -e /no/such/file && exit 1; done",
-			(struct box_limits){.idle_ms = 2500}, BOX_LIMIT_IDLE, &t);
+		limited_start(&looks, "while sleep 1; do test -e /no/such/file && exit 1; done",
+			      (struct box_limits){.idle_ms = 1500}, BOX_LIMIT_IDLE);
 	/* who is deaf to SIGTERM has its grace, and no more */
-	limited("trap '' TERM; sleep 1000 & wait; sleep 1000",
-		(struct box_limits){.idle_ms = 200, .grace_ms = 200}, BOX_LIMIT_IDLE, &t);
-	assert_int_equal(t.facts.signal, SIGKILL);
+	limited_start(&deaf, "trap '' TERM; sleep 1000 & wait; sleep 1000",
+		      (struct box_limits){.idle_ms = 200, .grace_ms = 200}, BOX_LIMIT_IDLE);
+	limited_wait(&waits, BOX_LIMIT_IDLE);
+	assert_int_equal(waits.facts.limit_bound, 300);
+	assert_in_range(waits.facts.limit_value, 600, 5000);
+	if (!try_slow_kernel())
+		limited_wait(&looks, BOX_LIMIT_IDLE);
+	limited_wait(&deaf, BOX_LIMIT_IDLE);
+	assert_int_equal(deaf.facts.signal, SIGKILL);
 }
 
 static void who_works_reads_writes_or_speaks_is_not_idle(void **state)
 {
 	static const char *const busy[] = {
-		"end=$(($(date +%s) + 2)); while [ $(date +%s) -le $end ]; do :; done",
-		"i=0; while [ $i -lt 12 ]; do echo $i; sleep 0.15; i=$((i+1)); done",
+		"end=$(($(date +%s) + 1)); while [ $(date +%s) -le $end ]; do :; done",
+		"i=0; while [ $i -lt 9 ]; do echo $i; sleep 0.15; i=$((i+1)); done",
 		/* 200 KB a second, at no cost to speak of */
-		"i=0; while [ $i -lt 12 ]; do head -c 30000 /dev/zero >/tmp/f; sleep 0.15; "
+		"i=0; while [ $i -lt 9 ]; do head -c 30000 /dev/zero >/tmp/f; sleep 0.15; "
 		"i=$((i+1)); "
 		"done",
 	};
+	struct try t[countof(busy)];
 	(void)state;
 	for (size_t i = 0; i < countof(busy); i++) {
-		struct try t;
-		try_init(&t, busy[i]);
-		t.spec.limits.idle_ms = 400;
-		try_run(&t);
-		try_expect(&t, 0, NULL);
-		try_fini(&t);
+		try_init(&t[i], busy[i]);
+		t[i].spec.limits.idle_ms = 400;
+		try_start(&t[i]);
+	}
+	for (size_t i = 0; i < countof(busy); i++) {
+		try_wait(&t[i]);
+		try_expect(&t[i], 0, NULL);
+		try_fini(&t[i]);
 	}
 }
 
@@ -253,7 +275,7 @@ static void processors_are_rationed_or_that_is_refused(void **state)
 	struct err e = ERR_INIT;
 	struct try t;
 	(void)state;
-	try_init(&t, "timeout 2 sh -c 'while :; do :; done'; exit 0");
+	try_init(&t, "timeout 0.8 sh -c 'while :; do :; done'; exit 0");
 	t.spec.limits.cpu_milli = 50;
 	t.box = box_start(try_sandbox, &t.spec, &events, &t, &e);
 	if (!t.box) {
