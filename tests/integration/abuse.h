@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
@@ -334,9 +335,11 @@ static void in_trees(void)
 	_exit(0);
 }
 
+static long files; /* how many */
+
 static void in_files(void)
 {
-	for (int i = 0; i < 100000; i++) {
+	for (int i = 0; i < files; i++) {
 		char name[48];
 		if (i % 1000 == 0) {
 			snprintf(name, sizeof(name), "/data/%d", i / 1000);
@@ -391,8 +394,9 @@ static const struct {
 	{"files", in_files},           {"crowd", in_crowd},
 };
 
-static int inside(const char *name)
+static int inside(const char *name, const char *number)
 {
+	files = number ? strtol(number, NULL, 10) : 0;
 	for (size_t i = 0; i < sizeof(insides) / sizeof(*insides); i++)
 		if (!strcmp(insides[i].name, name))
 			insides[i].run();
