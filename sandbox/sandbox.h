@@ -56,11 +56,13 @@ struct box_mount {
 	/* BOX_COW of directories: an empty directory that will *be* the upper: what the command
 	 * wrote will be in it, as overlayfs keeps it, and nothing else (no mount point of the box).
 	 * And an empty work directory in the same directory as it. Where their file system carries
-	 * no upper (an overlay, some network file systems: found by trying) a tmpfs does, of
-	 * limits.disk and disk_inodes, or of limits.memory, or of 2 GiB; what is in it when the box
-	 * is over, however it ended, is moved to the upper then (facts.uppers tells). Where the
-	 * directory can't even keep that something is gone, or what is moved is more than it takes,
-	 * the box ends as BOX_FAILED. Both -1: the changes go to such a tmpfs and are lost. */
+	 * no upper (an overlay, some network file systems: found by trying, in the work directory)
+	 * a tmpfs does, of limits.disk and disk_inodes, or of limits.memory, or of 2 GiB; what is
+	 * in it when the box is over, however it ended, is moved to the upper then (facts.uppers
+	 * tells). Where the directory can't even keep that something is gone, or what is moved is
+	 * more than it takes, the box ends as BOX_FAILED. An upper may have what an earlier box
+	 * wrote, which is there again; not where a tmpfs carries it: BOX_FAILED. Both -1: the
+	 * changes go to such a tmpfs and are lost. */
 	int upper_fd, work_fd;
 	uint64_t size; /* BOX_TMPFS bytes, 0: limits.memory, or without one 2 GiB; so has the box's
 			  own /tmp */

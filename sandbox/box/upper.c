@@ -7,6 +7,7 @@
 #include "sandbox/box/place.h"
 #include "sandbox/box/stage.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -137,6 +138,7 @@ static int marks_xattrs(struct stage *st, int dir, const char *at, struct err *e
 	return top < 0 ? -1 : 0;
 }
 
+/* upper is empty, and will be again. */
 static int marks_of(struct stage *st, const char *upper, enum upper_marks *marks, struct err *e)
 {
 	auto_fd int dir = open(upper, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -208,29 +210,60 @@ static char *given(const struct stage *st, const struct spec_mount *m, uint32_t 
 	return own_fmt("l%u/%s", m->upper, st->layers->all[which].name);
 }
 
+/* What carries uppers on m's file system: tried beside the upper, in its work directory, because in
+ * the upper there may be what an earlier box wrote. */
+static int choose_try(struct stage *st, const struct spec_mount *m, struct upper_known *k,
+		      struct err *e)
+{
+	auto_free char *beside = given(st, m, m->work), *upper = own_fmt("%s/u", beside),
+		       *work = own_fmt("%s/w", beside);
+	const char *name = st->layers->all[m->upper].path;
+	struct err first = ERR_INIT, second = ERR_INIT;
+	if (mkdir(upper, 0755) || mkdir(work, 0755))
+		return err_sys(e, "mkdir in the work directory of %s", name);
+	if (k->by == PLAN_UPPERS_GIVEN && try_upper(st, upper, work, &first)) {
+		k->by = PLAN_UPPERS_TMPFS;
+		spec_say(st->spec, "%s carries no upper: %s", name, first.text);
+	}
+	int rc = k->by == PLAN_UPPERS_GIVEN ? 0 : marks_of(st, upper, &k->marks, &second);
+	if (rmdir(upper) || rmdir(work))
+		return err_sys(e, "remove a trial in the work directory of %s", name);
+	return rc ? err_set(e, ERR_BOX,
+			    "%s can neither carry an upper (%.400s) nor keep one (%.400s)", name,
+			    first.kind ? first.text : "not tried", second.text)
+		  : 0;
+}
+
+/* What is moved to an upper at the end comes to an empty one. */
+static int choose_empty(struct stage *st, const struct spec_mount *m, struct err *e)
+{
+	auto_free char *upper = given(st, m, m->upper);
+	DIR *dir = opendir(upper);
+	const struct dirent *d;
+	if (!dir)
+		return err_sys(e, "open %s", upper);
+	while ((d = readdir(dir)) && (!strcmp(d->d_name, ".") || !strcmp(d->d_name, "..")))
+		;
+	closedir(dir);
+	return !d ? 0
+		  : err_set(e, ERR_BOX,
+			    "%s/%s has changes of an earlier box, and no more can be added here, "
+			    "where no directory carries an overlay's upper: give an empty one",
+			    st->layers->all[m->upper].path, st->layers->all[m->upper].name);
+}
+
 /* One upper of the caller's. */
 static int choose_for(struct stage *st, const struct spec_mount *m, struct err *e)
 {
 	struct upper_known k = {.dev = st->layers->all[m->upper].dev, .by = st->uppers.least};
 	const struct upper_known *known = uppers_know(&st->uppers, k.dev);
-	auto_free char *upper = given(st, m, m->upper), *work = given(st, m, m->work);
-	struct err first = ERR_INIT, second = ERR_INIT;
 	if (mount_layer(st, m->upper, e))
 		return -1;
 	if (known) {
 		k = *known;
 	} else {
-		if (k.by == PLAN_UPPERS_GIVEN && try_upper(st, upper, work, &first)) {
-			k.by = PLAN_UPPERS_TMPFS;
-			spec_say(st->spec, "%s carries no upper: %s",
-				 st->layers->all[m->upper].path, first.text);
-		}
-		if (k.by != PLAN_UPPERS_GIVEN && marks_of(st, upper, &k.marks, &second))
-			return err_set(e, ERR_BOX,
-				       "%s can neither carry an upper (%.400s) nor keep one "
-				       "(%.400s)",
-				       st->layers->all[m->upper].path,
-				       first.kind ? first.text : "not tried", second.text);
+		if (choose_try(st, m, &k, e))
+			return -1;
 		learn(st, k.dev, k.by, k.marks);
 	}
 	if (k.by > st->by)
@@ -284,6 +317,11 @@ int uppers_choose(struct stage *st, struct err *e)
 	if (!given && !lost)
 		return 0;
 	bool room = st->by != PLAN_UPPERS_GIVEN;
+	for (size_t i = 0; room && i < st->spec->n_mounts; i++) {
+		const struct spec_mount *m = &st->spec->mounts[i];
+		if (m->mode == PLAN_MOUNT_COW && m->upper != PLAN_NO_FD && choose_empty(st, m, e))
+			return err_add(e, "mount %s", m->path);
+	}
 	if (st->by == PLAN_UPPERS_FUSE || ((lost || room) && choose_room(st) == PLAN_UPPERS_FUSE))
 		return choose_fuse(st, given && room, e);
 	if (!given)

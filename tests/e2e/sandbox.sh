@@ -111,6 +111,15 @@ fact "the next has none of it" no_opt
 fact "unless it is kept" box --keep "$work/kept" -- sh -c 'mkdir /opt/d; echo x >/opt/d/x'
 fact "in a directory that is the upper and nothing else" says "opt opt/d opt/d/x" sh -c 'cd "$1" && echo $(find . -mindepth 1 -printf "%P\n" | sort)' - "$work/kept"
 fact "it is there again" says x box --keep "$work/kept" -- cat /opt/d/x
+trial_names() { box --keep "$work/names" -- sh -c 'for n in f d n o u w work; do echo $n >/opt/$n || exit; done' && box --cow "$work/empty:/e" --keep "$work/names/opt" -- sh -c 'cd /e && echo *'; }
+mkdir "$work/empty"
+fact "whatever its names are" says "d f n o u w work" trial_names
+fact "they stay" says "d f n o u w work" sh -c 'cd "$1" && echo *' - "$work/names/opt"
+full_upper() { ASSAY_BOX_OVERLAY=tmpfs line 125 "has changes of an earlier box" --keep "$work/names" -- true; }
+fact "no more can be added where no directory carries an upper" full_upper
+in_memory() { ASSAY_BOX_OVERLAY=tmpfs box --keep "$work/moved" -- sh -c 'echo x >/opt/x' && is "$(cat "$work/moved/opt/x")" x; }
+fact "but to an empty one" in_memory
+rm -r "$work/names" "$work/moved" "$work/empty"
 fact "of one directory, too" box --cow "$work/src:/src" --keep "$work/kept-src" -- sh -c 'rm /src/file; echo z >/src/z'
 fact "whose upper has what changed" says z cat "$work/kept-src/z"
 fact "and nothing is beside it" says "$(printf '%s\n' a:b dir kept kept-src src | tr '\n' ' ')" sh -c 'cd "$1" && ls -A | grep -v -e fact.log -e state -e bytes -e head -e closed -e leak | tr "\n" " "' - "$work"
