@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
+#include <sys/stat.h>
 
 #define SPEC_FILE_MAX ((size_t)16 << 20)
 
@@ -17,66 +17,25 @@ static int layer_open(const struct sandbox_options *o, const char *name, struct 
 	return fd < 0 ? err_sys(e, "%s", name) : fd;
 }
 
-/* ---- what is kept ---- */
-
-static int keep_lock(int fd, const char *dir, struct err *e)
+static bool spec_keeps(const struct sandbox_spec *s, const char *dir)
 {
-	/* The box holds copies of the descriptor: the lock ends with the last of both. */
-	if (!flock(fd, LOCK_EX | LOCK_NB))
-		return 0;
-	if (errno != EWOULDBLOCK)
-		return err_sys(e, "lock %s", dir);
-	return err_set(e, ERR_BUSY, "%s is kept for another box that runs", dir);
+	struct stat st, other;
+	for (size_t i = 0; i < s->n_keeps; i++)
+		if (!stat(dir, &st) && !fstat(s->keeps[i].upper_fd, &other) &&
+		    st.st_dev == other.st_dev && st.st_ino == other.st_ino)
+			return true;
+	return false;
 }
 
-static int keep_work(struct sandbox_keep *k, const char *dir, struct err *e)
-{
-	struct stat here, above;
-	auto_free char *whole = realpath(dir, NULL);
-	if (!whole)
-		return err_sys(e, "%s", dir);
-	k->parent_fd = openat(k->upper_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (k->parent_fd < 0 || fstat(k->upper_fd, &here) || fstat(k->parent_fd, &above))
-		return err_sys(e, "the directory that %s is in", dir);
-	if (here.st_dev != above.st_dev || here.st_ino == above.st_ino)
-		return err_set(e, ERR_USAGE,
-			       "%s is where a file system is mounted: the overlay needs a work "
-			       "directory beside it; give a directory in it",
-			       dir);
-	k->work = own_fmt(".%s.assay", strrchr(whole, '/') + 1);
-	if (sandbox_remove(NULL, k->parent_fd, k->work, e))
-		return -1;
-	k->work_fd = dir_make(k->parent_fd, k->work, 0700, e);
-	return k->work_fd < 0 ? err_add(e, "work directory beside %s", dir) : 0;
-}
-
-static int keep_open(struct sandbox_spec *s, const char *dir, bool make, struct box_mount *m,
+static int spec_keep(struct sandbox_spec *s, const char *dir, bool make, struct box_mount *m,
 		     struct err *e)
 {
+	if (spec_keeps(s, dir))
+		return err_set(e, ERR_USAGE, "--keep %s: it is kept for another mount", dir);
 	s->keeps = own_grow(s->keeps, s->n_keeps + 1, sizeof(*s->keeps));
 	struct sandbox_keep *k = &s->keeps[s->n_keeps++];
-	*k = (struct sandbox_keep){-1, -1, -1, NULL};
-	if (make && mkdir(dir, 0755) && errno != EEXIST)
-		return err_sys(e, "make %s", dir);
-	k->upper_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (k->upper_fd < 0)
-		return err_sys(e, "%s", dir);
-	if (make && (keep_lock(k->upper_fd, dir, e) || keep_work(k, dir, e)))
-		return -1;
-	m->upper_fd = k->upper_fd;
-	m->work_fd = make ? k->work_fd : k->upper_fd;
-	return 0;
-}
-
-static void keep_close(struct sandbox_keep *k)
-{
-	struct err e = ERR_INIT;
-	own_close(&k->work_fd);
-	if (k->work && sandbox_remove(NULL, k->parent_fd, k->work, &e))
-		fprintf(stderr, "assay: %s\n", e.text);
-	own_close(&k->parent_fd);
-	own_close(&k->upper_fd);
-	free(k->work);
+	int rc = make ? sandbox_keep_open(k, dir, m, e) : sandbox_keep_look(k, dir, m, e);
+	return rc ? err_add(e, "--keep %s", dir) : 0;
 }
 
 /* ---- mounts ---- */
@@ -122,7 +81,7 @@ static int spec_root(struct sandbox_spec *s, const struct sandbox_options *o, bo
 			return err_add(e, "--layer %s", o->layers[i]);
 	if (!host && spec_lower(s, m, layer_open(o, o->root, e)))
 		return err_add(e, "--root %s", o->root);
-	return o->keep && keep_open(s, o->keep, make, m, e) ? err_add(e, "--keep %s", o->keep) : 0;
+	return o->keep ? spec_keep(s, o->keep, make, m, e) : 0;
 }
 
 static int spec_mounts(struct sandbox_spec *s, const struct sandbox_options *o, bool make,
@@ -134,23 +93,29 @@ static int spec_mounts(struct sandbox_spec *s, const struct sandbox_options *o, 
 		m->size = from->mode == BOX_COW ? o->limits.disk : from->size;
 		if (from->source && spec_lower(s, m, open(from->source, O_PATH | O_CLOEXEC)))
 			return err_sys(e, "%s", from->source);
-		if (from->keep && keep_open(s, from->keep, make, m, e))
-			return err_add(e, "--keep %s", from->keep);
+		if (from->keep && spec_keep(s, from->keep, make, m, e))
+			return -1;
 	}
 	return 0;
 }
 
 /* ---- files ---- */
 
-static int spec_file(struct sandbox_spec *s, const struct sandbox_file *f, struct err *e)
+/* What a pipe or a terminal has is gone once it is read: a mere look leaves it. */
+static int spec_file(struct sandbox_spec *s, const struct sandbox_file *f, bool make, struct err *e)
 {
 	bool in = !strcmp(f->source, "-");
+	const char *path = in ? "/dev/stdin" : f->source;
 	struct stat st;
 	struct text *t = &s->contents[s->n_contents++];
 	if (in && s->stdin_taken)
 		return err_set(e, ERR_USAGE, "standard input is but one file");
 	s->stdin_taken |= in;
-	auto_fd int fd = open(in ? "/dev/stdin" : f->source, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (!make && !stat(path, &st) && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+		s->files[s->box.n_files++] = (struct box_file){.path = f->path, .mode = 0644};
+		return 0;
+	}
+	auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	/* a socket can't be opened once more */
 	if (fd < 0 && in)
 		fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
@@ -175,12 +140,13 @@ static bool files_have(const struct sandbox_spec *s, const char *path)
 	return false;
 }
 
-static int spec_files(struct sandbox_spec *s, const struct sandbox_options *o, struct err *e)
+static int spec_files(struct sandbox_spec *s, const struct sandbox_options *o, bool make,
+		      struct err *e)
 {
 	for (size_t i = 0; i < o->n_files; i++) {
 		if (files_have(s, o->files[i].path))
 			return err_set(e, ERR_USAGE, "--file %s: twice", o->files[i].path);
-		if (spec_file(s, &o->files[i], e))
+		if (spec_file(s, &o->files[i], make, e))
 			return err_add(e, "--file %s", o->files[i].path);
 	}
 	hostfiles_make(&s->host, &s->box);
@@ -212,8 +178,9 @@ int sandbox_spec_open(struct sandbox_spec *s, const struct sandbox_options *o, b
 	};
 	s->box.mounts = s->mounts;
 	s->box.files = s->files;
-	return spec_root(s, o, make, e) || spec_mounts(s, o, make, e) || spec_files(s, o, e) ? -1
-											     : 0;
+	return spec_root(s, o, make, e) || spec_mounts(s, o, make, e) || spec_files(s, o, make, e)
+		       ? -1
+		       : 0;
 }
 
 void sandbox_spec_close(struct sandbox_spec *s)
@@ -221,7 +188,7 @@ void sandbox_spec_close(struct sandbox_spec *s)
 	for (size_t i = 0; i < s->n_lowers; i++)
 		close(s->lowers[i]);
 	for (size_t i = 0; i < s->n_keeps; i++)
-		keep_close(&s->keeps[i]);
+		sandbox_keep_close(&s->keeps[i]);
 	for (size_t i = 0; i < s->n_contents; i++)
 		text_fini(&s->contents[i]);
 	hostfiles_fini(&s->host);

@@ -2,15 +2,8 @@
  * opened, directories that are to be kept are made and locked. Main thread; blocking. */
 #pragma once
 #include "orchestrator/hostfiles.h"
+#include "orchestrator/sandbox_keep.h"
 #include "orchestrator/sandbox_options.h"
-
-/* A --keep: the directory is the overlay's upper. Its work directory is a sibling, ".NAME.assay",
- * which goes when the box has ended, or, where that was not to be, with the next one that is given
- * this directory. */
-struct sandbox_keep {
-	int upper_fd, work_fd, parent_fd;
-	char *work; /* its name in parent_fd */
-};
 
 struct sandbox_spec {
 	struct box_spec box;
@@ -26,10 +19,10 @@ struct sandbox_spec {
 	bool stdin_taken; /* a --file was read from standard input */
 };
 
-/* sandbox_spec_open(s, o, make, e): 0, or -1. make: false for a mere look: no directory to keep is
- * made, one that is missing is an error then. o is borrowed for as long as s lives. Close it with
- * sandbox_spec_close, in both cases; that removes work directories, and tells what of them stays on
- * stderr. */
+/* sandbox_spec_open(s, o, make, e): 0, or -1. make: false for a mere look (box_describe): nothing
+ * is made, locked or removed, and of files only regular ones are read. o is borrowed for as long as
+ * s lives. Close it with sandbox_spec_close, in both cases; that removes work directories, and
+ * tells what of them stays on stderr. */
 int sandbox_spec_open(struct sandbox_spec *s, const struct sandbox_options *o, bool make,
 		      struct err *e) must_check;
 void sandbox_spec_close(struct sandbox_spec *s);

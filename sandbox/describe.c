@@ -96,12 +96,16 @@ static void add_mount(struct text *t, const struct box_spec *s, const struct box
 		add_file_mount(t, s, m);
 		return;
 	}
-	if (m->mode == BOX_TMPFS || (m->mode == BOX_COW && m->upper_fd < 0)) {
+	if (m->mode == BOX_TMPFS || (m->mode == BOX_COW && m->upper_fd < 0 && !m->to_be)) {
 		text_add(t, m->mode == BOX_COW ? ": changes are lost: " : ": ");
 		add_room(t, s, m->mode == BOX_TMPFS ? m->size : 0);
 	}
 	text_addc(t, '\n');
-	if (m->mode == BOX_COW && m->upper_fd >= 0) {
+	if (m->to_be) {
+		text_add(t, "          upper ");
+		add_word(t, m->to_be);
+		text_add(t, m->upper_fd < 0 ? ", to be made\n" : "\n");
+	} else if (m->mode == BOX_COW && m->upper_fd >= 0) {
 		text_add(t, "          upper ");
 		add_fd(t, m->upper_fd);
 		text_add(t, ", work ");
@@ -170,7 +174,8 @@ static void add_files(struct text *t, const struct box_spec *s)
 		char size[UNIT_TEXT];
 		text_add(t, i ? "  " : "files:\n  ");
 		add_word(t, f->path);
-		text_addf(t, ": %s, mode %04o\n", unit_size(f->n, size), f->mode & 07777);
+		text_addf(t, ": %s, mode %04o\n",
+			  f->bytes ? unit_size(f->n, size) : "what will be read", f->mode & 07777);
 	}
 }
 

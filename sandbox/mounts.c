@@ -101,9 +101,10 @@ static int check_lower(struct check *c, const struct box_mount *m, int fd, struc
 static int check_upper(struct check *c, const struct box_mount *m, struct err *e)
 {
 	struct stat st;
-	if (m->mode != BOX_COW || (m->upper_fd < 0 && m->work_fd < 0))
+	bool none = m->upper_fd < 0 && m->work_fd < 0;
+	if (m->mode != BOX_COW || (none && !m->to_be))
 		return 0;
-	if (m->upper_fd < 0 || m->work_fd < 0)
+	if (!m->to_be && (m->upper_fd < 0 || m->work_fd < 0))
 		return err_set(e, ERR_USAGE, "mount %s: upper without work directory", m->path);
 	if (mount_is_file(m))
 		return err_set(e, ERR_USAGE,
@@ -113,6 +114,8 @@ static int check_upper(struct check *c, const struct box_mount *m, struct err *e
 	for (int i = 0; i < 2; i++) {
 		int fd = i ? m->work_fd : m->upper_fd;
 		const char *what = i ? "work" : "upper";
+		if (fd < 0)
+			continue;
 		if (fstat(fd, &st))
 			return err_sys(e, "mount %s: %s, descriptor %d", m->path, what, fd);
 		if (!S_ISDIR(st.st_mode))

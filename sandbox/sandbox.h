@@ -64,6 +64,8 @@ struct box_mount {
 	 * wrote, which is there again; not where a tmpfs carries it: BOX_FAILED. Both -1: the
 	 * changes go to such a tmpfs and are lost. */
 	int upper_fd, work_fd;
+	const char *to_be; /* for box_describe, else NULL: the path of the upper, whose work
+			      directory, or which itself, is not there yet (-1) */
 	uint64_t size; /* BOX_TMPFS bytes, 0: limits.memory, or without one 2 GiB; so has the box's
 			  own /tmp */
 	/* What lies in lowers and upper has owners as the box sees them (0 = the box's root): our
@@ -77,7 +79,7 @@ struct box_mount {
  * own view where the mount at that place is BOX_COW). */
 struct box_file {
 	const char *path;
-	const void *bytes;
+	const void *bytes; /* for box_describe NULL: not known yet */
 	size_t n;
 	unsigned mode; /* permission bits */
 };
@@ -348,6 +350,11 @@ int sandbox_sweep(const char *name, struct err *e) must_check;
  * NULL: boxes of a sandbox that is gone, perhaps of another process; assay-box is looked for as
  * with conf.helper NULL. Blocking; any thread, as long as sb is open. No such name is fine. */
 int sandbox_remove(struct sandbox *sb, int dirfd, const char *name, struct err *e) must_check;
+
+/* sandbox_work_check(dirfd, name, e): may it be removed for a work directory of that name? 0 where
+ * nothing has the name, or a directory in which is nothing but what a box that was killed leaves in
+ * its work directory. -1: ERR_USAGE, with what else is there, or it can't be looked into. */
+int sandbox_work_check(int dirfd, const char *name, struct err *e) must_check;
 
 /* One thing this machine can do or not, for `assay doctor`. */
 struct box_ability {

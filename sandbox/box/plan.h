@@ -63,6 +63,9 @@
 /* Bytes of a tmpfs where nothing is said. A build in /tmp works; what is not used costs nothing. */
 #define PLAN_TMPFS (2ul << 30)
 #define PLAN_COPY_MAX (64ul << 20) /* bytes of a single file that is copied */
+/* In a work directory, while it is tried what carries uppers there. */
+#define PLAN_TRIAL_UPPER "assay-upper"
+#define PLAN_TRIAL_WORK "assay-work"
 #define PLAN_ERROR 512
 
 /* What gives a box with PLAN_NET_NAT its network, where it is looked for, and where names are asked

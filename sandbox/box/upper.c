@@ -215,8 +215,9 @@ static char *given(const struct stage *st, const struct spec_mount *m, uint32_t 
 static int choose_try(struct stage *st, const struct spec_mount *m, struct upper_known *k,
 		      struct err *e)
 {
-	auto_free char *beside = given(st, m, m->work), *upper = own_fmt("%s/u", beside),
-		       *work = own_fmt("%s/w", beside);
+	auto_free char *beside = given(st, m, m->work),
+		       *upper = own_fmt("%s/" PLAN_TRIAL_UPPER, beside),
+		       *work = own_fmt("%s/" PLAN_TRIAL_WORK, beside);
 	const char *name = st->layers->all[m->upper].path;
 	struct err first = ERR_INIT, second = ERR_INIT;
 	if (mkdir(upper, 0755) || mkdir(work, 0755))

@@ -133,6 +133,28 @@ two_keep() {
 	wait "${started[-1]}"
 	until_true 20 box --keep "$work/kept" -- true
 }
+killed_keep() {
+	rm -f "$work/said"
+	"$assay" sandbox --keep "$work/kept" -- sh -c 'echo ready; exec sleep 60' >"$work/said" &
+	started+=($!)
+	until_true 20 grep -q ready "$work/said" || return
+	[ -d "$work/.kept.assay/work" ] || { ls -lA "$work/.kept.assay"; return 1; }
+	kill -KILL "${started[-1]}"
+	wait "${started[-1]}" 2>/dev/null
+	until_true 20 box --keep "$work/kept" -- true && no_file "$work/.kept.assay"
+}
+fact "what a killed one left is taken away by the next" killed_keep
+not_ours() {
+	mkdir -p "$work/.kept.assay/work" && echo mine >"$work/.kept.assay/$1" && line 125 "which has ${1%%/*} and so" --keep "$work/kept" -- true &&
+		is "$(cat "$work/.kept.assay/$1")" mine
+}
+fact "but not what somebody else put there" not_ours mine
+rm -r "$work/.kept.assay"
+fact "whatever its name" not_ours work/mine
+rm -r "$work/.kept.assay"
+echo mine >"$work/.kept.assay"
+fact "or what it is" line 125 ".kept.assay: Not a directory" --keep "$work/kept" -- true
+rm "$work/.kept.assay"
 fact "two boxes at once don't keep in one directory" two_keep
 fact "a root that can't be written" says no box --read-only -- sh -c 'echo x 2>/dev/null >/opt/x || echo no'
 # its libraries and nothing else
@@ -168,8 +190,19 @@ fact "on stderr" has "$said" "assay-box: sandbox:"
 fact "what it would be made of" ends 0 box --plan --ro "$work/src:/src" --memory 1G -- no-such-program
 fact "has the mounts" has "$said" "/src"
 fact "and the command" has "$said" "no-such-program"
-keep_plan() { ! box --plan --keep "$work/planned" -- true 2>/dev/null; no_file "$work/planned"; }
-fact "and makes nothing" keep_plan
+keep_plan() { has "$(box --plan --keep "$work/a/../planned/" -- true)" "upper $work/planned, to be made" && no_file "$work/planned"; }
+mkdir "$work/a"
+fact "and what is kept, but makes nothing" keep_plan
+fact "where it could be made" line 125 "make $work/none/planned: No such file" --plan --keep "$work/none/planned" -- true
+kept_plan() { box --plan --keep "$work/kept" -- true | grep -qx " *upper $work/kept" && no_file "$work/.kept.assay"; }
+fact "nor beside what is there" kept_plan
+fact "which is of one mount" line 125 "it is kept for another mount" --plan --keep "$work/kept" --cow "$work/src:/k" --keep "$work/kept/." -- true
+fact "also when it is run" line 125 "it is kept for another mount" --keep "$work/kept" --cow "$work/src:/k" --keep "$work/kept/." -- true
+pipe_plan() { [ "$(printf 'one\ntwo\n' | (box --plan --file /job=- -- sh /job >"$work/plan"; cat))" = $'one\ntwo' ] && has "$(cat "$work/plan")" "/job: what will be read"; }
+fact "and leaves standard input to whoever reads it" pipe_plan
+file_plan() { has "$(box --plan --file /job=- -- sh /job <"$work/src/new")" "/job: 6 B"; }
+fact "but for a file, which can be read again" file_plan
+rm -r "$work/a" "$work/plan"
 
 # ---- a network that is lost ----
 # pasta PID: that of the box which this process has

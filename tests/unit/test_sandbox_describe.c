@@ -188,6 +188,37 @@ static void what_is_lost_and_where_it_is_kept_meanwhile_is_said(void **state)
 	close(stdio[1]);
 }
 
+static void what_is_not_there_yet_is_told_as_such(void **state)
+{
+	int upper = made("kept", O_PATH | O_DIRECTORY);
+	auto_free char *path = own_fmt("%s/kept", dir);
+	struct box_mount mounts[] = {
+		{.path = "/", .mode = BOX_COW, .upper_fd = -1, .work_fd = -1, .to_be = "/a b"},
+		{.path = "/w", .mode = BOX_COW, .upper_fd = upper, .work_fd = -1, .to_be = path}};
+	struct box_file files[] = {{"/job", NULL, 0, 0644}};
+	struct box_spec spec = {.name = "n",
+				.root_host = true,
+				.mounts = mounts,
+				.n_mounts = 2,
+				.files = files,
+				.n_files = 1,
+				.argv = argv,
+				.env = env,
+				.cwd = "/",
+				.hostname = "h"};
+	auto_text struct text t = TEXT_INIT;
+	struct err e = ERR_INIT;
+	(void)state;
+	assert_int_equal(box_describe(&spec, &t, &e), 0);
+	auto_free char *kept = own_fmt("  cow   /w\n          upper %s\n", path);
+	has(&t, "  cow   /\n          upper '/a b', to be made\n");
+	has(&t, kept);
+	has(&t, "/job: what will be read, mode 0644\n");
+	mounts[1].to_be = NULL;
+	assert_int_equal(box_describe(&spec, &t, &e), -1);
+	close(upper);
+}
+
 static void nonsense_is_told_as_box_start_would(void **state)
 {
 	struct box_spec spec = {.name = "n", .argv = argv, .env = env, .cwd = "/", .hostname = "h"};
@@ -205,6 +236,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(everything_is_told_in_the_order_it_is_made),
 		cmocka_unit_test(what_is_lost_and_where_it_is_kept_meanwhile_is_said),
+		cmocka_unit_test(what_is_not_there_yet_is_told_as_such),
 		cmocka_unit_test(nonsense_is_told_as_box_start_would),
 	};
 	return cmocka_run_group_tests_name("sandbox: describe", tests, setup, teardown);
