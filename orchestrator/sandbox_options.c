@@ -368,7 +368,7 @@ static const struct argp argp = {
 	"Example:\n"
 	"  assay sandbox --tty -- bash\n"
 	"  assay sandbox --cow .:/work --cd /work --time 10m --memory 2G -- make test\n"
-	"  assay sandbox --root ./debian --keep ./new --net nat -- apt-get update\n"
+	"  assay sandbox --root ./debian --keep ./new --ids range --net nat -- apt-get update\n"
 	"\nThe manual: assay-sandbox(1).",
 	NULL,
 	help,

@@ -295,5 +295,20 @@ in_manual() {
 	done
 }
 fact "the manual knows each option" in_manual
+# Each example as it stands, but that nothing is run: its words are read and what it needs is looked for.
+examples() {
+	local line n=0 at=$work/examples
+	mkdir -p "$at/debian" "$at/empty"
+	while read -r line; do
+		(cd "$at" && assay() { "$assay" "$1" --plan "${@:2}"; } && eval "$line") >"$work/fact.plan" || { echo "$line"; return 1; }
+		n=$((n + 1))
+		[[ $line != *apt-get* ]] || has "$line" "--ids range" || return
+	done < <(sed 's/ *#.*//; s/\\-/-/g' "$1" | grep -E '^ *assay sandbox .* -- ')
+	is "$(ls "$at")" $'debian\nempty' && [ $n -ge 3 ] || { echo "$n examples; $(ls "$at")"; return 1; }
+}
+"$assay" sandbox --help >"$work/help"
+for f in "$work/help" "$source/README.md" "$source/deploy/man/assay-sandbox.1"; do
+	fact "each example can be read: $(basename "$f")" examples "$f"
+done
 fact "--help has an example" bash -c '"$1" sandbox --help | grep -q "assay sandbox --tty"' - "$assay"
 over
