@@ -1,10 +1,10 @@
 /* Which groups this process is in, and where they are mounted. Both files are the kernel's, but the
  * names in them are whatever somebody mounted or made. proc_pid_cgroup(5): "ID:CONTROLLERS:PATH",
- * v2 is "0::PATH", PATH as seen from the cgroup namespace's root. proc_pid_mountinfo(5): "ID PARENT
- * DEV ROOT POINT OPTIONS [FIELDS…] - TYPE SOURCE SUPER", with \040 and the like for blanks. */
+ * v2 is "0::PATH", PATH as seen from the cgroup namespace's root. */
 #include "sandbox/cgroup_inside.h"
 
 #include "base/dir.h"
+#include "base/mountinfo.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -73,22 +73,6 @@ static void find_groups(struct find *f, char *text)
 	}
 }
 
-/* "a\040b" is "a b"; in place. */
-static void find_unescape(char *s)
-{
-	char *to = s;
-	for (; *s; to++) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
-		    s[3] >= '0' && s[3] <= '7') {
-			*to = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
-			s += 4;
-		} else {
-			*to = *s++;
-		}
-	}
-	*to = 0;
-}
-
 /* path relative to a mount whose root is `root`; NULL if it is not below it. */
 static const char *find_beneath(const char *path, const char *root)
 {
@@ -120,26 +104,17 @@ static void find_place(const struct find *f, struct cgroup_place *place, unsigne
 
 static void find_mount(const struct find *f, struct cgroup_places *p, char *line)
 {
-	char *field[5], *word = NULL;
-	for (size_t i = 0; i < countof(field); i++)
-		if (!(field[i] = strsep(&line, " ")))
-			return;
-	while ((word = strsep(&line, " ")) && strcmp(word, "-"))
-		;
-	char *type = strsep(&line, " ");
-	char *source = strsep(&line, " "), *super = line;
-	if (!word || !type || !source || !super || strncmp(type, "cgroup", 6))
+	struct mountinfo m;
+	if (!mountinfo_parse(line, &m) || strncmp(m.type, "cgroup", 6))
 		return;
-	find_unescape(field[3]);
-	find_unescape(field[4]);
-	if (!strcmp(type, "cgroup2")) {
-		find_place(f, &p->v2, 0, 2, f->v2, field[3], field[4]);
+	if (!strcmp(m.type, "cgroup2")) {
+		find_place(f, &p->v2, 0, 2, f->v2, m.root, m.point);
 		return;
 	}
-	unsigned mask = strcmp(type, "cgroup") ? 0 : find_mask(super);
+	unsigned mask = strcmp(m.type, "cgroup") ? 0 : find_mask(m.super);
 	if (mask && f->v1[find_slot(mask)].mask == mask)
-		find_place(f, &p->v1[find_slot(mask)], mask, 1, f->v1[find_slot(mask)].path,
-			   field[3], field[4]);
+		find_place(f, &p->v1[find_slot(mask)], mask, 1, f->v1[find_slot(mask)].path, m.root,
+			   m.point);
 }
 
 /* "/a/NAME.12/supervisor" becomes "/a" and inside = "NAME.12": the groups of this process, its

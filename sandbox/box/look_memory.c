@@ -6,6 +6,7 @@
  * tables. */
 #include "sandbox/box/look.h"
 
+#include "base/mountinfo.h"
 #include "base/own.h"
 #include "base/text.h"
 
@@ -18,21 +19,6 @@
 
 #define MEMORY_MOUNTS 256
 #define MEMORY_INODE 1024 /* about what a file of a tmpfs takes, empty */
-
-/* "a\040b" is "a b"; in place. */
-static void unescape(char *s)
-{
-	char *to = s;
-	for (; *s; to++) {
-		if (s[0] == '\\' && s[1] && s[2] && s[3]) {
-			*to = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
-			s += 4;
-		} else {
-			*to = *s++;
-		}
-	}
-	*to = 0;
-}
 
 struct tmpfs {
 	char seen[MEMORY_MOUNTS][16]; /* "major:minor" */
@@ -51,19 +37,12 @@ static bool tmpfs_is_new(struct tmpfs *t, const char *device)
 	return true;
 }
 
-/* proc_pid_mountinfo(5): "ID PARENT DEVICE ROOT POINT … - TYPE …" */
 static void tmpfs_line(struct tmpfs *t, char *line)
 {
-	char *type = strstr(line, " - "), *field[5], *rest = line;
+	struct mountinfo m;
 	struct statfs fs;
-	if (!type || strncmp(type + 3, "tmpfs ", 6))
-		return;
-	for (size_t i = 0; i < 5; i++)
-		field[i] = strsep(&rest, " ");
-	if (!field[4])
-		return;
-	unescape(field[4]);
-	if (statfs(field[4], &fs) || !tmpfs_is_new(t, field[2]))
+	if (!mountinfo_parse(line, &m) || strcmp(m.type, "tmpfs") || statfs(m.point, &fs) ||
+	    !tmpfs_is_new(t, m.device))
 		return;
 	t->bytes += (fs.f_blocks - fs.f_bfree) * (uint64_t)fs.f_bsize +
 		    (fs.f_files - fs.f_ffree) * MEMORY_INODE;
