@@ -1,5 +1,7 @@
 #include "sandbox/box/mnt.h"
 
+#include "sandbox/box/mnt_classic.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -67,9 +69,11 @@ int mnt_clone(int dirfd, const char *path, bool recursive, struct err *e)
 int mnt_set(int fd, uint64_t attr, bool recursive, struct err *e)
 {
 	struct mount_attr a = {.attr_set = attr, .propagation = MS_PRIVATE};
-	if (mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &a, sizeof(a)))
-		return err_sys(e, "mount_setattr%s", attr & MOUNT_ATTR_RDONLY ? " read-only" : "");
-	return 0;
+	if (!mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &a, sizeof(a)))
+		return 0;
+	if (errno == ENOSYS)
+		return mnt_set_classic(fd, attr, recursive, e);
+	return err_sys(e, "mount_setattr%s", attr & MOUNT_ATTR_RDONLY ? " read-only" : "");
 }
 
 int mnt_idmap(int fd, int userns_fd, bool recursive, struct err *e)

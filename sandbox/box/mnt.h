@@ -1,5 +1,5 @@
-/* The kernel's mount calls (Linux 5.12), each with what it was doing to what. A mount is a
- * descriptor until it is put somewhere. */
+/* The kernel's mount calls (Linux 5.2; some 5.12), each with what it was doing to what. A mount is
+ * a descriptor until it is put somewhere. */
 #pragma once
 #include "base/err.h"
 
@@ -17,7 +17,7 @@ int mnt_tmpfs(uint64_t size, unsigned mode, uint64_t attr, struct err *e) must_c
 int mnt_clone(int dirfd, const char *path, bool recursive, struct err *e) must_check;
 /* mnt_set(fd, attr, recursive, e): and nothing mounted below it shows anywhere else: a copy of a
  * shared mount (every mount is, where systemd runs) is its peer until then (mount_namespaces(7)).
- */
+ * Before Linux 5.12 by mount(2), and only a mount that is nowhere yet: fd is another copy then. */
 int mnt_set(int fd, uint64_t attr, bool recursive, struct err *e) must_check;
 /* mnt_idmap(fd, userns_fd, recursive, e): owners as the user namespace maps them (Linux 5.12). */
 int mnt_idmap(int fd, int userns_fd, bool recursive, struct err *e) must_check;
