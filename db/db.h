@@ -51,6 +51,7 @@ struct db_run {
 	const char *engine;    /* what the boxes could use, for people: "native, root, cgroup v1" */
 	int64_t pid, started_ms;
 	uint64_t jobs_at_once;
+	const char *options; /* what else a run that is gone on with must be given again; NULL */
 };
 
 /* db_run_begin(d, run, variants, n, jobs, n, e): the run, its variants and its jobs (state
@@ -62,6 +63,9 @@ int64_t db_run_begin(struct db *d, const struct db_run *run, const struct db_var
  * run become "abandoned". */
 int db_run_end(struct db *d, int64_t run, const char *state, int64_t ended_ms, struct err *e)
 	must_check;
+/* db_run_held(d, run, ms, e): so long, more than what is noted, it started nothing although
+ * something waited. */
+int db_run_held(struct db *d, int64_t run, int64_t ms, struct err *e) must_check;
 /* db_runs_abandon(d, e): runs still "running" (their process is dead: the caller holds the lock)
  * become "aborted", their unfinished jobs "abandoned"; their end is the last moment anything of
  * them was recorded. Number of runs, or -1. */
@@ -80,6 +84,7 @@ struct db_phase {
 	int64_t generation;  /* of the first store it saw, 0 for none */
 	const char *log;     /* path of its log below the state directory */
 	int64_t started_ms;
+	int64_t cpus; /* processors it holds; 0: it waits for a network */
 };
 /* Phase id or -1. */
 int64_t db_phase_begin(struct db *d, const struct db_phase *p, struct err *e) must_check;
@@ -145,6 +150,22 @@ struct db_revision {
 /* db_revise(d, r, n, revised_ms, e): these results say this from now on; all or nothing. */
 int db_revise(struct db *d, const struct db_revision *r, size_t n, int64_t revised_ms,
 	      struct err *e) must_check;
+
+/* ---- what earlier runs tell of the next ---- */
+
+/* One phase of one package under one variant (NULL: shared), over the last runs of a suite. */
+struct db_learned {
+	const char *package, *variant, *phase; /* borrowed for the call */
+	int64_t n;                             /* boxes seen */
+	int64_t p90_ms;                        /* nine of ten took no longer (nearest rank) */
+	bool censored; /* that one was ended by a limit: it takes at least so long */
+	int64_t peak_memory, disk_bytes; /* the largest; 0 not known */
+};
+/* db_learned(d, suite, runs, each, ctx, e): `each` for every phase that had a box in the suite's
+ * last so many runs, in no order. What was cancelled, or never had a box, tells nothing. */
+int db_learned(struct db *d, const char *suite, int64_t runs,
+	       void (*each)(void *ctx, const struct db_learned *l), void *ctx, struct err *e)
+	must_check;
 
 /* ---- layers and stores ---- */
 
@@ -265,7 +286,7 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *
  *   name          args               rows, columns
  *   runs          -                  newest first: run suite ecosystem goal state compare_base compare_next started_ms ended_ms wall_ms jobs
- *                                    jobs_done host assay_version engine jobs_at_once suite_path
+ *                                    jobs_done host assay_version engine jobs_at_once suite_path held_ms
  *   run           run                one or none; the same
  *   last-run      -                  the newest or none; the same
  *   variants      run                as the suite lists them: number name layers env
@@ -283,6 +304,9 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *                                    boxes, behind_nat those whose network is nat, profiles are all but default
  *   phases-of-job job                of its last attempt, as they ran: phase network ended_as exit_code signal limit_hit wall_ms cpu_ms
  *                                    peak_memory_bytes log error processes
+ *   boxes         run                the phases that a box ran to its end, package by package as the plan lists them, shared ones first: place
+ *                                    package variant phase networked cpus started_ms ended_ms wall_ms peak_memory_bytes disk_bytes; variant
+ *                                    is its number, NULL for a shared phase; place tells packages apart
  *   stores        -                  by name: store generation layers entries bytes made_ms, of the current generation
  *   harvests      run                as they came: store package phase added merged replaced identical dropped conflicts deleted refused new_bytes
  *   conflicts     run                as they came: store package phase change path reason; change is conflict or refused

@@ -7,7 +7,7 @@
 /* clang-format off */
 #define RUN_COLUMNS \
 	"SELECT run, suite, ecosystem, goal, state, compare_base, compare_next, started_ms, ended_ms, wall_ms, jobs, jobs_done, host," \
-	" assay_version, engine, jobs_at_once, suite_path FROM v_run"
+	" assay_version, engine, jobs_at_once, suite_path, held_ms FROM v_run"
 
 static const struct query {
 	const char *name;
@@ -53,6 +53,15 @@ static const struct query {
 	 "  (f.cpu_user_us + f.cpu_system_us) / 1000 AS cpu_ms, f.peak_memory AS peak_memory_bytes, f.log, f.error, f.processes, f.network_lost"
 	 " FROM attempt a JOIN attempt_phase ap ON ap.attempt = a.id JOIN phase f ON f.id = ap.phase"
 	 " WHERE a.job = ?1 AND a.number = (SELECT max(number) FROM attempt WHERE job = ?1) ORDER BY ap.ordinal"},
+
+	/* Ordered by the first job of a package, which is how the plan lists them. */
+	{"boxes", 1,
+	 "WITH placed AS (SELECT package, min(id) AS place FROM job WHERE run = ?1 GROUP BY package)"
+	 " SELECT o.place, p.name AS package, f.variant, f.name AS phase, f.network <> 'none' AS networked, f.cpus, f.started_ms, f.ended_ms,"
+	 "  f.wall_us / 1000 AS wall_ms, f.peak_memory AS peak_memory_bytes, f.disk_bytes"
+	 " FROM phase f JOIN placed o ON o.package = f.package JOIN package p ON p.id = f.package"
+	 " WHERE f.run = ?1 AND f.ended_ms IS NOT NULL AND f.ended_as NOT IN ('cancelled', 'failed')"
+	 " ORDER BY o.place, f.variant, f.started_ms, f.id"}, /* NULL, the shared ones, first */
 
 	{"stores", 0, "SELECT store, generation, layers, entries, bytes, made_ms FROM v_store WHERE current ORDER BY store"},
 

@@ -10,15 +10,15 @@ enum { EVIDENCE_BYTES = 4096 };
 
 static int64_t record_run(struct db *d, const struct db_run *r, struct err *e)
 {
-	int rc =
-		db_do(d, e,
-		      "INSERT INTO run (suite, suite_path, suite_sha256, ecosystem, goal, "
-		      "compare_base, compare_next, host, version,"
-		      " engine, pid, started_ms, jobs_at_once, state)"
-		      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 'running')",
-		      "ssssssssssiii", r->suite, r->suite_path, r->suite_sha256, r->ecosystem,
-		      r->goal, r->compare_base, r->compare_next, r->host, r->version, r->engine,
-		      r->pid, r->started_ms, (int64_t)r->jobs_at_once);
+	int rc = db_do(d, e,
+		       "INSERT INTO run (suite, suite_path, suite_sha256, ecosystem, goal, "
+		       "compare_base, compare_next, host, version,"
+		       " engine, pid, started_ms, jobs_at_once, options, state)"
+		       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
+		       "'running')",
+		       "ssssssssssiiis", r->suite, r->suite_path, r->suite_sha256, r->ecosystem,
+		       r->goal, r->compare_base, r->compare_next, r->host, r->version, r->engine,
+		       r->pid, r->started_ms, (int64_t)r->jobs_at_once, r->options);
 	return rc < 0 ? -1 : sqlite3_last_insert_rowid(d->h);
 }
 
@@ -122,6 +122,12 @@ int db_run_end(struct db *d, int64_t run, const char *state, int64_t ended_ms, s
 	return db_begin(d, e) ? -1 : db_end(d, record_end(d, run, state, ended_ms, e), e);
 }
 
+int db_run_held(struct db *d, int64_t run, int64_t ms, struct err *e)
+{
+	int n = db_do(d, e, "UPDATE run SET held_ms = held_ms + ?2 WHERE id = ?1", "ii", run, ms);
+	return n < 0 ? -1 : 0;
+}
+
 /* When such a run ended nobody knows: the last thing known of it is the best there is. */
 static const char abandon_runs[] = "UPDATE run SET state = 'aborted', ended_ms = max(started_ms,"
 				   "  coalesce((SELECT max(max(f.started_ms, coalesce(f.ended_ms, "
@@ -179,10 +185,10 @@ static int64_t record_phase(struct db *d, const struct db_phase *p, struct err *
 	    (p->variant && record_variant_number(d, p->run, p->variant, &number, e)) ||
 	    db_do(d, e,
 		  "INSERT INTO phase (run, package, variant, version, name, network, generation, "
-		  "log, started_ms)"
-		  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-		  "iimssszsi", p->run, package, number, p->version, p->name, p->network,
-		  p->generation, p->log, p->started_ms) < 0)
+		  "log, started_ms, cpus)"
+		  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+		  "iimssszsii", p->run, package, number, p->version, p->name, p->network,
+		  p->generation, p->log, p->started_ms, p->cpus) < 0)
 		return err_add(e, "phase %s of %s", p->name, p->package);
 	return sqlite3_last_insert_rowid(d->h);
 }

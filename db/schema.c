@@ -261,6 +261,14 @@ static const char step_6[] =
 	"ALTER TABLE result ADD COLUMN signature INTEGER REFERENCES signature;" /* NULL: nothing to explain, or never looked for */
 	"CREATE INDEX result_by_signature ON result (signature) WHERE signature IS NOT NULL;";
 
+/* What a run that is gone on with must be given again (JSON of the command run), for how long it held
+ * back, and what a phase took of the machine. */
+static const char step_7[] =
+	"ALTER TABLE run ADD COLUMN options TEXT;"
+	"ALTER TABLE run ADD COLUMN held_ms INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE run ADD COLUMN resumed INTEGER NOT NULL DEFAULT 0;" /* so many times */
+	"ALTER TABLE phase ADD COLUMN cpus INTEGER NOT NULL DEFAULT 1;"; /* processors it held; 0: it waited for a network */
+
 /* From version i to version i + 1. */
 static const char *const steps[] = {
 	step_1,
@@ -269,6 +277,7 @@ static const char *const steps[] = {
 	step_4,
 	step_5,
 	step_6,
+	step_7,
 };
 /* clang-format on */
 

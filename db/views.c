@@ -19,7 +19,7 @@ const char *const schema_views[] = {
 	"  r.id AS run, r.suite, r.suite_path, r.suite_sha256, r.ecosystem, r.goal, r.compare_base, r.compare_next,"
 	"  r.state, r.started_ms, r.ended_ms, r.ended_ms - r.started_ms AS wall_ms,"
 	"  datetime(r.started_ms / 1000, 'unixepoch') AS started, datetime(r.ended_ms / 1000, 'unixepoch') AS ended,"
-	"  r.host, r.version AS assay_version, r.engine, r.pid, r.jobs_at_once,"
+	"  r.host, r.version AS assay_version, r.engine, r.pid, r.jobs_at_once, r.held_ms, r.resumed,"
 	"  (SELECT count(*) FROM job j WHERE j.run = r.id) AS jobs,"
 	"  (SELECT count(*) FROM job j WHERE j.run = r.id AND j.state = 'done') AS jobs_done,"
 	"  (SELECT count(DISTINCT j.package) FROM job j WHERE j.run = r.id) AS packages"
@@ -68,7 +68,7 @@ const char *const schema_views[] = {
 	"  lower(nullif(hex(f.log_sha256), '')) AS log_sha256, f.store_bytes, f.store_files, f.upper_bytes,"
 	"  f.processes_peak, f.io_read_bytes, f.io_write_bytes, f.disk_bytes, f.disk_inodes, f.throttled, f.throttled_us,"
 	"  f.stalled_memory_us, f.stalled_cpu_us, f.stalled_io_us, f.executor, f.profile, f.uppers, f.processes,"
-	"  f.network_lost, f.host_full"
+	"  f.network_lost, f.host_full, f.cpus"
 	" FROM phase f JOIN run r ON r.id = f.run JOIN package p ON p.id = f.package"
 	"  LEFT JOIN variant v ON v.run = f.run AND v.number = f.variant;",
 

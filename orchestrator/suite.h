@@ -27,6 +27,10 @@ struct suite_package {
 	size_t n_env;
 	struct suite_file *files;
 	size_t n_files;
+	uint32_t
+		*depends; /* indexes into the suite's packages: this one begins when they are over,
+			     whatever became of them; those of a cycle don't wait for one another */
+	size_t n_depends;
 	char *where; /* "file:line:column" */
 };
 

@@ -155,6 +155,7 @@ const cyaml_schema_field_t format_package[] = {
 	{.key = "weight", .value = {.type = CYAML_UINT, .flags = MAY, .data_size = sizeof(uint64_t)}},
 	CYAML_FIELD_IGNORE("env", MAY),
 	CYAML_FIELD_IGNORE("files", MAY),
+	CYAML_FIELD_IGNORE("depends", MAY),
 	CYAML_FIELD_END,
 };
 const cyaml_schema_field_t format_file[] = {KEY_TEXT("file", MUST), CYAML_FIELD_END};

@@ -30,6 +30,7 @@ static void free_packages(struct suite *s)
 			free(p->files[k].path);
 		}
 		free(p->files);
+		free(p->depends);
 	}
 	free(s->packages);
 }

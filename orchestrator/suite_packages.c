@@ -20,7 +20,14 @@
 struct known {
 	const char *id; /* the package's */
 	char *where;
+	size_t package;
 	UT_hash_handle hh;
+};
+
+/* A package may depend on one that is listed later. */
+struct wish {
+	size_t package;
+	const struct doc_node *on; /* the document's, which outlives the reading */
 };
 
 struct reading {
@@ -28,6 +35,8 @@ struct reading {
 	struct text *digest;
 	struct known *known;
 	size_t cap;
+	struct wish *wishes;
+	size_t n_wishes, wish_cap;
 };
 
 /* ---- one package ---- */
@@ -118,6 +127,7 @@ static int package_know(struct reading *r, const struct doc_node *at, const stru
 	k = own_calloc(1, sizeof(*k));
 	k->id = p->id;
 	k->where = p->where;
+	k->package = r->draft->suite->n_packages - 1;
 	HASH_ADD_KEYPTR(hh, r->known, k->id, strlen(k->id), k);
 	return 0;
 }
@@ -134,6 +144,43 @@ static struct suite_package *package_new(struct reading *r, const struct doc_nod
 	return p;
 }
 
+static int package_depends(struct reading *r, const struct doc_node *depends, struct err *e)
+{
+	if (!depends)
+		return 0;
+	if (depends->kind != DOC_LIST)
+		return doc_bad(e, depends, "depends must be a list of packages' ids");
+	for (size_t i = 0; i < depends->n; i++) {
+		const struct doc_node *on = depends->items[i].value;
+		if (on->kind != DOC_TEXT)
+			return doc_bad(e, on, "depends: the id of a package");
+		if (r->n_wishes == r->wish_cap) {
+			r->wish_cap = r->wish_cap ? r->wish_cap * 2 : 64;
+			r->wishes = own_grow(r->wishes, r->wish_cap, sizeof(*r->wishes));
+		}
+		r->wishes[r->n_wishes++] = (struct wish){r->draft->suite->n_packages - 1, on};
+	}
+	return 0;
+}
+
+/* All packages are known: what each depends on. */
+static int packages_depend(struct reading *r, struct err *e)
+{
+	for (size_t i = 0; i < r->n_wishes; i++) {
+		struct suite_package *p = &r->draft->suite->packages[r->wishes[i].package];
+		struct known *k;
+		HASH_FIND_STR(r->known, r->wishes[i].on->text, k);
+		if (!k)
+			return doc_bad(e, r->wishes[i].on,
+				       "package %s depends on '%.80s', which is no package of this "
+				       "suite",
+				       p->id, r->wishes[i].on->text);
+		p->depends = own_grow(p->depends, p->n_depends + 1, sizeof(*p->depends));
+		p->depends[p->n_depends++] = (uint32_t)k->package;
+	}
+	return 0;
+}
+
 static int package_mapping(struct reading *r, const struct doc_node *node, struct err *e)
 {
 	if (r->draft->suite->n_packages == PACKAGES_MAX)
@@ -143,7 +190,8 @@ static int package_mapping(struct reading *r, const struct doc_node *node, struc
 	struct suite_package *p = package_new(r, node);
 	const struct doc_node *id = doc_get(node, "id");
 	if (package_words(node, p, e) || parts_env(doc_get(node, "env"), &p->env, &p->n_env, e) ||
-	    package_files(doc_get(node, "files"), p, e))
+	    package_files(doc_get(node, "files"), p, e) ||
+	    package_depends(r, doc_get(node, "depends"), e))
 		return -1;
 	return package_know(r, id ? id : doc_get(node, "name"), p, e);
 }
@@ -280,6 +328,9 @@ int packages_read(struct draft *d, struct text *digest, struct err *e)
 		rc = read_entry(&r, packages->items[i].value, e);
 	if (!rc && !d->suite->n_packages)
 		rc = doc_bad(e, packages, "there are no packages; a suite has one at least");
+	if (!rc)
+		rc = packages_depend(&r, e);
+	free(r.wishes);
 	HASH_ITER (hh, r.known, k, next) {
 		HASH_DEL(r.known, k);
 		free(k);

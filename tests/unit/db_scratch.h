@@ -183,6 +183,7 @@ static inline int64_t life_phase(struct db *d, const struct life *l, size_t job,
 		.network = shared ? "host" : "none",
 		.log = log,
 		.started_ms = start_ms,
+		.cpus = !shared,
 	};
 	int64_t id = db_phase_begin(d, &p, &e);
 	must(id);

@@ -57,8 +57,9 @@ static void runs_come_newest_first(void **state)
 	story(d);
 	life_begin(d, 400);
 	static const char first[] =
-		"1|s|npm|test|interrupted|base|next|100|300|200|4|3|h|0.1|native|2|-",
-			  second[] = "2|s|npm|test|running|base|next|400|-|-|4|0|h|0.1|native|2|-";
+		"1|s|npm|test|interrupted|base|next|100|300|200|4|3|h|0.1|native|2|-|0",
+			  second[] =
+				  "2|s|npm|test|running|base|next|400|-|-|4|0|h|0.1|native|2|-|0";
 	auto_free char *both = own_fmt("%s\n%s", second, first);
 	assert_named(d, "runs", NULL, 0, both);
 	assert_named(d, "last-run", NULL, 0, second);
@@ -128,6 +129,62 @@ static void phases_are_summed_and_listed(void **state)
 		     "fetch|host|exited|0|-|-|1000|750|1048576|runs/1/a-all-fetch.zst|-|-|-\n"
 		     "test|none|exited|3|-|-|4000|3000|1048576|runs/1/a-next-test.zst|-|-|-");
 	assert_named(d, "phases-of-job", (const char *[]){"4"}, 1, "");
+}
+
+static void boxes_come_package_by_package(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	story(d);
+	assert_named(d, "boxes", (const char *[]){"1"}, 1,
+		     "1|a|-|fetch|1|0|110|120|1000|1048576|-\n"
+		     "1|a|0|test|0|1|140|150|2000|1048576|-\n"
+		     "1|a|1|test|0|1|140|150|4000|1048576|-\n"
+		     "3|b|0|test|0|1|140|150|8000|1048576|-");
+}
+
+struct learned_lines {
+	struct text text;
+};
+
+static void on_learned(void *ctx, const struct db_learned *l)
+{
+	struct learned_lines *x = ctx;
+	text_addf(&x->text, "%s %s %s n=%lld p90=%lld%s\n", l->package, l->phase,
+		  l->variant ? l->variant : "-", (long long)l->n, (long long)l->p90_ms,
+		  l->censored ? " at least" : "");
+}
+
+/* Ten boxes of 1 to 10 s: nine of ten took no longer than 9 s. What a limit ended counts as what it
+ * took, and says so where it is what is told. */
+static void nine_of_ten_took_no_longer(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct learned_lines x = {TEXT_INIT};
+	for (int i = 1; i <= 10; i++) {
+		struct life l = life_begin(d, 100 * i);
+		life_phase_end(d, life_phase(d, &l, 0, false, "test", 100 * i), i % 2,
+			       1000000 * ((i * 7) % 11), 100 * i + 50);
+		int64_t phase = life_phase(d, &l, 2, false, "test", 100 * i);
+		struct db_facts f = life_facts(-1, 3000000, 100 * i + 50);
+		f.end = "limited";
+		f.limit = "time";
+		must(db_phase_end(d, phase, &f, &e));
+		phase = life_phase(d, &l, 3, false, "test", 100 * i);
+		f.end = "cancelled";
+		must(db_phase_end(d, phase, &f, &e));
+		must(db_run_end(d, l.run, "done", 100 * i + 60, &e));
+	}
+	must(db_learned(d, "s", 10, on_learned, &x, &e));
+	assert_string_equal(text_str(&x.text), "a test base n=10 p90=9000\n"
+					       "b test base n=10 p90=3000 at least\n");
+	text_fini(&x.text);
+	must(db_learned(d, "s", 1, on_learned, &x, &e));
+	assert_string_equal(text_str(&x.text), "a test base n=1 p90=4000\n"
+					       "b test base n=1 p90=3000 at least\n");
+	text_fini(&x.text);
+	must(db_learned(d, "other", 10, on_learned, &x, &e));
+	assert_int_equal(x.text.n, 0);
 }
 
 static void stores_and_totals_are_counted(void **state)
@@ -250,6 +307,8 @@ int main(void)
 		scratch_test(jobs_tell_everything_of_a_result),
 		scratch_test(a_cause_is_counted_and_remembers_when_it_was_first_seen),
 		scratch_test(phases_are_summed_and_listed),
+		scratch_test(boxes_come_package_by_package),
+		scratch_test(nine_of_ten_took_no_longer),
 		scratch_test(stores_and_totals_are_counted),
 		scratch_test(an_unknown_name_is_answered_with_the_known_ones),
 		scratch_test(a_plan_that_reads_everything_is_noticed),

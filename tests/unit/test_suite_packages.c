@@ -36,6 +36,21 @@ static void a_spec_ends_with_its_version(void **state)
 	suite_free(s);
 }
 
+static void packages_depend_on_others_by_id(void **state)
+{
+	struct desk *d = *state;
+	struct suite *s =
+		desk_suite(d, SUITE_HEAD "packages:\n  - {id: x, name: a, depends: [b, c]}\n"
+					 "  - {name: b, depends: [x]}\n  - c@1\n" REST);
+	assert_int_equal(s->packages[0].n_depends, 2);
+	assert_int_equal(s->packages[0].depends[1], 2);
+	assert_int_equal(s->packages[1].depends[0], 0);
+	assert_int_equal(s->packages[2].n_depends, 0);
+	suite_free(s);
+	desk_refuses(d, SUITE_HEAD "packages:\n  - {name: a, depends: [z]}\n" REST, "4:25",
+		     "'z', which is no package");
+}
+
 static void a_mapping_says_everything_about_a_package(void **state)
 {
 	struct desk *d = *state;
@@ -177,6 +192,8 @@ int main(void)
 						desk_close),
 		cmocka_unit_test_setup_teardown(a_mapping_says_everything_about_a_package,
 						desk_open, desk_close),
+		cmocka_unit_test_setup_teardown(packages_depend_on_others_by_id, desk_open,
+						desk_close),
 		cmocka_unit_test_setup_teardown(a_text_file_has_a_spec_a_line, desk_open,
 						desk_close),
 		cmocka_unit_test_setup_teardown(
