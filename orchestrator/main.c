@@ -65,6 +65,7 @@ static const struct command commands[] = {
 	{"reclassify", "judge a run once more by changed log rules", whole},
 	{"status", "what the state directory holds", whole},
 	{"query", "ask the results database", whole},
+	{"simulate", "play a run's jobs through the scheduler on a fake clock", whole},
 	{"layer", "import, list and remove tool and root layers", whole},
 	{"sandbox", "run one command in a sandbox", cmd_sandbox},
 	{"doctor", "what this machine can do of what sandboxes need", cmd_doctor},
