@@ -6,6 +6,7 @@
 #include "orchestrator/engine.h"
 #include "orchestrator/options.h"
 #include "orchestrator/progress.h"
+#include "orchestrator/replay.h"
 
 #include <sched.h>
 #include <string.h>
@@ -15,14 +16,16 @@ struct run_args {
 	struct options_suite suite;
 	struct options_ids ids;
 	const char *helper, *executor;
-	uint64_t jobs;
+	uint64_t jobs, fetches;
 	bool verbose, best_effort;
 };
 
-enum { RUN_BEST_EFFORT = 0x300 };
+enum { RUN_BEST_EFFORT = 0x300, RUN_FETCHES };
 
 static const struct argp_option run_options[] = {
-	{"jobs", 'j', "N", 0, "boxes at once (default: the processors there are)", 0},
+	{"jobs", 'j', "N", 0, "processors that boxes use at once (default: all there are)", 0},
+	{"fetches", RUN_FETCHES, "N", 0,
+	 "boxes at once that wait for a network, and count for no processor (default: as jobs)", 0},
 	{"best-effort", RUN_BEST_EFFORT, NULL, 0,
 	 "go on where a limit of the suite can't be kept on this machine", 0},
 	{"executor", 'e', "NAME", 0, "who makes the boxes (default: native)", 0},
@@ -50,6 +53,13 @@ static void run_executor(struct run_args *a, const char *name, struct argp_state
 		argp_error(st, "--executor takes %s, not '%s'", names, name);
 }
 
+static void run_count(const struct argp_state *st, const char *option, const char *arg, uint64_t *n)
+{
+	if (unit_parse_count(arg, n) || !*n || *n > ENGINE_AT_ONCE)
+		argp_error(st, "--%s takes a number from 1 to %d, not '%s'", option, ENGINE_AT_ONCE,
+			   arg);
+}
+
 static error_t run_parse(int key, char *arg, struct argp_state *st)
 {
 	struct run_args *a = st->input;
@@ -60,8 +70,10 @@ static error_t run_parse(int key, char *arg, struct argp_state *st)
 		st->child_inputs[2] = &a->common;
 		return 0;
 	case 'j':
-		if (unit_parse_count(arg, &a->jobs) || !a->jobs || a->jobs > 512)
-			argp_error(st, "--jobs takes a number from 1 to 512, not '%s'", arg);
+		run_count(st, "jobs", arg, &a->jobs);
+		return 0;
+	case RUN_FETCHES:
+		run_count(st, "fetches", arg, &a->fetches);
 		return 0;
 	case RUN_BEST_EFFORT:
 		a->best_effort = true;
@@ -196,6 +208,19 @@ static uint64_t run_processors(void)
 	return n > 0 ? (uint64_t)n : 1;
 }
 
+/* How long it took, and how short it could have been. */
+static void run_spent(struct db *d, int64_t run)
+{
+	struct sim s = {0};
+	struct spent spent;
+	struct err e = ERR_INIT;
+	if (!replay_run(d, run, &s, &spent, &e) && s.n_phases) {
+		auto_free char *text = spent_text(&spent);
+		fprintf(stderr, "run %lld: %s\n", (long long)run, text);
+	}
+	sim_fini(&s);
+}
+
 /* The comparison of what was just recorded, as the command of that name prints it. */
 static int run_compare(const struct run_args *a, const struct state *st, int64_t run)
 {
@@ -225,6 +250,7 @@ static int run_suite(const struct run_args *a, const struct suite *s, struct sta
 			.run = run,
 			.jobs = ids,
 			.at_once = at_once,
+			.fetches = a->fetches ? a->fetches : at_once,
 			.helper = a->helper,
 			.executor = a->executor,
 			.ids = a->ids.ids,
@@ -232,6 +258,7 @@ static int run_suite(const struct run_args *a, const struct suite *s, struct sta
 			.verbose = a->verbose,
 			.on_news = progress_news,
 			.on_tick = progress_tick,
+			.on_held = progress_held,
 			.owner = &progress,
 		};
 		progress_init(&progress, run, s, plan->n_jobs);
@@ -239,8 +266,11 @@ static int run_suite(const struct run_args *a, const struct suite *s, struct sta
 		progress_fini(&progress);
 		struct err late = ERR_INIT; /* the first trouble is the one to tell */
 		const char *end = rc ? "aborted" : outcome.interrupted ? "interrupted" : "done";
-		if (db_run_end(st->db, run, end, clock_real_ms(), rc ? &late : e))
+		if (db_run_held(st->db, run, (int64_t)outcome.held_ms, rc ? &late : e) ||
+		    db_run_end(st->db, run, end, clock_real_ms(), rc ? &late : e))
 			rc = -1;
+		if (!rc)
+			run_spent(st->db, run);
 		if (!rc && outcome.interrupted) {
 			fprintf(stderr,
 				"assay: run %lld was interrupted with %zu of %zu jobs done\n",

@@ -8,9 +8,6 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* So many trees for each slot may wait to be removed. */
-#define ENGINE_LEAVING 4
-
 /* If so many boxes could not be made and none could, the others are not tried. */
 #define ENGINE_HOPELESS 8
 
@@ -57,28 +54,12 @@ void engine_fail(struct engine *g, const struct err *e)
 	engine_cancel_boxes(g, false);
 }
 
-/* A phase takes as many places as it wants processors; one that wants more than there are takes
- * all.
- */
-static size_t engine_places(const struct engine *g, const struct job *j)
-{
-	uint64_t cpus = job_phase(j)->limits.cpus;
-	return cpus < 1 ? 1 : cpus > g->n_slots ? g->n_slots : (size_t)cpus;
-}
-
-static void engine_take(struct engine *g, struct job *j)
-{
-	j->places = engine_places(g, j);
-	g->used_slots += j->places;
-	g->boxes++;
-}
-
 void engine_give_back(struct job *j)
 {
 	struct engine *g = j->engine;
-	g->used_slots -= j->places;
+	sched_give(g->sched, &j->taken);
 	g->boxes--;
-	j->places = 0;
+	j->taken = (struct sched_need){0};
 }
 
 void engine_box_over(struct job *j, const struct box_facts *facts)
@@ -156,40 +137,6 @@ static void engine_close(struct engine *g)
 		sandbox_close(g->sandbox, engine_sandbox_closed, g);
 }
 
-/* A trunk is begun while slots are free and nothing begun waits for one; its input is made
- * meanwhile. */
-static struct job *engine_next_new(struct engine *g)
-{
-	const struct plan *p = g->conf->plan;
-	while (g->next_unit < p->n_units && p->units[g->next_unit].trunk != PLAN_NONE)
-		g->next_unit++; /* branches come from their trunk */
-	return g->next_unit < p->n_units ? engine_job(g, g->next_unit++) : NULL;
-}
-
-static void engine_start_some(struct engine *g)
-{
-	struct job *j;
-	while ((j = engine_pop(&g->branches)))
-		job_go(j, JOB_BEGIN);
-	/* The first in the queue waits for all its places, and those behind it with it: none
-	 * starves. */
-	while ((j = g->ready.head) && g->used_slots + engine_places(g, j) <= g->n_slots) {
-		engine_take(g, engine_pop(&g->ready));
-		job_go(j, JOB_OPEN);
-	}
-	/* Begin new packages only as far as the slots need, and the stores and the removal of what
-	 * is over keep up: their directories cost disk. */
-	if (g->publishers.n > g->n_slots || g->leaving > ENGINE_LEAVING * g->n_slots)
-		return;
-	for (size_t ahead = g->used_slots + g->ready.n + g->beginning; ahead <= g->n_slots;
-	     ahead++) {
-		j = engine_next_new(g);
-		if (!j)
-			break;
-		job_go(j, JOB_BEGIN);
-	}
-}
-
 void engine_kick(struct engine *g)
 {
 	struct job *j;
@@ -202,7 +149,7 @@ void engine_kick(struct engine *g)
 	if (!g->stopping)
 		engine_start_some(g);
 	/* What rests in a queue calls nobody back, once nothing is started any more. */
-	bool over = g->stopping ? !g->moving : !g->active && g->next_unit >= g->conf->plan->n_units;
+	bool over = g->stopping ? !g->moving : !g->units_left;
 	/* What leaves still needs the sandbox. */
 	if (over && !g->leaving)
 		engine_close(g);
@@ -225,8 +172,10 @@ static void engine_on_signal(uv_signal_t *h, int number)
 static void engine_on_tick(uv_timer_t *h)
 {
 	struct engine *g = h->data;
+	engine_look(g);
 	if (g->conf->on_tick)
 		g->conf->on_tick(g->conf->owner, g->boxes);
+	engine_kick(g);
 }
 
 static int engine_stores(struct engine *g, struct err *e)
@@ -265,7 +214,7 @@ static int engine_open(struct engine *g, struct err *e)
 		.executor = g->conf->executor,
 		.ids = g->conf->ids,
 		.best_effort = g->conf->best_effort,
-		.slots = g->conf->at_once,
+		.slots = 2 * (size_t)ENGINE_AT_ONCE,
 		.name = name,
 		.verbose = g->conf->verbose,
 		.uppers = g->state->path,
@@ -278,7 +227,7 @@ static int engine_open(struct engine *g, struct err *e)
 	if (dir_remove(g->state->fd, runs, e) || sandbox_remove(NULL, g->state->fd, jobs, e))
 		return -1;
 	g->runs_fd = dir_make(g->state->fd, runs, 0700, e);
-	if (g->runs_fd < 0 || engine_stores(g, e))
+	if (g->runs_fd < 0 || engine_stores(g, e) || engine_schedule(g, e))
 		return -1;
 	g->sandbox = sandbox_open(&g->loop, &conf, e);
 	return g->sandbox ? engine_limits(g, e) : -1;
@@ -325,6 +274,7 @@ static void engine_free(struct engine *g)
 		shelf_fini(&g->shelves[i]);
 	free(g->shelves);
 	free(g->jobs);
+	engine_unschedule(g);
 	own_close(&g->runs_fd);
 	if (sandbox_remove(NULL, g->state->fd, dir, &ignored))
 		fprintf(stderr, "assay: %s\n", ignored.text);
@@ -336,7 +286,8 @@ int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struc
 		.conf = conf,
 		.suite = conf->plan->suite,
 		.state = conf->state,
-		.n_slots = conf->at_once,
+		.at_once = conf->at_once,
+		.units_left = conf->plan->n_units,
 		.runs_fd = -1,
 	};
 	*out = (struct engine_outcome){0};
@@ -364,6 +315,7 @@ int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struc
 		engine_fail(&g, &left);
 	}
 	out->done = g.done;
+	out->held_ms = g.held_ms;
 	out->interrupted = g.signals && g.done < conf->plan->n_jobs;
 	if (g.failed)
 		*e = g.err;

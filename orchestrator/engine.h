@@ -2,6 +2,7 @@
  * four lanes (records: the database and the files of phases; stores: harvest and publish; logs;
  * trash). Called by cmd_run, on the main thread. */
 #pragma once
+#include "orchestrator/admit.h"
 #include "orchestrator/plan.h"
 #include "orchestrator/result.h"
 #include "orchestrator/state.h"
@@ -14,13 +15,16 @@ struct engine_news { /* one job has its result */
 	const char *note; /* something a person should know ("harvest refused: …"), NULL */
 };
 
+#define ENGINE_AT_ONCE 512 /* most that at_once and fetches may be, each */
+
 struct engine_conf {
 	const struct plan *plan;
 	struct state *state;
 	int64_t run;
 	const int64_t *jobs; /* database ids of the plan's branches, in the order of units; those of
 				trunks are 0 */
-	size_t at_once;      /* boxes at once, at least 1 */
+	size_t at_once;      /* processors that boxes hold at once, at least 1 */
+	size_t fetches;      /* boxes at once that wait for a network: they hold none; at least 1 */
 	const char *helper;  /* assay-box, NULL: found by the sandbox */
 	const char *executor; /* NULL: native */
 	enum box_ids ids;
@@ -28,11 +32,16 @@ struct engine_conf {
 	bool verbose;
 	void (*on_news)(void *owner, const struct engine_news *n); /* or NULL */
 	void (*on_tick)(void *owner, size_t running); /* twice a second while it runs; or NULL */
+	/* Why nothing more is started for now ("memory pressure"); NULL: it goes on. Or NULL. */
+	void (*on_held)(void *owner, const char *why);
+	/* NULL: pressure_read; a test's machine. */
+	void (*readings)(int statefd, struct readings *r);
 	void *owner;
 };
 
 struct engine_outcome {
 	size_t done;      /* jobs that have a result */
+	uint64_t held_ms; /* so long nothing was started although something waited */
 	bool interrupted; /* a signal ended it before all had */
 };
 

@@ -5,12 +5,14 @@
 #include "orchestrator/boxing.h"
 #include "orchestrator/capture.h"
 #include "orchestrator/engine.h"
+#include "orchestrator/expect.h"
 #include "orchestrator/lane.h"
+#include "orchestrator/sched.h"
 
 enum job_state {
-	JOB_WAIT,    /* for its trunk, then for a slot */
+	JOB_WAIT,    /* for its trunk, or until the scheduler begins it */
 	JOB_BEGIN,   /* its directory and input exist, its attempt is recorded */
-	JOB_QUEUE,   /* for a slot, with a phase to run */
+	JOB_QUEUE,   /* for tokens, with a phase to run */
 	JOB_OPEN,    /* the phase is recorded, its directories and descriptors are there */
 	JOB_BOX,     /* the phase runs */
 	JOB_SHELVE,  /* its harvest waits for the store */
@@ -34,16 +36,16 @@ struct job {
 	size_t n_branches;    /* of a trunk: the units after it */
 	size_t branches_left; /* of them: that still need its uppers */
 	enum job_state state;
-	size_t number;       /* of the unit: names its directory */
-	char *dir;           /* jobs/<run>/<number> */
-	int64_t id, attempt; /* branch: the database's */
-	size_t phase;        /* of the suite: the current one */
-	size_t places;       /* taken by the phase under way */
-	unsigned tries;      /* boxes started so far: names the phase's directory */
-	bool offline;        /* this try has no network although the phase may have one */
-	bool offline_tried;  /* the current phase had such a try */
-	char **uppers;       /* by phase of the suite: directory of its frozen uppers */
-	int64_t *phase_ids;  /* by phase of the suite: the try that counted, 0: did not run */
+	size_t number;           /* of the unit: names its directory */
+	char *dir;               /* jobs/<run>/<number> */
+	int64_t id, attempt;     /* branch: the database's */
+	size_t phase;            /* of the suite: the current one */
+	struct sched_need taken; /* by the phase under way */
+	unsigned tries;          /* boxes started so far: names the phase's directory */
+	bool offline;            /* this try has no network although the phase may have one */
+	bool offline_tried;      /* the current phase had such a try */
+	char **uppers;           /* by phase of the suite: directory of its frozen uppers */
+	int64_t *phase_ids;      /* by phase of the suite: the try that counted, 0: did not run */
 	uint64_t wall_ms;
 	char *note;
 
@@ -92,19 +94,25 @@ struct engine {
 	uv_loop_t loop;
 	struct lane records, stores, logs, trash;
 	struct sandbox *sandbox;
-	struct shelf *shelves;       /* by store of the suite */
-	struct job **jobs;           /* by unit of the plan; NULL: not yet begun, or done */
-	size_t n_slots, used_slots;  /* places: a phase takes as many as its limit `cpus` says */
-	size_t boxes;                /* phases that have theirs */
-	size_t next_unit;            /* of the plan: the first not yet begun */
-	struct job_queue ready;      /* JOB_QUEUE: begun, with a phase to run */
+	struct shelf *shelves; /* by store of the suite */
+	struct job **jobs;     /* by unit of the plan; NULL: not yet begun, or done */
+	struct sched *sched;   /* tasks are units: JOB_WAIT without a trunk, JOB_QUEUE */
+	struct expect *expect;
+	uint64_t *after;     /* by unit: rank_units */
+	struct graph *graph; /* of the suite's packages; NULL: none depends on another */
+	uint32_t *first;     /* by package of the suite: its first unit in the plan */
+	uint32_t *left;      /* by package of the suite: units that are not over */
+	size_t units_left;
+	size_t at_once;
+	size_t boxes;          /* phases that have theirs */
+	enum admit admit;      /* as of the last tick */
+	int64_t held_since_ns; /* 0: it is not held */
+	uint64_t held_ms;
 	struct job_queue branches;   /* JOB_WAIT: whose trunk is done */
 	struct job_queue publishers; /* JOB_SHELVE */
 	bool publishing;
-	size_t beginning; /* jobs in JOB_BEGIN */
 	size_t leaving; /* trees that wait to be removed: jobs in JOB_CLEAN, and what was discarded
 			 */
-	size_t active;  /* jobs between JOB_BEGIN and JOB_DONE */
 	size_t moving;  /* jobs in a state that does not rest: something will call back */
 	size_t done;
 	size_t unboxed; /* boxes that could not be made, while `boxed` is false: there was one that
@@ -148,20 +156,35 @@ struct job_step {
 	unsigned may; /* bits of states it may go to */
 };
 extern const struct job_step job_steps[JOB_STATES];
+/* Its phase could be tried without the network that it may have. */
+bool job_may_try_offline(const struct job *j);
 
 /* job_box.c: the start of JOB_BOX; goes on to JOB_SHELVE or JOB_CLOSE. */
 void job_box_start(struct job *j);
 /* Exit status 0 and nothing killed for want of memory. */
 bool job_box_passed(const struct job *j);
 
+/* engine_sched.c: what the engine asks of the scheduler. */
+/* engine_schedule(g, e): what is expected, what depends on what, the units that may begin. */
+int engine_schedule(struct engine *g, struct err *e) must_check;
+void engine_unschedule(struct engine *g);
+/* engine_start_some(g): as much as there are tokens for. */
+void engine_start_some(struct engine *g);
+/* engine_look(g): at the machine, twice a second: may more be started? */
+void engine_look(struct engine *g);
+/* engine_wait(j): its phase waits for tokens. */
+void engine_wait(struct job *j);
+/* engine_unit_over(j): of what waits for its package, some may begin. */
+void engine_unit_over(struct job *j);
+
 /* engine.c */
 void engine_push(struct job_queue *q, struct job *j);
 struct job *engine_pop(struct job_queue *q);
 /* job_limits(l): as the sandbox takes them. */
 struct box_limits job_limits(const struct suite_limits *l);
-/* engine_box_over(j, facts): its box is gone, its places are free. */
+/* engine_box_over(j, facts): its box is gone, its tokens are free. */
 void engine_box_over(struct job *j, const struct box_facts *facts);
-/* engine_give_back(j): its places, where it has had them and will have no box. */
+/* engine_give_back(j): its tokens, where it has had them and will have no box. */
 void engine_give_back(struct job *j);
 /* engine_job(g, unit): the unit's job, made where there is none yet. */
 struct job *engine_job(struct engine *g, size_t unit);

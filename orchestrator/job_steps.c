@@ -29,14 +29,13 @@ static int begin_work(struct job *j, struct err *e)
 
 static void begin_start(struct job *j)
 {
-	j->engine->active++;
-	j->engine->beginning++;
 	job_lane(j, &j->engine->records, begin_work);
 }
 
 static enum job_state begin_finish(struct job *j)
 {
-	j->engine->beginning--;
+	if (!j->trunk)
+		sched_arrived(j->engine->sched);
 	if (j->engine->failed)
 		return JOB_CLEAN;
 	if (!j->trunk || !j->trunk->has_result)
@@ -51,9 +50,20 @@ static enum job_state begin_finish(struct job *j)
 
 /* ---- queue, open ---- */
 
+bool job_may_try_offline(const struct job *j)
+{
+	const struct suite_phase *p = job_phase(j);
+	if (j->offline_tried || !p->offline_first || p->network == BOX_NET_NONE || !p->n_harvest)
+		return false;
+	for (size_t i = 0; i < p->n_harvest; i++)
+		if (!j->engine->shelves[p->harvest[i]].n_layers)
+			return false;
+	return true;
+}
+
 static void queue_start(struct job *j)
 {
-	engine_push(&j->engine->ready, j);
+	engine_wait(j);
 }
 
 /* A name as part of a file name: what is no plain ASCII, separators and a first dot (of a word:
@@ -74,17 +84,6 @@ static char *file_name_of(const char *name, bool word)
 		return text_take(&t);
 	cache_digest(name, strlen(name), digest);
 	return own_fmt("%.*s~%.8s", (int)KEPT, t.p, digest);
-}
-
-static bool may_try_offline(const struct job *j)
-{
-	const struct suite_phase *p = job_phase(j);
-	if (!p->offline_first || p->network == BOX_NET_NONE || !p->n_harvest)
-		return false;
-	for (size_t i = 0; i < p->n_harvest; i++)
-		if (!j->engine->shelves[p->harvest[i]].n_layers)
-			return false;
-	return true;
 }
 
 static void open_names(struct job *j)
@@ -125,6 +124,7 @@ static int open_work(struct job *j, struct err *e)
 		.generation = g->suite->n_stores ? j->shelves[0].generation : 0,
 		.log = log,
 		.started_ms = clock_real_ms(),
+		.cpus = (int64_t)j->taken.of[SCHED_CPU],
 	};
 	j->phase_id = db_phase_begin(g->state->db, &row, e);
 	if (j->phase_id > 0)
@@ -136,9 +136,8 @@ static int open_work(struct job *j, struct err *e)
 static void open_start(struct job *j)
 {
 	struct engine *g = j->engine;
-	j->offline = !j->offline_tried && may_try_offline(j);
+	j->offline = !j->networked && job_phase(j)->network != BOX_NET_NONE;
 	j->offline_tried |= j->offline;
-	j->networked = job_phase(j)->network != BOX_NET_NONE && !j->offline;
 	j->tries++;
 	open_names(j);
 	j->shelves = own_calloc(g->suite->n_stores, sizeof(*j->shelves));
@@ -410,7 +409,7 @@ static enum job_state clean_finish(struct job *j)
 
 static void done_start(struct job *j)
 {
-	j->engine->active--;
+	engine_unit_over(j);
 }
 
 #define TO(state) (1u << JOB_##state)

@@ -67,6 +67,15 @@ void progress_tick(void *progress, size_t running)
 	p->shown = true;
 }
 
+void progress_held(void *progress, const char *why)
+{
+	progress_clear(progress);
+	if (why)
+		fprintf(stderr, "assay: nothing more is started for now: %s\n", why);
+	else
+		fprintf(stderr, "assay: it goes on\n");
+}
+
 void progress_fini(struct progress *p)
 {
 	char took[UNIT_TEXT];

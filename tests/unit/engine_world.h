@@ -21,6 +21,7 @@ struct world {
 	struct suite suite;
 	struct plan *plan;
 	int64_t run;
+	size_t fetches; /* 0: as at_once */
 	struct world_news *news;
 	size_t n_news;
 	struct engine_outcome outcome;
@@ -30,6 +31,9 @@ struct world {
 /* The suite's three phases: `fetch` (network, harvests the store "cache" at /store, offline first),
  * `build`, `test` (the goal). */
 enum { WORLD_FETCH, WORLD_BUILD, WORLD_TEST, WORLD_PHASES };
+
+/* What the machine of the story says of itself; NULL: that it has room for everything. */
+extern const struct readings *world_machine;
 
 /* cmocka's set_up and tear_down; *state is a struct world without packages. The latter looks for
  * what must not stay: descriptors, boxes, anything below jobs/. */

@@ -199,6 +199,7 @@ static void a_harvest_is_seen_by_the_next_box_and_not_by_running_ones(void **sta
 static void never_more_boxes_than_slots_and_all_of_them(void **state)
 {
 	struct world *w = *state;
+	w->suite.phases[WORLD_FETCH].network = BOX_NET_NONE;
 	world_packages(w, 20, true);
 	fake.play = one_second;
 	run(w, 7);
@@ -207,9 +208,73 @@ static void never_more_boxes_than_slots_and_all_of_them(void **state)
 	assert_true(fake.now_ms < 20 * 1000); /* 100 s of work in 7 slots: 15 s at the best */
 }
 
+static struct fake_act slow_fetch(const struct fake_seen *b)
+{
+	return (struct fake_act){.takes_ms = says(b->phase, "fetch") ? 10000 : 1000};
+}
+
+/* Five fetches at once take 40 s for 20 packages, and the 80 s of work of two processors go on
+ * meanwhile. */
+static void what_waits_for_a_network_holds_no_processor(void **state)
+{
+	struct world *w = *state;
+	world_packages(w, 20, true);
+	w->fetches = 5;
+	w->suite.phases[WORLD_FETCH].offline_first = false;
+	fake.play = slow_fetch;
+	run(w, 2);
+	assert_int_equal(fake.most, 7);
+	assert_true(fake.now_ms < 60 * 1000);
+}
+
+/* p0 depends on p2, and p2 on p1; p3 on p4, and p4 on p3. */
+static void what_a_package_depends_on_is_over_before_it_begins(void **state)
+{
+	struct world *w = *state;
+	static uint32_t on[][1] = {{2}, {0}, {1}, {4}, {3}};
+	world_packages(w, 5, true);
+	for (size_t i = 0; i < 5; i++) {
+		w->suite.packages[i].depends = on[i];
+		w->suite.packages[i].n_depends = i != 1;
+	}
+	fake.play = one_second;
+	run(w, 8);
+	const struct fake_seen *last[5] = {NULL}, *first[5] = {NULL};
+	for (size_t i = 0; i < fake.n_seen; i++) {
+		size_t p = (size_t)(fake.seen[i].package[1] - '0');
+		first[p] = first[p] ? first[p] : &fake.seen[i];
+		last[p] = &fake.seen[i];
+	}
+	assert_int_equal(w->outcome.done, 10);
+	assert_true(first[0]->began_ms >= last[2]->ended_ms);
+	assert_true(first[2]->began_ms >= last[1]->ended_ms);
+	assert_int_equal(first[3]->began_ms, 0);
+	assert_int_equal(first[4]->began_ms, 0);
+	for (size_t i = 0; i < 5; i++)
+		w->suite.packages[i].depends = NULL;
+}
+
+static struct fake_act p7_takes_long(const struct fake_seen *b)
+{
+	return (struct fake_act){.takes_ms = says(b->package, "p7") ? 9000 : 100};
+}
+
+static void what_took_longest_in_earlier_runs_begins_first(void **state)
+{
+	struct world *w = *state;
+	world_packages(w, 12, false);
+	fake.play = p7_takes_long;
+	run(w, 2);
+	size_t before = fake.n_seen;
+	run(w, 2);
+	for (size_t i = 0; i < 2; i++)
+		assert_string_equal(fake.seen[before + i].package, "p7");
+}
+
 static void a_phase_takes_as_many_places_as_it_needs_processors(void **state)
 {
 	struct world *w = *state;
+	w->suite.phases[WORLD_FETCH].network = BOX_NET_NONE;
 	world_packages(w, 6, true);
 	fake.play = one_second;
 	for (size_t i = 0; i < WORLD_PHASES; i++)
@@ -222,6 +287,7 @@ static void a_phase_takes_as_many_places_as_it_needs_processors(void **state)
 static void a_phase_that_needs_more_processors_than_there_are_takes_all(void **state)
 {
 	struct world *w = *state;
+	w->suite.phases[WORLD_FETCH].network = BOX_NET_NONE;
 	world_packages(w, 4, true);
 	fake.play = one_second;
 	for (size_t i = 0; i < WORLD_PHASES; i++)
@@ -418,6 +484,9 @@ int main(void)
 		STORY(a_phase_sees_the_uppers_of_earlier_ones_newest_first),
 		STORY(a_harvest_is_seen_by_the_next_box_and_not_by_running_ones),
 		STORY(never_more_boxes_than_slots_and_all_of_them),
+		STORY(what_waits_for_a_network_holds_no_processor),
+		STORY(what_a_package_depends_on_is_over_before_it_begins),
+		STORY(what_took_longest_in_earlier_runs_begins_first),
 		STORY(a_phase_takes_as_many_places_as_it_needs_processors),
 		STORY(a_phase_that_needs_more_processors_than_there_are_takes_all),
 		STORY(once_offline_passes_nothing_networked_runs),

@@ -8,6 +8,7 @@
 #include "tests/unit/engine_world.h"
 
 #include <fcntl.h>
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -41,6 +42,7 @@ static size_t cancelled(void)
 static void a_first_signal_lets_running_boxes_end_and_starts_nothing_more(void **state)
 {
 	struct world *w = *state;
+	w->suite.phases[WORLD_FETCH].network = BOX_NET_NONE;
 	world_packages(w, 10, true);
 	fake.play = one_second;
 	fake.signals[0].at_ms = 2500;
@@ -62,6 +64,7 @@ static void a_first_signal_lets_running_boxes_end_and_starts_nothing_more(void *
 static void a_second_signal_ends_what_runs_gently_and_records_no_result_of_it(void **state)
 {
 	struct world *w = *state;
+	w->suite.phases[WORLD_FETCH].network = BOX_NET_NONE;
 	world_packages(w, 10, true);
 	fake.play = one_second;
 	fake.signals[0].at_ms = 1500;
@@ -83,6 +86,7 @@ static void a_second_signal_ends_what_runs_gently_and_records_no_result_of_it(vo
 static void a_third_signal_ends_it_at_once(void **state)
 {
 	struct world *w = *state;
+	w->suite.phases[WORLD_FETCH].network = BOX_NET_NONE;
 	world_packages(w, 4, true);
 	fake.play = one_second;
 	for (size_t i = 0; i < 3; i++) {
@@ -197,6 +201,21 @@ static void where_no_box_can_be_made_not_all_are_tried(void **state)
 	assert_non_null(strstr(w->err.text, "no box can be made here: no box for r"));
 	assert_in_range(fake.n_seen, 8, 20);
 	assert_int_equal(jobs_with_result(w), w->n_news);
+}
+
+static void a_disk_without_room_ends_the_run_and_blames_nobody(void **state)
+{
+	struct world *w = *state;
+	static const struct readings full = {.disk_free = 1 << 20, .disk_inodes = UINT64_MAX};
+	world_packages(w, 4, true);
+	world_machine = &full;
+	int rc = world_run(w, 2);
+	world_machine = NULL;
+	assert_int_equal(rc, -1);
+	assert_int_equal(w->err.sys, ENOSPC);
+	assert_non_null(strstr(w->err.text, "too little room"));
+	assert_int_equal(fake.n_seen, 0);
+	assert_int_equal(jobs_with_result(w), 0);
 }
 
 static void without_a_sandbox_there_is_no_run(void **state)
@@ -410,6 +429,7 @@ int main(void)
 		STORY(a_box_that_is_being_made_ready_is_not_started_any_more),
 		STORY(a_box_that_cannot_be_made_is_our_trouble_with_that_job_only),
 		STORY(where_no_box_can_be_made_not_all_are_tried),
+		STORY(a_disk_without_room_ends_the_run_and_blames_nobody),
 		STORY(without_a_sandbox_there_is_no_run),
 		STORY(a_limit_that_cannot_be_kept_is_said_before_anything_runs),
 		STORY(a_refused_harvest_is_told_and_the_job_goes_on),

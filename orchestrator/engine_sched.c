@@ -1,0 +1,206 @@
+/* The engine's side of the scheduler: units are offered to it once nothing they depend on is left,
+ * phases of begun units wait in it for tokens, and what it picks is started, unless this machine
+ * has enough to do. */
+#include "orchestrator/job.h"
+
+#include "base/clock.h"
+#include "orchestrator/pressure.h"
+
+#include <errno.h>
+
+/* So many trees for each slot may wait to be removed. */
+#define ENGINE_LEAVING 4
+
+/* ---- what waits ---- */
+
+static void engine_offer(struct engine *g, size_t unit)
+{
+	const struct plan_unit *u = &g->conf->plan->units[unit];
+	struct sched_task t = {
+		.id = (uint32_t)unit,
+		.package = g->first[u->package],
+		.left_ms = expect_left(g->expect, unit, u->first_phase) + g->after[unit],
+	};
+	sched_offer(g->sched, &t);
+}
+
+/* A package whose wait is over: its units but for branches, which come from their trunk. */
+static void engine_package(void *engine, uint32_t package)
+{
+	struct engine *g = engine;
+	const struct plan *p = g->conf->plan;
+	if (!g->left[package])
+		return;
+	for (size_t i = g->first[package]; i < p->n_units && p->units[i].package == package; i++)
+		if (p->units[i].trunk == PLAN_NONE)
+			engine_offer(g, i);
+}
+
+/* Whether the try has a network decides what it waits for. */
+void engine_wait(struct job *j)
+{
+	struct engine *g = j->engine;
+	j->networked = job_phase(j)->network != BOX_NET_NONE && !job_may_try_offline(j);
+	struct expected x = expect_phase(g->expect, j->number, j->phase);
+	uint64_t cpus = job_phase(j)->limits.cpus;
+	struct sched_task t = {
+		.id = (uint32_t)j->number,
+		.package = g->first[j->unit->package],
+		.left_ms = expect_left(g->expect, j->number, j->phase) + g->after[j->number],
+		.need = {{[SCHED_CPU] = j->networked ? 0
+					: cpus       ? cpus
+						     : 1,
+			  [SCHED_FETCH] = j->networked,
+			  [SCHED_MEMORY] = x.memory,
+			  [SCHED_DISK] = x.disk}},
+	};
+	sched_push(g->sched, &t);
+}
+
+void engine_unit_over(struct job *j)
+{
+	struct engine *g = j->engine;
+	g->units_left--;
+	if (!--g->left[j->unit->package] && g->graph)
+		graph_done(g->graph, (uint32_t)j->unit->package, engine_package, g);
+}
+
+/* ---- what starts ---- */
+
+void engine_start_some(struct engine *g)
+{
+	struct job *j;
+	uint32_t unit;
+	struct sched_need taken;
+	while ((j = engine_pop(&g->branches)))
+		job_go(j, JOB_BEGIN);
+	if (g->admit != ADMIT_YES)
+		return;
+	while (sched_pick(g->sched, &unit, &taken)) {
+		j = g->jobs[unit];
+		/* What others fetched while it waited may be all it needs. */
+		if (j->networked && job_may_try_offline(j)) {
+			sched_give(g->sched, &taken);
+			engine_wait(j);
+			continue;
+		}
+		j->taken = taken;
+		g->boxes++;
+		job_go(j, JOB_OPEN);
+	}
+	/* Begin new packages only as far as the stores and the removal of what is over keep up:
+	 * their directories cost disk. */
+	while (g->publishers.n <= g->at_once && g->leaving <= ENGINE_LEAVING * g->at_once &&
+	       sched_begin(g->sched, &unit))
+		job_go(engine_job(g, unit), JOB_BEGIN);
+}
+
+static void engine_hold(struct engine *g, enum admit admit)
+{
+	bool was = g->admit != ADMIT_YES, is = admit != ADMIT_YES;
+	if (g->conf->on_held && admit != g->admit)
+		g->conf->on_held(g->conf->owner, is ? admit_name(admit) : NULL);
+	g->admit = admit;
+	if (is && !was)
+		g->held_since_ns = clock_mono_ns();
+	if (was && !is)
+		g->held_ms += (uint64_t)(clock_mono_ns() - g->held_since_ns) / 1000000;
+}
+
+void engine_look(struct engine *g)
+{
+	struct readings r;
+	struct err e = ERR_INIT;
+	(g->conf->readings ? g->conf->readings : pressure_read)(g->state->fd, &r);
+	sched_have(g->sched, SCHED_DISK,
+		   r.disk_free == UINT64_MAX      ? UINT64_MAX
+		   : r.disk_free > ADMIT_DISK_MIN ? r.disk_free - ADMIT_DISK_MIN
+						  : 0);
+	engine_hold(g, admit(&r, g->boxes, g->admit));
+	/* Nobody here will make room. */
+	if (g->admit != ADMIT_DISK || g->stopping || g->moving || g->leaving)
+		return;
+	errno = ENOSPC;
+	err_sys(&e, "state directory %s has too little room for another box (%llu MiB)",
+		g->state->path, (unsigned long long)(r.disk_free >> 20));
+	engine_fail(g, &e);
+}
+
+/* ---- before and after ---- */
+
+static void engine_graph(struct engine *g)
+{
+	const struct suite *s = g->suite;
+	bool any = false;
+	for (size_t i = 0; i < s->n_packages; i++)
+		any |= s->packages[i].n_depends != 0;
+	if (!any)
+		return;
+	g->graph = graph_new(s->n_packages);
+	/* What is not in the plan is waited for by nobody. */
+	for (size_t i = 0; i < s->n_packages; i++)
+		for (size_t k = 0; g->left[i] && k < s->packages[i].n_depends; k++)
+			if (g->left[s->packages[i].depends[k]])
+				graph_edge(g->graph, (uint32_t)i, s->packages[i].depends[k]);
+	graph_close(g->graph);
+}
+
+static void engine_rank(struct engine *g)
+{
+	const struct plan *p = g->conf->plan;
+	auto_free struct rank_unit *u = own_calloc(p->n_units + 1, sizeof(*u));
+	g->after = own_calloc(p->n_units + 1, sizeof(*g->after));
+	for (size_t i = 0; i < p->n_units; i++)
+		u[i] = (struct rank_unit){
+			.package = (uint32_t)p->units[i].package,
+			.trunk = p->units[i].trunk == PLAN_NONE ? RANK_NONE
+								: (uint32_t)p->units[i].trunk,
+			.total_ms = expect_left(g->expect, i, p->units[i].first_phase),
+		};
+	rank_units(u, p->n_units, g->graph, g->suite->n_packages, g->after);
+}
+
+int engine_schedule(struct engine *g, struct err *e)
+{
+	const struct plan *p = g->conf->plan;
+	const struct sched_conf conf = {
+		.have = {{[SCHED_CPU] = g->conf->at_once,
+			  [SCHED_FETCH] = g->conf->fetches,
+			  [SCHED_MEMORY] = pressure_memory(),
+			  [SCHED_DISK] = UINT64_MAX}},
+		.policy = POLICY_LPT,
+		.ahead = g->conf->at_once,
+	};
+	g->sched = sched_new(&conf);
+	g->expect = expect_load(p, g->state->db, e);
+	if (!g->expect)
+		return -1;
+	g->first = own_calloc(g->suite->n_packages + 1, sizeof(*g->first));
+	g->left = own_calloc(g->suite->n_packages + 1, sizeof(*g->left));
+	for (size_t i = p->n_units; i-- > 0;) {
+		g->left[p->units[i].package]++;
+		g->first[p->units[i].package] = (uint32_t)i;
+	}
+	engine_graph(g);
+	engine_rank(g);
+	/* In the plan's order: of equals the first comes first. */
+	for (size_t i = 0; i < p->n_units; i++) {
+		uint32_t package = (uint32_t)p->units[i].package;
+		if (g->first[package] == i && !(g->graph && graph_waits(g->graph, package)))
+			engine_package(g, package);
+	}
+	engine_look(g);
+	return g->failed ? (*e = g->err, -1) : 0;
+}
+
+void engine_unschedule(struct engine *g)
+{
+	if (g->admit != ADMIT_YES)
+		engine_hold(g, ADMIT_YES);
+	sched_free(g->sched);
+	expect_free(g->expect);
+	graph_free(g->graph);
+	free(g->after);
+	free(g->first);
+	free(g->left);
+}
