@@ -221,8 +221,7 @@ void box_heard(struct box *b, const struct plan_reply *r, int fd)
 	} else if (r->kind == PLAN_RUNS && b->state == BOX_BORN) {
 		heard_runs(b, r);
 	} else if (r->kind == PLAN_LOOKED && b->state == BOX_RUNS) {
-		watch_heard(b, &r->seen, fd);
-		if (b->watch.asked & PLAN_LOOK_TABLE)
+		if (watch_heard(b, r, fd))
 			box_listed(b);
 		box_schedule(b);
 	} else if (r->kind == PLAN_ENDED && b->state < BOX_ORPHAN) {

@@ -284,12 +284,14 @@ static void heard_processes(struct watch *w, const struct plan_seen *s)
 		w->seen.cpu_ns = s->cpu_ns;
 }
 
-void watch_heard(struct box *b, const struct plan_seen *s, int fd)
+bool watch_heard(struct box *b, const struct plan_reply *r, int fd)
 {
 	struct watch *w = &b->watch;
+	const struct plan_seen *s = &r->seen;
 	int64_t now = clock_mono_ns();
-	unsigned asked = w->asked;
-	w->asked_at_ns = 0;
+	unsigned asked = r->look;
+	if (asked == w->asked)
+		w->asked_at_ns = 0;
 	w->seen.took_ns = s->took_ns;
 	if (asked & PLAN_LOOK_TABLE)
 		heard_table(w, fd);
@@ -308,12 +310,13 @@ void watch_heard(struct box *b, const struct plan_seen *s, int fd)
 		w->seen.io_write_bytes = s->io_write_bytes;
 	}
 	if (asked & PLAN_LOOK_TABLE)
-		return;
+		return true;
 	limits_seen(b, s);
 	if (w->processes_at_ns != INT64_MAX)
 		w->processes_at_ns = now + processes_pause(b);
 	if (asked & PLAN_LOOK_IO)
 		idle_sample(b, now, s->has & PLAN_LOOK_IO ? s->io_chars : w->idle.io);
+	return false;
 }
 
 bool watch_table(struct box *b)

@@ -58,8 +58,9 @@ void watch_begin(struct box *b, int64_t now);
 /* watch_next(b): when there is something to do; watch_look(b, now): do it. */
 int64_t watch_next(const struct box *b);
 void watch_look(struct box *b, int64_t now);
-/* watch_heard(b, seen, fd): PLAN_LOOKED; fd stays the caller's. */
-void watch_heard(struct box *b, const struct plan_seen *seen, int fd);
+/* watch_heard(b, r, fd): PLAN_LOOKED; fd stays the caller's. true: it is the answer to watch_table,
+ * and not to a look before that. */
+bool watch_heard(struct box *b, const struct plan_reply *r, int fd);
 /* watch_table(b): ask for the table of its processes: false: nobody can. */
 bool watch_table(struct box *b);
 /* watch_last(b): what the quota says at the end. watch_over(b, limit, bound, value): it has refused

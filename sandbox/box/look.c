@@ -118,6 +118,7 @@ int look_begin(struct look *l, const struct plan_start *m, const struct look_at 
 	int table_fd;
 	look_end(l, &nothing, &table_fd);
 	own_close(&table_fd);
+	l->wanted = m->look;
 	if (!l->seen) {
 		void *p = mmap(NULL, sizeof(*l->seen), PROT_READ | PROT_WRITE,
 			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -126,7 +127,6 @@ int look_begin(struct look *l, const struct plan_start *m, const struct look_at 
 		l->seen = p;
 	}
 	*l->seen = (struct plan_seen){.has = 0};
-	l->wanted = m->look;
 	if (m->look & PLAN_LOOK_TABLE &&
 	    (l->table_fd = memfd_create("assay-table", MFD_CLOEXEC)) < 0)
 		return -1;

@@ -1,5 +1,5 @@
 /* What the caller (sandbox/) and the helper `assay-box` (sandbox/box/) say to each other: format
- * version 7. Both come from one build and run on one machine, so numbers are native; a helper of
+ * version 8. Both come from one build and run on one machine, so numbers are native; a helper of
  * another version is refused at its first message.
  *
  * The helper is started as `assay-box serve PARENT-PID IDS [WORD…]` (serve.h) with a
@@ -19,8 +19,8 @@
  *     <- PLAN_RUNS   exec_ns: the command was executed
  *     -> PLAN_LOOK   look, memory, inodes; descriptors: the box's uppers, at most
  * PLAN_UPPERS_MAX. A later one ends an earlier
- *     <- PLAN_LOOKED seen; with PLAN_LOOK_TABLE a memfd with the table of processes. Once for each
- * PLAN_LOOK, unless PLAN_ENDED came first or it was ended by a later one
+ *     <- PLAN_LOOKED look, seen; with PLAN_LOOK_TABLE a memfd with the table of processes. Once for
+ * each PLAN_LOOK, unless PLAN_ENDED came first or it was ended by a later one
  *     -> PLAN_SIGNAL signal to the command's process group; PLAN_KILL ends everything. Both at any
  * time, any number of times
  *     <- PLAN_ENDED  all its processes and mounts are gone. Exactly once for each PLAN_START; the
@@ -49,7 +49,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PLAN_VERSION 7u
+#define PLAN_VERSION 8u
 #define PLAN_SOCKET 3
 #define PLAN_PROGRAM 4 /* of a helper that is another program (sandbox/oci/): assay-box */
 #define PLAN_USERNS 5
@@ -169,7 +169,9 @@ struct plan_reply {
 	uint32_t network_lost;  /* PLAN_ENDED: PLAN_NET_NAT, and the network ended before the box */
 	uint32_t refused;       /* PLAN_ENDED: error is not our trouble but the job's: what it left
 				   can't be kept whole */
-	uint64_t exec_ns;       /* PLAN_RUNS: CLOCK_MONOTONIC */
+	uint32_t look;          /* PLAN_LOOKED: which look it was, enum plan_look */
+	uint32_t reserved;
+	uint64_t exec_ns;            /* PLAN_RUNS: CLOCK_MONOTONIC */
 	uint64_t user_ns, system_ns; /* PLAN_ENDED: rusage of everything that was waited for */
 	uint64_t peak_bytes;         /* PLAN_ENDED: the largest process */
 	uint64_t io_read_bytes, io_write_bytes; /* PLAN_ENDED: likewise; of block devices, pages

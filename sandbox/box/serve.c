@@ -109,7 +109,9 @@ static void life_say(struct life *l, enum init_kind kind, uint32_t signal)
 /* Tells what the look has seen; it is over then. */
 static void life_looked(struct life *l)
 {
-	struct plan_reply r = {.kind = PLAN_LOOKED, .version = PLAN_VERSION};
+	struct plan_reply r = {.kind = PLAN_LOOKED,
+			       .version = PLAN_VERSION,
+			       .look = l->look.wanted};
 	auto_fd int table_fd = -1;
 	look_end(&l->look, &r.seen, &table_fd);
 	life_reply(&r, table_fd);

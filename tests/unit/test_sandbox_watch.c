@@ -1,0 +1,103 @@
+/* When a box is looked at, and what an answer means: on a helper of this program's that only notes
+ * what it was asked. */
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+#include "base/clock.h"
+#include "sandbox/inside.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#define MS INT64_C(1000000)
+#define S (1000 * MS)
+
+/* --- a helper, and a box that can't be ended ----------------------------------------------------
+ */
+
+static struct {
+	unsigned look;
+	size_t n_fds;
+} asked[64];
+static size_t n_asked;
+static enum box_limit fired;
+
+void helper_look(struct helper *h, const struct plan_start *m, int *fds, size_t n)
+{
+	(void)h;
+	(void)fds;
+	assert_int_equal(m->kind, PLAN_LOOK);
+	assert_true(n_asked < countof(asked));
+	asked[n_asked].look = m->look;
+	asked[n_asked++].n_fds = n;
+}
+
+void box_fire(struct box *b, enum box_limit l, uint64_t bound, uint64_t value)
+{
+	(void)b;
+	(void)bound;
+	(void)value;
+	fired = l;
+}
+
+void box_trouble(struct box *b, const char *fmt, ...)
+{
+	(void)b;
+	fail_msg("%s", fmt);
+}
+
+static struct slot slot;
+static struct box box;
+static int64_t now;
+
+/* It runs, nothing counts but the watch, and it has one upper. */
+static void begin(struct box_limits limits)
+{
+	static char no_helper;
+	slot = (struct slot){.helper = (struct helper *)&no_helper, .box = &box};
+	box = (struct box){.slot = &slot, .pid = 2, .state = BOX_RUNS, .limits = limits};
+	int upper = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct box_mount m = {.path = "/", .mode = BOX_COW, .upper_fd = upper, .work_fd = upper};
+	struct box_spec spec = {.mounts = &m, .n_mounts = 1};
+	struct err e = ERR_INIT;
+	assert_int_equal(watch_open(&box.watch, &spec, &e), 0);
+	close(upper);
+	n_asked = 0;
+	fired = BOX_LIMIT_NONE;
+	now = clock_mono_ns();
+	watch_begin(&box, now);
+}
+
+static bool answer(unsigned look, unsigned has)
+{
+	struct plan_reply r = {.kind = PLAN_LOOKED, .look = look, .seen = {.has = has}};
+	return watch_heard(&box, &r, -1);
+}
+
+/* --- tests ------------------------------------------------------------------------------------ */
+
+static void the_answer_of_an_earlier_look_is_not_the_table(void **state)
+{
+	(void)state;
+	begin((struct box_limits){.memory = 1 << 20});
+	watch_look(&box, now + S);
+	assert_int_equal(n_asked, 1);
+	assert_int_equal(asked[0].look, PLAN_LOOK_PROCESSES | PLAN_LOOK_MEMORY);
+	assert_true(watch_table(&box));
+	assert_int_equal(n_asked, 2);
+	assert_false(answer(asked[0].look, asked[0].look));
+	assert_true(answer(asked[1].look, asked[1].look));
+	watch_close(&box.watch);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_answer_of_an_earlier_look_is_not_the_table),
+	};
+	return cmocka_run_group_tests_name("sandbox: watch", tests, NULL, NULL);
+}
