@@ -17,6 +17,7 @@
 #define DISK_NS (1000 * MS)
 #define PART 10              /* looks take at most this part of the time */
 #define LOST_NS (60000 * MS) /* a look that takes so long hangs: another is tried */
+#define LOST_MAX 6           /* each time twice as long is waited, so often: it may just be much */
 
 /* Faster than this nothing grows here. */
 #define BYTES_PER_NS 4
@@ -179,7 +180,27 @@ void watch_begin(struct box *b, int64_t now)
 	w->walk_at_ns = now + DISK_NS;
 }
 
-static bool ask(struct box *b, unsigned what)
+static struct watch_asked *asked_of(struct watch *w, unsigned what)
+{
+	return what & PLAN_LOOK_DISK ? &w->walk : &w->look;
+}
+
+static int64_t asked_until(const struct watch_asked *a)
+{
+	return a->at_ns + (LOST_NS << a->lost);
+}
+
+/* Is its answer still waited for? */
+static bool asked_waits(struct watch_asked *a, int64_t now)
+{
+	if (!a->at_ns || now < asked_until(a))
+		return a->at_ns;
+	a->at_ns = 0;
+	a->lost += a->lost < LOST_MAX;
+	return false;
+}
+
+static bool ask(struct box *b, unsigned what, int64_t now)
 {
 	struct watch *w = &b->watch;
 	struct plan_start m = {.kind = PLAN_LOOK,
@@ -190,8 +211,9 @@ static bool ask(struct box *b, unsigned what)
 	if (!b->slot || !b->slot->helper || b->pid <= 0)
 		return false;
 	helper_look(b->slot->helper, &m, w->uppers, what & PLAN_LOOK_DISK ? w->n_uppers : 0);
-	w->asked = what;
-	w->asked_at_ns = clock_mono_ns();
+	struct watch_asked *a = asked_of(w, what);
+	a->what = what;
+	a->at_ns = now;
 	return true;
 }
 
@@ -220,35 +242,41 @@ static bool peek(struct box *b, int64_t now)
 int64_t watch_next(const struct box *b)
 {
 	const struct watch *w = &b->watch;
-	int64_t next = w->processes_at_ns;
-	if (w->asked_at_ns)
-		return w->asked_at_ns + LOST_NS;
-	next = w->disk_at_ns < next ? w->disk_at_ns : next;
-	return w->idle_at_ns < next ? w->idle_at_ns : next;
+	int64_t look = w->processes_at_ns < w->idle_at_ns ? w->processes_at_ns : w->idle_at_ns;
+	int64_t walk = w->disk_at_ns;
+	if (w->look.at_ns)
+		look = asked_until(&w->look);
+	if (w->walk.at_ns)
+		walk = asked_until(&w->walk);
+	return look < walk ? look : walk;
 }
 
-void watch_look(struct box *b, int64_t now)
+static unsigned look_wanted(struct box *b, int64_t now)
 {
 	struct watch *w = &b->watch;
 	unsigned what = 0;
-	if (w->asked_at_ns && now < w->asked_at_ns + LOST_NS)
-		return;
 	if (now >= w->processes_at_ns) {
 		what |= PLAN_LOOK_PROCESSES;
 		what |= b->limits.memory && !b->counts.has_memory ? PLAN_LOOK_MEMORY : 0;
 		w->processes_at_ns = now + PROCESSES_NS;
 	}
-	if (now >= w->disk_at_ns && peek(b, now)) {
-		what |= PLAN_LOOK_DISK;
-		devices_mark(w);
-		w->walk_at_ns = INT64_MAX; /* until it is known how long it took */
-	}
 	if (now >= w->idle_at_ns) {
 		what |= PLAN_LOOK_IO | PLAN_LOOK_PROCESSES;
 		w->idle_at_ns = now + (int64_t)b->limits.idle_ms * MS;
 	}
-	if (what && !b->ending && !ask(b, what))
-		w->processes_at_ns = w->disk_at_ns = w->idle_at_ns = INT64_MAX;
+	return what;
+}
+
+void watch_look(struct box *b, int64_t now)
+{
+	struct watch *w = &b->watch;
+	bool walk = !asked_waits(&w->walk, now) && now >= w->disk_at_ns && peek(b, now);
+	unsigned what = asked_waits(&w->look, now) ? 0 : look_wanted(b, now);
+	if (walk)
+		devices_mark(w);
+	if (b->ending || ((!walk || ask(b, PLAN_LOOK_DISK, now)) && (!what || ask(b, what, now))))
+		return;
+	w->processes_at_ns = w->disk_at_ns = w->idle_at_ns = INT64_MAX;
 }
 
 static void heard_table(struct watch *w, int fd)
@@ -266,12 +294,17 @@ static void heard_table(struct watch *w, int fd)
 static void heard_disk(struct box *b, const struct plan_seen *s, int64_t now)
 {
 	struct watch *w = &b->watch;
+	if (!(s->has & PLAN_LOOK_DISK)) {
+		w->walk_at_ns = now + DISK_NS;
+		return;
+	}
 	w->seen.disk_bytes = s->disk_bytes;
 	w->seen.disk_inodes = s->disk_inodes;
 	w->seen.deep = s->deep;
 	w->walk_took_ns = (int64_t)s->took_ns;
 	w->walk_at_ns = now + within(w->walk_took_ns * PART, DISK_NS, INT64_MAX);
 	w->disk_at_ns = now + disk_pause(b, s->disk_bytes, s->disk_inodes);
+	limits_seen(b, s);
 }
 
 static void heard_processes(struct watch *w, const struct plan_seen *s)
@@ -290,15 +323,16 @@ bool watch_heard(struct box *b, const struct plan_reply *r, int fd)
 	const struct plan_seen *s = &r->seen;
 	int64_t now = clock_mono_ns();
 	unsigned asked = r->look;
-	if (asked == w->asked)
-		w->asked_at_ns = 0;
+	struct watch_asked *a = asked_of(w, asked);
+	if (asked == a->what)
+		a->at_ns = 0;
+	if (asked & PLAN_LOOK_DISK) {
+		heard_disk(b, s, now);
+		return false;
+	}
 	w->seen.took_ns = s->took_ns;
 	if (asked & PLAN_LOOK_TABLE)
 		heard_table(w, fd);
-	if (s->has & PLAN_LOOK_DISK)
-		heard_disk(b, s, now);
-	else if (asked & PLAN_LOOK_DISK)
-		w->walk_at_ns = now + DISK_NS;
 	if (s->has & PLAN_LOOK_PROCESSES)
 		heard_processes(w, s);
 	if (s->has & PLAN_LOOK_MEMORY) {
@@ -322,7 +356,7 @@ bool watch_heard(struct box *b, const struct plan_reply *r, int fd)
 bool watch_table(struct box *b)
 {
 	unsigned what = PLAN_LOOK_TABLE | PLAN_LOOK_IO | PLAN_LOOK_PROCESSES;
-	return ask(b, what);
+	return ask(b, what, clock_mono_ns());
 }
 
 void watch_last(struct box *b)

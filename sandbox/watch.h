@@ -21,6 +21,13 @@ struct watch_device {
 	uint64_t device, free_bytes, free_inodes;
 };
 
+/* A look that is on its way. */
+struct watch_asked {
+	unsigned what; /* enum plan_look, of the last one */
+	unsigned lost; /* so many never came back */
+	int64_t at_ns; /* 0: none is */
+};
+
 struct watch {
 	int *uppers; /* owned descriptors of the upper directories */
 	size_t n_uppers;
@@ -31,8 +38,8 @@ struct watch {
 	int64_t processes_at_ns, disk_at_ns, idle_at_ns; /* when to look; INT64_MAX: never */
 	int64_t walk_at_ns; /* DISK: not before, so that walks take a bounded part of the time */
 	int64_t walk_took_ns;
-	int64_t asked_at_ns; /* a look is on its way, 0: none */
-	unsigned asked;      /* enum plan_look: for what */
+	/* The walk over the uppers may take long; memory and processes are looked at meanwhile. */
+	struct watch_asked walk, look;
 
 	struct plan_seen seen; /* each part as last seen */
 	uint64_t peak_memory, peak_processes;

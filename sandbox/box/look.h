@@ -35,6 +35,15 @@ struct look {
 		.pidfd = -1, .table_fd = -1                                                        \
 	}
 
+/* The walk over the uppers, which may take long, and everything else. */
+struct looks {
+	struct look walk, rest;
+};
+#define LOOKS_INIT                                                                                 \
+	{                                                                                          \
+		LOOK_INIT, LOOK_INIT                                                               \
+	}
+
 struct look_at {
 	pid_t pid; /* of the box's pid 1 */
 	struct look_ns ns;

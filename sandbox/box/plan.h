@@ -17,8 +17,9 @@
  *     <- PLAN_TERMINAL  with PLAN_TERMINAL_WANTED: the master's end of the box's terminal
  *     -> PLAN_GO     in answer to it: it is set up, the command may run
  *     <- PLAN_RUNS   exec_ns: the command was executed
- *     -> PLAN_LOOK   look, memory, inodes; descriptors: the box's uppers, at most
- * PLAN_UPPERS_MAX. A later one ends an earlier
+ *     -> PLAN_LOOK   look, memory, inodes; with PLAN_LOOK_DISK, which is asked for alone,
+ * descriptors: the box's uppers, at most PLAN_UPPERS_MAX. One with it and one without may go on at
+ * a time: a later one ends an earlier
  *     <- PLAN_LOOKED look, seen; with PLAN_LOOK_TABLE a memfd with the table of processes. Once for
  * each PLAN_LOOK, unless PLAN_ENDED came first or it was ended by a later one
  *     -> PLAN_SIGNAL signal to the command's process group; PLAN_KILL ends everything. Both at any

@@ -47,7 +47,7 @@ struct life {
 	pid_t pid;   /* of the box's pid 1, which an engine may have made */
 	int end_signal;
 	struct init_message used; /* INIT_USED, if it was said */
-	struct look look;
+	struct looks looks;
 };
 
 /* At most one such word. */
@@ -79,7 +79,7 @@ static void life_begin(struct life *l, const struct serve *s, const struct plan_
 			   .ranged = s->ids.ranged,
 			   .network = {.report_fd = -1},
 			   .userns_fd = -1,
-			   .look = l->look,
+			   .looks = l->looks,
 			   .task = {.mounts_fd = -1},
 			   .end = {.kind = PLAN_ENDED,
 				   .version = PLAN_VERSION,
@@ -107,21 +107,20 @@ static void life_say(struct life *l, enum init_kind kind, uint32_t signal)
 }
 
 /* Tells what the look has seen; it is over then. */
-static void life_looked(struct life *l)
+static void life_looked(struct look *k)
 {
-	struct plan_reply r = {.kind = PLAN_LOOKED,
-			       .version = PLAN_VERSION,
-			       .look = l->look.wanted};
+	struct plan_reply r = {.kind = PLAN_LOOKED, .version = PLAN_VERSION, .look = k->wanted};
 	auto_fd int table_fd = -1;
-	look_end(&l->look, &r.seen, &table_fd);
+	look_end(k, &r.seen, &table_fd);
 	life_reply(&r, table_fd);
 }
 
 static void life_look(struct life *l, const struct plan_start *m, const int *fds, size_t n)
 {
 	struct look_at at = {l->pid, l->birth.ns, fds, n};
-	if (l->birth.pid && look_begin(&l->look, m, &at))
-		life_looked(l);
+	struct look *k = m->look & PLAN_LOOK_DISK ? &l->looks.walk : &l->looks.rest;
+	if (l->birth.pid && look_begin(k, m, &at))
+		life_looked(k);
 	for (size_t i = 0; i < n; i++)
 		close(fds[i]);
 }
@@ -341,8 +340,11 @@ static void life_end(struct life *l)
 {
 	struct rusage usage = {.ru_maxrss = 0};
 	int status = 0;
-	if (l->look.pid)
-		life_looked(l); /* it holds the box's mounts */
+	/* They hold the box's mounts. */
+	if (l->looks.walk.pid)
+		life_looked(&l->looks.walk);
+	if (l->looks.rest.pid)
+		life_looked(&l->looks.rest);
 	while (l->birth.socket_open && life_hear(l)) {
 		struct pollfd p = {.fd = l->birth.socket, .events = POLLIN};
 		if (poll(&p, 1, 0) <= 0)
@@ -467,7 +469,7 @@ int serve_run(const struct serve *s, struct err *e)
 			 .network = {.report_fd = -1},
 			 .userns_fd = -1,
 			 .task = {.mounts_fd = -1},
-			 .look = LOOK_INIT};
+			 .looks = LOOKS_INIT};
 	int rc = 1;
 	ahead_open(&ahead);
 	while (rc > 0) {
@@ -476,8 +478,9 @@ int serve_run(const struct serve *s, struct err *e)
 			{.fd = l.birth.pid && l.birth.socket_open ? l.birth.socket : -1,
 			 .events = POLLIN},
 			{.fd = l.birth.pid ? l.birth.pidfd : -1, .events = POLLIN},
-			{.fd = l.look.pidfd, .events = POLLIN},
+			{.fd = l.looks.rest.pidfd, .events = POLLIN},
 			{.fd = l.network.report_fd, .events = POLLIN},
+			{.fd = l.looks.walk.pidfd, .events = POLLIN},
 		};
 		int n = poll(p, countof(p), ahead_patience(&ahead));
 		if (n < 0 && errno == EINTR)
@@ -489,7 +492,9 @@ int serve_run(const struct serve *s, struct err *e)
 		if (p[1].revents)
 			l.birth.socket_open = life_hear(&l);
 		if (p[3].revents)
-			life_looked(&l);
+			life_looked(&l.looks.rest);
+		if (p[5].revents)
+			life_looked(&l.looks.walk);
 		if (p[4].revents)
 			life_network_heard(&l);
 		if (p[2].revents) {

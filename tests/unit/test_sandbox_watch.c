@@ -94,10 +94,77 @@ static void the_answer_of_an_earlier_look_is_not_the_table(void **state)
 	watch_close(&box.watch);
 }
 
+/* What a walk costs is not known before it has ended, and it may take very long. */
+static void memory_is_looked_at_while_a_walk_goes_on(void **state)
+{
+	(void)state;
+	begin((struct box_limits){.memory = 1 << 20, .disk = 1 << 20});
+	watch_look(&box, now + 2 * S);
+	assert_int_equal(n_asked, 2);
+	assert_int_equal(asked[0].look, PLAN_LOOK_DISK);
+	assert_int_equal(asked[0].n_fds, 1);
+	assert_int_equal(asked[1].look, PLAN_LOOK_PROCESSES | PLAN_LOOK_MEMORY);
+	assert_int_equal(asked[1].n_fds, 0);
+	for (int64_t later = 3 * S; later < 50 * S; later += S) {
+		answer(PLAN_LOOK_PROCESSES | PLAN_LOOK_MEMORY, 0);
+		size_t before = n_asked;
+		watch_look(&box, now + later);
+		assert_int_equal(n_asked, before + 1);
+		assert_int_equal(asked[before].look, PLAN_LOOK_PROCESSES | PLAN_LOOK_MEMORY);
+	}
+	watch_close(&box.watch);
+}
+
+/* A look that does not come back is begun anew, each after a longer time; nothing is done in
+ * between. */
+static void lost(struct box_limits limits, unsigned look)
+{
+	int64_t waited = 0, at;
+	begin(limits);
+	at = now + 2 * S;
+	watch_look(&box, at);
+	for (size_t n = 1; n < 12; n++) {
+		assert_int_equal(n_asked, n);
+		assert_int_equal(asked[n - 1].look, look);
+		int64_t next = watch_next(&box);
+		assert_true(next - at >= 60 * S);
+		assert_true(next - at >= waited);
+		waited = next - at;
+		watch_look(&box, next - MS);
+		assert_int_equal(n_asked, n);
+		at = next;
+		watch_look(&box, at);
+	}
+	assert_true(waited <= 2 * 3600 * S);
+	/* and one that came back in the end counts */
+	struct plan_reply r = {.kind = PLAN_LOOKED,
+			       .look = look,
+			       .seen = {.has = look, .disk_bytes = 5 << 20, .memory = 5 << 20}};
+	watch_heard(&box, &r, -1);
+	assert_int_equal(fired, look & PLAN_LOOK_DISK ? BOX_LIMIT_DISK : BOX_LIMIT_MEMORY);
+	assert_true(watch_next(&box) <= clock_mono_ns() + S);
+	watch_close(&box.watch);
+}
+
+static void a_walk_that_is_lost_is_begun_anew(void **state)
+{
+	(void)state;
+	lost((struct box_limits){.disk = 1 << 20}, PLAN_LOOK_DISK);
+}
+
+static void a_look_that_is_lost_is_begun_anew(void **state)
+{
+	(void)state;
+	lost((struct box_limits){.memory = 1 << 20}, PLAN_LOOK_PROCESSES | PLAN_LOOK_MEMORY);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_answer_of_an_earlier_look_is_not_the_table),
+		cmocka_unit_test(memory_is_looked_at_while_a_walk_goes_on),
+		cmocka_unit_test(a_walk_that_is_lost_is_begun_anew),
+		cmocka_unit_test(a_look_that_is_lost_is_begun_anew),
 	};
 	return cmocka_run_group_tests_name("sandbox: watch", tests, NULL, NULL);
 }
