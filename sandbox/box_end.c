@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
@@ -11,6 +12,8 @@
 
 #define MS INT64_C(1000000)
 #define KILL_AGAIN_NS (1000 * MS)
+#define DEAF_NS (5000 * MS)   /* a helper that has not ended a box after that hears nothing */
+#define SLOW_NS (600000 * MS) /* one that has not put in order what an ended box left */
 #define CGROUP_AGAIN_NS (10 * MS)
 #define CGROUP_TRIES 100
 #define TABLE_NS (20 * MS) /* nothing waits longer for a table */
@@ -192,12 +195,24 @@ void box_gone(struct box *b)
 	box_settle(b);
 }
 
+/* A helper that hears nothing hangs, over a file system that does: without a box yet, or with one,
+ * which ends of its helper's end. What it was ended for is known here. */
+static bool box_unheard(const struct box *b, int64_t now)
+{
+	struct pollfd p = {.fd = b->pidfd, .events = POLLIN};
+	if (!b->killed || b->state == BOX_SENT)
+		return b->killed;
+	bool over = poll(&p, 1, 0) > 0;
+	return now - b->killed_ns >= (over ? SLOW_NS : DEAF_NS);
+}
+
 static void box_kill(struct box *b)
 {
-	/* A helper that hears nothing hangs, over a file system that does, before it has a box. */
-	bool deaf = b->killed && b->state == BOX_SENT;
+	int64_t now = clock_mono_ns();
+	bool deaf = box_unheard(b, now);
+	b->killed_ns = b->killed ? b->killed_ns : now;
 	b->killed = true;
-	b->kill_at_ns = clock_mono_ns() + KILL_AGAIN_NS; /* until it is gone */
+	b->kill_at_ns = now + KILL_AGAIN_NS; /* until it is gone */
 	if (b->slot && b->slot->helper && deaf)
 		helper_kill(b->slot->helper);
 	else if (b->slot && b->slot->helper)

@@ -74,6 +74,7 @@ struct box {
 	int64_t started_ns, runs_ns,
 		said_ns;                  /* monotonic; said: last output, or the end of a pause */
 	int64_t kill_at_ns, settle_at_ns; /* 0: not wanted */
+	int64_t killed_ns;                /* when it was killed first */
 	int64_t look_ns;                  /* between two looks: longer and longer, up to a bound */
 	int64_t watch_at_ns;              /* when to look again */
 	int64_t table_until_ns;           /* the table of its processes is awaited, 0: no */
@@ -125,4 +126,6 @@ int64_t limits_next(const struct box *b);
 /* limits_seen(b, s), limits_disk(b): fire what the watch has found passed. */
 void limits_seen(struct box *b, const struct plan_seen *s);
 void limits_disk(struct box *b);
+/* limits_hidden(b, look): nobody can see any more what this look was for. */
+void limits_hidden(struct box *b, unsigned look);
 void limits_look(struct box *b, int64_t now);

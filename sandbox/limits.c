@@ -16,6 +16,30 @@ static uint64_t ms_of(int64_t ns)
 	return (uint64_t)(ns / MS);
 }
 
+/* To be hidden is what it is for. */
+static void disk_hidden(struct box *b)
+{
+	const struct box_limits *l = &b->limits;
+	if (l->disk)
+		box_fire(b, BOX_LIMIT_DISK, l->disk, l->disk);
+	if (l->disk_inodes)
+		box_fire(b, BOX_LIMIT_INODES, l->disk_inodes, l->disk_inodes);
+}
+
+void limits_hidden(struct box *b, unsigned look)
+{
+	const struct box_limits *l = &b->limits;
+	const struct cgroup_counts *c = &b->counts;
+	if (look & PLAN_LOOK_DISK)
+		disk_hidden(b);
+	if (look & PLAN_LOOK_MEMORY)
+		box_fire(b, BOX_LIMIT_MEMORY, l->memory, l->memory);
+	if (look & PLAN_LOOK_PROCESSES && l->processes && !c->has_processes)
+		box_fire(b, BOX_LIMIT_PROCESSES, l->processes, l->processes);
+	if (look & PLAN_LOOK_PROCESSES && l->cpu_ms && !c->has_cpu)
+		box_fire(b, BOX_LIMIT_CPU, l->cpu_ms, l->cpu_ms);
+}
+
 void limits_disk(struct box *b)
 {
 	const struct box_limits *l = &b->limits;
@@ -24,11 +48,8 @@ void limits_disk(struct box *b)
 		box_fire(b, BOX_LIMIT_DISK, l->disk, s->disk_bytes);
 	if (l->disk_inodes && s->disk_inodes > l->disk_inodes)
 		box_fire(b, BOX_LIMIT_INODES, l->disk_inodes, s->disk_inodes);
-	/* Deeper than anybody looks: to be hidden is what it is for. */
-	if (s->deep && l->disk)
-		box_fire(b, BOX_LIMIT_DISK, l->disk, l->disk);
-	if (s->deep && l->disk_inodes)
-		box_fire(b, BOX_LIMIT_INODES, l->disk_inodes, l->disk_inodes);
+	if (s->deep) /* deeper than anybody looks */
+		disk_hidden(b);
 }
 
 void limits_seen(struct box *b, const struct plan_seen *s)

@@ -15,9 +15,10 @@
 #define SOONEST_NS (20 * MS)
 #define PROCESSES_NS (500 * MS)
 #define DISK_NS (1000 * MS)
-#define PART 10              /* looks take at most this part of the time */
-#define LOST_NS (60000 * MS) /* a look that takes so long hangs: another is tried */
-#define LOST_MAX 6           /* each time twice as long is waited, so often: it may just be much */
+#define PART 10               /* looks take at most this part of the time */
+#define LOST_NS (60000 * MS)  /* a look that takes so long hangs: another is tried */
+#define STUCK_NS (10000 * MS) /* what was killed and is there still after that hangs */
+#define LOST_MAX 6            /* each time twice as long is waited, so often: it may just be much */
 
 /* Faster than this nothing grows here. */
 #define BYTES_PER_NS 4
@@ -326,6 +327,9 @@ bool watch_heard(struct box *b, const struct plan_reply *r, int fd)
 	struct watch_asked *a = asked_of(w, asked);
 	if (asked == a->what)
 		a->at_ns = 0;
+	a->stuck_ns = !s->stuck ? 0 : a->stuck_ns ? a->stuck_ns : now;
+	if (s->stuck && now - a->stuck_ns >= STUCK_NS)
+		limits_hidden(b, asked);
 	if (asked & PLAN_LOOK_DISK) {
 		heard_disk(b, s, now);
 		return false;

@@ -23,9 +23,10 @@ struct watch_device {
 
 /* A look that is on its way. */
 struct watch_asked {
-	unsigned what; /* enum plan_look, of the last one */
-	unsigned lost; /* so many never came back */
-	int64_t at_ns; /* 0: none is */
+	unsigned what;    /* enum plan_look, of the last one */
+	unsigned lost;    /* so many never came back */
+	int64_t at_ns;    /* 0: none is */
+	int64_t stuck_ns; /* since when the helper says that one hangs, 0: it does not */
 };
 
 struct watch {

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,8 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+
+#define LOOK_END_MS 5000
 
 static void ns_open(int *fd, pid_t pid, const char *name)
 {
@@ -66,7 +69,7 @@ static void look_at_processes(const struct looking *w)
 	struct look_unnamed u = {.disk = 0};
 	unsigned look = w->m->look;
 	if (look & (PLAN_LOOK_DISK | PLAN_LOOK_MEMORY))
-		u = look_unnamed();
+		u = look_unnamed(w->at.own_mounts);
 	w->seen->disk_bytes += look & PLAN_LOOK_DISK ? u.disk : 0;
 	if (!(look & (PLAN_LOOK_PROCESSES | PLAN_LOOK_MEMORY | PLAN_LOOK_IO)))
 		return;
@@ -112,13 +115,54 @@ static void look_child(struct look *l, const struct plan_start *m, const struct 
 	_exit(0);
 }
 
+/* Killed; when it will have gone is not known. It may write to what it shares until then. */
+static void look_drop(struct look *l)
+{
+	if (l->pid > 0) {
+		kill(l->pid, SIGKILL);
+		l->going = own_grow(l->going, l->n_going + 1, sizeof(*l->going));
+		l->going[l->n_going++] = (struct look_going){l->pid, give_fd(&l->pidfd)};
+		munmap(l->seen, sizeof(*l->seen));
+		l->seen = NULL;
+	}
+	l->pid = 0;
+	own_close(&l->table_fd);
+}
+
+static void look_reap(struct look *l)
+{
+	size_t n = 0, n_left = 0;
+	for (size_t i = 0; i < l->n_going; i++) {
+		struct look_going *g = &l->going[i];
+		if (waitpid(g->pid, NULL, WNOHANG)) {
+			own_close(&g->pidfd);
+			continue;
+		}
+		n_left += i < l->n_left;
+		l->going[n++] = *g;
+	}
+	l->n_going = n;
+	l->n_left = n_left;
+}
+
+/* What a killed child can hang in is gone with the box, unless somebody outside keeps it. */
+static bool look_gone(int pidfd)
+{
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+	int n;
+	while ((n = poll(&p, 1, LOOK_END_MS)) < 0 && errno == EINTR)
+		;
+	return n > 0;
+}
+
 int look_begin(struct look *l, const struct plan_start *m, const struct look_at *at)
 {
-	struct plan_seen nothing;
-	int table_fd;
-	look_end(l, &nothing, &table_fd);
-	own_close(&table_fd);
+	look_drop(l);
+	look_reap(l);
 	l->wanted = m->look;
+	l->stuck = l->n_going > l->n_left && !(m->look & PLAN_LOOK_TABLE);
+	if (l->stuck)
+		return -1;
 	if (!l->seen) {
 		void *p = mmap(NULL, sizeof(*l->seen), PROT_READ | PROT_WRITE,
 			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -137,22 +181,33 @@ int look_begin(struct look *l, const struct plan_start *m, const struct look_at 
 	/* Not waited for yet, so the number is still its own. */
 	if (l->pid > 0 && (l->pidfd = (int)syscall(SYS_pidfd_open, l->pid, 0)) >= 0)
 		return 0;
-	look_end(l, &nothing, &table_fd);
-	own_close(&table_fd);
+	look_drop(l);
 	return -1;
 }
 
 void look_end(struct look *l, struct plan_seen *seen, int *table_fd)
 {
-	*seen = (struct plan_seen){.has = 0};
-	*table_fd = l->table_fd;
-	if (l->pid > 0) {
-		kill(l->pid, SIGKILL);
-		while (waitpid(l->pid, NULL, 0) < 0 && errno == EINTR)
-			;
-		*seen = *l->seen;
+	*seen = (struct plan_seen){.stuck = l->stuck};
+	*table_fd = give_fd(&l->table_fd);
+	if (l->pid <= 0)
+		return;
+	kill(l->pid, SIGKILL);
+	if (!look_gone(l->pidfd)) {
+		look_drop(l);
+		return;
 	}
+	waitpid(l->pid, NULL, 0);
+	*seen = *l->seen;
 	own_close(&l->pidfd);
 	l->pid = 0;
-	l->table_fd = -1;
+}
+
+void look_leave(struct look *l)
+{
+	look_reap(l);
+	for (size_t i = l->n_left; i < l->n_going; i++)
+		look_gone(l->going[i].pidfd);
+	look_reap(l);
+	l->n_left = l->n_going;
+	l->stuck = false;
 }

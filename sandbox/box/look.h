@@ -1,6 +1,6 @@
 /* Looking at a box from the helper's side: what it has on disk, its processes, their memory, and a
  * table of them for the record. A look is a child of the helper, ended when it takes too long and
- * before its box is over, which enters the box's namespaces: there it sees what an ordinary user
+ * when its box is over, which enters the box's namespaces: there it sees what an ordinary user
  * outside does not (directories of mode 000, files of other ids), may read of every process what
  * ptrace(2) could, and has no more power than the box's root. Nobody in the box sees it. */
 #pragma once
@@ -28,7 +28,15 @@ struct look {
 	int pidfd;              /* ready when it has ended */
 	int table_fd;           /* PLAN_LOOK_TABLE, else -1 */
 	unsigned wanted;        /* enum plan_look */
+	bool stuck;             /* it was not begun, because one before it hangs */
 	struct plan_seen *seen; /* shared with the child; mapped when first needed */
+	/* Killed and not gone yet: a process that waits for a file system dies when that answers.
+	 * The first n_left are of boxes that are over. */
+	struct look_going {
+		pid_t pid;
+		int pidfd; /* owned */
+	} * going;         /* owned */
+	size_t n_going, n_left;
 };
 #define LOOK_INIT                                                                                  \
 	{                                                                                          \
@@ -49,15 +57,21 @@ struct look_at {
 	struct look_ns ns;
 	const int *uppers;
 	size_t n;
+	bool own_mounts; /* the job may have mounts of its own */
 };
-/* look_begin(l, m, at): what the caller wants to know. One that runs is ended first. -1: it could
- * not be begun. */
+/* look_begin(l, m, at): what the caller wants to know. One that runs is killed first, and nothing
+ * waits for its end. -1: it could not be begun: also where one of this box that was killed is there
+ * still, unless it is for a table, which is the last. */
 int look_begin(struct look *l, const struct plan_start *m, const struct look_at *at);
-/* look_end(l, seen, table_fd): it has ended, or is ended now: what was found until then; table_fd
- * is the caller's, or -1. */
+/* look_end(l, seen, table_fd): it has ended, or is ended now, and waited for, but not for ever:
+ * what was found until then; table_fd is the caller's, or -1. */
 void look_end(struct look *l, struct plan_seen *seen, int *table_fd);
+/* look_leave(l): the box is over, and with it what a look can have hung in; one that hangs yet is
+ * left behind. After look_end. */
+void look_leave(struct look *l);
 
-/* What a child does. In look_disk.c, look_processes.c, look_memory.c, look_table.c. They read
+/* What a child does. In look_disk.c, look_processes.c, look_unnamed.c, look_memory.c, look_table.c.
+ * They read
  * "/proc", which is the box's. */
 struct look_disk_at {
 	const int *uppers;
@@ -65,11 +79,12 @@ struct look_disk_at {
 	uint64_t inodes; /* count no further than this; 0: to the end */
 };
 void look_disk(const struct look_disk_at *d, struct plan_seen *s);
-/* What is open and has no name: in an upper bytes of its disk, in memory (memfd) bytes of that. */
+/* What is open and has no name: in an upper bytes of its disk, in memory (memfd) bytes of that.
+ * Asks no file system that the job itself may serve. */
 struct look_unnamed {
 	uint64_t disk, memory;
 };
-struct look_unnamed look_unnamed(void);
+struct look_unnamed look_unnamed(bool own_mounts);
 /* LOOK_PROCESSES and LOOK_IO at once. */
 struct look_processes {
 	uint64_t tasks, cpu_ns;

@@ -11,11 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/vfs.h>
-
-#define LOOK_UNNAMED 1024
-#define LOOK_DESCRIPTORS 65536 /* of all its processes: a look has an end */
 
 ssize_t look_read(int dirfd, const char *file, char *buf, size_t size)
 {
@@ -115,68 +111,4 @@ void look_processes(bool io, struct look_processes *p)
 	look_each(add_process, &a);
 	/* Nobody there to ask: that is an answer. */
 	p->io_seen |= io && !p->tasks;
-}
-
-/* A file that is open has blocks also when no name leads to it any more. */
-struct unnamed {
-	struct {
-		dev_t dev;
-		ino_t ino;
-	} all[LOOK_UNNAMED]; /* seen already: descriptors are inherited */
-	size_t n, looked;
-	struct look_unnamed sum;
-};
-
-static bool unnamed_is_new(struct unnamed *u, const struct stat *st)
-{
-	for (size_t i = 0; i < u->n; i++)
-		if (u->all[i].ino == st->st_ino && u->all[i].dev == st->st_dev)
-			return false;
-	if (u->n == LOOK_UNNAMED)
-		return false;
-	u->all[u->n].dev = st->st_dev;
-	u->all[u->n++].ino = st->st_ino;
-	return true;
-}
-
-/* On an overlay it is in an upper; a memfd is in a tmpfs that is mounted nowhere. Of the box's own
- * tmpfs mounts statfs(2) knows, unnamed files too, so only what is not on one of them counts: the
- * kernel's own mount has no limit (f_blocks 0). */
-static void unnamed_add(struct unnamed *u, int dirfd, const char *name)
-{
-	struct stat st;
-	struct statfs fs;
-	if (fstatat(dirfd, name, &st, 0) || st.st_nlink || !S_ISREG(st.st_mode))
-		return;
-	auto_fd int fd = openat(dirfd, name, O_PATH | O_CLOEXEC);
-	if (fd < 0 || fstatfs(fd, &fs))
-		return;
-	bool disk = fs.f_type == OVERLAYFS_SUPER_MAGIC;
-	if ((disk || (fs.f_type == TMPFS_MAGIC && !fs.f_blocks)) && unnamed_is_new(u, &st))
-		*(disk ? &u->sum.disk : &u->sum.memory) += (uint64_t)st.st_blocks * 512;
-}
-
-static bool unnamed_look(void *arg, int dirfd, pid_t pid)
-{
-	struct unnamed *u = arg;
-	(void)pid;
-	int fd = openat(dirfd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir)
-		own_close(&fd);
-	for (struct dirent *d; dir && u->looked < LOOK_DESCRIPTORS && (d = readdir(dir));) {
-		u->looked++;
-		if (d->d_name[0] != '.')
-			unnamed_add(u, fd, d->d_name);
-	}
-	if (dir)
-		closedir(dir);
-	return u->looked < LOOK_DESCRIPTORS;
-}
-
-struct look_unnamed look_unnamed(void)
-{
-	auto_free struct unnamed *u = own_calloc(1, sizeof(*u));
-	look_each(unnamed_look, u);
-	return u->sum;
 }

@@ -132,8 +132,10 @@ enum plan_look {
 };
 
 struct plan_seen {
-	uint32_t has;  /* enum plan_look: these could be seen */
-	uint32_t deep; /* of DISK: there is more, deeper than anybody looks */
+	uint32_t has;   /* enum plan_look: these could be seen */
+	uint32_t deep;  /* of DISK: there is more, deeper than anybody looks */
+	uint32_t stuck; /* nothing could be: a look before this one hangs in what it looks at */
+	uint32_t reserved;
 	uint64_t disk_bytes, disk_inodes;
 	uint64_t processes; /* tasks; the box's pid 1 is not counted */
 	uint64_t cpu_ns;    /* of all that lived and live */

@@ -115,9 +115,18 @@ static void life_looked(struct look *k)
 	life_reply(&r, table_fd);
 }
 
+/* It holds the box's mounts. */
+static void life_looked_last(struct look *k)
+{
+	if (k->pid)
+		life_looked(k);
+	look_leave(k);
+}
+
 static void life_look(struct life *l, const struct plan_start *m, const int *fds, size_t n)
 {
-	struct look_at at = {l->pid, l->birth.ns, fds, n};
+	bool own_mounts = l->birth.spec.flags & (PLAN_LOOSEN_USERNS | PLAN_LOOSEN_FUSE);
+	struct look_at at = {l->pid, l->birth.ns, fds, n, own_mounts};
 	struct look *k = m->look & PLAN_LOOK_DISK ? &l->looks.walk : &l->looks.rest;
 	if (l->birth.pid && look_begin(k, m, &at))
 		life_looked(k);
@@ -340,11 +349,8 @@ static void life_end(struct life *l)
 {
 	struct rusage usage = {.ru_maxrss = 0};
 	int status = 0;
-	/* They hold the box's mounts. */
-	if (l->looks.walk.pid)
-		life_looked(&l->looks.walk);
-	if (l->looks.rest.pid)
-		life_looked(&l->looks.rest);
+	life_looked_last(&l->looks.walk);
+	life_looked_last(&l->looks.rest);
 	while (l->birth.socket_open && life_hear(l)) {
 		struct pollfd p = {.fd = l->birth.socket, .events = POLLIN};
 		if (poll(&p, 1, 0) <= 0)

@@ -428,10 +428,46 @@ static void a_helper_that_does_not_listen_is_ended(void **state)
 	try_script("true", 0, "");
 }
 
+static void stop_helper(uv_timer_t *timer)
+{
+	struct try *t = timer->data;
+	signal_children(SIGSTOP);
+	box_cancel(t->box, false);
+	uv_close((uv_handle_t *)timer, NULL);
+}
+
+/* And with it what it no longer ends. Where there is a cgroup, that ends the box. */
+static void a_helper_that_does_not_listen_any_more_is_ended(void **state)
+{
+	struct try t;
+	uv_timer_t timer = {.data = &t};
+	(void)state;
+	try_init(&t, "true");
+	try_run(&t);
+	bool cgroup = strcmp(t.facts.cgroup, "none");
+	try_fini(&t);
+	if (cgroup)
+		skip();
+	try_init(&t, "exec sleep 1000");
+	t.spec.limits.wall_ms = 0;
+	try_start(&t);
+	uv_timer_init(&try_loop, &timer);
+	uv_timer_start(&timer, stop_helper, 300, 0);
+	int64_t began = clock_mono_ns();
+	try_wait(&t);
+	assert_int_equal(t.facts.end, BOX_CANCELLED);
+	assert_int_equal(t.facts.signal, SIGKILL);
+	assert_string_equal(t.facts.error, "");
+	assert_true(clock_mono_ns() - began < 30000000000);
+	try_fini(&t);
+	try_script("true", 0, "");
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_helper_that_does_not_listen_is_ended),
+		cmocka_unit_test(a_helper_that_does_not_listen_any_more_is_ended),
 		cmocka_unit_test(exit_codes_are_what_they_are),
 		cmocka_unit_test(a_signal_is_a_signal),
 		cmocka_unit_test(a_program_that_is_not_there_is_the_package_s_affair),

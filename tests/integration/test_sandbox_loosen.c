@@ -2,6 +2,7 @@
  * this program, or what this machine has. */
 #include "test_sandbox.h"
 
+#include <linux/fuse.h>
 #include <linux/io_uring.h>
 #include <linux/kvm.h>
 #include <linux/perf_event.h>
@@ -42,10 +43,88 @@ static const char *do_fuse(void)
 	return open("/dev/fuse", O_RDWR | O_CLOEXEC) < 0 ? strerror(errno) : "works";
 }
 
+struct fuse_answer {
+	struct fuse_out_header head;
+	union {
+		struct fuse_init_out init;
+		struct fuse_entry_out entry;
+		struct fuse_open_out open;
+		struct fuse_attr_out attr;
+	};
+};
+
+static size_t fuse_answer(const struct fuse_in_header *in, struct fuse_answer *a)
+{
+	const struct fuse_init_in *init = (const void *)(in + 1);
+	struct fuse_attr dir = {.ino = 1, .mode = S_IFDIR | 0755, .nlink = 2},
+			 file = {.ino = 2, .mode = S_IFREG | 0644, .nlink = 1};
+	*a = (struct fuse_answer){.head = {.unique = in->unique}};
+	switch (in->opcode) {
+	case FUSE_INIT:
+		a->init =
+			(struct fuse_init_out){.major = 7, .minor = init->minor, .max_write = 4096};
+		return sizeof(a->init);
+	case FUSE_LOOKUP:
+		a->entry = (struct fuse_entry_out){.nodeid = 2, .entry_valid = 3600, .attr = file};
+		return sizeof(a->entry);
+	case FUSE_OPEN:
+		return sizeof(a->open);
+	case FUSE_GETATTR:
+		a->attr.attr = dir;
+		return sizeof(a->attr);
+	default:
+		a->head.error = -ENOSYS;
+		return 0;
+	}
+}
+
+/* A file system that never says what its one file is like. */
+static void fuse_deaf(int fd)
+{
+	static _Alignas(8) char bytes[FUSE_MIN_READ_BUFFER];
+	const struct fuse_in_header *in = (const void *)bytes;
+	struct fuse_answer a;
+	while (read(fd, bytes, sizeof(bytes)) > 0) {
+		if ((in->opcode == FUSE_GETATTR && in->nodeid == 2) || in->opcode == FUSE_FORGET)
+			continue;
+		a.head.len = 0;
+		size_t n = sizeof(a.head) + fuse_answer(in, &a);
+		a.head.len = (uint32_t)n;
+		if (write(fd, &a, n) < 0)
+			_exit(1);
+	}
+	_exit(0);
+}
+
+static const char *do_deaf(void)
+{
+	static char block[1 << 20];
+	char options[96];
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
+	if (fd < 0 || mkdir("/tmp/m", 0755) || mount("deaf", "/tmp/m", "fuse", 0, options))
+		return strerror(errno);
+	if (!fork())
+		fuse_deaf(fd);
+	close(fd); /* who holds both ends waits for itself when it is killed */
+	memset(block, 1, sizeof(block));
+	int kept = open("/tmp/m/f", O_RDONLY | O_CLOEXEC),
+	    file = open("/data/f", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	for (int i = 0; i < 20; i++)
+		if (kept < 0 || write(file, block, sizeof(block)) != sizeof(block))
+			return strerror(errno);
+	for (;;)
+		pause();
+}
+
 static const struct {
 	const char *name;
 	const char *(*run)(void);
-} doings[] = {{"io-uring", do_io_uring}, {"perf", do_perf}, {"kvm", do_kvm}, {"fuse", do_fuse}};
+} doings[] = {{"io-uring", do_io_uring},
+	      {"perf", do_perf},
+	      {"kvm", do_kvm},
+	      {"fuse", do_fuse},
+	      {"deaf", do_deaf}};
 
 static int in_the_box(const char *name)
 {
@@ -67,12 +146,17 @@ static bool can(unsigned loosen)
 	return false;
 }
 
-static void run_with(unsigned loosen, const char *script, struct try *t)
+static void init_with(unsigned loosen, const char *script, struct try *t)
 {
 	try_init(t, script);
 	t->spec.loosen = loosen;
 	t->files[t->spec.n_files++] =
 		(struct box_file){"/box/program", text_str(&self), self.n, 0755};
+}
+
+static void run_with(unsigned loosen, const char *script, struct try *t)
+{
+	init_with(loosen, script, t);
 	try_run(t);
 }
 
@@ -268,6 +352,48 @@ static void fuse_file_systems_are_mounted_in_a_box_with_fuse(void **state)
 		    "");
 }
 
+/* Who looks at its files must not ask a file system of its own. */
+static void a_file_system_that_never_answers_keeps_nobody_from_looking(void **state)
+{
+	struct try t;
+	(void)state;
+	if (!can(BOX_LOOSEN_FUSE))
+		skip();
+	init_with(BOX_LOOSEN_FUSE, "exec /box/program deaf", &t);
+	t.spec.limits = (struct box_limits){.disk = 8 << 20, .wall_ms = 120000};
+	try_upper(try_mount(&t, "/data", BOX_COW), "deaf");
+	try_run(&t);
+	if (t.facts.limit != BOX_LIMIT_DISK)
+		try_tell(&t);
+	assert_int_equal(t.facts.end, BOX_LIMITED);
+	assert_int_equal(t.facts.limit, BOX_LIMIT_DISK);
+	try_fini(&t);
+}
+
+/* Without a name, and by a mount that the box's own list does not have; or none has any more. */
+static void what_is_written_by_mounts_of_its_own_is_on_the_disk(void **state)
+{
+	static const char *const ways[] = {"true", "umount -l /tmp/b"};
+	(void)state;
+	for (size_t i = 0; i < countof(ways); i++) {
+		struct try t;
+		auto_free char *rel = own_fmt("own-mounts/%zu", i);
+		auto_free char *script = own_fmt(
+			"exec unshare -rm sh -c 'mkdir /tmp/b && mount --bind /data /tmp/b && exec "
+			"5>/tmp/b/f && rm /tmp/b/f && %s && head -c 20000000 /dev/zero >&5; echo "
+			"$?; sleep 120'",
+			ways[i]);
+		init_with(BOX_LOOSEN_USERNS, script, &t);
+		t.spec.limits = (struct box_limits){.disk = 8 << 20, .wall_ms = 120000};
+		try_upper(try_mount(&t, "/data", BOX_COW), rel);
+		try_run(&t);
+		if (t.facts.limit != BOX_LIMIT_DISK)
+			try_tell(&t);
+		assert_int_equal(t.facts.limit, BOX_LIMIT_DISK);
+		try_fini(&t);
+	}
+}
+
 static void dumps_are_files_in_the_box(void **state)
 {
 	struct try t;
@@ -321,6 +447,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(i386_runs_programs_of_32_bits),
 		cmocka_unit_test(one_call_or_device_each),
 		cmocka_unit_test(fuse_file_systems_are_mounted_in_a_box_with_fuse),
+		cmocka_unit_test(a_file_system_that_never_answers_keeps_nobody_from_looking),
+		cmocka_unit_test(what_is_written_by_mounts_of_its_own_is_on_the_disk),
 		cmocka_unit_test(dumps_are_files_in_the_box),
 		cmocka_unit_test(all_of_them_together),
 	};

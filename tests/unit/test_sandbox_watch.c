@@ -158,6 +158,38 @@ static void a_look_that_is_lost_is_begun_anew(void **state)
 	lost((struct box_limits){.memory = 1 << 20}, PLAN_LOOK_PROCESSES | PLAN_LOOK_MEMORY);
 }
 
+/* One look hangs in what the job has made, and can't be killed: nobody sees any more. */
+static void hidden(struct box_limits limits, unsigned look, enum box_limit limit)
+{
+	struct plan_reply r = {.kind = PLAN_LOOKED, .look = look, .seen = {.stuck = 1}};
+	begin(limits);
+	watch_look(&box, now + 2 * S);
+	watch_heard(&box, &r, -1);
+	assert_int_equal(fired, BOX_LIMIT_NONE); /* it may just take a moment */
+	struct watch_asked *a = look & PLAN_LOOK_DISK ? &box.watch.walk : &box.watch.look;
+	a->stuck_ns -= 11 * S;
+	answer(look, look);
+	watch_heard(&box, &r, -1);
+	assert_int_equal(fired, BOX_LIMIT_NONE); /* it has gone meanwhile */
+	a->stuck_ns -= 11 * S;
+	watch_heard(&box, &r, -1);
+	assert_int_equal(fired, limit);
+	watch_close(&box.watch);
+}
+
+static void who_can_t_be_looked_at_has_passed_the_limit(void **state)
+{
+	(void)state;
+	hidden((struct box_limits){.disk = 1 << 20}, PLAN_LOOK_DISK, BOX_LIMIT_DISK);
+	hidden((struct box_limits){.disk_inodes = 9}, PLAN_LOOK_DISK, BOX_LIMIT_INODES);
+	hidden((struct box_limits){.memory = 1 << 20}, PLAN_LOOK_PROCESSES | PLAN_LOOK_MEMORY,
+	       BOX_LIMIT_MEMORY);
+	hidden((struct box_limits){.processes = 9}, PLAN_LOOK_PROCESSES, BOX_LIMIT_PROCESSES);
+	hidden((struct box_limits){.cpu_ms = 9}, PLAN_LOOK_PROCESSES, BOX_LIMIT_CPU);
+	hidden((struct box_limits){.idle_ms = 100}, PLAN_LOOK_PROCESSES | PLAN_LOOK_IO,
+	       BOX_LIMIT_NONE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -165,6 +197,7 @@ int main(void)
 		cmocka_unit_test(memory_is_looked_at_while_a_walk_goes_on),
 		cmocka_unit_test(a_walk_that_is_lost_is_begun_anew),
 		cmocka_unit_test(a_look_that_is_lost_is_begun_anew),
+		cmocka_unit_test(who_can_t_be_looked_at_has_passed_the_limit),
 	};
 	return cmocka_run_group_tests_name("sandbox: watch", tests, NULL, NULL);
 }
