@@ -74,6 +74,9 @@ int db_runs_abandon(struct db *d, struct err *e) must_check;
 int db_job_state(struct db *d, int64_t job, const char *state, struct err *e) must_check;
 /* The job's next attempt: id or -1. */
 int64_t db_attempt_begin(struct db *d, int64_t job, int64_t started_ms, struct err *e) must_check;
+/* The same of a repeat: of a job that has its result, to see whether that is so again. It leaves
+ * the job's own result alone. */
+int64_t db_repeat_begin(struct db *d, int64_t job, int64_t started_ms, struct err *e) must_check;
 
 struct db_phase {
 	int64_t run;
@@ -166,6 +169,45 @@ struct db_learned {
 int db_learned(struct db *d, const char *suite, int64_t runs,
 	       void (*each)(void *ctx, const struct db_learned *l), void *ctx, struct err *e)
 	must_check;
+
+/* ---- what a run says, once it is over ---- */
+
+struct db_verdict {
+	const char *package, *verdict, *confidence;
+	int64_t base_runs, base_passes, next_runs, next_passes;
+	double p;                   /* negative: none */
+	const char *attribution;    /* NULL: nothing to attribute */
+	const char *inherited_from; /* a package, NULL */
+	const char *signature;      /* name of one that results have; NULL */
+	double flake_rate;          /* negative: nothing is known */
+};
+
+struct db_flake {
+	const char *package, *variant, *phase;
+	double passed, failed, pending, rate;
+	int64_t streak;
+	bool known;
+	const char *version, *layers;
+};
+
+struct db_judgement {
+	const char *validity, *why; /* "valid" "degraded" "void"; a sentence or "" */
+	const struct db_verdict *verdicts;
+	size_t n_verdicts;
+	const struct db_flake *flakes; /* what they are from now on */
+	size_t n_flakes;
+};
+/* db_judge(d, run, j, e): all of it in the place of what was said of the run before, but for
+ * flakes, which learn from a run only once: those of a run that was judged already are not taken.
+ */
+int db_judge(struct db *d, int64_t run, const struct db_judgement *j, struct err *e) must_check;
+
+/* db_baseline_save(d, name, run, variant, made_ms, e): a side of a run by a name, which no longer
+ * means what it meant before. ERR_ABSENT where the run has no such variant. */
+int db_baseline_save(struct db *d, const char *name, int64_t run, const char *variant,
+		     int64_t made_ms, struct err *e) must_check;
+/* 1 removed, 0 there was none, -1. */
+int db_baseline_remove(struct db *d, const char *name, struct err *e) must_check;
 
 /* ---- layers and stores ---- */
 
@@ -286,7 +328,7 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *
  *   name          args               rows, columns
  *   runs          -                  newest first: run suite ecosystem goal state compare_base compare_next started_ms ended_ms wall_ms jobs
- *                                    jobs_done host assay_version engine jobs_at_once suite_path held_ms
+ *                                    jobs_done host assay_version engine jobs_at_once suite_path held_ms validity
  *   run           run                one or none; the same
  *   last-run      -                  the newest or none; the same
  *   variants      run                as the suite lists them: number name layers env
@@ -298,6 +340,12 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *                                    by and came of it; attempts without a phase that ran are not there
  *   causes        run                of each variant as the suite lists them the commonest first: variant cause packages line text first_run
  *                                    first_seen_ms example; example is one of the packages
+ *   repeats       run                by package, variant, then as they came: package variant status reason phase
+ *   flakes        suite              by package: package variant phase passed failed pending streak version layers rate known
+ *   verdicts      run                by package: package verdict confidence base_runs base_passes next_runs next_passes p attribution
+ *                                    inherited_from cause flake_rate
+ *   baselines     -                  by name: name run variant made_ms suite validity
+ *   baseline      name               one or none; the same
  *   counts        run                by variant as the suite lists them: variant status n; status NULL: jobs without a result
  *   phases        run                in order of first start: phase boxes wall_ms cpu_ms setup_us peak_memory_bytes store_bytes store_files
  *                                    networked behind_nat profiles; setup_us is the median, peak_memory_bytes the maximum, networked counts

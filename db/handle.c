@@ -96,6 +96,11 @@ static int bind_one(sqlite3_stmt *s, int at, char type, va_list *ap)
 		return p && *p ? sqlite3_bind_blob64(s, at, p, strlen(p), SQLITE_STATIC)
 			       : sqlite3_bind_null(s, at);
 	}
+	if (type == 'r' || type == 'n') {
+		double r = va_arg(*ap, double);
+		return type == 'n' && r < 0 ? sqlite3_bind_null(s, at)
+					    : sqlite3_bind_double(s, at, r);
+	}
 	int64_t i = va_arg(*ap, int64_t);
 	if ((type == 'z' && i == 0) || (type == 'm' && i == -1))
 		return sqlite3_bind_null(s, at);

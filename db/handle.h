@@ -42,8 +42,8 @@ int db_script(struct db *d, const char *sql, struct err *e) must_check;
 /* db_ask(d, e, sql, types, ...): the kept statement for sql (a string literal, prepared once per
  * connection) with its parameters bound: one letter each: i int64_t, s const char * (NULL is NULL;
  * bytes that are no UTF-8 become U+FFFD), b const char * as a blob, x const char * of hex digits as
- * a blob, z int64_t where 0 is NULL, m int64_t where -1 is NULL. Texts are borrowed until db_done.
- * NULL with e. */
+ * a blob, z int64_t where 0 is NULL, m int64_t where -1 is NULL, r double, n double where what is
+ * negative is NULL. Texts are borrowed until db_done. NULL with e. */
 sqlite3_stmt *db_ask(struct db *d, struct err *e, const char *sql, const char *types, ...)
 	must_check;
 /* db_step(d, s, e): 1 a row, 0 the end, -1. */

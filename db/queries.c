@@ -7,7 +7,7 @@
 /* clang-format off */
 #define RUN_COLUMNS \
 	"SELECT run, suite, ecosystem, goal, state, compare_base, compare_next, started_ms, ended_ms, wall_ms, jobs, jobs_done, host," \
-	" assay_version, engine, jobs_at_once, suite_path, held_ms FROM v_run"
+	" assay_version, engine, jobs_at_once, suite_path, held_ms, validity FROM v_run"
 
 static const struct query {
 	const char *name;
@@ -34,6 +34,20 @@ static const struct query {
 	 "SELECT variant, cause, packages, line, text, first_run, first_seen_ms, example FROM v_cause WHERE run = ?1"
 	 " ORDER BY variant_number, packages DESC, cause"},
 
+	{"repeats", 1,
+	 "SELECT package, variant, status, reason, phase FROM v_result WHERE run = ?1 AND repeat ORDER BY package, variant, attempt"},
+
+	{"flakes", 1,
+	 "SELECT p.name AS package, f.variant, f.phase, f.passed, f.failed, f.pending, f.streak, f.version, f.layers, f.rate, f.known"
+	 " FROM flake f JOIN package p ON p.id = f.package WHERE f.suite = ?1 ORDER BY p.name, f.variant, f.phase"},
+
+	{"verdicts", 1,
+	 "SELECT package, verdict, confidence, base_runs, base_passes, next_runs, next_passes, p, attribution, inherited_from, cause, flake_rate"
+	 " FROM v_verdict WHERE run = ?1 ORDER BY package"},
+
+	{"baselines", 0, "SELECT baseline AS name, run, variant, made_ms, suite, validity FROM v_baseline ORDER BY baseline"},
+	{"baseline", 1, "SELECT baseline AS name, run, variant, made_ms, suite, validity FROM v_baseline WHERE baseline = ?1"},
+
 	{"counts", 1,
 	 "SELECT variant, status, count(*) AS n FROM v_job WHERE run = ?1 GROUP BY variant_number, status ORDER BY variant_number, status"},
 
@@ -52,7 +66,7 @@ static const struct query {
 	 "SELECT f.name AS phase, f.network, f.ended_as, f.exit_code, f.signal, f.limit_name AS limit_hit, f.wall_us / 1000 AS wall_ms,"
 	 "  (f.cpu_user_us + f.cpu_system_us) / 1000 AS cpu_ms, f.peak_memory AS peak_memory_bytes, f.log, f.error, f.processes, f.network_lost"
 	 " FROM attempt a JOIN attempt_phase ap ON ap.attempt = a.id JOIN phase f ON f.id = ap.phase"
-	 " WHERE a.job = ?1 AND a.number = (SELECT max(number) FROM attempt WHERE job = ?1) ORDER BY ap.ordinal"},
+	 " WHERE a.job = ?1 AND a.number = (SELECT max(number) FROM attempt WHERE job = ?1 AND NOT repeat) ORDER BY ap.ordinal"},
 
 	/* Ordered by the first job of a package, which is how the plan lists them. */
 	{"boxes", 1,

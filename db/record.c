@@ -159,14 +159,25 @@ int db_job_state(struct db *d, int64_t job, const char *state, struct err *e)
 	return n < 0 ? -1 : 0;
 }
 
-int64_t db_attempt_begin(struct db *d, int64_t job, int64_t started_ms, struct err *e)
+static int64_t record_attempt(struct db *d, int64_t job, bool repeat, int64_t started_ms,
+			      struct err *e)
 {
 	if (db_do(d, e,
-		  "INSERT INTO attempt (job, number, started_ms)"
-		  " SELECT ?1, coalesce(max(number), 0) + 1, ?2 FROM attempt WHERE job = ?1",
-		  "ii", job, started_ms) < 0)
+		  "INSERT INTO attempt (job, number, repeat, started_ms)"
+		  " SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3 FROM attempt WHERE job = ?1",
+		  "iii", job, (int64_t)repeat, started_ms) < 0)
 		return err_add(e, "job %lld", (long long)job);
 	return sqlite3_last_insert_rowid(d->h);
+}
+
+int64_t db_attempt_begin(struct db *d, int64_t job, int64_t started_ms, struct err *e)
+{
+	return record_attempt(d, job, false, started_ms, e);
+}
+
+int64_t db_repeat_begin(struct db *d, int64_t job, int64_t started_ms, struct err *e)
+{
+	return record_attempt(d, job, true, started_ms, e);
 }
 
 /* ---- phases ---- */

@@ -269,6 +269,47 @@ static const char step_7[] =
 	"ALTER TABLE run ADD COLUMN resumed INTEGER NOT NULL DEFAULT 0;" /* so many times */
 	"ALTER TABLE phase ADD COLUMN cpus INTEGER NOT NULL DEFAULT 1;"; /* processors it held; 0: it waited for a network */
 
+/* Repeats, and what a run's comparison says once it is over. An attempt that is no repeat is the run's own. A flake's variant is
+ * a name: it lasts over runs; version and layers are those it was last seen with. */
+static const char step_8[] =
+	"ALTER TABLE attempt ADD COLUMN repeat INTEGER NOT NULL DEFAULT 0 CHECK (repeat IN (0, 1));"
+	"ALTER TABLE run ADD COLUMN validity TEXT CHECK (validity IN ('valid', 'degraded', 'void'));" /* NULL: it did not come to its end, or is an older assay's */
+	"ALTER TABLE run ADD COLUMN why TEXT;"
+	"CREATE TABLE verdict ("
+	"  run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,"
+	"  package INTEGER NOT NULL REFERENCES package,"
+	"  verdict TEXT NOT NULL,"
+	"  confidence TEXT NOT NULL CHECK (confidence IN ('single', 'likely', 'confirmed')),"
+	"  base_runs INTEGER NOT NULL, base_passes INTEGER NOT NULL, next_runs INTEGER NOT NULL, next_passes INTEGER NOT NULL,"
+	"  p REAL,"
+	"  attribution TEXT CHECK (attribution IN ('root', 'inherited', 'shared')),"
+	"  inherited_from INTEGER REFERENCES package,"
+	"  signature INTEGER REFERENCES signature,"
+	"  flake_rate REAL,"
+	"  PRIMARY KEY (run, package)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX verdict_by_package ON verdict (package, run);"
+	"CREATE INDEX verdict_that_differs ON verdict (verdict, run) WHERE verdict <> 'same';"
+	"CREATE INDEX verdict_by_signature ON verdict (signature) WHERE signature IS NOT NULL;"
+	"CREATE TABLE flake ("
+	"  suite TEXT NOT NULL,"
+	"  package INTEGER NOT NULL REFERENCES package,"
+	"  variant TEXT NOT NULL, phase TEXT NOT NULL,"
+	"  passed REAL NOT NULL, failed REAL NOT NULL, pending REAL NOT NULL, streak INTEGER NOT NULL,"
+	"  rate REAL NOT NULL, known INTEGER NOT NULL CHECK (known IN (0, 1)),"
+	"  version TEXT, layers TEXT,"
+	"  nights INTEGER NOT NULL, last_run INTEGER NOT NULL,"
+	"  PRIMARY KEY (suite, package, variant, phase)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX flake_by_package ON flake (package);"
+	"CREATE TABLE baseline ("
+	"  name TEXT PRIMARY KEY CHECK (name <> ''),"
+	"  run INTEGER NOT NULL, variant INTEGER NOT NULL,"
+	"  made_ms INTEGER NOT NULL,"
+	"  FOREIGN KEY (run, variant) REFERENCES variant ON DELETE CASCADE"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX baseline_by_run ON baseline (run, variant);";
+
 /* From version i to version i + 1. */
 static const char *const steps[] = {
 	step_1,
@@ -278,6 +319,7 @@ static const char *const steps[] = {
 	step_5,
 	step_6,
 	step_7,
+	step_8,
 };
 /* clang-format on */
 

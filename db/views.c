@@ -22,7 +22,7 @@ const char *const schema_views[] = {
 	"  r.host, r.version AS assay_version, r.engine, r.pid, r.jobs_at_once, r.held_ms, r.resumed,"
 	"  (SELECT count(*) FROM job j WHERE j.run = r.id) AS jobs,"
 	"  (SELECT count(*) FROM job j WHERE j.run = r.id AND j.state = 'done') AS jobs_done,"
-	"  (SELECT count(DISTINCT j.package) FROM job j WHERE j.run = r.id) AS packages"
+	"  (SELECT count(DISTINCT j.package) FROM job j WHERE j.run = r.id) AS packages, r.validity, r.why"
 	" FROM run r;",
 
 	"CREATE VIEW v_variant AS SELECT v.run, v.number, v.name AS variant, v.layers, v.env FROM variant v;",
@@ -39,18 +39,32 @@ const char *const schema_views[] = {
 	"  " FIRED(limit_bound) ", " FIRED(limit_value) ", s.revised_ms, g.name AS cause"
 	" FROM job j JOIN run r ON r.id = j.run JOIN package p ON p.id = j.package"
 	"  JOIN variant v ON v.run = j.run AND v.number = j.variant"
-	"  LEFT JOIN attempt a ON a.job = j.id AND a.number = (SELECT max(number) FROM attempt x WHERE x.job = j.id)"
+	"  LEFT JOIN attempt a ON a.job = j.id AND a.number = (SELECT max(number) FROM attempt x WHERE x.job = j.id AND NOT x.repeat)"
 	"  LEFT JOIN result s ON s.attempt = a.id LEFT JOIN phase d ON d.id = " DECIDING
 	"  LEFT JOIN signature g ON g.id = s.signature;",
 
 	"CREATE VIEW v_result AS SELECT"
-	"  j.run, r.suite, p.name AS package, j.version, v.name AS variant, j.id AS job, a.id AS attempt, a.number AS attempt_number,"
+	"  j.run, r.suite, p.name AS package, j.version, v.name AS variant, j.id AS job, a.id AS attempt, a.number AS attempt_number, a.repeat,"
 	"  s.status, s.phase, s.reason, s.exit_code, s.signal, s.limit_name AS limit_hit, s.rule,"
 	"  s.evidence_offset, s.evidence_length, s.evidence, a.started_ms, a.ended_ms,"
 	"  " FIRED(limit_bound) ", " FIRED(limit_value) ", d.id AS phase_id, s.revised_ms, g.name AS cause"
 	" FROM result s JOIN attempt a ON a.id = s.attempt JOIN job j ON j.id = a.job JOIN run r ON r.id = j.run"
 	"  JOIN package p ON p.id = j.package JOIN variant v ON v.run = j.run AND v.number = j.variant"
 	"  LEFT JOIN phase d ON d.id = " DECIDING " LEFT JOIN signature g ON g.id = s.signature;",
+
+	"CREATE VIEW v_verdict AS SELECT"
+	"  t.run, r.suite, p.name AS package, r.compare_base AS base, r.compare_next AS next, t.verdict, t.confidence,"
+	"  t.base_runs, t.base_passes, t.next_runs, t.next_passes, t.p, t.attribution, f.name AS inherited_from, g.name AS cause, t.flake_rate"
+	" FROM verdict t JOIN run r ON r.id = t.run JOIN package p ON p.id = t.package LEFT JOIN package f ON f.id = t.inherited_from"
+	"  LEFT JOIN signature g ON g.id = t.signature;",
+
+	"CREATE VIEW v_flake AS SELECT"
+	"  f.suite, p.name AS package, f.variant, f.phase, f.rate, f.known, f.passed, f.failed, f.nights, f.version, f.last_run"
+	" FROM flake f JOIN package p ON p.id = f.package;",
+
+	"CREATE VIEW v_baseline AS SELECT"
+	"  b.name AS baseline, b.run, v.name AS variant, r.suite, r.validity, b.made_ms"
+	" FROM baseline b JOIN variant v ON v.run = b.run AND v.number = b.variant JOIN run r ON r.id = b.run;",
 
 	"CREATE VIEW v_cause AS SELECT"
 	"  j.run, r.suite, v.name AS variant, v.number AS variant_number, g.name AS cause, g.text, g.line, count(DISTINCT j.package) AS packages,"

@@ -16,7 +16,7 @@ struct compare_args {
 	bool all;
 };
 
-enum { COMPARE_ALL = 0x100, LINE_MAX_SHOWN = 300 };
+enum { COMPARE_ALL = 0x100, LINE_MAX_SHOWN = 300, CAUSES_SHOWN = 20 };
 
 static const struct argp_option compare_options[] = {
 	{"all", COMPARE_ALL, NULL, 0, "list what is the same too (JSON always does)", 0},
@@ -47,14 +47,23 @@ static error_t compare_parse(int key, char *arg, struct argp_state *st)
 static const struct argp compare_argp = {
 	compare_options,
 	compare_parse,
-	"[RUN]",
-	"Compare two variants of a run (default: the newest run) and say what regressed.\v"
+	"[RUN]\nBASE NEXT",
+	"Compare two variants of a run (default: the newest run), or any two sides, and say what "
+	"regressed.\v"
+	"A side is RUN, RUN:VARIANT, or @NAME of what assay baseline saved; without a variant it "
+	"is "
+	"the next one of the run's own comparison.\n\n"
 	"Verdicts: regressed (passed, and does not any more), fixed, worse and better (fail < kill "
 	"< crash), changed (fails in another way), "
-	"incomparable (one side says nothing about the package), new, gone, unstable, same.\n\n"
+	"incomparable (one side says nothing about the package), new, gone, unstable (a side "
+	"differs "
+	"from itself), same. Where repeats were made: passes of runs on both sides, and the exact "
+	"one-sided p of the repeats.\n\n"
 	"Exit status: 0 nothing regressed, 1 something did, 2 the run is void, not over, or the "
 	"trouble is ours, 3 usage.\n\n"
-	"Example:\n  assay compare\n  assay compare 7 --base node-22 --next node-24 --all",
+	"Example:\n  assay compare\n  assay compare 7 --base node-22 --next node-24 --all\n  assay "
+	"compare "
+	"@last-good 7\n  assay compare 3:node-24 7:node-24",
 	compare_children,
 	NULL,
 	NULL,
@@ -91,8 +100,46 @@ static bool pair_shown(const struct review *r, const struct review_pair *p, bool
 	       (p->next.is.presence != PRESENCE_DONE || p->next.is.status != STATUS_PASS);
 }
 
+/* Whether anything can be said on how sure a verdict is. */
+static bool any_certainty(const struct review *r)
+{
+	for (size_t i = 0; i < r->n_pairs; i++) {
+		auto_free char *s = review_certainty(&r->pairs[i]);
+		if (*s)
+			return true;
+	}
+	return false;
+}
+
+/* What made several packages, or any, differ for the worse: before the packages themselves. */
+static void compare_causes(const struct review *r)
+{
+	struct table *t = table_new();
+	if (!r->base || !r->n_causes) {
+		table_free(t);
+		return;
+	}
+	table_column(t, "PACKAGES", TABLE_RIGHT);
+	table_column(t, "FIRST SEEN", TABLE_LEFT);
+	table_column(t, "CAUSE", TABLE_LEFT);
+	for (size_t i = 0; i < r->n_causes && i < CAUSES_SHOWN; i++) {
+		const struct review_cause *c = &r->causes[i];
+		auto_free char *line = review_cause_line(r, c, LINE_MAX_SHOWN);
+		table_cellf(t, "%zu", c->n);
+		table_cellf(t, c->first_run == r->run ? "new" : "run %lld",
+			    (long long)c->first_run);
+		table_cell(t, line);
+	}
+	putchar('\n');
+	table_print(t, stdout, table_width(stdout), table_colours(stdout));
+	if (r->n_causes > CAUSES_SHOWN)
+		printf("and %zu causes more\n", r->n_causes - CAUSES_SHOWN);
+	table_free(t);
+}
+
 static struct table *compare_table(const struct review *r, bool all)
 {
+	bool certainty = any_certainty(r);
 	struct table *t = table_new();
 	if (r->base)
 		table_column(t, "VERDICT", TABLE_LEFT);
@@ -101,6 +148,8 @@ static struct table *compare_table(const struct review *r, bool all)
 	if (r->base)
 		table_column(t, r->base, TABLE_LEFT);
 	table_column(t, r->next, TABLE_LEFT);
+	if (certainty)
+		table_column(t, "EVIDENCE", TABLE_LEFT);
 	table_column(t, "DECIDING LINE", TABLE_LEFT);
 	for (size_t i = 0; i < r->n_pairs; i++) {
 		const struct review_pair *p = &r->pairs[i];
@@ -117,6 +166,10 @@ static struct table *compare_table(const struct review *r, bool all)
 		if (r->base)
 			table_cell(t, base);
 		table_cell(t, next);
+		if (certainty) {
+			auto_free char *sure = review_certainty(p);
+			table_cell(t, sure);
+		}
 		table_cell(t, line);
 	}
 	return t;
@@ -134,6 +187,7 @@ static void compare_print(const struct review *r, const struct compare_args *a)
 	if (wall >= 0)
 		printf(" (%zu jobs in %s)", r->n_jobs, unit_duration((uint64_t)wall, took));
 	putchar('\n');
+	compare_causes(r);
 	struct table *t = compare_table(r, a->all);
 	if (table_rows(t)) {
 		putchar('\n');
@@ -147,24 +201,62 @@ static void compare_print(const struct review *r, const struct compare_args *a)
 	table_free(t);
 }
 
-static json_t *side_json(const struct review *r, const struct review_side *s)
+static json_t *side_json(const struct review_side *s)
 {
 	if (s->is.presence == PRESENCE_ABSENT)
 		return json_null();
 	auto_free char *line = review_line(s, LINE_MAX_SHOWN);
 	bool done = s->is.presence == PRESENCE_DONE;
 	json_t *j = json_pack("{s:s, s:I}", "state", s->state, "job",
-			      (json_int_t)rows_int(r->jobs, s->row, "job", 0));
+			      (json_int_t)rows_int(s->jobs, s->row, "job", 0));
 	if (!done)
 		return j;
-	json_t *more = json_pack("{s:s, s:s, s:s?, s:I, s:I, s:I, s:s?, s:s}", "status",
+	json_t *more = json_pack("{s:s, s:s, s:s?, s:I, s:I, s:I, s:s?, s:s?, s:s}", "status",
 				 status_name(s->is.status), "reason", reason_name(s->is.reason),
 				 "phase", s->is.phase, "exit_code", (json_int_t)s->exit_code,
 				 "signal", (json_int_t)s->signal, "wall_ms", (json_int_t)s->wall_ms,
-				 "log", s->log, "line", line);
+				 "log", s->log, "cause", s->cause, "line", line);
 	json_object_update(j, more);
 	json_decref(more);
 	return j;
+}
+
+static json_t *pair_json(const struct review *r, const struct review_pair *p)
+{
+	const struct comparison *c = &p->how;
+	json_t *j = json_pack("{s:s, s:s, s:s?, s:o, s:o}", "package", p->package, "version",
+			      p->version, "verdict", r->base ? verdict_name(p->verdict) : NULL,
+			      "base", side_json(&p->base), "next", side_json(&p->next));
+	if (!r->base)
+		return j;
+	json_t *more =
+		json_pack("{s:s, s:o, s:[ii], s:[ii], s:s?, s:o}", "confidence",
+			  confidence_name(c->confidence), "p",
+			  c->p >= 0 ? json_real(c->p) : json_null(), "base_passes_of_runs",
+			  (int)c->base.passes, (int)c->base.n, "next_passes_of_runs",
+			  (int)c->next.passes, (int)c->next.n, "attribution",
+			  p->attributed ? attribution_name(p->attribution) : NULL, "flake_rate",
+			  p->flake_rate >= 0 ? json_real(p->flake_rate) : json_null());
+	json_object_update(j, more);
+	json_decref(more);
+	return j;
+}
+
+static json_t *causes_json(const struct review *r)
+{
+	json_t *causes = json_array();
+	for (size_t i = 0; i < r->n_causes; i++) {
+		const struct review_cause *c = &r->causes[i];
+		auto_free char *line = review_cause_line(r, c, LINE_MAX_SHOWN);
+		json_t *packages = json_array();
+		for (size_t k = 0; k < c->n; k++)
+			json_array_append_new(packages, json_string(r->pairs[c->pairs[k]].package));
+		json_array_append_new(causes,
+				      json_pack("{s:s, s:s, s:I, s:o}", "cause", c->id, "line",
+						line, "first_run", (json_int_t)c->first_run,
+						"packages", packages));
+	}
+	return causes;
 }
 
 static void compare_print_json(const struct review *r)
@@ -173,21 +265,18 @@ static void compare_print_json(const struct review *r)
 	for (unsigned v = 0; r->base && v < VERDICT_COUNT; v++)
 		json_object_set_new(counts, verdict_name((enum verdict)v),
 				    json_integer((json_int_t)r->verdicts[v]));
-	for (size_t i = 0; i < r->n_pairs; i++) {
-		const struct review_pair *p = &r->pairs[i];
-		json_array_append_new(pairs, json_pack("{s:s, s:s, s:s?, s:o, s:o}", "package",
-						       p->package, "version", p->version, "verdict",
-						       r->base ? verdict_name(p->verdict) : NULL,
-						       "base", side_json(r, &p->base), "next",
-						       side_json(r, &p->next)));
-	}
-	json_t *j = json_pack("{s:I, s:s, s:s, s:s, s:s, s:b, s:s?, s:s, s:I, s:I, s:I, s:o, s:o}",
-			      "run", (json_int_t)r->run, "suite", rows_str(r->row, 0, "suite"),
-			      "state", rows_str(r->row, 0, "state"), "validity",
-			      validity_name(r->validity), "why", r->why, "final", !r->running,
-			      "base", r->base, "next", r->next, "jobs", (json_int_t)r->n_jobs,
-			      "jobs_done", (json_int_t)r->n_done, "jobs_lost",
-			      (json_int_t)r->n_lost, "verdicts", counts, "packages", pairs);
+	for (size_t i = 0; i < r->n_pairs; i++)
+		json_array_append_new(pairs, pair_json(r, &r->pairs[i]));
+	json_t *j = json_pack(
+		"{s:s, s:s, s:b, s:I, s:o, s:s, s:s, s:s?, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
+		"validity", validity_name(r->validity), "why", r->why, "final", !r->running, "run",
+		(json_int_t)r->run, "base_run",
+		r->base_run ? json_integer((json_int_t)r->base_run) : json_null(), "suite",
+		rows_str(r->row, 0, "suite"), "state", rows_str(r->row, 0, "state"), "base",
+		r->base, "next", r->next, "jobs", (json_int_t)r->n_jobs, "jobs_done",
+		(json_int_t)r->n_done, "jobs_lost", (json_int_t)r->n_lost, "confirmed",
+		(json_int_t)r->n_confirmed, "verdicts", counts, "causes", causes_json(r),
+		"packages", pairs);
 	json_dumpf(j, stdout, JSON_INDENT(2));
 	putchar('\n');
 	json_decref(j);
@@ -202,8 +291,8 @@ int cmd_compare(int argc, char **argv)
 	auto_free char *state = state_path(a.common.state, &e);
 	auto_free char *file = state ? own_fmt("%s/assay.db", state) : NULL;
 	struct db *d = file ? db_open(file, DB_READ, &e) : NULL;
-	int64_t run = d ? review_run(d, a.sides.run, &e) : -1;
-	struct review *r = run > 0 ? review_load(d, run, a.sides.base, a.sides.next, &e) : NULL;
+	const struct options_sides *of = &a.sides;
+	struct review *r = d ? review_ask(d, of->run, of->other, of->base, of->next, &e) : NULL;
 	int status = r ? review_exit(r) : command_fail(&e);
 	if (r && a.common.json)
 		compare_print_json(r);

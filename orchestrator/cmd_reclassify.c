@@ -8,6 +8,7 @@
 #include "orchestrator/state.h"
 #include "orchestrator/suite.h"
 #include "orchestrator/table.h"
+#include "orchestrator/verdicts.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -169,7 +170,10 @@ static int reclassify_judge(const struct reclassify_args *a, struct state *st, s
 	struct suite *s = run > 0 ? reclassify_suite(st->db, a, run, e) : NULL;
 	int rc = s ? reclassify_run(st->db, st->fd, s, run, &r, e) : -1;
 	if (!rc && !a->dry)
-		rc = reclassify_keep(st->db, &r, clock_real_ms(), e);
+		rc = reclassify_keep(st->db, &r, clock_real_ms(), e) ||
+				     verdicts_record(st->db, run, e)
+			     ? -1
+			     : 0;
 	if (!rc)
 		(a->common.json ? reclassify_print_json : reclassify_print)(&r, run, a->dry);
 	reclassify_fini(&r);

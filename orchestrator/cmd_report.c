@@ -47,7 +47,7 @@ static error_t report_parse(int key, char *arg, struct argp_state *st)
 static const struct argp report_argp = {
 	report_options,
 	report_parse,
-	"[RUN]",
+	"[RUN]\nBASE NEXT",
 	"Write what a run (default: the newest) says as one self-contained HTML page and as "
 	"Markdown, run-N.html and run-N.md.\v"
 	"The page needs no server and no network, and can be read without scripts; the Markdown "
@@ -110,9 +110,8 @@ static int report_write(const struct report_args *a, const struct report *r, str
 
 static int report_run(const struct report_args *a, const char *state, struct db *d, struct err *e)
 {
-	int64_t run = review_run(d, a->sides.run, e);
-	struct review *review =
-		run > 0 ? review_load(d, run, a->sides.base, a->sides.next, e) : NULL;
+	const struct options_sides *of = &a->sides;
+	struct review *review = review_ask(d, of->run, of->other, of->base, of->next, e);
 	if (!review)
 		return -1;
 	struct report *r = own_calloc(1, sizeof(*r));

@@ -7,6 +7,7 @@
 #include "orchestrator/options.h"
 #include "orchestrator/progress.h"
 #include "orchestrator/replay.h"
+#include "orchestrator/verdicts.h"
 
 #include <sched.h>
 #include <string.h>
@@ -269,6 +270,9 @@ static int run_suite(const struct run_args *a, const struct suite *s, struct sta
 		if (db_run_held(st->db, run, (int64_t)outcome.held_ms, rc ? &late : e) ||
 		    db_run_end(st->db, run, end, clock_real_ms(), rc ? &late : e))
 			rc = -1;
+		/* what was cut short may be gone on with: nothing is said of it yet */
+		if (!rc && !outcome.interrupted)
+			rc = verdicts_record(st->db, run, e);
 		if (!rc)
 			run_spent(st->db, run);
 		if (!rc && outcome.interrupted) {

@@ -10,6 +10,7 @@ enum {
 	EXIT_USAGE = 3,     /* the command line or an input file */
 };
 
+int cmd_baseline(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_layer(int argc, char **argv);

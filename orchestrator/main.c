@@ -60,7 +60,8 @@ int sandbox_layer_named(const struct sandbox_options *o, const char *name, struc
 static const struct command commands[] = {
 	{"run", "run a suite: every package under every variant", whole},
 	{"plan", "show what a run of a suite would do", whole},
-	{"compare", "what regressed in a run", whole},
+	{"compare", "what regressed in a run, or between any two", whole},
+	{"baseline", "name a run to compare others with", whole},
 	{"report", "write a run's report as HTML and Markdown", whole},
 	{"reclassify", "judge a run once more by changed log rules", whole},
 	{"status", "what the state directory holds", whole},

@@ -114,9 +114,9 @@ static error_t sides_parse(int key, char *arg, struct argp_state *st)
 		o->next = arg;
 		return 0;
 	case ARGP_KEY_ARG:
-		if (o->run)
-			argp_error(st, "one run at a time");
-		o->run = arg;
+		if (o->run && o->other)
+			argp_error(st, "a comparison has two sides; what is %s?", arg);
+		*(o->run ? &o->other : &o->run) = arg;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -29,8 +29,8 @@ struct options_ids {
 };
 extern const struct argp options_ids_argp;
 
-/* [RUN], --base VARIANT, --next VARIANT; NULL: not given */
+/* [RUN], --base VARIANT, --next VARIANT, or two sides; NULL: not given */
 struct options_sides {
-	const char *run, *base, *next;
+	const char *run, *other, *base, *next;
 };
 extern const struct argp options_sides_argp;

@@ -15,7 +15,7 @@ static int report_told(struct db *d, struct report *r, struct err *e)
 			char job[24];
 			const char *args[] = {job};
 			snprintf(job, sizeof(job), "%lld",
-				 (long long)rows_int(v->jobs, sides[k]->row, "job", 0));
+				 (long long)rows_int(sides[k]->jobs, sides[k]->row, "job", 0));
 			if (sides[k]->state &&
 			    db_named(d, "phases-of-job", args, 1, &r->told[i][k], e))
 				return -1;

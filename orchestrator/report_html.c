@@ -230,10 +230,9 @@ static void told_processes(struct text *t, const struct report *r, size_t pair)
 	}
 }
 
-static void told_side(struct text *t, const struct review *v, const char *name,
-		      const struct review_side *s)
+static void told_side(struct text *t, const char *name, const struct review_side *s)
 {
-	auto_free char *outcome = review_outcome(s), *fact = review_fact(v, s);
+	auto_free char *outcome = review_outcome(s), *fact = review_fact(s);
 	bool pass = s->is.presence == PRESENCE_DONE && s->is.status == STATUS_PASS;
 	html_addf(t, "<span class=\"side\">%s</span> <span class=\"%s\">%s</span>", name,
 		  pass ? "good" : "not", outcome);
@@ -258,10 +257,10 @@ static void told_pair(struct text *t, const struct report *r, size_t i)
 		  "class=\"version\">%s</span></h3>\n<p class=\"outcome\">",
 		  i, faces[p->verdict].tone, p->package, p->version);
 	if (v->base) {
-		told_side(t, v, v->base, &p->base);
+		told_side(t, v->base, &p->base);
 		text_add(t, " <span class=\"arrow\" aria-hidden=\"true\">→</span> ");
 	}
-	told_side(t, v, v->next, &p->next);
+	told_side(t, v->next, &p->next);
 	text_add(t, "</p>\n");
 	bool fold = good_news(p->verdict) && s->evidence;
 	text_add(t, fold ? "<details><summary>How it failed before</summary>\n" : "");

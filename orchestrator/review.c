@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "base/unit.h"
 #include "orchestrator/commands.h"
+#include "orchestrator/review_parts.h"
 #include "orchestrator/rows.h"
 
 #include <string.h>
@@ -26,143 +27,115 @@ int64_t review_run(struct db *d, const char *word, struct err *e)
 		    : err_set(e, ERR_ABSENT, "nothing was run yet; begin with: assay run SUITE");
 }
 
-/* A word of a newer assay's database is no result this one could judge: the job counts as not done.
- */
-static struct compare_side side_result(const struct db_table *jobs, size_t row)
+static int pick_baseline(struct db *d, const char *name, struct review_pick *p, char **kept,
+			 struct err *e)
 {
-	struct compare_side s = {.presence = PRESENCE_PENDING};
-	const char *status = rows_text(jobs, row, "status"),
-		   *reason = rows_text(jobs, row, "reason");
-	if (!status || !reason || status_parse(status, &s.status) ||
-	    reason_parse(reason, &s.reason))
-		return s;
-	s.phase = rows_text(jobs, row, "phase");
-	s.presence = PRESENCE_DONE;
-	return s;
+	struct db_table *t = NULL;
+	if (db_named(d, "baseline", &name, 1, &t, e))
+		return -1;
+	p->run = rows_int(t, 0, "run", -1);
+	if (p->run > 0)
+		p->variant = *kept = own_dup(rows_str(t, 0, "variant"));
+	db_table_free(t);
+	return p->run > 0 ? 0
+			  : err_set(e, ERR_ABSENT,
+				    "there is no baseline '%s'; assay baseline list shows those "
+				    "there are",
+				    name);
 }
 
-static struct review_side side_make(const struct db_table *jobs, size_t row)
+int review_pick(struct db *d, const char *word, struct review_pick *p, char **kept, struct err *e)
 {
-	return (struct review_side){
-		.is = side_result(jobs, row),
-		.row = row,
-		.state = rows_str(jobs, row, "state"),
-		.evidence = rows_text(jobs, row, "evidence"),
-		.log = rows_text(jobs, row, "log"),
-		.exit_code = rows_int(jobs, row, "exit_code", -1),
-		.signal = rows_int(jobs, row, "signal", 0),
-		.wall_ms = rows_int(jobs, row, "wall_ms", -1),
-		.evidence_offset = rows_int(jobs, row, "evidence_offset", -1),
-		.evidence_length = rows_int(jobs, row, "evidence_length", 0),
-	};
+	const char *colon = strchr(word, ':');
+	*p = (struct review_pick){0};
+	*kept = NULL;
+	if (*word == '@')
+		return pick_baseline(d, word + 1, p, kept, e);
+	auto_free char *run = colon ? own_dup_n(word, (size_t)(colon - word)) : own_dup(word);
+	p->variant = colon ? colon + 1 : NULL;
+	p->run = review_run(d, run, e);
+	return p->run > 0 ? 0 : -1;
 }
 
-static int by_package(const void *a, const void *b)
-{
-	const struct review_pair *x = a, *y = b;
-	return strcmp(x->package, y->package);
-}
-
-static int by_rank(const void *a, const void *b)
-{
-	const struct review_pair *x = a, *y = b;
-	int d = verdict_rank(x->verdict) - verdict_rank(y->verdict);
-	return d ? d : strcmp(x->package, y->package);
-}
-
-/* Half a pair for each job of the two sides, sorted by package; then halves of one package become
- * one. */
-static void review_halves(struct review *r)
-{
-	r->pairs = own_calloc(r->jobs->n_rows, sizeof(*r->pairs));
-	for (size_t i = 0; i < r->jobs->n_rows; i++) {
-		const char *variant = rows_str(r->jobs, i, "variant");
-		bool base = r->base && !strcmp(variant, r->base), next = !strcmp(variant, r->next);
-		if (!base && !next)
-			continue;
-		struct review_pair *p = &r->pairs[r->n_pairs++];
-		p->package = rows_str(r->jobs, i, "package");
-		p->version = rows_str(r->jobs, i, "version");
-		if (base)
-			p->base = side_make(r->jobs, i);
-		if (next)
-			p->next = side_make(r->jobs, i);
-	}
-	if (r->n_pairs)
-		qsort(r->pairs, r->n_pairs, sizeof(*r->pairs), by_package);
-}
-
-static void review_pair_up(struct review *r)
-{
-	size_t n = 0;
-	review_halves(r);
-	for (size_t i = 0; i < r->n_pairs; i++) {
-		struct review_pair *last = n ? &r->pairs[n - 1] : NULL, *p = &r->pairs[i];
-		if (!last || strcmp(last->package, p->package)) {
-			r->pairs[n++] = *p;
-			continue;
-		}
-		if (p->base.state)
-			last->base = p->base;
-		if (p->next.state)
-			last->next = p->next;
-	}
-	r->n_pairs = n;
-	for (size_t i = 0; i < n; i++) {
-		struct review_pair *p = &r->pairs[i];
-		p->verdict = r->base ? compare_sides(&p->base.is, &p->next.is) : VERDICT_SAME;
-		r->verdicts[p->verdict]++;
-	}
-	if (n)
-		qsort(r->pairs, n, sizeof(*r->pairs), by_rank);
-}
+/* ---- whether it can be believed ---- */
 
 static size_t percent_x10(size_t part, size_t whole)
 {
 	return whole ? part * 1000 / whole : 0;
 }
 
-static char *review_reason(const struct review *r, const char *state)
+/* What a run's jobs come to. */
+struct standing {
+	size_t jobs, done, passed, pending, lost;
+	bool running;
+	enum validity validity;
+};
+
+static struct standing source_standing(const struct review_source *from)
 {
-	size_t share = percent_x10(r->n_lost, r->n_jobs);
-	if (!r->n_jobs)
+	struct standing n = {.jobs = from->jobs->n_rows,
+			     .running = !strcmp(rows_str(from->row, 0, "state"), "running")};
+	for (size_t i = 0; i < n.jobs; i++) {
+		struct compare_side s = review_result(from->jobs, i);
+		n.done += s.presence == PRESENCE_DONE;
+		n.passed += s.presence == PRESENCE_DONE && s.status == STATUS_PASS;
+		n.pending += s.presence == PRESENCE_PENDING;
+		n.lost += compare_lost(&s) && !(n.running && s.presence == PRESENCE_PENDING);
+	}
+	n.validity = n.running && !n.done ? VALIDITY_DEGRADED
+					  : compare_validity(n.running ? n.done : n.jobs, n.lost);
+	/* that nothing changed is true, but no good news */
+	if (!n.running && n.validity == VALIDITY_VALID && !n.passed)
+		n.validity = VALIDITY_DEGRADED;
+	return n;
+}
+
+static char *standing_reason(const struct standing *n, const char *state)
+{
+	size_t share = percent_x10(n->lost, n->jobs);
+	if (!n->jobs)
 		return own_dup("the run has no jobs");
-	if (r->running)
+	if (n->running)
 		return own_fmt(
 			"the run is going on: %zu of %zu jobs are done, and nothing here is final",
-			r->n_done, r->n_jobs);
-	if (!r->n_lost && r->n_passed)
+			n->done, n->jobs);
+	if (!n->lost && n->passed)
 		return own_dup("");
-	if (!r->n_lost)
+	if (!n->lost)
 		return own_fmt(
 			"not one of %zu jobs passed; is something wrong with what all of them use?",
-			r->n_jobs);
-	return own_fmt("%zu of %zu jobs (%zu.%zu %%) say nothing about their package%s%s",
-		       r->n_lost, r->n_jobs, share / 10, share % 10,
+			n->jobs);
+	return own_fmt("%zu of %zu jobs (%zu.%zu %%) say nothing about their package%s%s", n->lost,
+		       n->jobs, share / 10, share % 10,
 		       strcmp(state, "done") ? ": the run was " : "",
 		       strcmp(state, "done") ? state : "");
 }
 
 static void review_judge(struct review *r)
 {
-	const char *state = rows_str(r->row, 0, "state");
-	r->running = !strcmp(state, "running");
-	r->n_jobs = r->jobs->n_rows;
-	for (size_t i = 0; i < r->n_jobs; i++) {
-		struct compare_side s = side_result(r->jobs, i);
-		r->n_done += s.presence == PRESENCE_DONE;
-		r->n_passed += s.presence == PRESENCE_DONE && s.status == STATUS_PASS;
-		r->n_pending += s.presence == PRESENCE_PENDING;
-		r->n_lost += compare_lost(&s) && !(r->running && s.presence == PRESENCE_PENDING);
-	}
-	r->validity = r->running && !r->n_done
-			      ? VALIDITY_DEGRADED
-			      : compare_validity(r->running ? r->n_done : r->n_jobs, r->n_lost);
-	/* that nothing changed is true, but no good news */
-	if (!r->running && r->validity == VALIDITY_VALID && !r->n_passed)
-		r->validity = VALIDITY_DEGRADED;
-	r->why = review_reason(r, state);
+	const struct review_source *other = r->source[0].run ? &r->source[0] : NULL;
+	struct standing n = source_standing(&r->source[1]);
+	r->running = n.running;
+	r->n_jobs = n.jobs;
+	r->n_done = n.done;
+	r->n_passed = n.passed;
+	r->n_pending = n.pending;
+	r->n_lost = n.lost;
+	r->validity = n.validity;
+	r->why = standing_reason(&n, rows_str(r->row, 0, "state"));
+	if (!other)
+		return;
+	struct standing b = source_standing(other);
+	auto_free char *base = standing_reason(&b, rows_str(other->row, 0, "state")),
+		       *next = r->why;
+	r->running |= b.running;
+	r->validity = b.validity > n.validity ? b.validity : n.validity;
+	r->why = own_fmt("%s%s%s%s%s", *base ? "of the base run, " : "", base,
+			 *base && *next ? "; " : "", *base && *next ? "of the next one, " : "",
+			 next);
 }
+
+/* ---- which sides ---- */
 
 static bool review_has_variant(const struct db_table *variants, const char *name)
 {
@@ -184,71 +157,190 @@ static int review_side_name(struct review *r, const struct db_table *variants, c
 		       name, text_str(&all));
 }
 
-/* Which two sides; the names are kept in the tables the review owns, or are the caller's for as
- * long as it lives. */
-static int review_sides(struct review *r, struct db_table *variants, const char *base,
-			const char *next, struct err *e)
+/* Of one run: which two of its variants. The names are kept in the tables the review owns, or are
+ * the caller's for as long as it lives. */
+static int review_sides(struct review *r, const char *base, const char *next, struct err *e)
 {
 	if (!base != !next)
 		return err_set(e, ERR_USAGE, "--base and --next go together");
-	if (review_side_name(r, variants, base, e) || review_side_name(r, variants, next, e))
+	if (review_side_name(r, r->variants, base, e) || review_side_name(r, r->variants, next, e))
 		return -1;
 	if (!base) {
 		base = rows_text(r->row, 0, "compare_base");
 		next = rows_text(r->row, 0, "compare_next");
 	}
 	if (!base || !next) {
-		if (variants->n_rows != 1)
+		if (r->variants->n_rows != 1)
 			return err_set(e, ERR_USAGE,
 				       "the suite of run %lld does not say what to compare: give "
 				       "--base and --next",
 				       (long long)r->run);
 		base = NULL;
-		next = rows_str(variants, 0, "name");
+		next = rows_str(r->variants, 0, "name");
 	}
 	if (base && !strcmp(base, next))
 		return err_set(e, ERR_USAGE, "--base and --next are both %s", base);
-	r->base = base;
-	r->next = next;
+	r->base_run = base ? r->run : 0;
+	r->base_variant = base;
+	r->next_variant = next;
+	r->base = base ? own_dup(base) : NULL;
+	r->next = own_dup(next);
 	return 0;
+}
+
+/* The variant a pick means. */
+static const char *pick_variant(struct review *r, const struct review_source *from,
+				const char *variant, struct err *e)
+{
+	if (variant)
+		return review_side_name(r, from->variants, variant, e) ? NULL : variant;
+	variant = rows_text(from->row, 0, "compare_next");
+	if (!variant && from->variants->n_rows == 1)
+		variant = rows_str(from->variants, 0, "name");
+	if (!variant)
+		err_set(e, ERR_USAGE, "run %lld has several variants: say which, as %lld:VARIANT",
+			(long long)from->run, (long long)from->run);
+	return variant;
+}
+
+static int review_picks(struct review *r, const struct review_pick *base,
+			const struct review_pick *next, struct err *e)
+{
+	r->run = base->run; /* for what is said about it */
+	r->base_variant = pick_variant(r, review_base_source(r), base->variant, e);
+	r->run = next->run;
+	r->next_variant = r->base_variant ? pick_variant(r, &r->source[1], next->variant, e) : NULL;
+	if (!r->next_variant)
+		return -1;
+	bool one_run = base->run == next->run;
+	if (one_run && !strcmp(r->base_variant, r->next_variant))
+		return err_set(e, ERR_USAGE, "both sides are %s of run %lld", r->next_variant,
+			       (long long)r->run);
+	r->base_run = base->run;
+	r->base = one_run ? own_dup(r->base_variant)
+			  : own_fmt("%s (run %lld)", r->base_variant, (long long)base->run);
+	r->next = one_run ? own_dup(r->next_variant)
+			  : own_fmt("%s (run %lld)", r->next_variant, (long long)next->run);
+	return 0;
+}
+
+static int source_load(struct db *d, int64_t run, struct review_source *s, struct err *e)
+{
+	char id[24];
+	const char *args[] = {id};
+	snprintf(id, sizeof(id), "%lld", (long long)run);
+	s->run = run;
+	if (db_named(d, "run", args, 1, &s->row, e))
+		return -1;
+	if (!s->row->n_rows)
+		return err_set(e, ERR_USAGE,
+			       "there is no run %s; assay status lists those there are", id);
+	return db_named(d, "variants", args, 1, &s->variants, e) ||
+			       db_named(d, "jobs", args, 1, &s->jobs, e) ||
+			       db_named(d, "repeats", args, 1, &s->repeats, e) ||
+			       db_named(d, "causes", args, 1, &s->causes, e)
+		       ? -1
+		       : 0;
+}
+
+static struct review *review_new(struct db *d, int64_t base_run, int64_t run, struct err *e)
+{
+	struct review *r = own_calloc(1, sizeof(*r));
+	r->run = run;
+	r->why = own_dup("");
+	if (source_load(d, run, &r->source[1], e) ||
+	    (base_run != run && source_load(d, base_run, &r->source[0], e)))
+		goto failed;
+	r->row = r->source[1].row;
+	r->variants = r->source[1].variants;
+	r->jobs = r->source[1].jobs;
+	const char *suite[] = {rows_str(r->row, 0, "suite")};
+	if (!db_named(d, "flakes", suite, 1, &r->flakes, e))
+		return r;
+failed:
+	review_free(r);
+	return NULL;
+}
+
+static struct review *review_finish(struct review *r, int rc)
+{
+	if (rc) {
+		review_free(r);
+		return NULL;
+	}
+	review_pair_up(r);
+	review_verdicts(r);
+	review_causes(r);
+	free(r->why);
+	review_judge(r);
+	return r;
 }
 
 struct review *review_load(struct db *d, int64_t run, const char *base, const char *next,
 			   struct err *e)
 {
-	struct review *r = own_calloc(1, sizeof(*r));
-	char id[24];
-	const char *args[] = {id};
-	snprintf(id, sizeof(id), "%lld", (long long)run);
-	r->run = run;
-	r->why = own_dup("");
-	if (db_named(d, "run", args, 1, &r->row, e))
-		goto failed;
-	if (!r->row->n_rows) {
-		err_set(e, ERR_USAGE, "there is no run %s; assay status lists those there are", id);
-		goto failed;
+	struct review *r = review_new(d, run, run, e);
+	return r ? review_finish(r, review_sides(r, base, next, e)) : NULL;
+}
+
+struct review *review_load_picks(struct db *d, const struct review_pick *base,
+				 const struct review_pick *next, struct err *e)
+{
+	struct review *r = review_new(d, base->run, next->run, e);
+	return r ? review_finish(r, review_picks(r, base, next, e)) : NULL;
+}
+
+struct review *review_ask(struct db *d, const char *first, const char *second, const char *base,
+			  const char *next, struct err *e)
+{
+	struct review_pick picks[2];
+	char *kept[2] = {NULL, NULL};
+	struct review *r = NULL;
+	if (!second) {
+		int64_t run = review_run(d, first, e);
+		return run > 0 ? review_load(d, run, base, next, e) : NULL;
 	}
-	if (db_named(d, "variants", args, 1, &r->variants, e) ||
-	    review_sides(r, r->variants, base, next, e) ||
-	    db_named(d, "jobs", args, 1, &r->jobs, e))
-		goto failed;
-	review_pair_up(r);
-	free(r->why);
-	review_judge(r);
+	if (base || next)
+		err_set(e, ERR_USAGE,
+			"variants of two runs are named as RUN:VARIANT, without --base and --next");
+	else if (!review_pick(d, first, &picks[0], &kept[0], e) &&
+		 !review_pick(d, second, &picks[1], &kept[1], e))
+		r = review_load_picks(d, &picks[0], &picks[1], e);
+	for (size_t i = 0; r && i < 2; i++)
+		r->kept[i] = give(kept[i]);
+	free(kept[0]);
+	free(kept[1]);
 	return r;
-failed:
-	review_free(r);
-	return NULL;
+}
+
+static void source_fini(struct review_source *s)
+{
+	db_table_free(s->row);
+	db_table_free(s->variants);
+	db_table_free(s->jobs);
+	db_table_free(s->repeats);
+	db_table_free(s->causes);
 }
 
 void review_free(struct review *r)
 {
 	if (!r)
 		return;
-	db_table_free(r->row);
-	db_table_free(r->variants);
-	db_table_free(r->jobs);
+	for (size_t i = 0; i < r->n_pairs; i++) {
+		free(r->pairs[i].base.seen);
+		free(r->pairs[i].next.seen);
+	}
+	for (size_t i = 0; i < r->n_causes; i++)
+		free(r->causes[i].pairs);
+	source_fini(&r->source[0]);
+	source_fini(&r->source[1]);
+	db_table_free(r->flakes);
+	free(r->kept[0]);
+	free(r->kept[1]);
+	free(r->causes);
 	free(r->pairs);
+	free(r->base);
+	free(r->next);
 	free(r->why);
 	free(r);
 }

@@ -74,9 +74,26 @@ char *review_outcome(const struct review_side *s)
 		       s->is.phase ? " in " : "", s->is.phase ? s->is.phase : "");
 }
 
-char *review_fact(const struct review *r, const struct review_side *s)
+char *review_certainty(const struct review_pair *p)
 {
-	const char *limit = rows_str(r->jobs, s->row, "limit_hit");
+	const struct comparison *c = &p->how;
+	struct text t = TEXT_INIT;
+	text_add(&t, "");
+	if (c->base.n > 1 || c->next.n > 1)
+		text_addf(&t, "%u/%u → %u/%u", c->base.passes, c->base.n, c->next.passes,
+			  c->next.n);
+	if (c->p >= 0)
+		text_addf(&t, ", p %.2g", c->p);
+	if (t.n && (p->verdict == VERDICT_REGRESSED || p->verdict == VERDICT_FIXED))
+		text_addf(&t, ", %s", confidence_name(c->confidence));
+	if (p->flake_rate >= 0)
+		text_addf(&t, "%sflaky (%.0f %%)", t.n ? "; " : "", p->flake_rate * 100);
+	return text_take(&t);
+}
+
+char *review_fact(const struct review_side *s)
+{
+	const char *limit = rows_str(s->jobs, s->row, "limit_hit");
 	if (s->is.presence != PRESENCE_DONE || s->is.status == STATUS_PASS)
 		return own_dup("");
 	if (*limit && strcmp(limit, "none"))
@@ -123,6 +140,18 @@ char *review_line(const struct review_side *s, size_t max)
 {
 	const char *line = s->evidence ? line_at(s->evidence, review_deciding(s)) : NULL;
 	return line ? plain_line(line, max) : own_dup("");
+}
+
+char *review_cause_line(const struct review *r, const struct review_cause *c, size_t max)
+{
+	const struct review_side *s = &r->pairs[c->pairs[0]].next;
+	char *line = s->is.status == STATUS_FAIL || s->is.status == STATUS_CRASH
+			     ? review_line(s, max)
+			     : own_dup("");
+	if (*line)
+		return line;
+	free(line);
+	return review_outcome(s);
 }
 
 const struct review_side *review_telling(const struct review_pair *p)

@@ -146,6 +146,15 @@ fact "and refers to nothing outside itself" bash -c '! grep -oE "(src|href)=\"?(
 fact "and says how to repeat it" grep -qE 'assay run .*--only' "$page"
 fact "a Markdown summary is beside it" bash -c 'grep -q legacy "$1"/reports/*.md' - "$ASSAY_STATE"
 
+fact "verdicts are recorded with the run" is "$(ask "SELECT group_concat(package || '=' || verdict, ' ') FROM
+	(SELECT * FROM v_verdict WHERE run = $run AND verdict <> 'same' ORDER BY package)")" "crasher=regressed legacy=regressed modern=fixed"
+fact "so is whether the run can be believed" is "$(ask "SELECT validity FROM v_run WHERE run = $run")" valid
+fact "what regressed is told by its causes" bash -c 'grep -A3 "^PACKAGES.*CAUSE" <<<"$1" | grep -q "new .*option --legacy was removed"' - "$compared"
+fact "a side of a run gets a name" ends 0 "$assay" baseline save good "$run:old"
+fact "and can be compared by it" ends 1 "$assay" compare @good "$run:new"
+fact "a baseline that is not there is named" ends 2 "$assay" compare @bad "$run"
+fact "one side is no comparison" ends 3 "$assay" compare @good "$run:old"
+
 entries() { ask "SELECT group_concat(path, ' ') FROM (SELECT DISTINCT path FROM v_entry WHERE type = 'f' ORDER BY path)"; }
 fact "the store has what fetches that passed brought, and no scratch" is "$(entries)" \
 	"pkg/abort pkg/alpha pkg/delta pkg/gamma pkg/legacy pkg/modern pkg/weird;touch \$(id)"
@@ -187,6 +196,9 @@ fact "and the database says so, and that it was later" is "$(revised)" "missing-
 rm "$ASSAY_STATE/runs/$run"/modern.old.test.log.zst
 fact "a result of which the log is gone stays" has "$("$assay" reclassify "$run")" "0 of 15 results changed; 1 have no log"
 fact "a run that is not there is named" ends 3 "$assay" reclassify 999
+fact "two nights are compared, and nothing regressed" ends 0 "$assay" compare "$run" "$second"
+fact "between other sides of them something did" ends 1 "$assay" compare "$run:old" "$second:new"
+fact "a baseline is listed" has "$("$assay" baseline list)" "good"
 fact "no directory of a job is left" is "$(ls "$ASSAY_STATE/jobs" | wc -l)" 0
 fact "status tells of it" ends 0 "$assay" status
 fact "status as JSON" python3 -c 'import json,sys; json.loads(sys.argv[1])' "$("$assay" status --json)"

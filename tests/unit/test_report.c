@@ -68,9 +68,19 @@ static int64_t phase_add(struct made *m, const char *package, const char *varian
 	     ours = last && !strcmp(o->status, "infra"),
 	     lost = ours && !strcmp(o->reason, "network-lost");
 	auto_free char *log = own_fmt("runs/%lld/%s.%s.log.zst", (long long)m->run, package, name);
-	const struct db_phase p = {m->run,  package, "1.0 " EVIL,
-				   variant, name,    lost ? "nat" : variant ? "none" : "host",
-				   0,       log,     1000};
+	const struct db_phase p = {
+		.run = m->run,
+		.package = package,
+		.version = "1.0 " EVIL,
+		.variant = variant,
+		.name = name,
+		.network = lost      ? "nat"
+			   : variant ? "none"
+				     : "host",
+		.log = log,
+		.started_ms = 1000,
+		.cpus = 1,
+	};
 	const struct db_facts f = {
 		.end = ours && !lost       ? "failed"
 		       : last && o->signal ? "signalled"

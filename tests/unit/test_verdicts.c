@@ -1,0 +1,208 @@
+/* What is recorded of a run once it is over, night after night, and comparisons of any two sides.
+ */
+#include "db_scratch.h"
+
+#include "orchestrator/commands.h"
+#include "orchestrator/review.h"
+#include "orchestrator/verdicts.h"
+
+/* A night of packages a and b: one letter per result, the job's own first, then repeats: p pass,
+ * f fail, s segv, i infra. Jobs as in struct life: a/base a/next b/base b/next. */
+static struct life night(struct db *d, const char *const results[4])
+{
+	struct err e = ERR_INIT;
+	struct life l = life_begin(d, 100);
+	for (size_t i = 0; i < 4; i++)
+		for (const char *r = results[i]; *r; r++) {
+			int64_t attempt = r == results[i]
+						  ? db_attempt_begin(d, l.jobs[i].id, 100, &e)
+						  : db_repeat_begin(d, l.jobs[i].id, 200, &e);
+			const struct db_result row = {
+				.status = *r == 'p'   ? "pass"
+					  : *r == 'f' ? "fail"
+					  : *r == 's' ? "crash"
+						      : "infra",
+				.reason = *r == 'p'   ? "ok"
+					  : *r == 'f' ? "exit"
+					  : *r == 's' ? "segv"
+						      : "store",
+				.phase = "test",
+				.evidence_offset = -1,
+				.signature = {*r == 'f' ? "0123456789abcdef" : NULL, "x", "x"},
+				.ended_ms = 300,
+			};
+			must(attempt);
+			must(db_result(d, l.jobs[i].id, attempt, &row, &e));
+		}
+	must(db_run_end(d, l.run, "done", 400, &e));
+	must(verdicts_record(d, l.run, &e));
+	return l;
+}
+
+static void a_run_s_verdicts_are_kept_with_what_they_rest_on(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	night(d, (const char *const[]){"ppppp", "fffff", "p", "p"});
+	assert_rows(d,
+		    "SELECT package, verdict, confidence, base_runs, base_passes, next_runs, "
+		    "next_passes,"
+		    " round(p, 4), attribution, cause FROM v_verdict ORDER BY package",
+		    "a|regressed|confirmed|5|5|5|0|0.0143|root|0123456789abcdef\n"
+		    "b|same|single|1|1|1|1|-|-|-");
+	assert_rows(d, "SELECT validity, why FROM v_run", "valid|");
+	/* the job's own result is what it was */
+	assert_rows(d, "SELECT status, attempts FROM v_job WHERE package = 'a' ORDER BY job",
+		    "pass|1\nfail|1");
+	assert_sound(d);
+}
+
+static void packages_with_one_cause_share_it(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct life l = night(d, (const char *const[]){"p", "f", "p", "f"});
+	assert_rows(d, "SELECT attribution FROM v_verdict", "shared\nshared");
+	struct review *r = review_load(d, l.run, NULL, NULL, &e);
+	assert_non_null(r);
+	assert_int_equal(r->n_causes, 1);
+	assert_int_equal(r->causes[0].n, 2);
+	assert_int_equal(r->causes[0].first_run, l.run);
+	review_free(r);
+}
+
+static void a_mixture_is_unstable_and_no_reason_to_exit_with_1(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct life l = night(d, (const char *const[]){"pp", "fp", "ppp", "pfi"});
+	assert_rows(d, "SELECT package, verdict FROM v_verdict", "a|unstable\nb|unstable");
+	struct review *r = review_load(d, l.run, NULL, NULL, &e);
+	assert_int_equal(review_exit(r), EXIT_OK);
+	auto_free char *sure = review_certainty(&r->pairs[0]);
+	assert_non_null(strstr(sure, "2/2 → 1/2, p "));
+	review_free(r);
+}
+
+static void flake_rates_are_learned_once_from_each_night(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	night(d, (const char *const[]){"p", "fp", "p", "p"});
+	assert_rows(d,
+		    "SELECT package, variant, phase, known, round(passed), round(failed), nights "
+		    "FROM v_flake",
+		    "a|next|test|1|1|1|1");
+	must(verdicts_record(d, 1, &e)); /* again */
+	assert_rows(d, "SELECT nights FROM v_flake", "1");
+	night(d, (const char *const[]){"p", "p", "p", "p"});
+	assert_rows(d, "SELECT round(passed, 2), round(failed, 2), nights, last_run FROM v_flake",
+		    "1.95|0.95|2|2");
+	/* it is said beside the verdict */
+	struct life l = night(d, (const char *const[]){"ppppp", "fffff", "p", "f"});
+	assert_rows(d,
+		    "SELECT package, verdict, confidence, flake_rate > 0.05 FROM v_verdict WHERE "
+		    "run = 3",
+		    "a|regressed|confirmed|1\nb|regressed|single|-");
+	struct review *r = review_load(d, l.run, NULL, NULL, &e);
+	auto_free char *sure = review_certainty(&r->pairs[0]);
+	assert_non_null(strstr(sure, "flaky ("));
+	review_free(r);
+}
+
+/* What broke is not called flaky, however long it stays so. */
+static void what_is_broken_from_one_night_on_has_no_flake_rate(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	night(d, (const char *const[]){"ppppp", "fffff", "p", "f"});
+	for (int i = 0; i < 5; i++)
+		night(d, (const char *const[]){"p", "f", "p", "f"});
+	assert_rows(d, "SELECT count(*) FROM v_flake WHERE known", "0");
+	night(d, (const char *const[]){"p", "p", "p", "p"});
+	assert_rows(d, "SELECT count(*) FROM v_flake WHERE known OR failed > 0", "0");
+}
+
+static struct review *between(struct db *d, const char *base, const char *next, struct err *e)
+{
+	*e = (struct err)ERR_INIT;
+	return review_ask(d, base, next, NULL, NULL, e);
+}
+
+static void any_two_sides_can_be_compared(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	night(d, (const char *const[]){"p", "p", "f", "f"});
+	night(d, (const char *const[]){"p", "f", "p", "pp"});
+	struct review *r = between(d, "1", "2", &e); /* next of both */
+	assert_string_equal(r->base, "next (run 1)");
+	assert_string_equal(r->next, "next (run 2)");
+	assert_int_equal(r->verdicts[VERDICT_REGRESSED], 1);
+	assert_int_equal(r->verdicts[VERDICT_FIXED], 1);
+	assert_int_equal(r->run, 2);
+	assert_int_equal(r->base_run, 1);
+	assert_int_equal(review_exit(r), EXIT_REGRESSED);
+	review_free(r);
+	r = between(d, "2:base", "2:next", &e);
+	assert_string_equal(r->base, "base");
+	assert_int_equal(r->verdicts[VERDICT_REGRESSED], 1);
+	review_free(r);
+	r = between(d, "2:base", "1:base", &e);
+	assert_int_equal(r->verdicts[VERDICT_REGRESSED], 1);
+	assert_int_equal(r->verdicts[VERDICT_SAME], 1);
+	review_free(r);
+	must(db_baseline_save(d, "good", 1, "next", 5, &e));
+	r = between(d, "@good", "2", &e);
+	assert_int_equal(r->verdicts[VERDICT_REGRESSED], 1);
+	review_free(r);
+	assert_rows(d, "SELECT baseline, run, variant, validity FROM v_baseline",
+		    "good|1|next|valid");
+}
+
+static void sides_that_are_none_are_told(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	night(d, (const char *const[]){"p", "p", "p", "p"});
+	assert_null(between(d, "1", "9", &e));
+	assert_int_equal(e.kind, ERR_USAGE);
+	assert_null(between(d, "1:none", "1", &e));
+	assert_non_null(strstr(e.text, "run 1 has no variant 'none'; it has base, next"));
+	assert_null(between(d, "1", "1:next", &e));
+	assert_non_null(strstr(e.text, "both sides are next of run 1"));
+	assert_null(between(d, "@none", "1", &e));
+	assert_int_equal(e.kind, ERR_ABSENT);
+	assert_int_equal(db_baseline_save(d, "x", 1, "none", 5, &e), -1);
+	assert_int_equal(e.kind, ERR_ABSENT);
+	must(db_baseline_save(d, "x", 1, "base", 5, &e));
+	assert_int_equal(db_baseline_remove(d, "x", &e), 1);
+	assert_int_equal(db_baseline_remove(d, "x", &e), 0);
+}
+
+static void of_two_runs_the_worse_validity_counts(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	night(d, (const char *const[]){"p", "i", "p", "i"});
+	night(d, (const char *const[]){"p", "f", "p", "p"});
+	assert_rows(d, "SELECT validity FROM v_run ORDER BY run", "void\nvalid");
+	struct review *r = between(d, "1:base", "2", &e);
+	assert_int_equal(r->validity, VALIDITY_VOID);
+	assert_non_null(strstr(r->why, "of the base run, 2 of 4 jobs"));
+	assert_int_equal(review_exit(r), EXIT_OURS);
+	review_free(r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		scratch_test(a_run_s_verdicts_are_kept_with_what_they_rest_on),
+		scratch_test(packages_with_one_cause_share_it),
+		scratch_test(a_mixture_is_unstable_and_no_reason_to_exit_with_1),
+		scratch_test(flake_rates_are_learned_once_from_each_night),
+		scratch_test(what_is_broken_from_one_night_on_has_no_flake_rate),
+		scratch_test(any_two_sides_can_be_compared),
+		scratch_test(sides_that_are_none_are_told),
+		scratch_test(of_two_runs_the_worse_validity_counts),
+	};
+	return cmocka_run_group_tests_name("verdicts", tests, NULL, NULL);
+}
