@@ -116,7 +116,7 @@ const struct step *wants_owner(const struct stage *st, const char *path);
 bool wants_missing(const struct stage *st, const struct step *owner, int fd);
 /* wants_layers(st, owner, lowers, n, out, e): make what is wanted in owner's overlay and its lowers
  * don't show. out names the layers for that; where one is "" it is made when something needs it,
- * and stays "" if nothing does. */
+ * and stays "" if nothing does. What earlier boxes have led to one place is ERR_HOSTILE. */
 struct wants_layers {
 	size_t past;                          /* that many of the lowers earlier boxes wrote */
 	bool writable;                        /* it is the place for copies of files */

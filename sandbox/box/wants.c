@@ -29,6 +29,12 @@ static bool want_is_mount_of_file(const struct want *w)
 	return w->step && w->step->kind == STEP_MOUNT && w->step->mount->file;
 }
 
+/* As the plan has it. */
+static const char *want_name(const struct want *w)
+{
+	return w->file ? w->file->path : w->step ? w->step->path : w->at;
+}
+
 void wants_list(struct stage *st)
 {
 	const struct spec *spec = st->spec;
@@ -175,11 +181,11 @@ static int want_file(struct stage *st, struct want *w, const char *dir, const ch
 		return -1;
 	if (w->file ? place_write(AT_FDCWD, path, w->file->bytes, w->file->n, w->file->mode, e)
 		    : files_copy(st, w->step->mount, path, e))
-		return err_add(e, "file %s", w->file ? w->file->path : w->step->path);
+		return -1;
 	w->done = true;
 	if (w->step)
 		w->step->in_layer = true;
-	spec_say(st->spec, "file %s: in layer %s", w->file ? w->file->path : w->step->path, dir);
+	spec_say(st->spec, "file %s: in layer %s", want_name(w), dir);
 	return 0;
 }
 
@@ -218,11 +224,24 @@ static int want_layer(struct stage *st, struct want *w, const struct step *owner
 	return 0;
 }
 
+/* The names in a layer of ours are the plan's, no two alike, but for links of earlier boxes that
+ * lead two of them to one place, or one into the other, or to no name at all. */
+static bool wants_collide(const struct err *e)
+{
+	return e->sys == EEXIST || e->sys == ENOTDIR || e->sys == EISDIR || e->sys == ENAMETOOLONG;
+}
+
 int wants_layers(struct stage *st, const struct step *owner, const char *const *lowers, size_t n,
 		 struct wants_layers *out, struct err *e)
 {
-	for (size_t i = 0; i < st->n_wants; i++)
-		if (!st->wants[i].done && want_layer(st, &st->wants[i], owner, lowers, n, out, e))
-			return -1;
+	for (size_t i = 0; i < st->n_wants; i++) {
+		struct want *w = &st->wants[i];
+		if (w->done || !want_layer(st, w, owner, lowers, n, out, e))
+			continue;
+		if (out->past && wants_collide(e))
+			e->kind = ERR_HOSTILE;
+		bool file = w->file || want_is_mount_of_file(w);
+		return err_add(e, "%s %s", file ? "file" : "place", want_name(w));
+	}
 	return 0;
 }

@@ -25,8 +25,10 @@ static void hostile_pair(const char *first, struct try *t, const char *second)
 	struct box_mount *root = try_upper(try_mount(t, "/", BOX_COW), two);
 	t->lowers[0][root->n_lowers++] = /* not to be read: it may be of mode 000 */
 		openat(try_dir_fd, upper, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	root->n_past = root->n_lowers;
 	try_lower(t, try_mount(t, "/root/cache", BOX_RO), "pair/cache");
 	try_file(t, "/extra/file", "a file of the plan\n");
+	try_file(t, "/other/file", "another one\n");
 	try_run(t);
 }
 
@@ -43,6 +45,10 @@ static void what_is_in_the_way_is_told_to_the_job_that_left_it(void **state)
 		{"echo x >/root/cache", "mount /root/cache: "},
 		{"ln -s /etc /extra", "file /extra/file: "},
 		{"echo x >/extra", "file /extra/file: "},
+		/* two files become one, one is to be below the other, one has no name that fits */
+		{"mkdir -p /extra; ln -s extra /other", "file /other/file: "},
+		{"mkdir -p /extra; ln -s extra/file /other", "file /other/file: "},
+		{"ln -s $(printf '%0256d' 0) /other", "file /other/file: "},
 		/* links to nothing that lead to links to nothing, as many as a path has room for */
 		{"mkdir /L; i=0; p=; while [ $i -lt 40 ]; do ln -s /M/$i /L/$i; p=$p/L/$i/../..; "
 		 "i=$((i+1)); done; ln -s $p/end /root/cache",
@@ -53,7 +59,7 @@ static void what_is_in_the_way_is_told_to_the_job_that_left_it(void **state)
 		struct try t;
 		hostile_pair(ways[i].left, &t, "echo not reached");
 		if (!strstr(text_str(&t.out), ways[i].said))
-			print_message("%s:\n", ways[i].left);
+			print_message("%s: %s\n", ways[i].left, text_str(&t.out));
 		try_expect(&t, 126, NULL);
 		assert_int_equal(strncmp(text_str(&t.out), "assay: ", 7), 0);
 		assert_non_null(strstr(text_str(&t.out), ways[i].said));
@@ -94,7 +100,7 @@ static void what_is_led_elsewhere_stays_in_the_box(void **state)
 		struct try t;
 		hostile_pair(ways[i].left, &t, "cat /extra/file; test ! -e /boot");
 		if (t.facts.exit_code != ways[i].exit)
-			print_message("%s:\n", ways[i].left);
+			print_message("%s: %s\n", ways[i].left, text_str(&t.out));
 		try_expect(&t, ways[i].exit, ways[i].exit ? NULL : "a file of the plan\n");
 		try_fini(&t);
 	}
