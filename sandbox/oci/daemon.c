@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 
 #define DAEMON_NAME "assay-" /* and the keeper's pid */
+#define DAEMON_END_MS 10000
 
 /* The process that raises the root; the mount of it is sent, and stays when it has gone. */
 static void daemon_raise(struct init *in) __attribute__((noreturn));
@@ -109,9 +110,13 @@ static int daemon_place(const char *dir, int tree, struct err *e)
 	return entry_make(root, PLAN_PROGRAM, e) || mnt_put(tree, AT_FDCWD, box, e) ? -1 : 0;
 }
 
-static void daemon_unplace(const char *dir)
+/* sure: nothing of the container is left, and nothing may come. Else the directory stays, for
+ * daemon_sweep. */
+static void daemon_unplace(const char *dir, bool sure)
 {
 	umount2(dir, MNT_DETACH | UMOUNT_NOFOLLOW);
+	if (!sure)
+		return;
 	rmdir(dir);
 	rmdir(DAEMON_DIR); /* the last one */
 }
@@ -126,39 +131,40 @@ static void daemon_on_box(struct keeper *k)
 	auto_free char *name = daemon_name(getpid());
 	auto_free char *dir = own_fmt(DAEMON_DIR "/%s", name);
 	(void)k;
-	daemon_unplace(dir);
+	daemon_unplace(dir, true);
 }
 
-static void daemon_remove(const char *name)
+/* Whatever it answers, there is none any more. false: it does not answer. */
+static bool daemon_remove(const char *name)
 {
 	struct words w = {.n = 0};
-	struct err ignored = ERR_INIT;
+	struct err e = ERR_INIT;
 	struct order o;
 	keeper_uses()->end(name, &w);
-	if (order_run(&o, &w, &ignored))
-		ignored.kind = ERR_NONE; /* there is none any more */
+	int rc = order_run(&o, &w, DAEMON_END_MS, NULL, &e);
 	words_fini(&w);
+	return !rc || e.kind != ERR_LIMIT;
 }
 
 /* With pid 1 everything of the box goes, and its mounts; the daemon notices, and removes what is
- * its own. One that was never heard of is removed here. */
-static void daemon_end(struct keeper *k, const char *name)
+ * its own. One that was never heard of is removed here. false: it may still be there. */
+static bool daemon_end(struct keeper *k, const char *name)
 {
 	if (k->box_pid >= 0) {
 		struct pollfd p = {.fd = k->box_pid, .events = POLLIN};
 		syscall(SYS_pidfd_send_signal, k->box_pid, SIGKILL, NULL, 0);
 		while (poll(&p, 1, -1) < 0 && errno == EINTR)
 			;
-		return;
+		return true;
 	}
 	if (k->bell < 0)
-		return;
+		return true;
 	own_close(&k->bell); /* who rings now is not heard */
 	if (k->order.pid && !k->order.ended)
 		kill(k->order.pid, SIGKILL);
 	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
 		;
-	daemon_remove(name);
+	return daemon_remove(name);
 }
 
 static int daemon_work(struct keeper *k, const char *name, const char *dir, struct err *e)
@@ -173,6 +179,7 @@ static int daemon_work(struct keeper *k, const char *name, const char *dir, stru
 		.net_host = in->spec->flags & PLAN_NET_HOST,
 		.fuse = in->spec->flags & PLAN_LOOSEN_FUSE,
 		.kvm = in->spec->flags & PLAN_LOOSEN_KVM,
+		.told = &keeper_told,
 	};
 	auto_fd int tree = daemon_root(in, e);
 	if (tree < 0 || keeper_uses()->enter(e) || daemon_place(dir, tree, e))
@@ -201,8 +208,8 @@ static void daemon_run(struct init *in)
 	init_await(in, INIT_MAPPED);
 	prctl(PR_SET_NAME, "assay-keeper");
 	int rc = daemon_work(&k, name, dir, &e);
-	daemon_end(&k, name);
-	daemon_unplace(dir);
+	bool sure = daemon_end(&k, name) && (!rc || e.kind != ERR_LIMIT);
+	daemon_unplace(dir, sure);
 	if (rc)
 		init_give_up(in, &e);
 	_exit(k.asked);
@@ -218,15 +225,16 @@ const struct birth_kind birth_daemon = {
 static void daemon_sweep_all(void)
 {
 	DIR *all = opendir(DAEMON_DIR);
-	for (struct dirent *d; all && (d = readdir(all));) {
+	bool sure = true;
+	for (struct dirent *d; all && sure && (d = readdir(all));) {
 		char *end;
 		size_t n = strlen(DAEMON_NAME);
 		long pid = strncmp(d->d_name, DAEMON_NAME, n) ? 0 : strtol(d->d_name + n, &end, 10);
 		if (pid <= 0 || *end || !kill((pid_t)pid, 0) || errno != ESRCH)
 			continue;
 		auto_free char *dir = own_fmt(DAEMON_DIR "/%s", d->d_name);
-		daemon_remove(d->d_name);
-		daemon_unplace(dir);
+		sure = daemon_remove(d->d_name);
+		daemon_unplace(dir, sure);
 	}
 	if (all)
 		closedir(all);

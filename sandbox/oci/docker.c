@@ -17,6 +17,7 @@
 
 #define DOCKER_SOCKET "unix:///var/run/docker.sock"
 #define DOCKER_IMAGE "assay-entry:1"
+#define DOCKER_CONNECT_S 10
 #define DOCKER_EMPTY 1024 /* bytes of a tar archive of nothing: two blocks of zeros */
 
 /* Who listens there: the daemon, or who listens for it (systemd). */
@@ -24,6 +25,7 @@ static pid_t docker_daemon(struct err *e)
 {
 	static const char scheme[] = "unix://";
 	const char *host = getenv("DOCKER_HOST");
+	const struct timeval patience = {.tv_sec = DOCKER_CONNECT_S};
 	struct sockaddr_un at = {.sun_family = AF_UNIX};
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
@@ -34,7 +36,9 @@ static pid_t docker_daemon(struct err *e)
 		return err_set(e, ERR_USAGE, "docker's daemon at %s is not of this machine", host);
 	snprintf(at.sun_path, sizeof(at.sun_path), "%s", host + sizeof(scheme) - 1);
 	auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (const struct sockaddr *)&at, sizeof(at)) ||
+	/* unix(7) says nothing of it: connect(2) waits so long where nobody accepts. */
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) ||
+	    connect(fd, (const struct sockaddr *)&at, sizeof(at)) ||
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
 		return err_sys(e, "docker's daemon at %s", host);
 	return peer.pid;
@@ -67,7 +71,7 @@ static int docker_import(struct err *e)
 	words_add(&w, "%s", path);
 	words_add(&w, DOCKER_IMAGE);
 	if (!rc)
-		rc = order_run(&o, &w, e);
+		rc = order_run(&o, &w, ORDER_MS, NULL, e);
 	words_fini(&w);
 	unlink(path);
 	return rc;
@@ -83,8 +87,10 @@ int docker_install(struct err *e)
 	if (docker_daemon(e) < 0)
 		return -1;
 	words_list(&w, inspect);
-	int rc = order_run(&o, &w, &absent);
+	int rc = order_run(&o, &w, ORDER_MS, NULL, &absent);
 	words_fini(&w);
+	if (rc && absent.kind == ERR_LIMIT)
+		return err_set(e, ERR_BOX, "docker's daemon does not answer: %s", absent.text);
 	return rc ? docker_import(e) : 0;
 }
 
@@ -129,7 +135,7 @@ int docker_create(const struct engine_job *j, struct err *e)
 	words_add(&w, DOCKER_IMAGE);
 	words_add(&w, INSIDE_PROGRAM);
 	words_add(&w, "inside");
-	int rc = order_run(&o, &w, e);
+	int rc = order_run(&o, &w, ORDER_MS, j->told, e);
 	words_fini(&w);
 	return rc;
 }

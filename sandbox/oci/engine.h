@@ -4,6 +4,7 @@
 #pragma once
 #include "base/err.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -17,7 +18,8 @@ struct engine_job {
 			   */
 	const char *hostname;
 	bool net_host;
-	bool fuse, kvm; /* devices that the box has */
+	bool fuse, kvm;                    /* devices that the box has */
+	const volatile sig_atomic_t *told; /* set by a signal: the box is to end */
 };
 
 struct words {
@@ -40,7 +42,8 @@ struct engine {
 	bool daemon;
 	/* Once per helper: what it needs on this machine. NULL: nothing. */
 	int (*install)(struct err *e);
-	/* Per container: what has to be there before it is started. NULL: nothing. */
+	/* Per container: what has to be there before it is started. NULL: nothing. ERR_LIMIT: a
+	 * daemon may still come to it. */
 	int (*prepare)(const struct engine_job *j, struct err *e);
 	/* The command that starts the container and comes back. */
 	void (*start)(const struct engine_job *j, struct words *w);

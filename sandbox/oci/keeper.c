@@ -21,7 +21,9 @@
 #define KEEPER_DIR KEEPER_AT "/o"
 #define KEEPER_ROOT KEEPER_AT "/o/root"
 
-#define KEEPER_RING_NS INT64_C(10000000000)
+/* For the engine to make a container, and for pid 1 to be heard once it has. */
+#define KEEPER_START_NS INT64_C(60000000000)
+#define KEEPER_RING_NS INT64_C(20000000000)
 
 static const struct engine *keeper_engine;
 
@@ -156,12 +158,14 @@ static bool keeper_reap(struct keeper *k)
 	int status;
 	pid_t pid;
 	while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0 || (pid < 0 && errno == EINTR))
-		if (pid > 0 && pid == k->order.pid)
+		if (pid > 0 && pid == k->order.pid) {
 			order_ended(&k->order, status);
+			k->ring_by_ns = clock_mono_ns() + KEEPER_RING_NS;
+		}
 	return !pid;
 }
 
-static volatile sig_atomic_t keeper_told;
+volatile sig_atomic_t keeper_told;
 
 static void on_signal(int signal)
 {
@@ -183,15 +187,12 @@ void keeper_signals(void)
 
 /* An engine without a daemon has left somebody who is the container's. A daemon's container is
  * nobody's child, and may take a moment. */
-static bool keeper_hopeless(struct keeper *k, bool anybody)
+static bool keeper_hopeless(const struct keeper *k, bool anybody)
 {
 	if (k->box_pid >= 0)
 		return false;
-	if (!keeper_engine->daemon)
-		return order_failed(&k->order) || !anybody;
-	if (k->order.ended && !k->ring_by_ns)
-		k->ring_by_ns = clock_mono_ns() + KEEPER_RING_NS;
-	return order_failed(&k->order) || (k->ring_by_ns && clock_mono_ns() > k->ring_by_ns);
+	return order_failed(&k->order) || (!keeper_engine->daemon && !anybody) ||
+	       clock_mono_ns() > k->ring_by_ns;
 }
 
 static int keeper_wait(struct keeper *k, struct pollfd *p, nfds_t n, struct err *e)
@@ -201,7 +202,7 @@ static int keeper_wait(struct keeper *k, struct pollfd *p, nfds_t n, struct err 
 	sigemptyset(&none);
 	for (nfds_t i = 0; i < n; i++)
 		p[i].events = POLLIN;
-	if (ppoll(p, n, k->ring_by_ns && k->box_pid < 0 ? &soon : NULL, &none) >= 0)
+	if (ppoll(p, n, k->box_pid < 0 ? &soon : NULL, &none) >= 0)
 		return 0;
 	for (nfds_t i = 0; i < n; i++)
 		p[i].revents = 0;
@@ -242,6 +243,7 @@ int keeper_start(struct keeper *k, const struct engine_job *job, struct err *e)
 	spec_say(k->in->spec, "container of %s", keeper_engine->name);
 	int rc = order_start(&k->order, &w, e);
 	words_fini(&w);
+	k->ring_by_ns = clock_mono_ns() + KEEPER_START_NS;
 	return rc;
 }
 
@@ -254,6 +256,7 @@ static int keeper_begin(struct keeper *k, struct err *e)
 		.root = KEEPER_ROOT,
 		.hostname = k->in->spec->hostname,
 		.net_host = k->in->spec->flags & PLAN_NET_HOST,
+		.told = &keeper_told,
 	};
 	k->bell = entry_bell(KEEPER_ROOT, e);
 	return k->bell < 0 ? -1 : keeper_start(k, &job, e);

@@ -22,7 +22,7 @@ struct keeper {
 	int box;            /* the connection to pid 1, once it is there */
 	int box_pid;        /* its pidfd */
 	bool asked;         /* the box is to end, or the helper has */
-	int64_t ring_by_ns; /* daemon: when pid 1 should have been heard; 0: not yet */
+	int64_t ring_by_ns; /* when pid 1 should have been heard; 0: nothing was started */
 	void (*on_box)(struct keeper *k); /* NULL, or: pid 1 was told */
 };
 
@@ -38,6 +38,7 @@ int keeper_stage(struct init *in, struct stage *st, struct err *e) must_check;
 /* keeper_signals(): from now on SIGCHLD and SIGTERM are heard by keeper_watch only, where none is
  * missed between looking and waiting. */
 void keeper_signals(void);
+extern volatile sig_atomic_t keeper_told; /* a SIGTERM came */
 void keeper_init(struct keeper *k, struct init *in);
 /* keeper_start(k, job, e): the engine is told to make the container; k->bell is listening. */
 int keeper_start(struct keeper *k, const struct engine_job *job, struct err *e) must_check;

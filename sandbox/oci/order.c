@@ -1,5 +1,8 @@
 #include "sandbox/oci/order.h"
 
+#include "base/child.h"
+#include "base/clock.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +10,11 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+
+#define MS_NS INT64_C(1000000)
+#define ORDER_READS 64 /* in one go: a flood keeps nobody */
 
 static void order_exec(const struct words *w, const char *path, int output)
 	__attribute__((noreturn));
@@ -69,11 +76,16 @@ static void order_keep(struct order *o, const char *bytes, size_t n)
 void order_hear(struct order *o)
 {
 	char buf[4096];
-	ssize_t n = 0;
-	while (o->output >= 0 && (n = read(o->output, buf, sizeof(buf))) > 0)
-		order_keep(o, buf, (size_t)n);
-	if (o->output >= 0 && (!n || (errno != EAGAIN && errno != EINTR)))
-		own_close(&o->output);
+	ssize_t n;
+	for (int i = 0; o->output >= 0 && i < ORDER_READS; i++) {
+		n = read(o->output, buf, sizeof(buf));
+		if (n > 0)
+			order_keep(o, buf, (size_t)n);
+		else if (!n || (errno != EAGAIN && errno != EINTR))
+			own_close(&o->output);
+		else
+			break;
+	}
 }
 
 void order_ended(struct order *o, int status)
@@ -97,26 +109,58 @@ int order_complain(struct order *o, struct err *e)
 	for (char *p = o->text; *p; p++)
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			*p = ' ';
-	if (!o->ended || WIFEXITED(o->status))
+	if (!o->ended)
+		return err_set(e, ERR_BOX, "%s has made no container in time%s%s", o->program,
+			       o->n ? ": " : "", o->text);
+	if (WIFEXITED(o->status))
 		return err_set(e, ERR_BOX, "%s made no container (exit status %d)%s%s", o->program,
-			       o->ended ? WEXITSTATUS(o->status) : 0, o->n ? ": " : "", o->text);
+			       WEXITSTATUS(o->status), o->n ? ": " : "", o->text);
 	return err_set(e, ERR_BOX, "%s made no container (signal %d)%s%s", o->program,
 		       WTERMSIG(o->status), o->n ? ": " : "", o->text);
 }
 
-int order_run(struct order *o, const struct words *w, struct err *e)
+/* false: it is still there. */
+static bool order_wait(struct order *o, int64_t until, const volatile sig_atomic_t *told)
 {
-	int status;
+	auto_fd int pidfd = (int)syscall(SYS_pidfd_open, o->pid, 0);
+	bool heard = false;
+	sigset_t none;
+	sigemptyset(&none);
+	while (pidfd >= 0) {
+		int64_t now = clock_mono_ns(), soon = now + ORDER_TOLD_MS * MS_NS;
+		if (told && *told && !heard) {
+			heard = true;
+			until = soon < until ? soon : until;
+		}
+		if (now >= until)
+			break;
+		struct timespec left = {(until - now) / 1000000000, (until - now) % 1000000000};
+		struct pollfd p[] = {{.fd = pidfd, .events = POLLIN},
+				     {.fd = o->output, .events = POLLIN}};
+		if (ppoll(p, countof(p), &left, &none) < 0 && errno != EINTR)
+			break;
+		if (p[1].revents)
+			order_hear(o);
+		if (p[0].revents)
+			return true;
+	}
+	return false;
+}
+
+int order_run(struct order *o, const struct words *w, int64_t ms, const volatile sig_atomic_t *told,
+	      struct err *e)
+{
+	int64_t began = clock_mono_ns();
 	if (order_start(o, w, e))
 		return -1;
-	while (o->output >= 0) {
-		struct pollfd p = {.fd = o->output, .events = POLLIN};
-		if (poll(&p, 1, -1) > 0)
-			order_hear(o);
-	}
-	while (waitpid(o->pid, &status, 0) < 0 && errno == EINTR)
-		;
-	order_ended(o, status);
+	bool over = order_wait(o, began + ms * MS_NS, told);
+	if (!over)
+		kill(o->pid, SIGKILL);
+	order_ended(o, child_end(o->pid));
 	own_close(&o->output);
+	if (!over)
+		return err_set(e, ERR_LIMIT, "%s %s had not ended after %lld ms", w->all[0],
+			       w->n > 1 ? w->all[1] : "",
+			       (long long)((clock_mono_ns() - began) / MS_NS));
 	return order_failed(o) ? order_complain(o, e) : 0;
 }

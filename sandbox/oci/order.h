@@ -2,9 +2,13 @@
 #pragma once
 #include "sandbox/oci/engine.h"
 
+#include <signal.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #define ORDER_TEXT 400
+#define ORDER_MS 60000     /* for what takes a second on a machine with little to do */
+#define ORDER_TOLD_MS 5000 /* once nobody wants it any more */
 
 struct order {
 	pid_t pid;  /* 0: none */
@@ -18,7 +22,7 @@ struct order {
 
 /* order_start(o, w, e): a child with the caller's environment. */
 int order_start(struct order *o, const struct words *w, struct err *e) must_check;
-/* order_hear(o): read what it says; o->output is -1 at its end. Doesn't wait. */
+/* order_hear(o): read what it says, or much of it; o->output is -1 at its end. Doesn't wait. */
 void order_hear(struct order *o);
 /* order_ended(o, status): it was waited for. */
 void order_ended(struct order *o, int status);
@@ -26,5 +30,10 @@ void order_ended(struct order *o, int status);
 bool order_failed(const struct order *o);
 /* order_complain(o, e): -1: what it said. */
 int order_complain(struct order *o, struct err *e);
-/* order_run(o, w, e): start and wait. */
-int order_run(struct order *o, const struct words *w, struct err *e) must_check;
+/* order_run(o, w, ms, told, e): start and wait for its end, not for the end of what it leaves
+ * behind, `ms` at the most; and ORDER_TOLD_MS at the most from when a signal has set *told (NULL:
+ * none does): not at once, because what was ordered may still come to be when who ordered it is
+ * gone. Blocked signals are heard meanwhile. ERR_LIMIT: it had not ended by then, and was killed;
+ * whether what it was to do was done is not known. */
+int order_run(struct order *o, const struct words *w, int64_t ms, const volatile sig_atomic_t *told,
+	      struct err *e) must_check;
