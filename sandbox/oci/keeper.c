@@ -37,6 +37,22 @@ const struct engine *keeper_uses(void)
 	return keeper_engine;
 }
 
+/* Who is killed leaves what it had in /tmp: crun gives its own program another name there for a
+ * moment each time it runs (libcrun/cloned_binary.c). So that is memory, which goes with this
+ * process; unless the engine itself lies there. */
+static int keeper_tmp(struct err *e)
+{
+	static const char tmp[] = "/tmp";
+	for (size_t i = 0; keeper_engine->programs[i]; i++) {
+		auto_free char *path = engine_program(keeper_engine->programs[i]);
+		if (path && !strncmp(path, tmp, strlen(tmp)))
+			return 0;
+	}
+	return access(tmp, F_OK)
+		       ? 0
+		       : mnt_new("tmpfs", tmp, MS_NOSUID | MS_NODEV, "size=1m,mode=1777", e);
+}
+
 /* What the engine sees of the host: its own processes, and no cgroups that it could write, lest it
  * leave some: crun 1.8 refuses a host that has both versions altogether, even where it is told to
  * leave cgroups alone. */
@@ -46,6 +62,8 @@ static int keeper_world(struct err *e)
 	struct stat st;
 	if (mnt_new("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL, e))
 		return err_add(e, "/proc of the engine");
+	if (keeper_tmp(e))
+		return err_add(e, "/tmp of the engine");
 	if (!stat(unified, &st) && mnt_new("tmpfs", unified, 0, "size=4k", e))
 		return -1;
 	auto_fd int cgroups = open("/sys/fs/cgroup", O_PATH | O_DIRECTORY | O_CLOEXEC);
