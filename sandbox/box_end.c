@@ -59,23 +59,29 @@ static void facts_limit(struct box_facts *f, enum box_limit l, uint64_t bound, u
 }
 
 /* Who ended it. The kernel's counts come first: a command may have seen its child being killed for
- * memory, and gone on. */
+ * memory, and gone on. And where it was refused processes, that was first: what a refused fork had
+ * copied is counted as the group's memory until the kernel gets round to freeing it (RCU), hundreds
+ * of MiB of it where forks are tried again and again. */
 static void box_judge(struct box *b)
 {
 	const struct cgroup_counts *c = &b->counts;
 	struct box_facts *f = &b->facts;
 	bool ran = box_ran(b);
+	bool refused =
+		b->limits.processes && (c->processes_refused || f->limit == BOX_LIMIT_PROCESSES);
 	enum box_limit limit;
 	uint64_t bound, value;
 	if (f->error[0])
 		f->end = BOX_FAILED;
+	else if (ran && c->oom_kills && refused)
+		facts_limit(f, BOX_LIMIT_PROCESSES, b->limits.processes, b->limits.processes);
 	else if (ran && c->oom_kills)
 		facts_limit(f, BOX_LIMIT_MEMORY, b->limits.memory, c->peak_memory);
 	else if (f->limit != BOX_LIMIT_NONE)
 		f->end = BOX_LIMITED;
 	else if (b->cancelled)
 		f->end = BOX_CANCELLED;
-	else if (ran && b->limits.processes && c->processes_refused)
+	else if (ran && refused)
 		facts_limit(f, BOX_LIMIT_PROCESSES, b->limits.processes, b->limits.processes);
 	else if (ran && watch_over(b, &limit, &bound, &value))
 		facts_limit(f, limit, bound, value);

@@ -75,10 +75,10 @@ static void look_cgroup(struct box *b)
 		return;
 	cgroup_read(b->cgroup, c);
 	uint64_t cpu_ms = (c->cpu_user_ns + c->cpu_system_ns) / MS;
-	if (c->has_memory && c->oom_kills)
-		box_fire(b, BOX_LIMIT_MEMORY, l->memory, c->peak_memory);
 	if (c->has_processes && c->processes_refused && l->processes)
 		box_fire(b, BOX_LIMIT_PROCESSES, l->processes, l->processes);
+	if (c->has_memory && c->oom_kills)
+		box_fire(b, BOX_LIMIT_MEMORY, l->memory, c->peak_memory);
 	if (c->has_cpu && l->cpu_ms && cpu_ms > l->cpu_ms)
 		box_fire(b, BOX_LIMIT_CPU, l->cpu_ms, cpu_ms);
 }

@@ -185,7 +185,8 @@ enum box_end {
 		     * output */
 	BOX_SIGNALLED, /* by a signal that was not ours */
 	BOX_LIMITED,   /* by us: `limit` fired (an OOM kill in the box's cgroup is BOX_LIMIT_MEMORY
-			  whatever the exit) */
+			  whatever the exit; or, where it was refused processes, too,
+			  BOX_LIMIT_PROCESSES: refused forks fill memory) */
 	BOX_CANCELLED, /* by us: box_cancel() */
 	BOX_FAILED,    /* it never ran the command, or its supervisor was lost: our own trouble, see
 			  error */

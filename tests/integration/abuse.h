@@ -31,6 +31,21 @@ static void in_forks(void)
 			usleep(100);
 }
 
+/* What a refused fork has copied first: the page tables of 128 pages that lie far apart. */
+static void in_big_forks(void)
+{
+	char *p = mmap(NULL, 256 * MIB, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		_exit(1);
+	madvise(p, 256 * MIB, MADV_NOHUGEPAGE);
+	for (size_t i = 0; i < 256 * MIB; i += 2 * MIB)
+		p[i] = 1;
+	for (bool said = false;;)
+		if (fork() < 0 && !said)
+			said = write(1, ".", 1) == 1;
+}
+
 /* Each child lives for a moment, and is nobody's but pid 1's. */
 static void in_orphans(void)
 {
@@ -384,14 +399,14 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } insides[] = {
-	{"forks", in_forks},           {"orphans", in_orphans}, {"threads", in_threads},
-	{"memory", in_memory},         {"shared", in_shared},   {"tmpfs", in_tmpfs},
-	{"memfd", in_memfd},           {"sysv", in_sysv},       {"pipes", in_pipes},
-	{"page-cache", in_page_cache}, {"disk", in_disk},       {"disk-hidden", in_disk_hidden},
-	{"inodes", in_inodes},         {"lines", in_lines},     {"one-line", in_one_line},
-	{"closed", in_closed},         {"daemons", in_daemons}, {"giver", in_giver},
-	{"killer", in_killer},         {"stopped", in_stopped}, {"trees", in_trees},
-	{"files", in_files},           {"crowd", in_crowd},
+	{"forks", in_forks},     {"big-forks", in_big_forks},   {"orphans", in_orphans},
+	{"threads", in_threads}, {"memory", in_memory},         {"shared", in_shared},
+	{"tmpfs", in_tmpfs},     {"memfd", in_memfd},           {"sysv", in_sysv},
+	{"pipes", in_pipes},     {"page-cache", in_page_cache}, {"disk", in_disk},
+	{"inodes", in_inodes},   {"lines", in_lines},           {"one-line", in_one_line},
+	{"closed", in_closed},   {"daemons", in_daemons},       {"giver", in_giver},
+	{"killer", in_killer},   {"stopped", in_stopped},       {"trees", in_trees},
+	{"files", in_files},     {"crowd", in_crowd},           {"disk-hidden", in_disk_hidden},
 };
 
 static int inside(const char *name, const char *number)

@@ -159,6 +159,24 @@ static void processes_of_all_kinds(void **state)
 	expect_limit(&t, BOX_LIMIT_WALL);
 }
 
+/* What refused forks had copied is memory of the group's until the kernel frees it: where nobody
+ * has had time to look, forks were refused and memory ran out. Told is what was first. */
+static void refused_forks_that_fill_memory_are_processes(void **state)
+{
+	struct try t;
+	(void)state;
+	abuse_init(&t, "big-forks", (struct box_limits){.processes = 50, .memory = 64 * MIB});
+	try_start(&t);
+	while (!t.bytes && !t.ends)
+		uv_run(&try_loop, UV_RUN_ONCE);
+	usleep(500000); /* the loop has other things to do */
+	try_wait(&t);
+	print_message("%llu refused, %llu killed for memory\n",
+		      (unsigned long long)t.facts.processes_refused,
+		      (unsigned long long)t.facts.oom_kills);
+	expect_limit(&t, BOX_LIMIT_PROCESSES);
+}
+
 static void memory_of_all_kinds(void **state)
 {
 	static const char *const kinds[] = {"memory", "shared", "tmpfs", "memfd", "sysv"};
@@ -406,6 +424,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(processes_of_all_kinds),
+		cmocka_unit_test(refused_forks_that_fill_memory_are_processes),
 		cmocka_unit_test(memory_of_all_kinds),
 		cmocka_unit_test(disk_of_all_kinds),
 		cmocka_unit_test(floods),
