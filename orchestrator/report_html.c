@@ -261,6 +261,9 @@ static void told_pair(struct text *t, const struct report *r, size_t i)
 		text_add(t, " <span class=\"arrow\" aria-hidden=\"true\">→</span> ");
 	}
 	told_side(t, v->next, &p->next);
+	auto_free char *sure = review_certainty(p);
+	if (*sure)
+		html_addf(t, " <span class=\"fact\">· %s</span>", sure);
 	text_add(t, "</p>\n");
 	bool fold = good_news(p->verdict) && s->evidence;
 	text_add(t, fold ? "<details><summary>How it failed before</summary>\n" : "");
@@ -273,6 +276,42 @@ static void told_pair(struct text *t, const struct report *r, size_t i)
 	told_processes(t, r, i);
 	told_phases(t, r, i);
 	text_add(t, "</article>\n");
+}
+
+enum { CAUSE_PACKAGES = 12 };
+
+/* What differs for the worse, by what makes it so: before the packages. */
+static void page_causes(struct text *t, const struct report *r)
+{
+	const struct review *v = r->review;
+	if (!v->base || !v->n_causes)
+		return;
+	page_section(t, "causes", "Causes",
+		     "What differs for the worse, by deciding lines that say the same.");
+	text_add(t, "<ol class=\"causes\">\n");
+	for (size_t i = 0; i < v->n_causes; i++) {
+		const struct review_cause *c = &v->causes[i];
+		auto_free char *line = review_cause_line(v, c, 300);
+		html_addf(t, "<li><b>%zu</b> package%s: <span class=\"line\">%s</span> ", c->n,
+			  c->n == 1 ? "" : "s", line);
+		if (c->first_run && c->first_run != v->run)
+			html_addf(t, "<span class=\"fact\">first seen in run %lld</span><br>",
+				  (long long)c->first_run);
+		else
+			text_add(t, "<span class=\"fact\">new</span><br>");
+		for (size_t k = 0; k < c->n && k < CAUSE_PACKAGES; k++) {
+			text_add(t, k ? ", " : "");
+			if (c->pairs[k] < REPORT_TOLD)
+				html_addf(t, "<a href=\"#p%zu\">%s</a>", c->pairs[k],
+					  v->pairs[c->pairs[k]].package);
+			else
+				html_addf(t, "%s", v->pairs[c->pairs[k]].package);
+		}
+		if (c->n > CAUSE_PACKAGES)
+			html_addf(t, " and %zu more", c->n - CAUSE_PACKAGES);
+		text_add(t, "</li>\n");
+	}
+	text_add(t, "</ol>\n</section>\n");
 }
 
 static void page_told(struct text *t, const struct report *r)
@@ -408,6 +447,7 @@ void report_html(const struct report *r, struct text *t)
 	auto_free char *headline = review_headline(r->review), *made = report_time(r->made_ms);
 	page_head(t, r->review, headline);
 	page_header(t, r);
+	page_causes(t, r);
 	page_told(t, r);
 	page_groups(t, r);
 	page_all(t, r);

@@ -10,7 +10,14 @@
 
 #include <string.h>
 
-enum { MD_LINE = 200, MD_CODE = 4000, MD_LINES = 10, MD_RESERVE = 400 };
+enum {
+	MD_LINE = 200,
+	MD_CODE = 4000,
+	MD_LINES = 10,
+	MD_RESERVE = 400,
+	MD_CAUSES = 20,
+	MD_CAUSE_PACKAGES = 8
+};
 
 static size_t longest_ticks(const char *s)
 {
@@ -68,6 +75,9 @@ static void md_pair(struct text *t, const struct report *r, const struct review_
 	md_code(t, base);
 	text_add(t, " → ");
 	md_code(t, next);
+	auto_free char *sure = review_certainty(p);
+	if (*sure)
+		text_addf(t, " (%s)", sure);
 	text_add(t, "\n");
 	if (s->evidence) {
 		auto_text struct text block = TEXT_INIT;
@@ -118,6 +128,33 @@ static void md_counts(struct text *t, const struct review *v)
 			if (verdict_rank((enum verdict)x) == rank && v->verdicts[x])
 				text_addf(t, "| %s | %zu |\n", verdict_name((enum verdict)x),
 					  v->verdicts[x]);
+	text_add(t, "\n");
+}
+
+/* Causes before packages. */
+static void md_causes(struct text *t, const struct review *v)
+{
+	if (!v->base || !v->n_causes)
+		return;
+	text_add(t, "### Causes\n\n");
+	for (size_t i = 0; i < v->n_causes && i < MD_CAUSES; i++) {
+		const struct review_cause *c = &v->causes[i];
+		auto_free char *line = review_cause_line(v, c, MD_LINE);
+		text_addf(t, "- %zu package%s: ", c->n, c->n == 1 ? "" : "s");
+		md_code(t, line);
+		text_add(t, " (");
+		for (size_t k = 0; k < c->n && k < MD_CAUSE_PACKAGES; k++) {
+			text_add(t, k ? ", " : "");
+			md_code(t, v->pairs[c->pairs[k]].package);
+		}
+		if (c->n > MD_CAUSE_PACKAGES)
+			text_addf(t, " and %zu more", c->n - MD_CAUSE_PACKAGES);
+		if (c->first_run && c->first_run != v->run)
+			text_addf(t, "; first seen in run %lld", (long long)c->first_run);
+		text_add(t, ")\n");
+	}
+	if (v->n_causes > MD_CAUSES)
+		text_addf(t, "- and %zu causes more\n", v->n_causes - MD_CAUSES);
 	text_add(t, "\n");
 }
 
@@ -177,6 +214,7 @@ void report_markdown(const struct report *r, struct text *t)
 	md_header(t, r);
 	if (v->base)
 		md_counts(t, v);
+	md_causes(t, v);
 	size_t told = md_pairs(t, r);
 	if (told < changes)
 		text_addf(t, "\n%zu more changes did not fit: `assay compare %lld` lists all.\n",

@@ -32,6 +32,7 @@ const char report_style[] =
 	".chips{display:flex;flex-wrap:wrap;gap:.3rem 1.25rem;margin:0;padding:0;list-style:none}\n"
 	".chips a{text-decoration:none}.chips a:hover{text-decoration:underline}\n"
 	".chips b{font-size:1.15em;font-variant-numeric:tabular-nums}\n"
+	".causes{padding-left:1.5rem;margin:.5rem 0}.causes li{margin:.35rem 0;overflow-wrap:anywhere}.causes li::marker{color:var(--soft)}\n"
 	".calm{font-size:1.1rem;margin-top:2rem}\n"
 	"article{border:1px solid var(--line);border-left:.3rem solid currentColor;border-radius:.4rem;padding:.8rem 1rem;margin:.9rem 0;"
 	"contain:paint;scroll-margin-top:1rem}\n"
