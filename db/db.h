@@ -170,6 +170,18 @@ int db_learned(struct db *d, const char *suite, int64_t runs,
 	       void (*each)(void *ctx, const struct db_learned *l), void *ctx, struct err *e)
 	must_check;
 
+/* ---- what is known beforehand ---- */
+
+struct db_expectation {
+	const char *package;
+	const char *variant;               /* NULL: any */
+	const char *expect;                /* "fail" "flaky" "skip" */
+	const char *reason, *link, *until; /* link, until: NULL none */
+};
+/* db_expect(d, run, x, n, e): of a run that has just begun. */
+int db_expect(struct db *d, int64_t run, const struct db_expectation *x, size_t n, struct err *e)
+	must_check;
+
 /* ---- what a run says, once it is over ---- */
 
 struct db_verdict {
@@ -180,6 +192,7 @@ struct db_verdict {
 	const char *inherited_from; /* a package, NULL */
 	const char *signature;      /* name of one that results have; NULL */
 	double flake_rate;          /* negative: nothing is known */
+	const char *known;          /* "fail" "flaky" "skip": expected, and so it was; NULL */
 };
 
 struct db_flake {
@@ -343,7 +356,8 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *   repeats       run                by package, variant, then as they came: package variant status reason phase
  *   flakes        suite              by package: package variant phase passed failed pending streak version layers rate known
  *   verdicts      run                by package: package verdict confidence base_runs base_passes next_runs next_passes p attribution
- *                                    inherited_from cause flake_rate
+ *                                    inherited_from cause flake_rate known
+ *   expectations  run                by package, variant (NULL: any): package variant expect reason link until
  *   baselines     -                  by name: name run variant made_ms suite validity
  *   baseline      name               one or none; the same
  *   counts        run                by variant as the suite lists them: variant status n; status NULL: jobs without a result

@@ -2,18 +2,38 @@
  * rates have become; and sides of runs that have a name. */
 #include "db/handle.h"
 
+static int judge_expect(struct db *d, int64_t run, const struct db_expectation *x, size_t n,
+			struct err *e)
+{
+	for (size_t i = 0; i < n; i++)
+		if (db_do(d, e,
+			  "INSERT OR REPLACE INTO expectation (run, package, variant, expect, "
+			  "reason, "
+			  "link, until) VALUES (?1, ?2, coalesce(?3, ''), ?4, ?5, ?6, ?7)",
+			  "issssss", run, x[i].package, x[i].variant, x[i].expect, x[i].reason,
+			  x[i].link, x[i].until) < 0)
+			return -1;
+	return 0;
+}
+
+int db_expect(struct db *d, int64_t run, const struct db_expectation *x, size_t n, struct err *e)
+{
+	return db_begin(d, e) ? -1 : db_end(d, judge_expect(d, run, x, n, e), e);
+}
+
 static int judge_verdict(struct db *d, int64_t run, const struct db_verdict *v, struct err *e)
 {
 	int n = db_do(
 		d, e,
 		"INSERT INTO verdict (run, package, verdict, confidence, base_runs, base_passes, "
-		"next_runs, next_passes, p, attribution, inherited_from, signature, flake_rate)"
+		"next_runs, next_passes, p, attribution, inherited_from, signature, flake_rate, "
+		"known)"
 		" SELECT ?1, p.id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, (SELECT id FROM package WHERE "
-		"name = ?11), (SELECT id FROM signature WHERE name = ?12), ?13"
+		"name = ?11), (SELECT id FROM signature WHERE name = ?12), ?13, ?14"
 		" FROM package p WHERE p.name = ?2",
-		"isssiiiinsssn", run, v->package, v->verdict, v->confidence, v->base_runs,
+		"isssiiiinsssns", run, v->package, v->verdict, v->confidence, v->base_runs,
 		v->base_passes, v->next_runs, v->next_passes, v->p, v->attribution,
-		v->inherited_from, v->signature, v->flake_rate);
+		v->inherited_from, v->signature, v->flake_rate, v->known);
 	if (!n)
 		err_set(e, ERR_CORRUPT, "%s: there is no such package", d->path);
 	return n > 0 ? 0 : err_add(e, "verdict on %s", v->package);

@@ -42,8 +42,11 @@ static const struct query {
 	 " FROM flake f JOIN package p ON p.id = f.package WHERE f.suite = ?1 ORDER BY p.name, f.variant, f.phase"},
 
 	{"verdicts", 1,
-	 "SELECT package, verdict, confidence, base_runs, base_passes, next_runs, next_passes, p, attribution, inherited_from, cause, flake_rate"
-	 " FROM v_verdict WHERE run = ?1 ORDER BY package"},
+	 "SELECT package, verdict, confidence, base_runs, base_passes, next_runs, next_passes, p, attribution, inherited_from, cause, flake_rate,"
+	 " known FROM v_verdict WHERE run = ?1 ORDER BY package"},
+
+	{"expectations", 1,
+	 "SELECT package, variant, expect, reason, link, until FROM v_known WHERE run = ?1 ORDER BY package, variant"},
 
 	{"baselines", 0, "SELECT baseline AS name, run, variant, made_ms, suite, validity FROM v_baseline ORDER BY baseline"},
 	{"baseline", 1, "SELECT baseline AS name, run, variant, made_ms, suite, validity FROM v_baseline WHERE baseline = ?1"},

@@ -310,6 +310,17 @@ static const char step_8[] =
 	") STRICT, WITHOUT ROWID;"
 	"CREATE INDEX baseline_by_run ON baseline (run, variant);";
 
+/* What a suite knew of its packages when a run began. package is text: there need not be one; variant '': any. */
+static const char step_9[] =
+	"CREATE TABLE expectation ("
+	"  run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,"
+	"  package TEXT NOT NULL, variant TEXT NOT NULL,"
+	"  expect TEXT NOT NULL CHECK (expect IN ('fail', 'flaky', 'skip')),"
+	"  reason TEXT NOT NULL, link TEXT, until TEXT,"
+	"  PRIMARY KEY (run, package, variant)"
+	") STRICT, WITHOUT ROWID;"
+	"ALTER TABLE verdict ADD COLUMN known TEXT CHECK (known IN ('fail', 'flaky', 'skip'));";
+
 /* From version i to version i + 1. */
 static const char *const steps[] = {
 	step_1,
@@ -320,6 +331,7 @@ static const char *const steps[] = {
 	step_6,
 	step_7,
 	step_8,
+	step_9,
 };
 /* clang-format on */
 

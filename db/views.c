@@ -54,9 +54,13 @@ const char *const schema_views[] = {
 
 	"CREATE VIEW v_verdict AS SELECT"
 	"  t.run, r.suite, p.name AS package, r.compare_base AS base, r.compare_next AS next, t.verdict, t.confidence,"
-	"  t.base_runs, t.base_passes, t.next_runs, t.next_passes, t.p, t.attribution, f.name AS inherited_from, g.name AS cause, t.flake_rate"
+	"  t.base_runs, t.base_passes, t.next_runs, t.next_passes, t.p, t.attribution, f.name AS inherited_from, g.name AS cause, t.flake_rate, t.known"
 	" FROM verdict t JOIN run r ON r.id = t.run JOIN package p ON p.id = t.package LEFT JOIN package f ON f.id = t.inherited_from"
 	"  LEFT JOIN signature g ON g.id = t.signature;",
+
+	"CREATE VIEW v_known AS SELECT"
+	"  x.run, r.suite, x.package, nullif(x.variant, '') AS variant, x.expect, x.reason, x.link, x.until"
+	" FROM expectation x JOIN run r ON r.id = x.run;",
 
 	"CREATE VIEW v_flake AS SELECT"
 	"  f.suite, p.name AS package, f.variant, f.phase, f.rate, f.known, f.passed, f.failed, f.nights, f.version, f.last_run"

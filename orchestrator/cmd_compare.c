@@ -2,6 +2,7 @@
 
 #include "base/unit.h"
 #include "orchestrator/options.h"
+#include "orchestrator/plain.h"
 #include "orchestrator/review.h"
 #include "orchestrator/rows.h"
 #include "orchestrator/state.h"
@@ -175,6 +176,19 @@ static struct table *compare_table(const struct review *r, bool all)
 	return t;
 }
 
+/* Entries of the suite's list of what is known that no longer hold: to be looked at. */
+static void compare_stale(const struct review *r)
+{
+	bool any = false;
+	for (size_t i = 0; i < r->n_known; i++) {
+		auto_free char *stale = review_stale(&r->known[i]);
+		auto_free char *line = stale ? plain_line(stale, LINE_MAX_SHOWN) : NULL;
+		if (line)
+			printf("%s  %s\n", any ? "" : "\nKnown, and not so:\n", line);
+		any |= line != NULL;
+	}
+}
+
 static void compare_print(const struct review *r, const struct compare_args *a)
 {
 	char took[UNIT_TEXT];
@@ -199,6 +213,7 @@ static void compare_print(const struct review *r, const struct compare_args *a)
 		       table_rows(t) ? " more" : "", unlisted == 1 ? "is" : "are",
 		       r->base ? " on both sides" : ": pass", unlisted == 1 ? "it" : "them");
 	table_free(t);
+	compare_stale(r);
 }
 
 static json_t *side_json(const struct review_side *s)
@@ -230,16 +245,32 @@ static json_t *pair_json(const struct review *r, const struct review_pair *p)
 	if (!r->base)
 		return j;
 	json_t *more =
-		json_pack("{s:s, s:o, s:[ii], s:[ii], s:s?, s:o}", "confidence",
+		json_pack("{s:s, s:o, s:[ii], s:[ii], s:s?, s:o, s:s?}", "confidence",
 			  confidence_name(c->confidence), "p",
 			  c->p >= 0 ? json_real(c->p) : json_null(), "base_passes_of_runs",
 			  (int)c->base.passes, (int)c->base.n, "next_passes_of_runs",
 			  (int)c->next.passes, (int)c->next.n, "attribution",
 			  p->attributed ? attribution_name(p->attribution) : NULL, "flake_rate",
-			  p->flake_rate >= 0 ? json_real(p->flake_rate) : json_null());
+			  p->flake_rate >= 0 ? json_real(p->flake_rate) : json_null(), "known",
+			  p->known ? suite_expect_name(p->known->expect) : NULL);
 	json_object_update(j, more);
 	json_decref(more);
 	return j;
+}
+
+static json_t *known_json(const struct review *r)
+{
+	static const char *const words[] = {"holds", "passes", "unseen", "absent"};
+	json_t *known = json_array();
+	for (size_t i = 0; i < r->n_known; i++) {
+		const struct review_known *k = &r->known[i];
+		json_array_append_new(known,
+				      json_pack("{s:s, s:s?, s:s, s:s, s:s?, s:s}", "package",
+						k->package, "variant", k->variant, "expect",
+						suite_expect_name(k->expect), "reason", k->reason,
+						"link", k->link, "is", words[k->is]));
+	}
+	return known;
 }
 
 static json_t *causes_json(const struct review *r)
@@ -267,16 +298,18 @@ static void compare_print_json(const struct review *r)
 				    json_integer((json_int_t)r->verdicts[v]));
 	for (size_t i = 0; i < r->n_pairs; i++)
 		json_array_append_new(pairs, pair_json(r, &r->pairs[i]));
-	json_t *j = json_pack(
-		"{s:s, s:s, s:b, s:I, s:o, s:s, s:s, s:s?, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
-		"validity", validity_name(r->validity), "why", r->why, "final", !r->running, "run",
-		(json_int_t)r->run, "base_run",
-		r->base_run ? json_integer((json_int_t)r->base_run) : json_null(), "suite",
-		rows_str(r->row, 0, "suite"), "state", rows_str(r->row, 0, "state"), "base",
-		r->base, "next", r->next, "jobs", (json_int_t)r->n_jobs, "jobs_done",
-		(json_int_t)r->n_done, "jobs_lost", (json_int_t)r->n_lost, "confirmed",
-		(json_int_t)r->n_confirmed, "verdicts", counts, "causes", causes_json(r),
-		"packages", pairs);
+	json_t *j =
+		json_pack("{s:s, s:s, s:b, s:I, s:o, s:s, s:s, s:s?, s:s, s:I, s:I, s:I, s:I, s:o, "
+			  "s:o, s:o, s:o}",
+			  "validity", validity_name(r->validity), "why", r->why, "final",
+			  !r->running, "run", (json_int_t)r->run, "base_run",
+			  r->base_run ? json_integer((json_int_t)r->base_run) : json_null(),
+			  "suite", rows_str(r->row, 0, "suite"), "state",
+			  rows_str(r->row, 0, "state"), "base", r->base, "next", r->next, "jobs",
+			  (json_int_t)r->n_jobs, "jobs_done", (json_int_t)r->n_done, "jobs_lost",
+			  (json_int_t)r->n_lost, "confirmed", (json_int_t)r->n_confirmed,
+			  "verdicts", counts, "causes", causes_json(r), "known", known_json(r),
+			  "packages", pairs);
 	json_dumpf(j, stdout, JSON_INDENT(2));
 	putchar('\n');
 	json_decref(j);

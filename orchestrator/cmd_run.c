@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "base/unit.h"
 #include "orchestrator/engine.h"
+#include "orchestrator/known.h"
 #include "orchestrator/options.h"
 #include "orchestrator/progress.h"
 #include "orchestrator/replay.h"
@@ -18,10 +19,10 @@ struct run_args {
 	struct options_ids ids;
 	const char *helper, *executor;
 	uint64_t jobs, fetches;
-	bool verbose, best_effort;
+	bool verbose, best_effort, allow_expired;
 };
 
-enum { RUN_BEST_EFFORT = 0x300, RUN_FETCHES };
+enum { RUN_ALLOW_EXPIRED = 0x380, RUN_BEST_EFFORT = 0x300, RUN_FETCHES };
 
 static const struct argp_option run_options[] = {
 	{"jobs", 'j', "N", 0, "processors that boxes use at once (default: all there are)", 0},
@@ -30,6 +31,8 @@ static const struct argp_option run_options[] = {
 	{"best-effort", RUN_BEST_EFFORT, NULL, 0,
 	 "go on where a limit of the suite can't be kept on this machine", 0},
 	{"executor", 'e', "NAME", 0, "who makes the boxes (default: native)", 0},
+	{"allow-expired", RUN_ALLOW_EXPIRED, NULL, 0,
+	 "only warn where what the suite knows of a package is past its day", 0},
 	{"verbose", 'v', NULL, 0, "tell every step on stderr", 0},
 	{0},
 };
@@ -75,6 +78,9 @@ static error_t run_parse(int key, char *arg, struct argp_state *st)
 		return 0;
 	case RUN_FETCHES:
 		run_count(st, "fetches", arg, &a->fetches);
+		return 0;
+	case RUN_ALLOW_EXPIRED:
+		a->allow_expired = true;
 		return 0;
 	case RUN_BEST_EFFORT:
 		a->best_effort = true;
@@ -154,7 +160,7 @@ static int64_t run_record(const struct plan *p, struct state *st, const struct r
 	const struct suite *s = p->suite;
 	char host[256] = "";
 	auto_free struct db_variant *variants = own_calloc(s->n_variants, sizeof(*variants));
-	auto_free struct db_job *jobs = own_calloc(p->n_jobs, sizeof(*jobs));
+	auto_free struct db_job *jobs = own_calloc(p->n_jobs + p->n_skips, sizeof(*jobs));
 	auto_free size_t *units = own_calloc(p->n_jobs, sizeof(*units));
 	size_t n = 0;
 	gethostname(host, sizeof(host) - 1);
@@ -192,7 +198,10 @@ static int64_t run_record(const struct plan *p, struct state *st, const struct r
 		.started_ms = clock_real_ms(),
 		.jobs_at_once = at_once,
 	};
-	int64_t id = db_run_begin(st->db, &run, variants, s->n_variants, jobs, n, e);
+	known_jobs(p, jobs + n);
+	int64_t id = db_run_begin(st->db, &run, variants, s->n_variants, jobs, n + p->n_skips, e);
+	if (id > 0 && known_record(p, st->db, id, jobs + n, e))
+		id = -1;
 	for (size_t i = 0; i < n; i++)
 		ids[units[i]] = jobs[i].id;
 	for (size_t i = 0; i < s->n_variants; i++) {
@@ -296,7 +305,10 @@ int cmd_run(int argc, char **argv)
 		return EXIT_USAGE;
 	int status = -1;
 	struct suite *s = suite_load(a.suite.suite, &e);
-	struct state *st = s ? state_open(a.common.state, &e) : NULL;
+	char today[16];
+	known_today(today);
+	bool fit = s && !suite_known_check(s, today, a.allow_expired, &e);
+	struct state *st = fit ? state_open(a.common.state, &e) : NULL;
 	if (st)
 		status = run_suite(&a, s, st, &e);
 	if (status < 0)

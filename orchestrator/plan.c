@@ -74,9 +74,34 @@ static size_t plan_goal(const struct suite *s)
 	return s->n_phases - 1;
 }
 
+/* The variants of a package that are run; the others are noted. */
+static size_t plan_skip(struct plan *p, size_t package)
+{
+	const struct suite *s = p->suite;
+	size_t n = 0;
+	for (size_t v = 0; v < s->n_variants; v++) {
+		const struct suite_known *k = suite_known_of(s, package, v);
+		if (k && k->expect == SUITE_EXPECT_SKIP)
+			p->skips[p->n_skips++] = (struct plan_skip){package, v, k};
+		else
+			n++;
+	}
+	return n;
+}
+
+static bool plan_skips(const struct plan *p, size_t package, size_t variant)
+{
+	for (size_t i = p->n_skips; i-- && p->skips[i].package == package;)
+		if (p->skips[i].variant == variant)
+			return true;
+	return false;
+}
+
 static void plan_add(struct plan *p, size_t package)
 {
 	const struct suite *s = p->suite;
+	if (!plan_skip(p, package))
+		return;
 	size_t end = plan_goal(s) + 1, shared = 0, trunk = PLAN_NONE;
 	while (shared + 1 < end && s->phases[shared].once_per_package)
 		shared++;
@@ -86,6 +111,8 @@ static void plan_add(struct plan *p, size_t package)
 			(struct plan_unit){package, PLAN_NONE, PLAN_NONE, 0, shared};
 	}
 	for (size_t v = 0; v < s->n_variants; v++) {
+		if (plan_skips(p, package, v))
+			continue;
 		p->units[p->n_units++] = (struct plan_unit){package, v, trunk, shared, end};
 		p->n_jobs++;
 	}
@@ -105,6 +132,7 @@ struct plan *plan_make(const struct suite *s, const char *const *only, size_t n_
 	qsort(ranks, n, sizeof(*ranks), plan_by_weight);
 	struct plan *p = own_calloc(1, sizeof(*p));
 	p->suite = s;
+	p->skips = own_calloc(n * s->n_variants + 1, sizeof(*p->skips));
 	p->units = own_calloc(n * (s->n_variants + 1) + 1, sizeof(*p->units));
 	for (size_t i = 0; i < n; i++)
 		plan_add(p, ranks[i].package);
@@ -116,6 +144,7 @@ void plan_free(struct plan *p)
 	if (!p)
 		return;
 	free(p->units);
+	free(p->skips);
 	free(p);
 }
 

@@ -17,6 +17,12 @@ struct plan_unit {
 	size_t first_phase, end_phase; /* [first, end) of suite->phases; none behind the goal */
 };
 
+/* A job that is known not to be worth running. */
+struct plan_skip {
+	size_t package, variant;
+	const struct suite_known *why;
+};
+
 struct plan {
 	const struct suite *suite;
 	struct plan_unit *units; /* in running order: heaviest package first (0, unknown, may be the
@@ -24,6 +30,8 @@ struct plan {
 				    branches, the branches of a package side by side */
 	size_t n_units;
 	size_t n_jobs; /* branches */
+	struct plan_skip *skips;
+	size_t n_skips;
 };
 
 /* plan_make(s, only, n_only, layer_known, ctx, e): only: package ids or names to keep (each must

@@ -337,6 +337,23 @@ static void page_told(struct text *t, const struct report *r)
 		text_add(t, "<p class=\"calm good\">Nothing regressed.</p>\n");
 }
 
+/* The suite's list of what is known, where it no longer holds. */
+static void page_stale(struct text *t, const struct review *v)
+{
+	bool any = false;
+	for (size_t i = 0; i < v->n_known; i++) {
+		auto_free char *stale = review_stale(&v->known[i]);
+		if (!stale)
+			continue;
+		if (!any)
+			page_section(t, "stale", "Known, and not so",
+				     "Entries of the suite's list that no longer hold.");
+		html_addf(t, "%s<li>%s</li>\n", any ? "" : "<ul>\n", stale);
+		any = true;
+	}
+	text_add(t, any ? "</ul>\n</section>\n" : "");
+}
+
 static void page_groups(struct text *t, const struct report *r)
 {
 	struct report_group *groups;
@@ -449,6 +466,7 @@ void report_html(const struct report *r, struct text *t)
 	page_header(t, r);
 	page_causes(t, r);
 	page_told(t, r);
+	page_stale(t, r->review);
 	page_groups(t, r);
 	page_all(t, r);
 	page_annex(t, r);

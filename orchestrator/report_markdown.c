@@ -179,6 +179,21 @@ static size_t md_pairs(struct text *t, const struct report *r)
 	return i;
 }
 
+static void md_stale(struct text *t, const struct review *v)
+{
+	bool any = false;
+	for (size_t i = 0; i < v->n_known && t->n < REPORT_COMMENT - 2 * MD_RESERVE; i++) {
+		auto_free char *stale = review_stale(&v->known[i]);
+		auto_free char *line = stale ? plain_line(stale, MD_LINE) : NULL;
+		if (!line)
+			continue;
+		text_add(t, any ? "- " : "\n### Known, and not so\n\n- ");
+		md_code(t, line);
+		text_add(t, "\n");
+		any = true;
+	}
+}
+
 static void md_groups(struct text *t, const struct report *r)
 {
 	struct report_group *groups;
@@ -219,5 +234,6 @@ void report_markdown(const struct report *r, struct text *t)
 	if (told < changes)
 		text_addf(t, "\n%zu more changes did not fit: `assay compare %lld` lists all.\n",
 			  changes - told, (long long)v->run);
+	md_stale(t, v);
 	md_groups(t, r);
 }

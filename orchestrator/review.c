@@ -238,7 +238,8 @@ static int source_load(struct db *d, int64_t run, struct review_source *s, struc
 	return db_named(d, "variants", args, 1, &s->variants, e) ||
 			       db_named(d, "jobs", args, 1, &s->jobs, e) ||
 			       db_named(d, "repeats", args, 1, &s->repeats, e) ||
-			       db_named(d, "causes", args, 1, &s->causes, e)
+			       db_named(d, "causes", args, 1, &s->causes, e) ||
+			       db_named(d, "expectations", args, 1, &s->expectations, e)
 		       ? -1
 		       : 0;
 }
@@ -320,6 +321,7 @@ static void source_fini(struct review_source *s)
 	db_table_free(s->jobs);
 	db_table_free(s->repeats);
 	db_table_free(s->causes);
+	db_table_free(s->expectations);
 }
 
 void review_free(struct review *r)
@@ -335,6 +337,7 @@ void review_free(struct review *r)
 	source_fini(&r->source[0]);
 	source_fini(&r->source[1]);
 	db_table_free(r->flakes);
+	free(r->known);
 	free(r->kept[0]);
 	free(r->kept[1]);
 	free(r->causes);
@@ -349,5 +352,5 @@ int review_exit(const struct review *r)
 {
 	if (r->running || r->validity == VALIDITY_VOID)
 		return EXIT_OURS;
-	return r->verdicts[VERDICT_REGRESSED] ? EXIT_REGRESSED : EXIT_OK;
+	return r->verdicts[VERDICT_REGRESSED] > r->n_expected ? EXIT_REGRESSED : EXIT_OK;
 }

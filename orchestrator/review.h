@@ -5,6 +5,7 @@
 #pragma once
 #include "db/db.h"
 #include "orchestrator/compare.h"
+#include "orchestrator/suite.h"
 
 /* One job's result, borrowed from its run's rows. */
 struct review_side {
@@ -21,6 +22,20 @@ struct review_side {
 	int64_t evidence_offset, evidence_length;
 };
 
+/* What was known of a package beforehand, and whether it is so. */
+enum known_is {
+	KNOWN_HOLDS,
+	KNOWN_PASSES, /* it was to fail, and passes */
+	KNOWN_UNSEEN, /* nothing came that it is about: it did not fail, or has no result */
+	KNOWN_ABSENT, /* there is no such package */
+};
+struct review_known {
+	const char *package, *variant; /* variant NULL: any */
+	enum suite_expect expect;
+	const char *reason, *link; /* link NULL: none */
+	enum known_is is;
+};
+
 struct review_pair {
 	const char *package, *version; /* "" where a version is not known */
 	struct review_side base, next;
@@ -28,6 +43,7 @@ struct review_pair {
 	struct comparison how;
 	bool attributed; /* it differs for the worse: */
 	enum attribution attribution;
+	const struct review_known *known; /* says that it would be so; NULL: nothing does */
 	double flake_rate; /* of the side that did not pass, in the phase where it did not;
 			      negative: it never failed by itself, as far as is known */
 };
@@ -42,7 +58,7 @@ struct review_cause {
 /* The rows of a run: named queries by their names. */
 struct review_source {
 	int64_t run;
-	struct db_table *row, *variants, *jobs, *repeats, *causes;
+	struct db_table *row, *variants, *jobs, *repeats, *causes, *expectations;
 };
 
 struct review {
@@ -58,9 +74,11 @@ struct review {
 	size_t n_pairs;
 	struct review_cause *causes;
 	size_t n_causes;
+	struct review_known *known; /* of next's run */
+	size_t n_known;
 	struct db_table *flakes; /* of next's suite */
 	size_t verdicts[VERDICT_COUNT];
-	size_t n_confirmed; /* of what regressed */
+	size_t n_confirmed, n_expected; /* of what regressed */
 	size_t n_jobs, n_done, n_passed, n_lost,
 		n_pending;      /* of all variants of next's run; lost as compare_lost
 				   says it of jobs that should be over */
@@ -104,7 +122,8 @@ struct flake review_flake(const struct review *r, size_t row);
 /* The first of r->flakes' rows that is of that package, or stands behind where it would be. */
 size_t review_flakes_of(const struct review *r, const char *package);
 
-/* Exit status of compare and run: EXIT_OURS where void or not over, EXIT_REGRESSED, EXIT_OK. */
+/* Exit status of compare and run: EXIT_OURS where void or not over, EXIT_REGRESSED where something
+ * did that was not known to, EXIT_OK. */
 int review_exit(const struct review *r);
 /* "3 regressed, 1 fixed of 18 packages: node-22 → node-24", for a run of one variant "15 pass, 3
  * fail of 18 packages: node-22". */
@@ -114,6 +133,9 @@ char *review_outcome(const struct review_side *s) must_check;
 /* "5/5 → 0/5, p 0.014, confirmed; flaky (12 %)": how sure the verdict is; "" where nothing was
  * repeated and nothing is known. */
 char *review_certainty(const struct review_pair *p) must_check;
+/* "skip, 'browserify': there is no such package (too old)": an entry that does not hold; NULL: it
+ * does. */
+char *review_stale(const struct review_known *k) must_check;
 /* "exit 1", "signal 11 (SEGV)", "time limit": the fact behind the outcome; "" where it adds
  * nothing. */
 char *review_fact(const struct review_side *s) must_check;

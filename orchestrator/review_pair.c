@@ -73,14 +73,19 @@ const struct review_source *review_base_source(const struct review *r)
 	return &r->source[r->source[0].run ? 0 : 1];
 }
 
+struct review_pair *review_find(struct review *r, const char *package)
+{
+	struct review_pair key = {.package = package};
+	return r->n_pairs ? bsearch(&key, r->pairs, r->n_pairs, sizeof(key), by_package) : NULL;
+}
+
 /* What repeats brought, behind the results they repeat. */
 static void review_repeats(struct review *r, const struct review_source *from, const char *variant,
 			   bool next)
 {
 	for (size_t i = 0; variant && i < from->repeats->n_rows; i++) {
-		struct review_pair key = {.package = rows_str(from->repeats, i, "package")}, *p;
-		if (strcmp(rows_str(from->repeats, i, "variant"), variant) ||
-		    !(p = bsearch(&key, r->pairs, r->n_pairs, sizeof(key), by_package)))
+		struct review_pair *p = review_find(r, rows_str(from->repeats, i, "package"));
+		if (!p || strcmp(rows_str(from->repeats, i, "variant"), variant))
 			continue;
 		struct review_side *s = next ? &p->next : &p->base;
 		if (!s->n_seen)
@@ -202,6 +207,7 @@ void review_verdicts(struct review *r)
 		r->n_confirmed += p->verdict == VERDICT_REGRESSED &&
 				  p->how.confidence == CONFIDENCE_CONFIRMED;
 	}
+	review_expectations(r);
 	if (r->n_pairs)
 		qsort(r->pairs, r->n_pairs, sizeof(*r->pairs), by_rank);
 }

@@ -9,5 +9,8 @@ const struct review_source *review_base_source(const struct review *r);
 struct compare_side review_result(const struct db_table *jobs, size_t row);
 /* In this order, once sources, variants and flakes are there. */
 void review_pair_up(struct review *r);
-void review_verdicts(struct review *r);
+void review_verdicts(struct review *r); /* calls the next, while pairs stand by package */
+void review_expectations(struct review *r);
+/* The pair of that package, while pairs stand by package; NULL: none. */
+struct review_pair *review_find(struct review *r, const char *package);
 void review_causes(struct review *r);

@@ -18,6 +18,8 @@ static void words_verdicts(struct text *t, const struct review *r)
 				continue;
 			text_addf(t, "%s%zu %s", any ? ", " : "", r->verdicts[v],
 				  verdict_name((enum verdict)v));
+			if (v == VERDICT_REGRESSED && r->n_expected)
+				text_addf(t, " (%zu of them known)", r->n_expected);
 			any = true;
 		}
 	if (!any)
@@ -88,7 +90,28 @@ char *review_certainty(const struct review_pair *p)
 		text_addf(&t, ", %s", confidence_name(c->confidence));
 	if (p->flake_rate >= 0)
 		text_addf(&t, "%sflaky (%.0f %%)", t.n ? "; " : "", p->flake_rate * 100);
+	if (p->known)
+		text_addf(&t, "%sknown to %s: %s", t.n ? "; " : "",
+			  p->known->expect == SUITE_EXPECT_FLAKY
+				  ? "be flaky"
+				  : suite_expect_name(p->known->expect),
+			  p->known->reason);
 	return text_take(&t);
+}
+
+char *review_stale(const struct review_known *k)
+{
+	static const char *const words[] = {
+		[KNOWN_HOLDS] = NULL,
+		[KNOWN_PASSES] = "it passes now",
+		[KNOWN_UNSEEN] = "nothing of it was seen",
+		[KNOWN_ABSENT] = "there is no such package",
+	};
+	if (k->is == KNOWN_HOLDS)
+		return NULL;
+	return own_fmt("%s, %s%s%s: %s (%s)", suite_expect_name(k->expect), k->package,
+		       k->variant ? " under " : "", k->variant ? k->variant : "", words[k->is],
+		       k->reason);
 }
 
 char *review_fact(const struct review_side *s)

@@ -90,6 +90,22 @@ struct suite_log_rule {        /* may only refine within fail and crash */
 	char *status, *reason; /* "fail", "missing-dep" */
 };
 
+/* What is known of a package beforehand. */
+enum suite_expect {
+	SUITE_EXPECT_FAIL,  /* it does not pass: no news; that it does is */
+	SUITE_EXPECT_FLAKY, /* it fails now and then: only what is confirmed is news */
+	SUITE_EXPECT_SKIP,  /* it is not run */
+};
+#define SUITE_ANY_VARIANT ((size_t)-1)
+struct suite_known {
+	char *package;  /* an id or a name; there need not be one */
+	size_t variant; /* index, or SUITE_ANY_VARIANT */
+	enum suite_expect expect;
+	char *reason, *link; /* link may be NULL */
+	char *until;         /* the last day it holds, "2026-12-31"; NULL: for ever */
+	char *where;         /* "file:line:column" */
+};
+
 /* A layer somewhere in the suite, by its name (directories are not among them). */
 struct suite_layer_ref {
 	char *name;
@@ -126,6 +142,8 @@ struct suite {
 	struct suite_layer_ref
 		*layer_refs; /* every layer that root, layers, a phase or a variant names, once */
 	size_t n_layer_refs;
+	struct suite_known *known;
+	size_t n_known;
 };
 
 /* suite_load(path, e): read, merge with its ecosystem, check. NULL with e; ERR_INPUT's text begins
@@ -134,3 +152,12 @@ struct suite {
  * from, and in ASSAY_DATADIR; a name with a '/' is a path relative to the suite file. */
 struct suite *suite_load(const char *path, struct err *e) must_check;
 void suite_free(struct suite *s);
+
+const char *suite_expect_name(enum suite_expect x);
+/* suite_known_of(s, package, variant): what is known of that package under that variant, both by
+ * index; NULL: nothing. */
+const struct suite_known *suite_known_of(const struct suite *s, size_t package, size_t variant);
+/* suite_known_check(s, today, lenient, e): today is "2026-11-28". What is past its day is
+ * ERR_INPUT, or where lenient a line on stderr. */
+int suite_known_check(const struct suite *s, const char *today, bool lenient, struct err *e)
+	must_check;

@@ -109,6 +109,18 @@ static const cyaml_schema_field_t variant_fields[] = {
 };
 static const cyaml_schema_value_t one_variant = {CYAML_VALUE_MAPPING(MUST, struct raw_variant, variant_fields)};
 
+static const cyaml_strval_t expects[] = {{"fail", SUITE_EXPECT_FAIL}, {"flaky", SUITE_EXPECT_FLAKY}, {"skip", SUITE_EXPECT_SKIP}};
+static const cyaml_schema_field_t known_fields[] = {
+	TEXT("package",  MUST, raw_known, package),
+	TEXT("variant",  MAY,  raw_known, variant),
+	ONE_OF("expect", MUST, raw_known, expect, expects),
+	TEXT("reason",   MUST, raw_known, reason),
+	TEXT("link",     MAY,  raw_known, link),
+	TEXT("until",    MAY,  raw_known, until),
+	CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t one_known = {CYAML_VALUE_MAPPING(MUST, struct raw_known, known_fields)};
+
 /* What an ecosystem says and a suite may say too. */
 #define SHARED_FIELDS \
 	CYAML_FIELD_UINT("assay", MUST, struct raw_file, assay), \
@@ -132,6 +144,7 @@ static const cyaml_schema_field_t suite_fields[] = {
 	CYAML_FIELD_IGNORE("packages", MUST),
 	LIST("variants", MUST, raw_file, variants, one_variant),
 	TEXTS("compare", MAY,  raw_file, compare),
+	LIST("known", MAY, raw_file, known, one_known),
 	CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t ecosystem_fields[] = {

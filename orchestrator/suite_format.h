@@ -67,6 +67,12 @@ struct raw_variant {
 	size_t n_layers;
 };
 
+struct raw_known {
+	const struct doc_node *at;
+	char *package, *variant, *reason, *link, *until;
+	enum suite_expect expect;
+};
+
 struct raw_file {
 	const struct doc_node *at;
 	uint64_t assay;
@@ -86,6 +92,8 @@ struct raw_file {
 	size_t n_log_rules;
 	struct raw_variant *variants;
 	size_t n_variants;
+	struct raw_known *known;
+	size_t n_known;
 	char **compare;
 	size_t n_compare;
 };

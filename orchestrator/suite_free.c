@@ -93,6 +93,15 @@ void suite_free(struct suite *s)
 		free_env(s->variants[i].env, s->variants[i].n_env);
 	}
 	free(s->variants);
+	for (size_t i = 0; i < s->n_known; i++) {
+		struct suite_known *k = &s->known[i];
+		free(k->package);
+		free(k->reason);
+		free(k->link);
+		free(k->until);
+		free(k->where);
+	}
+	free(s->known);
 	free_texts(s->layers, s->n_layers);
 	free_texts(s->inherit_env, s->n_inherit_env);
 	free_env(s->env, s->n_env);

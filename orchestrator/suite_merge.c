@@ -348,5 +348,5 @@ int draft_merge(struct draft *d, struct err *e)
 	    add_log_rules(s, d->ours, s->name, e) || add_log_rules(s, d->base, s->ecosystem, e) ||
 	    read_variants(d, e))
 		return -1;
-	return read_compare(d, e);
+	return read_compare(d, e) || draft_known(d, e) ? -1 : 0;
 }

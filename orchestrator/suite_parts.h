@@ -87,6 +87,9 @@ struct pair {
 int merge_pairs(const char *what, const void *ours, size_t n_ours, const void *base, size_t n_base,
 		size_t size, struct pair **pairs, size_t *n, struct err *e) must_check;
 
+/* draft_known: suite->known (suite_known.c); its variants are there. */
+int draft_known(struct draft *d, struct err *e) must_check;
+
 /* draft_check: what only the whole can tell (suite_check.c). */
 int draft_check(const struct draft *d, struct err *e) must_check;
 

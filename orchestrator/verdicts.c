@@ -27,6 +27,7 @@ static void record_verdict(const struct review_pair *p, struct db_verdict *v)
 		.attribution = p->attributed ? attribution_name(p->attribution) : NULL,
 		.signature = p->next.cause,
 		.flake_rate = p->flake_rate,
+		.known = p->known ? suite_expect_name(p->known->expect) : NULL,
 	};
 }
 

@@ -150,6 +150,24 @@ fact "verdicts are recorded with the run" is "$(ask "SELECT group_concat(package
 	(SELECT * FROM v_verdict WHERE run = $run AND verdict <> 'same' ORDER BY package)")" "crasher=regressed legacy=regressed modern=fixed"
 fact "so is whether the run can be believed" is "$(ask "SELECT validity FROM v_run WHERE run = $run")" valid
 fact "what regressed is told by its causes" bash -c 'grep -A3 "^PACKAGES.*CAUSE" <<<"$1" | grep -q "new .*option --legacy was removed"' - "$compared"
+sed 's/^suite: river/suite: river-known/' "$work/suite.yaml" >"$work/known.yaml"
+cat >>"$work/known.yaml" <<'END'
+known:
+  - {package: legacy, variant: new, expect: fail, reason: the option is gone, until: 2999-12-31}
+  - {package: abort, expect: skip, reason: dies of a word}
+  - {package: alpha, expect: fail, reason: once it did}
+END
+fact "a regression that was known is none to exit for" ends 0 "$assay" run "$work/known.yaml" --only legacy crasher alpha
+fact "it is told as known" has "$said" "1 regressed (1 of them known)"
+fact "so is what no longer holds" has "$said" "fail, alpha: it passes now (once it did)"
+fact "what is to be skipped is not run" is "$(ask "SELECT count(*) FROM v_phase WHERE suite = 'river-known' AND package = 'crasher'")" 0
+fact "and its result says why" is "$(ask "SELECT group_concat(DISTINCT status || '/' || reason || ': ' || evidence) FROM v_job
+	WHERE suite = 'river-known' AND package = 'crasher'")" "skip/listed: dies of a word"
+sed -i 's/2999-12-31/2020-02-29/' "$work/known.yaml"
+fact "an entry past its day is an error" ends 3 "$assay" run "$work/known.yaml" --only legacy
+fact "with its place" has "$said" "known.yaml:14:5: what is known of legacy (fail) expired on 2020-02-29"
+fact "that can be made a warning" ends 0 "$assay" run "$work/known.yaml" --only legacy --allow-expired
+
 fact "a side of a run gets a name" ends 0 "$assay" baseline save good "$run:old"
 fact "and can be compared by it" ends 1 "$assay" compare @good "$run:new"
 fact "a baseline that is not there is named" ends 2 "$assay" compare @bad "$run"

@@ -98,6 +98,32 @@ static void a_trunk_comes_before_its_branches(void **state)
 	plan_free(p);
 }
 
+/* What is known not to be worth running is no unit, and a trunk that would serve nobody is none. */
+static void what_is_known_to_be_skipped_is_not_planned(void **state)
+{
+	struct table *t = *state;
+	struct suite *s =
+		desk_suite(t->desk, SUITE_HEAD
+			   "packages: [a, b, c]\nvariants: [{name: v}, {name: w}]\n"
+			   "phases: [{name: f, run: x, once-per: package}, {name: t, run: x}]\n"
+			   "known:\n"
+			   "  - {package: a, expect: skip, reason: too old}\n"
+			   "  - {package: b, expect: skip, reason: too new, variant: w}\n"
+			   "  - {package: c, expect: fail, reason: it does}\n");
+	struct plan *p = made(s, NULL);
+	assert_int_equal(p->n_units, 2 + 3);
+	assert_int_equal(p->n_jobs, 3);
+	assert_int_equal(p->n_skips, 3);
+	assert_string_equal(s->packages[p->skips[0].package].id, "a");
+	assert_int_equal(p->skips[2].variant, 1);
+	assert_string_equal(p->skips[2].why->reason, "too new");
+	assert_int_equal(p->units[0].package, 1);
+	assert_int_equal(p->units[1].variant, 0);
+	assert_int_equal(p->units[2].variant, PLAN_NONE);
+	plan_free(p);
+	suite_free(s);
+}
+
 static void without_shared_phases_there_are_no_trunks(void **state)
 {
 	struct table *t = *state;
@@ -405,6 +431,8 @@ int main(void)
 						table_close),
 		cmocka_unit_test_setup_teardown(a_trunk_comes_before_its_branches, table_open,
 						table_close),
+		cmocka_unit_test_setup_teardown(what_is_known_to_be_skipped_is_not_planned,
+						table_open, table_close),
 		cmocka_unit_test_setup_teardown(without_shared_phases_there_are_no_trunks,
 						table_open, table_close),
 		cmocka_unit_test_setup_teardown(only_keeps_ids_and_names, table_open, table_close),

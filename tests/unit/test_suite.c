@@ -306,9 +306,63 @@ static void the_npm_ecosystem_harvests_only_what_ran_no_code_of_packages(void **
 	suite_free(s);
 }
 
+static void what_is_known_is_of_packages_and_variants_and_has_its_day(void **state)
+{
+	struct err e = ERR_INIT;
+	struct suite *s =
+		desk_suite(*state, SUITE_HEAD
+			   "packages: [a, {id: b2, name: b}]\nvariants: [{name: v}, {name: w}]\n"
+			   "phases: [{name: t, run: x}]\n"
+			   "known:\n"
+			   "  - {package: a, expect: fail, reason: why, link: "
+			   "\"https://x.test/1\", until: 2026-12-31}\n"
+			   "  - {package: b, expect: flaky, reason: r, variant: w}\n"
+			   "  - {package: gone, expect: skip, reason: r}\n");
+	assert_int_equal(s->n_known, 3);
+	const struct suite_known *k = suite_known_of(s, 0, 1);
+	assert_int_equal(k->expect, SUITE_EXPECT_FAIL);
+	assert_string_equal(k->link, "https://x.test/1");
+	assert_string_equal(k->until, "2026-12-31");
+	assert_null(suite_known_of(s, 1, 0));
+	assert_int_equal(suite_known_of(s, 1, 1)->expect, SUITE_EXPECT_FLAKY);
+	assert_int_equal(suite_known_check(s, "2026-12-31", false, &e), 0);
+	assert_int_equal(suite_known_check(s, "2027-01-01", false, &e), -1);
+	assert_int_equal(e.kind, ERR_INPUT);
+	assert_non_null(strstr(e.text, ":7:5: what is known of a (fail) expired on 2026-12-31"));
+	suite_free(s);
+}
+
+static void what_is_known_wrongly_is_refused(void **state)
+{
+	static const struct {
+		const char *entries, *place, *words;
+	} cases[] = {
+		{"  - {package: a, expect: broken, reason: r}\n", "7:26", "fail, flaky, skip"},
+		{"  - {package: a, expect: fail}\n", "7:5", "reason"},
+		{"  - {package: a, expect: fail, reason: r, until: 2026-02-30}\n", "7:50",
+		 "is no day"},
+		{"  - {package: a, expect: fail, reason: r, until: tomorrow}\n", "7:50",
+		 "is no day"},
+		{"  - {package: a, expect: fail, reason: r, variant: z}\n", "7:52", "variant"},
+		{"  - {package: a, expect: fail, reason: r}\n  - {package: a, expect: skip, "
+		 "reason: r, variant: v}\n",
+		 "8:5", "a is known already"},
+	};
+	for (size_t i = 0; i < countof(cases); i++) {
+		auto_free char *text =
+			own_fmt("%s%sknown:\n%s", SUITE_HEAD, SUITE_REST, cases[i].entries);
+		desk_refuses(*state, text, cases[i].place, cases[i].words);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(what_is_known_wrongly_is_refused, desk_open,
+						desk_close),
+		cmocka_unit_test_setup_teardown(
+			what_is_known_is_of_packages_and_variants_and_has_its_day, desk_open,
+			desk_close),
 		cmocka_unit_test_setup_teardown(a_small_suite_gets_the_defaults, desk_open,
 						desk_close),
 		cmocka_unit_test_setup_teardown(units_are_understood, desk_open, desk_close),

@@ -192,6 +192,76 @@ static void of_two_runs_the_worse_validity_counts(void **state)
 	review_free(r);
 }
 
+/* ---- what was known beforehand ---- */
+
+/* A night of which the suite knew something; its review. */
+static struct review *known(struct db *d, const char *const results[4],
+			    const struct db_expectation *x, size_t n)
+{
+	struct err e = ERR_INIT;
+	struct life l = night(d, results);
+	must(db_expect(d, l.run, x, n, &e));
+	must(verdicts_record(d, l.run, &e));
+	struct review *r = review_load(d, l.run, NULL, NULL, &e);
+	assert_non_null(r);
+	return r;
+}
+
+static void a_regression_that_was_known_is_told_and_no_alarm(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	static const struct db_expectation x[] = {
+		{"a", "next", "fail", "gone in 24", "https://x", NULL}};
+	struct review *r = known(d, (const char *const[]){"p", "f", "p", "p"}, x, 1);
+	assert_int_equal(r->verdicts[VERDICT_REGRESSED], 1);
+	assert_int_equal(r->n_expected, 1);
+	assert_int_equal(review_exit(r), EXIT_OK);
+	assert_null(review_stale(&r->known[0]));
+	auto_free char *sure = review_certainty(&r->pairs[0]), *headline = review_headline(r);
+	assert_string_equal(sure, "known to fail: gone in 24");
+	assert_non_null(strstr(headline, "1 regressed (1 of them known) of 2"));
+	review_free(r);
+	assert_rows(d, "SELECT package, verdict, known FROM v_verdict ORDER BY package",
+		    "a|regressed|fail\nb|same|-");
+	/* of the other side it explains nothing */
+	static const struct db_expectation y[] = {{"a", "base", "fail", "r", NULL, NULL}};
+	r = known(d, (const char *const[]){"p", "f", "p", "p"}, y, 1);
+	assert_int_equal(review_exit(r), EXIT_REGRESSED);
+	review_free(r);
+}
+
+static void what_is_known_to_be_flaky_is_an_alarm_once_it_is_confirmed(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	static const struct db_expectation x[] = {{"a", NULL, "flaky", "races", NULL, NULL}};
+	struct review *r = known(d, (const char *const[]){"p", "f", "p", "p"}, x, 1);
+	assert_int_equal(review_exit(r), EXIT_OK);
+	review_free(r);
+	r = known(d, (const char *const[]){"ppppp", "fffff", "p", "p"}, x, 1);
+	assert_int_equal(review_exit(r), EXIT_REGRESSED);
+	review_free(r);
+}
+
+static void an_entry_that_does_not_hold_is_told(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	static const struct db_expectation x[] = {
+		{"a", "next", "fail", "was broken", NULL, NULL},
+		{"b", NULL, "flaky", "races", NULL, NULL},
+		{"c", NULL, "skip", "too old", NULL, NULL},
+	};
+	static const char *const want[] = {"fail, a under next: it passes now (was broken)",
+					   "flaky, b: nothing of it was seen (races)",
+					   "skip, c: there is no such package (too old)"};
+	struct review *r = known(d, (const char *const[]){"f", "p", "p", "p"}, x, countof(x));
+	assert_int_equal(r->n_known, countof(x));
+	for (size_t i = 0; i < countof(x); i++) {
+		auto_free char *stale = review_stale(&r->known[i]);
+		assert_string_equal(stale, want[i]);
+	}
+	review_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -202,6 +272,9 @@ int main(void)
 		scratch_test(what_is_broken_from_one_night_on_has_no_flake_rate),
 		scratch_test(any_two_sides_can_be_compared),
 		scratch_test(sides_that_are_none_are_told),
+		scratch_test(a_regression_that_was_known_is_told_and_no_alarm),
+		scratch_test(what_is_known_to_be_flaky_is_an_alarm_once_it_is_confirmed),
+		scratch_test(an_entry_that_does_not_hold_is_told),
 		scratch_test(of_two_runs_the_worse_validity_counts),
 	};
 	return cmocka_run_group_tests_name("verdicts", tests, NULL, NULL);

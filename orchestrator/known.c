@@ -1,0 +1,101 @@
+#include "orchestrator/known.h"
+
+#include "base/clock.h"
+#include "orchestrator/result.h"
+
+#include <string.h>
+#include <time.h>
+
+void known_jobs(const struct plan *p, struct db_job *jobs)
+{
+	const struct suite *s = p->suite;
+	for (size_t i = 0; i < p->n_skips; i++) {
+		const struct suite_package *package = &s->packages[p->skips[i].package];
+		jobs[i] = (struct db_job){0, package->id, package->version,
+					  s->variants[p->skips[i].variant].name};
+	}
+}
+
+static int record_skip(const struct plan *p, struct db *d, const struct plan_skip *skip,
+		       int64_t job, struct err *e)
+{
+	const int64_t now = clock_real_ms();
+	const struct db_result row = {
+		.status = status_name(STATUS_SKIP),
+		.reason = reason_name(REASON_LISTED),
+		.phase = p->suite->phases[0].name,
+		.exit_code = -1,
+		.evidence_offset = -1,
+		.evidence = skip->why->reason,
+		.ended_ms = now,
+	};
+	int64_t attempt = db_attempt_begin(d, job, now, e);
+	return attempt < 0 ? -1 : db_result(d, job, attempt, &row, e);
+}
+
+static bool planned(const struct plan *p, size_t package)
+{
+	for (size_t i = 0; i < p->n_units; i++)
+		if (p->units[i].package == package)
+			return true;
+	for (size_t i = 0; i < p->n_skips; i++)
+		if (p->skips[i].package == package)
+			return true;
+	return false;
+}
+
+static void expectation_add(struct db_expectation **list, size_t *n, const struct suite *s,
+			    const struct suite_known *k, const char *package)
+{
+	*list = own_grow(*list, *n + 1, sizeof(**list));
+	(*list)[(*n)++] = (struct db_expectation){
+		.package = package,
+		.variant = k->variant == SUITE_ANY_VARIANT ? NULL : s->variants[k->variant].name,
+		.expect = suite_expect_name(k->expect),
+		.reason = k->reason,
+		.link = k->link,
+		.until = k->until,
+	};
+}
+
+/* By the ids of the packages that are meant; what means none of the suite is kept as it stands, to
+ * be told; what means one that this run leaves out is of no concern. */
+static void expectations(const struct plan *p, struct db_expectation **list, size_t *n)
+{
+	const struct suite *s = p->suite;
+	for (size_t i = 0; i < s->n_known; i++) {
+		const struct suite_known *k = &s->known[i];
+		bool any = false;
+		for (size_t x = 0; x < s->n_packages; x++) {
+			const struct suite_package *package = &s->packages[x];
+			if (strcmp(k->package, package->id) && strcmp(k->package, package->name))
+				continue;
+			any = true;
+			if (planned(p, x))
+				expectation_add(list, n, s, k, package->id);
+		}
+		if (!any)
+			expectation_add(list, n, s, k, k->package);
+	}
+}
+
+int known_record(const struct plan *p, struct db *d, int64_t run, const struct db_job *jobs,
+		 struct err *e)
+{
+	struct db_expectation *list = NULL;
+	size_t n = 0;
+	expectations(p, &list, &n);
+	int rc = n ? db_expect(d, run, list, n, e) : 0;
+	for (size_t i = 0; i < p->n_skips && !rc; i++)
+		rc = record_skip(p, d, &p->skips[i], jobs[i].id, e);
+	free(list);
+	return rc;
+}
+
+void known_today(char day[16])
+{
+	struct tm tm;
+	time_t now = (time_t)(clock_real_ms() / 1000);
+	gmtime_r(&now, &tm);
+	strftime(day, 16, "%Y-%m-%d", &tm);
+}
