@@ -254,24 +254,31 @@ int build_name(struct build *b, struct cache_layer *out, struct err *e)
 
 /* The list goes first: a layer without one is never seen, a list without a layer is nobody's and
  * swept. */
-int build_settle(struct build *b, struct cache_layer *out, struct err *e)
+static int build_name_list(struct build *b, const struct cache_layer *out, struct err *e)
 {
-	struct cache *c = b->c;
 	char list[CACHE_ID + 8];
 	auto_free char *tmp_list = own_fmt("%s.list", b->name);
 	snprintf(list, sizeof(list), "%s.list", out->id);
+	/* One call for all of it: an fsync per file costs a journal commit each. */
+	if (syncfs(b->root))
+		return err_sys(e, "sync layer %s", out->id);
+	cache_step("layer synced");
+	if (renameat(b->c->tmp_fd, tmp_list, b->c->layers_fd, list))
+		return err_sys(e, "name the list of layer %s", out->id);
+	cache_step("list named");
+	return 0;
+}
+
+int build_settle(struct build *b, struct cache_layer *out, struct err *e)
+{
+	struct cache *c = b->c;
 	cache_step("layer built");
 	if (!faccessat(c->layers_fd, out->id, F_OK, AT_SYMLINK_NOFOLLOW)) {
 		out->existed = true;
 		return fsync(c->layers_fd) ? err_sys(e, "sync layers") : 0;
 	}
-	/* One call for all of it: an fsync per file costs a journal commit each. */
-	if (syncfs(b->root))
-		return err_sys(e, "sync layer %s", out->id);
-	cache_step("layer synced");
-	if (renameat(c->tmp_fd, tmp_list, c->layers_fd, list))
-		return err_sys(e, "name the list of layer %s", out->id);
-	cache_step("list named");
+	if (build_name_list(b, out, e))
+		return -1;
 	if (renameat2(c->tmp_fd, b->name, c->layers_fd, out->id, RENAME_NOREPLACE)) {
 		if (errno != EEXIST)
 			return err_sys(e, "name layer %s", out->id);
@@ -283,5 +290,22 @@ int build_settle(struct build *b, struct cache_layer *out, struct err *e)
 	if (fsync(c->layers_fd))
 		return err_sys(e, "sync layers");
 	cache_step("layer durable");
+	return 0;
+}
+
+int build_replace(struct build *b, struct cache_layer *out, struct err *e)
+{
+	struct cache *c = b->c;
+	if (build_name_list(b, out, e))
+		return -1;
+	/* What was there takes our name below tmp/ and goes with it. */
+	if (!renameat2(c->tmp_fd, b->name, c->layers_fd, out->id, RENAME_EXCHANGE))
+		out->existed = true;
+	else if (errno != ENOENT ||
+		 renameat2(c->tmp_fd, b->name, c->layers_fd, out->id, RENAME_NOREPLACE))
+		return err_sys(e, "name layer %s", out->id);
+	cache_step("layer replaced");
+	if (fsync(c->layers_fd))
+		return err_sys(e, "sync layers");
 	return 0;
 }

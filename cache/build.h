@@ -59,4 +59,7 @@ int build_name(struct build *b, struct cache_layer *out, struct err *e) must_che
 /* build_settle(b, out, e): durable and then, by one rename, there; out as build_name gave it. */
 int build_settle(struct build *b, struct cache_layer *out, struct err *e) must_check;
 
+/* build_replace(b, out, e): as build_settle, and whatever had that name is gone. */
+int build_replace(struct build *b, struct cache_layer *out, struct err *e) must_check;
+
 #define BUILD_BUFFER ((size_t)256 << 10)

@@ -38,17 +38,27 @@ struct cache_known_segment {
 	uint32_t number;
 	uint64_t bytes; /* committed length */
 };
+struct cache_record;
 struct cache_known {
 	const struct cache_known_segment *segments; /* ascending */
 	size_t n_segments;
 	const char *const *layers; /* ids */
 	size_t n_layers;
+	/* A whole publish that lies past what was committed: its commit was lost, or an older
+	 * database was put back. 1: the caller knows it from now on, and it stays; 0: it goes; -1.
+	 * NULL: it goes. In the order in which they were published. */
+	int (*on_found)(void *owner, const struct cache_record *r, struct err *e);
+	/* A segment has `left` bytes, fewer than were committed; 0 also where it is gone. From now
+	 * on no more than that counts. 0, or -1. NULL: that is ERR_CORRUPT. */
+	int (*on_lost)(void *owner, uint32_t segment, uint64_t left, struct err *e);
+	void *owner;
 };
 
 /* cache_open(state_dirfd, known, e): make the directories where they are missing and repair what a
- * killed process left: segments are cut to their committed length (a segment shorter than that is
- * ERR_CORRUPT), unnamed segments and layers and tmp/, trash/ are removed. known NULL: open for
- * reading, repair nothing. The caller frees it with cache_close. */
+ * killed process left: what of the segments was neither committed nor found is cut off, unnamed
+ * segments and layers and tmp/, trash/ are removed; a found publish whose layer is missing gets it
+ * from its frames. known NULL: open for reading, repair nothing. The caller frees it with
+ * cache_close. */
 struct cache *cache_open(int state_dirfd, const struct cache_known *known, struct err *e)
 	must_check;
 void cache_close(struct cache *c);
@@ -88,6 +98,13 @@ int cache_layer_remove(struct cache *c, const char *id, struct err *e) must_chec
  * differs. */
 int cache_layer_verify(struct cache *c, const char *id, struct err *e) must_check;
 
+/* cache_layer_count(c, id, out, e): how many entries and bytes it has. */
+int cache_layer_count(struct cache *c, const char *id, struct cache_layer *out, struct err *e)
+	must_check;
+/* cache_layer_ids(state_dirfd, ids, n, e): the layers that are on disk, in no order, also before a
+ * cache is opened there. The caller frees ids. */
+int cache_layer_ids(int state_dirfd, char (**ids)[CACHE_ID], size_t *n, struct err *e) must_check;
+
 /* ---- stores: rules, harvest, publish ---- */
 
 enum cache_do {
@@ -124,8 +141,10 @@ struct cache_harvest {
 	uint64_t max_entries, max_bytes, max_file; /* 0: 1,000,000 entries, 16 GiB, 4 GiB */
 	unsigned max_depth;                        /* 0: 256 */
 	uint64_t max_ms;                           /* 0: 10 minutes */
-	const char *job; /* who made it, for the segment's own record and the entries: "run 3
-			    semver@7.5.4 fetch" */
+	const char *job;    /* who made it, for the segment's own record and the entries: "run 3
+			       semver@7.5.4 fetch" */
+	const char *parent; /* chain digest of the current generation; NULL or "": none */
+	int64_t made_ms;    /* since 1970, for the record */
 };
 
 enum cache_change {
@@ -159,19 +178,26 @@ struct cache_counts {
 	uint64_t bytes; /* of added, replaced and merged content */
 };
 
-/* What was published: one generation's new layer and one frame of the segment. All of it is durable
- * on disk but counts only when the caller has committed it to its database; uncommitted, the next
- * cache_open removes it. */
+/* A piece of a segment's file: a zstd frame and its mark. */
+struct cache_frame {
+	uint32_t segment;
+	uint64_t offset,
+		bytes; /* bytes with the mark: the committed length becomes offset + bytes */
+	char sha256[CACHE_ID]; /* of the compressed bytes without it */
+};
+
+/* What was published: one generation's new layer and its frames in the segments. All of it is
+ * durable on disk but counts only when the caller has committed it to its database; uncommitted,
+ * the next cache_open removes it. */
 struct cache_published {
 	bool nothing; /* no change worth a layer: the generation stays; the other fields below but
 			 entries and counts are empty */
 	struct cache_layer layer;
-	uint32_t segment;
-	uint64_t frame_offset, frame_bytes; /* in the segment's file; the committed length becomes
-					       offset + bytes */
-	char frame_sha256[CACHE_ID];        /* of the compressed bytes */
-	struct cache_entry *entries;        /* bytewise order by path; all that was seen but
-					       CACHE_IDENTICAL directories */
+	char chain[CACHE_ID];       /* of the new generation: see cache_chain */
+	struct cache_frame *frames; /* in the order of what they hold; at least one */
+	size_t n_frames;
+	struct cache_entry *entries; /* bytewise order by path; all that was seen but
+					CACHE_IDENTICAL directories */
 	size_t n_entries;
 	struct cache_counts counts;
 };
@@ -189,6 +215,58 @@ void cache_published_fini(struct cache_published *p);
  * left on disk stays until then, or until the next cache_open: whether a commit that failed took
  * effect is known for sure only when the database is opened again. */
 void cache_publish_undo(struct cache *c, const struct cache_published *p);
+
+/* cache_chain(parent, store, layer, out): the digest that stands for a generation and all before
+ * it: SHA-256 in hex of "<parent's chain or nothing>\n<store>\n<layer>\n". Making one layer of
+ * several does not change it. */
+void cache_chain(const char *parent, const char *store, const char *layer, char out[CACHE_ID]);
+
+/* ---- the segments alone ---- */
+
+/* What a publish says of itself, and where it lies. */
+struct cache_record {
+	unsigned version; /* 1: no chain, no time, no counts */
+	char *store, *job;
+	char layer[CACHE_ID];
+	char parent[CACHE_ID], chain[CACHE_ID];
+	int64_t made_ms;
+	struct cache_counts counts;
+	struct cache_entry
+		*entries; /* as published; those that were CACHE_IDENTICAL are counted only */
+	size_t n_entries;
+	struct cache_frame *frames;
+	size_t n_frames;
+};
+
+struct cache_scan {
+	/* Each whole publish, oldest first; r is valid during the call. 0, or -1 to stop. */
+	int (*on_record)(void *owner, const struct cache_record *r, struct err *e);
+	/* Bytes that are none of it: a torn end, damage. why is in words. NULL: passed over. */
+	int (*on_damage)(void *owner, uint32_t segment, uint64_t offset, uint64_t bytes,
+			 const char *why, struct err *e);
+	void *owner;
+};
+/* cache_scan(c, scan, e): read all segments, without the database. After damage it goes on with the
+ * next segment. 0 or -1. */
+int cache_scan(struct cache *c, const struct cache_scan *scan, struct err *e) must_check;
+
+/* cache_record_read(c, frames, n, r, e): the record of the publish that has these frames; the
+ * caller calls cache_record_fini in both cases. */
+int cache_record_read(struct cache *c, const struct cache_frame *frames, size_t n,
+		      struct cache_record *r, struct err *e) must_check;
+void cache_record_fini(struct cache_record *r);
+
+/* cache_layer_restore(c, id, frames, n, e): make layer `id` again from the frames of a publish,
+ * whatever is there under its name. ERR_CORRUPT: they do not hold it, or are damaged. */
+int cache_layer_restore(struct cache *c, const char *id, const struct cache_frame *frames, size_t n,
+			struct err *e) must_check;
+
+/* cache_frame_verify(c, f, e): the frame's bytes have their digest; ERR_CORRUPT says how not. */
+int cache_frame_verify(struct cache *c, const struct cache_frame *f, struct err *e) must_check;
+/* cache_record_verify(c, frames, n, layer, e): read a publish whole: each entry has the digest its
+ * record says, and all of it is about that layer. ERR_CORRUPT names the first that differs. */
+int cache_record_verify(struct cache *c, const struct cache_frame *frames, size_t n,
+			const char *layer, struct err *e) must_check;
 
 /* cache_flatten(c, layers, n, out, e): one layer (hard links) that shows what n layers, uppermost
  * first, show together. */

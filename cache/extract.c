@@ -286,6 +286,13 @@ static int extract_members(struct extract *x, struct err *e)
 	return 0;
 }
 
+int extract_rest(struct build *b, struct archive *a, struct import_left *left, struct err *e)
+{
+	static const struct cache_import plain = {0};
+	struct extract x = {.b = b, .how = &plain, .left = left, .a = a};
+	return extract_members(&x, e);
+}
+
 int extract_archive(struct build *b, int fd, const struct cache_import *how,
 		    struct import_left *left, struct err *e)
 {

@@ -2,6 +2,8 @@
 #pragma once
 #include "cache/build.h"
 
+struct archive;
+
 /* Bounds of one import, counted down. */
 struct import_left {
 	uint64_t entries, bytes;
@@ -19,3 +21,7 @@ unsigned import_mode(unsigned mode);
  * listed. ERR_HOSTILE names the member; ERR_INPUT: not an archive we read, or damaged. */
 int extract_archive(struct build *b, int fd, const struct cache_import *how,
 		    struct import_left *left, struct err *e) must_check;
+/* extract_rest(b, a, left, e): the same for what an archive that somebody opened still has to give.
+ */
+int extract_rest(struct build *b, struct archive *a, struct import_left *left, struct err *e)
+	must_check;

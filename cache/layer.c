@@ -2,6 +2,7 @@
 #include "cache/build.h"
 #include "base/dir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -123,5 +124,48 @@ int cache_layer_verify(struct cache *c, const char *id, struct err *e)
 	}
 	list_free(&was);
 	list_free(&is);
+	return rc;
+}
+
+int cache_layer_count(struct cache *c, const char *id, struct cache_layer *out, struct err *e)
+{
+	struct list l = {0};
+	*out = (struct cache_layer){.existed = true};
+	auto_fd int root = cache_layer_open(c, id, e);
+	if (root < 0)
+		return -1;
+	int rc = list_read(&l, c->layers_fd, id, e);
+	if (!rc)
+		rc = layer_reread(root, &l, out, e) ? -1 : 1;
+	snprintf(out->id, sizeof(out->id), "%s", id);
+	out->entries = l.n;
+	out->bytes = 0;
+	for (size_t i = 0; i < l.n; i++)
+		out->bytes += l.v[i].type == 'f' ? l.v[i].size : 0;
+	list_free(&l);
+	return rc < 0 ? err_add(e, "layer %.12s", id) : 0;
+}
+
+int cache_layer_ids(int state_dirfd, char (**ids)[CACHE_ID], size_t *n, struct err *e)
+{
+	*ids = NULL;
+	*n = 0;
+	int fd = dir_open_beneath(state_dirfd, "layers", O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d) {
+		err_sys(e, "read layers");
+		own_close(&fd);
+		return -1;
+	}
+	for (struct dirent *it; (errno = 0, it = readdir(d));) {
+		if (!cache_is_id(it->d_name, strlen(it->d_name)))
+			continue;
+		*ids = own_grow(*ids, *n + 1, sizeof(**ids));
+		memcpy((*ids)[(*n)++], it->d_name, CACHE_ID);
+	}
+	int rc = errno ? err_sys(e, "read layers") : 0;
+	closedir(d);
 	return rc;
 }

@@ -128,20 +128,26 @@ static int publish_frame(struct publish *p, struct segment *s, struct err *e)
 		    (segment_add(s, &x->x, e) || (x->x.type == 'f' && publish_content(p, s, x, e))))
 			return -1;
 	}
-	return segment_end(s, p->out, e);
+	return segment_end(s, e);
 }
 
 static int publish_all(struct publish *p, struct err *e)
 {
 	struct segment s;
 	cache_step("harvested");
-	if (publish_tree(p, e) || segment_begin(&s, p->c, e))
+	if (publish_tree(p, e))
+		return -1;
+	cache_chain(p->how->parent, p->how->store, p->out->layer.id, p->out->chain);
+	if (segment_begin(&s, p->c, p->out->layer.id, e))
 		return -1;
 	int rc = publish_frame(p, &s, e);
 	if (!rc)
 		rc = build_settle(&p->b, &p->out->layer, e);
-	if (!rc)
+	if (!rc) {
+		p->out->n_frames = s.n_frames;
+		p->out->frames = give(s.frames);
 		segment_keep(&s);
+	}
 	segment_drop(&s);
 	return rc;
 }
@@ -177,19 +183,26 @@ int cache_publish(struct cache *c, const struct cache_harvest *how, struct cache
 		return 0;
 	out->nothing = true;
 	out->layer = (struct cache_layer){0};
-	out->segment = 0;
-	out->frame_offset = out->frame_bytes = 0;
-	out->frame_sha256[0] = '\0';
+	out->chain[0] = '\0';
 	return err_add(e, "publish %s", how->store ? how->store : "a store");
+}
+
+void cache_chain(const char *parent, const char *store, const char *layer, char out[CACHE_ID])
+{
+	auto_free char *text =
+		own_fmt("%s\n%s\n%s\n", parent ? parent : "", store ? store : "", layer);
+	cache_digest(text, strlen(text), out);
 }
 
 /* The file is cut by the next segment_begin(). */
 void cache_publish_undo(struct cache *c, const struct cache_published *p)
 {
-	if (!p->frame_bytes) /* also where all of p is zero */
+	if (!p->n_frames) /* also where all of p is zero */
 		return;
-	c->segment = p->segment;
-	c->segment_end = p->frame_offset;
+	c->segment = p->frames->segment;
+	c->segment_end = p->frames->offset;
+	if (c->sealed >= c->segment)
+		c->sealed = c->segment - 1;
 }
 
 void cache_published_fini(struct cache_published *p)
@@ -200,5 +213,6 @@ void cache_published_fini(struct cache_published *p)
 		free(p->entries[i].reason);
 	}
 	free(p->entries);
+	free(p->frames);
 	*p = (struct cache_published){.nothing = true};
 }

@@ -1,78 +1,355 @@
-/* Format, version 1: one JSON object, an entry a line, so that a person can read it too:
- *   {"assay":1,"store":…,"job":…,"layer":"<id>","rules":[["<glob>","<rule>"],…],"entries":[
+/* Format, version 2: one JSON object, an entry a line, so that a person can read it too and a
+ * program needs no more memory than the entries do:
+ *   {"assay":2,"store":…,"job":…,"made_ms":…,"parent":"<chain>","chain":"<chain>","layer":"<id>",
+ *    "rules":[["<glob>","<rule>"],…],"counts":{"added":…,…,"bytes":…},"entries":[       (one line)
  *   {"change":"added","type":"f","mode":"0644","mtime":"<sec>.<nsec>","size":5,"sha256":…,"path":…},
  *   …
  *   ]}
  * "target" and "reason" where there is one, "sha256" where there is content. Text that is not UTF-8
  * is given in hex under the same key with "-hex" behind it. Entries are all that struct
- * cache_published has, also those that published nothing. */
+ * cache_published has but what is identical: also those that published nothing. Version 1 had
+ * neither made_ms, parent, chain nor counts, and the identical ones. */
 #include "cache/record.h"
+#include "cache/inner.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <string.h>
 
-static void record_text(json_t *o, const char *key, const char *value)
+/* ---- writing: by hand, as there may be a million lines ---- */
+
+/* Length of the UTF-8 sequence (RFC 3629) at p, 0 where there is none. */
+static size_t record_utf8(const unsigned char *p)
 {
-	json_t *s = json_string(value ? value : "");
-	if (s) {
-		json_object_set_new(o, key, s);
-		return;
+	if (p[0] < 0x80)
+		return 1;
+	unsigned n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+	unsigned long c = p[0] & (0xffu >> (n + 1));
+	static const unsigned long least[] = {0, 0, 0x80, 0x800, 0x10000};
+	if (p[0] < 0xc2 || p[0] > 0xf4)
+		return 0;
+	for (unsigned i = 1; i < n; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (p[i] & 0x3f);
 	}
-	auto_text struct text hex = TEXT_INIT;
-	auto_free char *hex_key = own_fmt("%s-hex", key);
-	for (const unsigned char *p = (const unsigned char *)value; *p; p++)
-		text_addf(&hex, "%02x", *p);
-	json_object_set_new(o, hex_key, json_string(text_str(&hex)));
+	return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) ? 0 : n;
 }
 
-static void record_put(struct text *t, json_t *o)
+static bool record_is_utf8(const char *s)
 {
-	char *dump = json_dumps(o, JSON_COMPACT);
-	if (!dump)
-		abort();
-	text_add(t, dump);
-	free(dump);
-	json_decref(o);
+	for (const unsigned char *p = (const unsigned char *)s; *p;) {
+		size_t n = record_utf8(p);
+		if (!n)
+			return false;
+		p += n;
+	}
+	return true;
+}
+
+static void record_string(struct text *t, const char *s)
+{
+	text_addc(t, '"');
+	for (; *s; s++) {
+		size_t n = 0;
+		while ((unsigned char)s[n] >= 0x20 && s[n] != '"' && s[n] != '\\')
+			n++;
+		text_put(t, s, n);
+		s += n;
+		if (!*s)
+			break;
+		if (*s == '"' || *s == '\\')
+			text_addf(t, "\\%c", *s);
+		else
+			text_addf(t, "\\u%04x", (unsigned char)*s);
+	}
+	text_addc(t, '"');
+}
+
+static void record_text(struct text *t, const char *key, const char *value)
+{
+	if (record_is_utf8(value)) {
+		text_addf(t, ",\"%s\":", key);
+		record_string(t, value);
+		return;
+	}
+	text_addf(t, ",\"%s-hex\":\"", key);
+	for (const unsigned char *p = (const unsigned char *)value; *p; p++)
+		text_addf(t, "%02x", *p);
+	text_addc(t, '"');
 }
 
 static void record_entry(struct text *t, const struct cache_entry *x)
 {
-	char mode[8], mtime[48], type[2] = {x->type, '\0'};
-	json_t *o = json_object();
-	snprintf(mode, sizeof(mode), "%04o", x->mode & 07777);
-	snprintf(mtime, sizeof(mtime), "%lld.%09u", (long long)x->mtime_s, x->mtime_ns);
-	record_text(o, "change", cache_change_name(x->change));
-	record_text(o, "type", type);
-	record_text(o, "mode", mode);
-	record_text(o, "mtime", mtime);
-	json_object_set_new(o, "size", json_integer((json_int_t)x->size));
+	text_addf(t,
+		  "{\"change\":\"%s\",\"type\":\"%c\",\"mode\":\"%04o\",\"mtime\":\"%lld.%09u\","
+		  "\"size\":%llu",
+		  cache_change_name(x->change), x->type, x->mode & 07777, (long long)x->mtime_s,
+		  x->mtime_ns, (unsigned long long)x->size);
 	if (x->sha256[0])
-		record_text(o, "sha256", x->sha256);
-	record_text(o, "path", x->path);
+		text_addf(t, ",\"sha256\":\"%s\"", x->sha256);
+	record_text(t, "path", x->path);
 	if (x->target)
-		record_text(o, "target", x->target);
+		record_text(t, "target", x->target);
 	if (x->reason)
-		record_text(o, "reason", x->reason);
-	record_put(t, o);
+		record_text(t, "reason", x->reason);
+	text_addc(t, '}');
+}
+
+/* In the order of enum cache_change; bytes last. */
+static const struct {
+	const char *word;
+	size_t at;
+} record_counts[] = {
+#define COUNT(name)                                                                                \
+	{                                                                                          \
+#name, offsetof(struct cache_counts, name)                                         \
+	}
+	COUNT(added),     COUNT(replaced), COUNT(merged),  COUNT(identical), COUNT(dropped),
+	COUNT(conflicts), COUNT(deleted),  COUNT(refused), COUNT(bytes),
+};
+
+static uint64_t *record_count(struct cache_counts *n, size_t i)
+{
+	return (uint64_t *)(void *)((char *)n + record_counts[i].at);
 }
 
 void record_write(struct text *t, const struct cache_harvest *how, const struct cache_published *p)
 {
-	json_t *o = json_object(), *rules = json_array();
-	json_object_set_new(o, "assay", json_integer(1));
-	record_text(o, "store", how->store);
-	record_text(o, "job", how->job);
-	record_text(o, "layer", p->layer.id);
-	for (size_t i = 0; i < how->n_rules; i++)
-		json_array_append_new(rules, json_pack("[s,s]", how->rules[i].match,
-						       cache_do_name(how->rules[i].what)));
-	json_object_set_new(o, "rules", rules);
-	record_put(t, o);
-	t->n--; /* the closing brace: the entries follow, one a line */
-	text_add(t, ",\"entries\":[\n");
-	for (size_t i = 0; i < p->n_entries; i++) {
-		record_entry(t, &p->entries[i]);
-		text_add(t, i + 1 < p->n_entries ? ",\n" : "\n");
+	struct cache_counts counts = p->counts;
+	text_add(t, "{\"assay\":2");
+	record_text(t, "store", how->store ? how->store : "");
+	record_text(t, "job", how->job ? how->job : "");
+	text_addf(
+		t,
+		",\"made_ms\":%lld,\"parent\":\"%s\",\"chain\":\"%s\",\"layer\":\"%s\",\"rules\":[",
+		(long long)how->made_ms, how->parent ? how->parent : "", p->chain, p->layer.id);
+	for (size_t i = 0; i < how->n_rules; i++) {
+		text_add(t, i ? ",[" : "[");
+		record_string(t, how->rules[i].match);
+		text_addf(t, ",\"%s\"]", cache_do_name(how->rules[i].what));
 	}
-	text_add(t, "]}\n");
+	text_add(t, "],\"counts\":{");
+	for (size_t i = 0; i < countof(record_counts); i++)
+		text_addf(t, "%s\"%s\":%llu", i ? "," : "", record_counts[i].word,
+			  (unsigned long long)*record_count(&counts, i));
+	text_add(t, "},\"entries\":[\n");
+	bool any = false;
+	for (size_t i = 0; i < p->n_entries; i++) {
+		if (p->entries[i].change == CACHE_IDENTICAL)
+			continue;
+		text_add(t, any ? ",\n" : "");
+		record_entry(t, &p->entries[i]);
+		any = true;
+	}
+	text_add(t, any ? "\n]}\n" : "]}\n");
+}
+
+/* ---- reading ---- */
+
+static int record_bad(struct err *e, const char *what)
+{
+	return err_set(e, ERR_CORRUPT, "the record of a publish: %s", what);
+}
+
+static int record_hex(const char *hex, char **out)
+{
+	size_t n = strlen(hex);
+	auto_free char *bytes = own_alloc(n / 2 + 1);
+	for (size_t i = 0; i < n / 2; i++) {
+		char pair[3] = {hex[2 * i], hex[2 * i + 1], '\0'}, *end;
+		unsigned long v = strtoul(pair, &end, 16);
+		if (*end || !v || pair[0] == '-' || pair[0] == '+' || pair[0] == ' ')
+			return -1;
+		bytes[i] = (char)v;
+	}
+	bytes[n / 2] = '\0';
+	*out = n % 2 ? NULL : give(bytes);
+	return *out ? 0 : -1;
+}
+
+/* 1 there and in *out, the caller's; 0 absent; -1 not of that shape. */
+static int record_get(const json_t *o, const char *key, char **out)
+{
+	char hex_key[24];
+	const json_t *v = json_object_get(o, key);
+	if (v) {
+		const char *s = json_string_value(v);
+		if (!s || strlen(s) != json_string_length(v))
+			return -1;
+		*out = own_dup(s);
+		return 1;
+	}
+	snprintf(hex_key, sizeof(hex_key), "%s-hex", key);
+	v = json_object_get(o, hex_key);
+	if (!v)
+		return 0;
+	return !json_string_value(v) || record_hex(json_string_value(v), out) ? -1 : 1;
+}
+
+/* A digest; may it be absent or empty? */
+static int record_id(const json_t *o, const char *key, bool may_lack, char out[CACHE_ID])
+{
+	const char *s = json_string_value(json_object_get(o, key));
+	out[0] = '\0';
+	if (!s || !*s)
+		return may_lack ? 0 : -1;
+	if (!cache_is_id(s, strlen(s)))
+		return -1;
+	memcpy(out, s, CACHE_ID);
+	return 0;
+}
+
+static int record_change(const json_t *o, enum cache_change *out)
+{
+	const char *s = json_string_value(json_object_get(o, "change"));
+	for (int i = CACHE_ADDED; s && i <= CACHE_REFUSED; i++)
+		if (!strcmp(s, cache_change_name((enum cache_change)i))) {
+			*out = (enum cache_change)i;
+			return 0;
+		}
+	return -1;
+}
+
+/* "<sec>.<nsec, 9 digits>" */
+static int record_time(const char *s, struct cache_entry *x)
+{
+	char *end, *last;
+	if (!s)
+		return -1;
+	errno = 0;
+	x->mtime_s = strtoll(s, &end, 10);
+	if (errno || end == s || *end != '.' || strspn(end + 1, "0123456789") != 9)
+		return -1;
+	x->mtime_ns = (uint32_t)strtoul(end + 1, &last, 10);
+	return *last ? -1 : 0;
+}
+
+static int record_number(const json_t *o, const char *key, uint64_t *out)
+{
+	const json_t *v = json_object_get(o, key);
+	if (!json_is_integer(v) || json_integer_value(v) < 0)
+		return -1;
+	*out = (uint64_t)json_integer_value(v);
+	return 0;
+}
+
+static int record_read_entry(const json_t *o, struct cache_entry *x)
+{
+	const char *type = json_string_value(json_object_get(o, "type")),
+		   *mode = json_string_value(json_object_get(o, "mode"));
+	char *end = NULL;
+	if (!type || !*type || type[1] || !strchr("fdl?", *type) || !mode || !*mode)
+		return -1;
+	x->type = *type;
+	x->mode = (unsigned)strtoul(mode, &end, 8) & 07777;
+	return *end || record_change(o, &x->change) || record_number(o, "size", &x->size) ||
+			       record_time(json_string_value(json_object_get(o, "mtime")), x) ||
+			       record_id(o, "sha256", true, x->sha256) ||
+			       record_get(o, "path", &x->path) != 1 ||
+			       record_get(o, "target", &x->target) < 0 ||
+			       record_get(o, "reason", &x->reason) < 0
+		       ? -1
+		       : 0;
+}
+
+static int record_read_entries(const char *p, const char *stop, struct cache_record *r,
+			       struct err *e)
+{
+	size_t cap = 0;
+	while (p < stop && *p == '{') {
+		const char *line = memchr(p, '\n', (size_t)(stop - p));
+		if (!line)
+			break;
+		size_t n = (size_t)(line - p) - (line[-1] == ',');
+		json_t *o = json_loadb(p, n, 0, NULL);
+		if (r->n_entries == cap) {
+			cap = cap ? 2 * cap : 16;
+			r->entries = own_grow(r->entries, cap, sizeof(*r->entries));
+		}
+		struct cache_entry *x = &r->entries[r->n_entries++];
+		*x = (struct cache_entry){0};
+		int rc = o ? record_read_entry(o, x) : -1;
+		json_decref(o);
+		if (rc)
+			return record_bad(e, "an entry that can't be read");
+		p = line + 1;
+	}
+	return stop - p == 3 && !memcmp(p, "]}\n", 3) ? 0 : record_bad(e, "it has no end");
+}
+
+static int record_read_counts(const json_t *o, struct cache_record *r)
+{
+	for (size_t i = 0; i < countof(record_counts); i++)
+		if (record_number(o, record_counts[i].word, record_count(&r->counts, i)))
+			return -1;
+	return 0;
+}
+
+static int record_read_head(const json_t *o, struct cache_record *r, struct err *e)
+{
+	uint64_t version = 0, made = 0;
+	if (record_number(o, "assay", &version) || version < 1 || version > 2)
+		return record_bad(e, "of a version this assay does not know");
+	r->version = (unsigned)version;
+	if (record_get(o, "store", &r->store) != 1 || !*r->store ||
+	    record_get(o, "job", &r->job) != 1)
+		return record_bad(e, "it names no store or no job");
+	if (record_id(o, "layer", false, r->layer))
+		return record_bad(e, "it names no layer");
+	if (version < 2)
+		return 0;
+	if (record_number(o, "made_ms", &made) || record_id(o, "parent", true, r->parent) ||
+	    record_id(o, "chain", false, r->chain) ||
+	    record_read_counts(json_object_get(o, "counts"), r))
+		return record_bad(e, "its time, chain or counts can't be read");
+	r->made_ms = (int64_t)made;
+	return 0;
+}
+
+/* The counts of version 1 are those of its entries. */
+static void record_count_all(struct cache_record *r)
+{
+	for (size_t i = 0; i < r->n_entries; i++) {
+		const struct cache_entry *x = &r->entries[i];
+		++*record_count(&r->counts, x->change);
+		if (x->change <= CACHE_MERGED && x->type == 'f')
+			r->counts.bytes += x->size;
+	}
+}
+
+int record_parse(const char *p, size_t n, struct cache_record *r, struct err *e)
+{
+	static const char opens[] = "\"entries\":[\n";
+	*r = (struct cache_record){0};
+	const char *line = memchr(p, '\n', n);
+	size_t head = line ? (size_t)(line + 1 - p) : 0, open_n = sizeof(opens) - 1;
+	if (head <= open_n || memcmp(line + 1 - open_n, opens, open_n))
+		return record_bad(e, "its first line is not one");
+	auto_text struct text t = TEXT_INIT;
+	text_put(&t, p, head - 1);
+	text_add(&t, "]}");
+	json_t *o = json_loadb(t.p, t.n, 0, NULL);
+	int rc = o ? record_read_head(o, r, e) : record_bad(e, "its first line is not one");
+	json_decref(o);
+	if (rc || record_read_entries(p + head, p + n, r, e))
+		return -1;
+	if (r->version < 2)
+		record_count_all(r);
+	return 0;
+}
+
+void record_fini(struct cache_record *r)
+{
+	for (size_t i = 0; i < r->n_entries; i++) {
+		free(r->entries[i].path);
+		free(r->entries[i].target);
+		free(r->entries[i].reason);
+	}
+	free(r->entries);
+	free(r->store);
+	free(r->job);
+	struct cache_frame *frames = r->frames;
+	size_t n = r->n_frames;
+	*r = (struct cache_record){.frames = frames, .n_frames = n};
 }

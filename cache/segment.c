@@ -1,13 +1,19 @@
-/* Format, version 1. A segment is a concatenation of zstd frames (RFC 8878; level 3, one thread,
- * with checksum, without content size). Each frame holds tar entries in pax format (POSIX.1-2001,
- * as libarchive writes it) and no end-of-archive blocks, so that all segments one after the other
- * are one tar archive: cat seg/ * | tar --zstd -x. Of the same path the last entry counts.
+/* Format, version 2. A segment is a concatenation of zstd frames (RFC 8878; level 3, one thread,
+ * with checksum, without content size), a mark behind each (frame.h). The frames of one publish
+ * hold tar entries in pax format (POSIX.1-2001, as libarchive writes it) and no end-of-archive
+ * blocks, so that all segments one after the other are one tar archive: cat seg/ * | tar --zstd -x.
+ * Of the same path the last entry counts.
  *
- * The first entry of a frame is ".assay/<layer id>.json" (record.c): what was published, by whom,
- * under which rules. The others are the layer itself, bytewise by path, parents first: owner 0,
- * modes 0644, 0755 (files, directories) and 0777 (links), times of files and links to the
- * nanosecond, of directories 0. No other attributes. The same tree gives the same bytes. */
+ * The first entry of a publish is ".assay/<id>.json" (record.c): what was published, by whom, under
+ * which rules. The others are the layer itself, bytewise by path, parents first: owner 0, modes
+ * 0644, 0755 (files, directories) and 0777 (links), times of files and links to the nanosecond, of
+ * directories 0. No other attributes. The same tree gives the same bytes.
+ *
+ * A publish is one frame, or several of CACHE_FRAME_FULL bytes each and a last one; where one ends
+ * is no matter of entries, and the next may begin the next segment. Version 1 had no marks and one
+ * frame for each publish. */
 #include "cache/segment.h"
+#include "cache/frame.h"
 #include "base/dir.h"
 
 #include <archive.h>
@@ -19,14 +25,61 @@
 
 #define SEGMENT_LEVEL 3
 
-static void segment_name(uint32_t number, char name[32])
+void segment_name(uint32_t number, char name[SEGMENT_NAME])
 {
-	snprintf(name, 32, "%06u.tar.zst", (unsigned)number);
+	snprintf(name, SEGMENT_NAME, "%06u.tar.zst", (unsigned)number);
+}
+
+uint32_t segment_number(const char *name)
+{
+	char again[SEGMENT_NAME];
+	unsigned long number = strtoul(name, NULL, 10);
+	segment_name((uint32_t)number, again);
+	return number <= UINT32_MAX && !strcmp(again, name) ? (uint32_t)number : 0;
+}
+
+int segment_seal(struct cache *c, uint32_t number, struct err *e)
+{
+	char name[SEGMENT_NAME];
+	struct stat st;
+	segment_name(number, name);
+	if (fstatat(c->seg_fd, name, &st, AT_SYMLINK_NOFOLLOW))
+		return errno == ENOENT ? 0 : err_sys(e, "stat segment %s", name);
+	if (S_ISREG(st.st_mode) && st.st_mode & 0222 && fchmodat(c->seg_fd, name, 0444, 0))
+		return err_sys(e, "seal segment %s", name);
+	return 0;
+}
+
+/* The file of s->number, cut to s->start, for appending. */
+static int segment_open_file(struct segment *s, struct err *e)
+{
+	char name[SEGMENT_NAME];
+	struct stat st;
+	segment_name(s->number, name);
+	/* One that was sealed too early: what followed it was given up. */
+	if (!fstatat(s->c->seg_fd, name, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode) &&
+	    !(st.st_mode & 0200) && fchmodat(s->c->seg_fd, name, 0644, 0))
+		return err_sys(e, "open segment %s", name);
+	s->fd = openat(s->c->seg_fd, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (s->fd < 0 || fstat(s->fd, &st))
+		return err_sys(e, "open segment %s", name);
+	if ((uint64_t)st.st_size < s->start)
+		return err_set(e, ERR_CORRUPT, "segment %s has %llu bytes, %llu were published",
+			       name, (unsigned long long)st.st_size, (unsigned long long)s->start);
+	if (ftruncate(s->fd, (off_t)s->start) || lseek(s->fd, 0, SEEK_END) < 0)
+		return err_sys(e, "cut segment %s", name);
+	return 0;
+}
+
+static int segment_sync(struct segment *s, struct err *e)
+{
+	if (fdatasync(s->fd) || (!s->start && fsync(s->c->seg_fd)))
+		return err_sys(e, "sync segment %06u", s->number);
+	return 0;
 }
 
 static int segment_write(struct segment *s, const void *bytes, size_t n)
 {
-	hash_add(&s->hash, bytes, n);
 	s->bytes += n;
 	return dir_write_all(s->fd, bytes, n) ? err_sys(&s->why, "write segment %06u", s->number)
 					      : 0;
@@ -40,6 +93,7 @@ static int segment_compress(struct segment *s, const void *bytes, size_t n, ZSTD
 		size_t left = ZSTD_compressStream2(s->z, &out, &in, how);
 		if (ZSTD_isError(left))
 			return err_set(&s->why, ERR_SYS, "compress: %s", ZSTD_getErrorName(left));
+		hash_add(&s->hash, s->buffer, out.pos);
 		if (out.pos && segment_write(s, s->buffer, out.pos))
 			return -1;
 		if (how == ZSTD_e_end ? !left : in.pos == in.size)
@@ -47,12 +101,52 @@ static int segment_compress(struct segment *s, const void *bytes, size_t n, ZSTD
 	}
 }
 
+/* The frame's end and its mark. */
+static int segment_end_frame(struct segment *s, bool last)
+{
+	unsigned char mark[FRAME_MARK];
+	struct frame_mark m = {.last = last, .part = (uint32_t)s->n_frames};
+	if (segment_compress(s, NULL, 0, ZSTD_e_end))
+		return -1;
+	m.bytes = s->bytes;
+	hash_id(&s->hash, m.sha256);
+	memcpy(m.id, s->id, CACHE_ID);
+	frame_mark_write(&m, mark);
+	if (segment_write(s, mark, sizeof(mark)))
+		return -1;
+	s->frames = own_grow(s->frames, s->n_frames + 1, sizeof(*s->frames));
+	struct cache_frame *f = &s->frames[s->n_frames++];
+	*f = (struct cache_frame){.segment = s->number, .offset = s->start, .bytes = s->bytes};
+	memcpy(f->sha256, m.sha256, CACHE_ID);
+	return 0;
+}
+
+/* On to the place of the next frame, which may be in another file. */
+static int segment_advance(struct segment *s)
+{
+	uint64_t end = s->start + s->bytes;
+	if (end < s->c->segment_full) {
+		s->start = end;
+	} else {
+		if (segment_sync(s, &s->why))
+			return -1;
+		own_close(&s->fd);
+		s->number++;
+		s->start = 0;
+		if (segment_open_file(s, &s->why))
+			return -1;
+	}
+	s->bytes = 0;
+	return 0;
+}
+
 static la_ssize_t segment_on_write(struct archive *a, void *arg, const void *bytes, size_t n)
 {
 	struct segment *s = arg;
 	if (s->ended)
 		return (la_ssize_t)n;
-	if (!segment_compress(s, bytes, n, ZSTD_e_continue))
+	if (!segment_compress(s, bytes, n, ZSTD_e_continue) &&
+	    (s->bytes < s->c->frame_full || (!segment_end_frame(s, false) && !segment_advance(s))))
 		return (la_ssize_t)n;
 	archive_set_error(a, EIO, "%s", s->why.text);
 	return -1;
@@ -72,23 +166,19 @@ static int segment_failed(struct segment *s, struct err *e)
 static int segment_open(struct segment *s, struct err *e)
 {
 	struct cache *c = s->c;
-	char name[32];
-	struct stat st;
 	s->number = c->segment ? c->segment : 1;
 	s->start = c->segment_end;
-	if (s->start >= CACHE_SEGMENT_FULL) {
+	if (s->start >= c->segment_full) {
 		s->number++;
 		s->start = 0;
 	}
-	segment_name(s->number, name);
-	s->fd = openat(c->seg_fd, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (s->fd < 0 || fstat(s->fd, &st))
-		return err_sys(e, "open segment %s", name);
-	if ((uint64_t)st.st_size < s->start)
-		return err_set(e, ERR_CORRUPT, "segment %s has %llu bytes, %llu were published",
-			       name, (unsigned long long)st.st_size, (unsigned long long)s->start);
-	if (ftruncate(s->fd, (off_t)s->start) || lseek(s->fd, 0, SEEK_END) < 0)
-		return err_sys(e, "cut segment %s", name);
+	for (; c->sealed + 1 < s->number; c->sealed++)
+		if (segment_seal(c, c->sealed + 1, e))
+			return -1;
+	if (segment_open_file(s, e))
+		return -1;
+	s->first = s->number;
+	s->first_start = s->start;
 	return 0;
 }
 
@@ -111,9 +201,10 @@ static int segment_open_tar(struct segment *s, struct err *e)
 	return 0;
 }
 
-int segment_begin(struct segment *s, struct cache *c, struct err *e)
+int segment_begin(struct segment *s, struct cache *c, const char *id, struct err *e)
 {
 	*s = (struct segment){.c = c, .fd = -1};
+	memcpy(s->id, id, CACHE_ID);
 	s->charset = charset_enter();
 	if (hash_open(&s->hash, "SHA256"))
 		err_set(e, ERR_SYS, "libcrypto has no SHA-256");
@@ -156,7 +247,7 @@ int segment_data(struct segment *s, const void *bytes, size_t n, struct err *e)
 	return 0;
 }
 
-int segment_end(struct segment *s, struct cache_published *out, struct err *e)
+int segment_end(struct segment *s, struct err *e)
 {
 	/* The padding of the last entry belongs to the frame. What archive_write_free() says after
 	 * that, the end-of-archive blocks tar would stop at, does not. (archive_write_fail() would
@@ -164,16 +255,12 @@ int segment_end(struct segment *s, struct cache_published *out, struct err *e)
 	if (archive_write_finish_entry(s->a) < ARCHIVE_WARN)
 		return segment_failed(s, e);
 	s->ended = true;
-	if (segment_compress(s, NULL, 0, ZSTD_e_end))
+	if (segment_end_frame(s, true))
 		return segment_failed(s, e);
 	cache_step("frame appended");
-	if (fdatasync(s->fd) || (!s->start && fsync(s->c->seg_fd)))
-		return err_sys(e, "sync segment %06u", s->number);
+	if (segment_sync(s, e))
+		return -1;
 	cache_step("frame durable");
-	out->segment = s->number;
-	out->frame_offset = s->start;
-	out->frame_bytes = s->bytes;
-	hash_id(&s->hash, out->frame_sha256);
 	return 0;
 }
 
@@ -185,21 +272,34 @@ void segment_keep(struct segment *s)
 }
 
 /* What can't be cut now is cut by the next segment_begin, or by cache_open. */
+static void segment_cut(struct segment *s)
+{
+	char name[SEGMENT_NAME];
+	for (uint32_t n = s->number; n > s->first || (n == s->first && !s->first_start); n--) {
+		segment_name(n, name);
+		(void)!unlinkat(s->c->seg_fd, name, 0);
+	}
+	if (!s->first_start)
+		return;
+	segment_name(s->first, name);
+	auto_fd int again =
+		s->number == s->first ? -1 : dir_open_beneath(s->c->seg_fd, name, O_WRONLY, 0);
+	int fd = again >= 0 ? again : s->fd;
+	if (s->number == s->first || again >= 0)
+		(void)!ftruncate(fd, (off_t)s->first_start);
+}
+
 void segment_drop(struct segment *s)
 {
-	char name[32];
-	segment_name(s->number, name);
 	s->ended = true;
 	archive_write_free(s->a);
-	if (s->fd >= 0 && !s->kept)
-		(void)!(s->start ? ftruncate(s->fd, (off_t)s->start)
-				 : unlinkat(s->c->seg_fd, name, 0));
+	if (s->first && !s->kept)
+		segment_cut(s);
 	ZSTD_freeCCtx(s->z);
 	hash_close(&s->hash);
 	free(s->buffer);
+	free(s->frames);
 	own_close(&s->fd);
 	charset_leave(&s->charset);
-	s->a = NULL;
-	s->z = NULL;
-	s->buffer = NULL;
+	*s = (struct segment){.fd = -1};
 }

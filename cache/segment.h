@@ -1,4 +1,4 @@
-/* The growing end of a store's archive: one publish, one frame. */
+/* The growing end of a store's archive: one publish, one frame or more. */
 #pragma once
 #include "cache/inner.h"
 #include "cache/charset.h"
@@ -10,11 +10,16 @@ struct ZSTD_CCtx_s;
 struct segment {
 	struct cache *c;
 	int fd;
+	char id[CACHE_ID]; /* what is published */
 	uint32_t number;
 	uint64_t start, bytes; /* where the frame begins; what it has so far */
+	uint32_t first;        /* where the publish begins */
+	uint64_t first_start;
+	struct cache_frame *frames; /* those that are whole */
+	size_t n_frames;
 	struct archive *a;
 	struct ZSTD_CCtx_s *z;
-	struct hash hash; /* of the compressed bytes */
+	struct hash hash; /* of the frame's bytes */
 	void *buffer;
 	struct charset charset;
 	struct err why; /* what went wrong inside libarchive's callback */
@@ -22,14 +27,23 @@ struct segment {
 	bool kept;
 };
 
-/* segment_begin(s, c, e): a frame at the end of the last segment, or the first of a new one.
- * segment_drop ends it in any case; unless segment_keep was called the file is cut to where the
- * frame began (or goes away, if it was new). */
-int segment_begin(struct segment *s, struct cache *c, struct err *e) must_check;
-/* segment_add: the header of an entry; the x->size bytes of a file follow by segment_data. */
+/* segment_name(number, name): its file below seg/. segment_number(name): the number, 0 where the
+ * name is not one of ours. */
+#define SEGMENT_NAME 32
+void segment_name(uint32_t number, char name[SEGMENT_NAME]);
+uint32_t segment_number(const char *name);
+/* segment_seal(c, number, e): nothing is written to it any more; absent is fine. */
+int segment_seal(struct cache *c, uint32_t number, struct err *e) must_check;
+
+/* segment_begin(s, c, id, e): frames about `id` at the end of the last segment, or the first of a
+ * new one; those before are sealed. segment_drop ends it in any case; unless segment_keep was
+ * called the file is cut to where the first frame began, and what was made new goes away. */
+int segment_begin(struct segment *s, struct cache *c, const char *id, struct err *e) must_check;
+/* segment_add: the header of an entry; the x->size bytes of a file follow by segment_data. A frame
+ * that has become long ends, between entries or within one, and another goes on. */
 int segment_add(struct segment *s, const struct cache_entry *x, struct err *e) must_check;
 int segment_data(struct segment *s, const void *bytes, size_t n, struct err *e) must_check;
-/* segment_end(s, out, e): the frame is whole and durable; out's segment and frame_* are filled. */
-int segment_end(struct segment *s, struct cache_published *out, struct err *e) must_check;
+/* segment_end(s, e): all frames are whole and durable; they are in s->frames. */
+int segment_end(struct segment *s, struct err *e) must_check;
 void segment_keep(struct segment *s);
 void segment_drop(struct segment *s);

@@ -249,6 +249,7 @@ int db_layer_unname(struct db *d, const char *name, char id[65], bool *orphan, s
 
 struct db_generation {
 	int64_t id;         /* 0: the store is empty */
+	char chain[65];     /* "": none */
 	char (*layers)[65]; /* uppermost first */
 	int64_t *entries;   /* by layer: how many it has */
 	size_t n_layers;
@@ -270,21 +271,29 @@ struct db_entry {
 	const char *sha256, *target, *reason; /* NULL or "": none */
 };
 
+struct db_frame {
+	int64_t segment, offset, bytes;
+	const char *sha256;
+};
+
 struct db_publish {
 	const char *store;
-	int64_t phase;  /* who made it */
+	int64_t phase;           /* who made it; 0: not known */
+	const char *job;         /* the same in words, NULL: none */
+	const char *refused_all; /* why the whole harvest was, NULL: it was not */
 	int64_t parent; /* the generation it was harvested against; another one current: ERR_BUSY */
 	bool nothing;   /* only notes and counts: no layer, no generation */
 	const char *layer; /* id */
 	int64_t layer_entries, layer_bytes;
-	int64_t segment, frame_offset, frame_bytes;
-	const char *frame_sha256;
+	const char *chain; /* of the new generation, NULL: none */
+	const struct db_frame *frames;
+	size_t n_frames;
 	const struct db_entry *entries;
 	size_t n_entries;
 	int64_t added, replaced, merged, identical, dropped, conflicts, deleted, refused, bytes;
 	int64_t made_ms;
 };
-/* One transaction: segment length, frame, layer, generation (parent's layers below the new one),
+/* One transaction: segment lengths, frames, layer, generation (parent's layers below the new one),
  * entries, notes, counts. The new generation's id (the parent's where nothing), or -1. Of each
  * change that is a note the first DB_NOTES are kept; the counts tell of all. */
 #define DB_NOTES 10000
@@ -296,6 +305,21 @@ int64_t db_publish(struct db *d, const struct db_publish *p, struct err *e) must
 int64_t db_store_flatten(struct db *d, const char *store, int64_t parent, size_t n,
 			 const char *layer, int64_t entries, int64_t bytes, int64_t made_ms,
 			 struct err *e) must_check;
+
+/* ---- what the segments know and the database does not ---- */
+
+/* db_found(d, p, parent_chain, e): a publish that lies whole in the segments. One whose frames were
+ * lost gets them back (the same store, job and time); another becomes a generation upon that with
+ * parent_chain, or upon the current one where there is none. p's parent and phase are not looked
+ * at. The store's current generation, or -1. */
+int64_t db_found(struct db *d, const struct db_publish *p, const char *parent_chain, struct err *e)
+	must_check;
+/* db_segment_lost(d, segment, left, e): nothing behind its first `left` bytes is there any more.
+ * What lay there has no frames now. Number of harvests that concerns, or -1. */
+int64_t db_segment_lost(struct db *d, int64_t segment, int64_t left, struct err *e) must_check;
+/* db_cache_forget(d, e): all that db_found() brings back: segments, generations, layers of stores.
+ * Harvests stay for it to find again, with what they refused. */
+int db_cache_forget(struct db *d, struct err *e) must_check;
 
 /* What the cache may trust at start. */
 struct db_known {

@@ -321,6 +321,53 @@ static const char step_9[] =
 	") STRICT, WITHOUT ROWID;"
 	"ALTER TABLE verdict ADD COLUMN known TEXT CHECK (known IN ('fail', 'flaky', 'skip'));";
 
+/* What a generation is made of and by whom, so that one can be made current again, taken apart and
+ * made anew from the segments. layer_harvest: what lies in a layer; in one made of several, all of
+ * theirs. Generations of older versions have no chain. sighting: other packages that brought the same
+ * bytes as an entry. */
+static const char step_10[] =
+	"DROP VIEW IF EXISTS v_store;"
+	"ALTER TABLE generation ADD COLUMN chain BLOB CHECK (length(chain) = 32);"
+	"ALTER TABLE generation ADD COLUMN how TEXT NOT NULL DEFAULT 'publish'"
+	"  CHECK (how IN ('publish', 'flatten', 'found', 'import', 'rollback', 'revoke', 'collect'));"
+	"UPDATE generation SET how = made_by;"
+	"ALTER TABLE generation DROP COLUMN made_by;"
+	"ALTER TABLE generation RENAME COLUMN how TO made_by;"
+	"CREATE INDEX generation_by_chain ON generation (chain) WHERE chain IS NOT NULL;"
+
+	"ALTER TABLE harvest ADD COLUMN job TEXT;" /* who made it, in words: what is left of a phase that is not known */
+	"ALTER TABLE harvest ADD COLUMN refused_all TEXT;" /* why the whole of it was refused */
+	"ALTER TABLE entry ADD COLUMN revoked_ms INTEGER;"
+
+	"CREATE TABLE layer_harvest ("
+	"  layer INTEGER NOT NULL REFERENCES layer ON DELETE CASCADE,"
+	"  harvest INTEGER NOT NULL REFERENCES harvest ON DELETE CASCADE,"
+	"  PRIMARY KEY (layer, harvest)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX layer_harvest_by_harvest ON layer_harvest (harvest);"
+	"WITH RECURSIVE part (whole, layer) AS ("
+	"  SELECT top.layer, below.layer FROM generation g"
+	"   JOIN generation_layer top ON top.generation = g.id AND top.position = 0"
+	"   JOIN generation_layer below ON below.generation = g.parent"
+	"   WHERE g.made_by = 'flatten' AND below.layer NOT IN"
+	"    (SELECT layer FROM generation_layer x WHERE x.generation = g.id AND x.position > 0)"
+	"  UNION SELECT part.whole, below.layer FROM part"
+	"   JOIN generation_layer top ON top.layer = part.layer AND top.position = 0"
+	"   JOIN generation g ON g.id = top.generation AND g.made_by = 'flatten'"
+	"   JOIN generation_layer below ON below.generation = g.parent"
+	"   WHERE below.layer NOT IN (SELECT layer FROM generation_layer x WHERE x.generation = g.id AND x.position > 0)"
+	")"
+	"INSERT OR IGNORE INTO layer_harvest"
+	"  SELECT layer, id FROM harvest WHERE layer IS NOT NULL"
+	"  UNION SELECT part.whole, h.id FROM part JOIN harvest h ON h.layer = part.layer;"
+
+	"CREATE TABLE sighting ("
+	"  sha256 BLOB NOT NULL CHECK (length(sha256) = 32),"
+	"  package INTEGER NOT NULL REFERENCES package ON DELETE CASCADE,"
+	"  PRIMARY KEY (sha256, package)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX sighting_by_package ON sighting (package);";
+
 /* From version i to version i + 1. */
 static const char *const steps[] = {
 	step_1,
@@ -332,6 +379,7 @@ static const char *const steps[] = {
 	step_7,
 	step_8,
 	step_9,
+	step_10,
 };
 /* clang-format on */
 

@@ -103,24 +103,33 @@ const char *const schema_views[] = {
 	"  (SELECT sum(l.bytes) FROM generation_layer gl JOIN layer l ON l.id = gl.layer WHERE gl.generation = g.id) AS bytes,"
 	"  h.id AS harvest, f.run, p.name AS package, f.id AS phase_id,"
 	"  h.added, h.replaced, h.merged, h.identical, h.dropped, h.conflicts, h.deleted, h.refused, h.bytes AS new_bytes,"
-	"  fr.segment, fr.offset AS frame_offset, fr.bytes AS frame_bytes"
+	"  (SELECT min(fr.segment) FROM frame fr WHERE fr.harvest = h.id) AS segment,"
+	"  (SELECT fr.offset FROM frame fr WHERE fr.harvest = h.id ORDER BY fr.segment, fr.offset LIMIT 1) AS frame_offset,"
+	"  (SELECT sum(fr.bytes) FROM frame fr WHERE fr.harvest = h.id) AS frame_bytes,"
+	"  h.job, lower(hex(g.chain)) AS chain"
 	" FROM generation g JOIN store s ON s.id = g.store LEFT JOIN harvest h ON h.generation = g.id"
-	"  LEFT JOIN phase f ON f.id = h.phase LEFT JOIN package p ON p.id = f.package LEFT JOIN frame fr ON fr.harvest = h.id;",
+	"  LEFT JOIN phase f ON f.id = h.phase LEFT JOIN package p ON p.id = f.package;",
 
 	"CREATE VIEW v_entry AS SELECT"
 	"  s.name AS store, CAST(e.path AS TEXT) AS path, e.change, e.type, printf('%04o', e.mode) AS mode, e.mtime_ns, e.size,"
 	"  lower(nullif(hex(e.sha256), '')) AS sha256, CAST(e.target AS TEXT) AS target, l.digest AS layer, h.generation, h.id AS harvest,"
-	"  h.generation <= s.current AND NOT EXISTS (SELECT 1 FROM entry n JOIN harvest nh ON nh.id = n.harvest"
-	"    WHERE CAST(n.path AS TEXT) = CAST(e.path AS TEXT) AND nh.store = h.store"
-	"    AND nh.generation > h.generation AND nh.generation <= s.current) AS current,"
+	"  e.revoked_ms IS NULL AND EXISTS (SELECT 1 FROM layer_harvest lh"
+	"    JOIN generation_layer gl ON gl.layer = lh.layer AND gl.generation = s.current WHERE lh.harvest = h.id)"
+	"   AND NOT EXISTS (SELECT 1 FROM entry n JOIN harvest nh ON nh.id = n.harvest"
+	"    WHERE CAST(n.path AS TEXT) = CAST(e.path AS TEXT) AND nh.store = h.store AND nh.id > h.id AND n.revoked_ms IS NULL"
+	"    AND EXISTS (SELECT 1 FROM layer_harvest lh JOIN generation_layer gl ON gl.layer = lh.layer AND gl.generation = s.current"
+	"     WHERE lh.harvest = nh.id)) AS current,"
 	"  f.run, p.name AS package, f.name AS phase, f.id AS phase_id,"
-	"  fr.segment, fr.offset AS frame_offset"
+	"  (SELECT min(fr.segment) FROM frame fr WHERE fr.harvest = h.id) AS segment,"
+	"  (SELECT fr.offset FROM frame fr WHERE fr.harvest = h.id ORDER BY fr.segment, fr.offset LIMIT 1) AS frame_offset,"
+	"  h.job, e.revoked_ms"
 	" FROM entry e JOIN harvest h ON h.id = e.harvest JOIN store s ON s.id = h.store LEFT JOIN layer l ON l.id = h.layer"
-	"  LEFT JOIN phase f ON f.id = h.phase LEFT JOIN package p ON p.id = f.package LEFT JOIN frame fr ON fr.harvest = h.id;",
+	"  LEFT JOIN phase f ON f.id = h.phase LEFT JOIN package p ON p.id = f.package;",
 
 	"CREATE VIEW v_harvest AS SELECT"
 	"  h.id AS harvest, s.name AS store, h.seen, h.generation, f.run, p.name AS package, f.name AS phase, f.id AS phase_id,"
-	"  h.added, h.replaced, h.merged, h.identical, h.dropped, h.conflicts, h.deleted, h.refused, h.bytes AS new_bytes, h.made_ms"
+	"  h.added, h.replaced, h.merged, h.identical, h.dropped, h.conflicts, h.deleted, h.refused, h.bytes AS new_bytes, h.made_ms,"
+	"  h.job, h.refused_all"
 	" FROM harvest h JOIN store s ON s.id = h.store LEFT JOIN phase f ON f.id = h.phase LEFT JOIN package p ON p.id = f.package;",
 
 	"CREATE VIEW v_note AS SELECT"

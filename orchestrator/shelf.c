@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "orchestrator/plan.h"
+#include "orchestrator/stack.h"
 
 #include <string.h>
 
@@ -20,6 +21,7 @@ static struct shelf shelf_with(const struct shelf *sh, const struct cache_layer 
 	struct shelf with = {.store = sh->store,
 			     .key = own_dup(sh->key),
 			     .generation = sh->generation};
+	memcpy(with.chain, sh->chain, sizeof(with.chain));
 	shelf_add(&with, top->id, top->entries);
 	for (size_t i = n; i < sh->n_layers; i++)
 		if (strcmp(sh->layers[i], top->id))
@@ -34,6 +36,7 @@ int shelf_load(struct shelf *sh, const struct suite *s, size_t i, struct db *d, 
 	if (db_store_current(d, sh->key, &g, e))
 		return err_add(e, "store %s", sh->key);
 	sh->generation = g.id;
+	memcpy(sh->chain, g.chain, sizeof(sh->chain));
 	for (size_t k = 0; k < g.n_layers; k++)
 		shelf_add(sh, g.layers[k], (uint64_t)g.entries[k]);
 	db_generation_fini(&g);
@@ -53,6 +56,7 @@ struct shelf shelf_copy(const struct shelf *sh)
 	struct shelf copy = {.store = sh->store,
 			     .key = own_dup(sh->key),
 			     .generation = sh->generation};
+	memcpy(copy.chain, sh->chain, sizeof(copy.chain));
 	for (size_t i = 0; i < sh->n_layers; i++)
 		shelf_add(&copy, sh->layers[i], sh->entries[i]);
 	return copy;
@@ -74,26 +78,13 @@ int shelf_open(const struct shelf *sh, struct cache *c, int **fds, struct err *e
 	return 0;
 }
 
-/* How many of the uppermost layers become one: at least half of what a stack may have, and on as
- * long as the next is not larger than those together. So an entry is written anew only into a layer
- * that is twice as large as the one before: O(log n) times, however long the store grows (a
- * log-structured merge tree). */
-static size_t shelf_height(const struct shelf *sh)
-{
-	size_t n = 0;
-	uint64_t sum = 0;
-	while (n < sh->n_layers && (n < CACHE_MAX_LAYERS / 2 || sh->entries[n] <= sum))
-		sum += sh->entries[n++];
-	return n;
-}
-
 /* The stack has become too high to mount quickly: one layer that shows the same as its upper part,
  * for those that come after. */
 static int shelf_flatten(struct shelf_publish *p, struct cache *c, struct err *e)
 {
 	if (p->after.n_layers <= CACHE_MAX_LAYERS)
 		return 0;
-	size_t n = shelf_height(&p->after);
+	size_t n = stack_height(p->after.entries, p->after.n_layers);
 	auto_free const char **ids = own_calloc(n, sizeof(*ids));
 	for (size_t i = 0; i < n; i++)
 		ids[i] = p->after.layers[i];
@@ -120,6 +111,8 @@ int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const 
 		  struct err *e)
 {
 	auto_free int *lowers = NULL;
+	p->job = own_dup(job);
+	p->made_ms = clock_real_ms();
 	if (shelf_open(&p->from, c, &lowers, e))
 		return -1;
 	struct cache_harvest how = {
@@ -131,6 +124,8 @@ int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const 
 		.n_rules = p->from.store->n_rules,
 		.userxattr = true, /* the box always mounts with userxattr */
 		.job = job,
+		.parent = p->from.chain,
+		.made_ms = p->made_ms,
 	};
 	int rc = cache_publish(c, &how, &p->out, e);
 	for (size_t i = 0; i < p->from.n_layers; i++)
@@ -140,6 +135,7 @@ int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const 
 	if (p->out.nothing)
 		return 0;
 	p->after = shelf_with(&p->from, &p->out.layer, 0);
+	memcpy(p->after.chain, p->out.chain, sizeof(p->after.chain));
 	rc = shelf_flatten(p, c, e);
 	if (rc)
 		shelf_undo(p, c);
@@ -160,52 +156,96 @@ static int64_t shelf_time_ns(const struct cache_entry *x)
 	return s * 1000000000 + x->mtime_ns;
 }
 
+struct db_entry shelf_entry(const struct cache_entry *x)
+{
+	return (struct db_entry){
+		.path = x->path,
+		.change = cache_change_name(x->change),
+		.type = x->type,
+		.mode = x->mode,
+		.mtime_ns = shelf_time_ns(x),
+		.size = (int64_t)x->size,
+		.sha256 = x->sha256,
+		.target = x->target,
+		.reason = x->reason,
+	};
+}
+
+void shelf_counts(struct db_publish *p, const struct cache_counts *n)
+{
+	p->added = (int64_t)n->added;
+	p->replaced = (int64_t)n->replaced;
+	p->merged = (int64_t)n->merged;
+	p->identical = (int64_t)n->identical;
+	p->dropped = (int64_t)n->dropped;
+	p->conflicts = (int64_t)n->conflicts;
+	p->deleted = (int64_t)n->deleted;
+	p->refused = (int64_t)n->refused;
+	p->bytes = (int64_t)n->bytes;
+}
+
+struct db_frame *shelf_frames(const struct cache_frame *frames, size_t n)
+{
+	struct db_frame *v = own_calloc(n + 1, sizeof(*v));
+	for (size_t i = 0; i < n; i++)
+		v[i] = (struct db_frame){.segment = frames[i].segment,
+					 .offset = (int64_t)frames[i].offset,
+					 .bytes = (int64_t)frames[i].bytes,
+					 .sha256 = frames[i].sha256};
+	return v;
+}
+
+/* Of a harvest that was refused what spoke against it stays: what it would have brought it did not.
+ */
+static int shelf_record_refusal(struct shelf_publish *p, struct db_publish *pub, struct db *d,
+				struct db_entry *entries, struct err *e)
+{
+	const struct cache_published *o = &p->out;
+	struct db_publish refusal = {.store = pub->store,
+				     .phase = pub->phase,
+				     .parent = pub->parent,
+				     .made_ms = pub->made_ms,
+				     .job = pub->job,
+				     .refused_all = p->refusal.text,
+				     .nothing = true,
+				     .entries = entries,
+				     .conflicts = pub->conflicts,
+				     .refused = pub->refused,
+				     .deleted = pub->deleted};
+	for (size_t i = 0; i < o->n_entries; i++) {
+		enum cache_change c = o->entries[i].change;
+		if (c == CACHE_CONFLICT || c == CACHE_REFUSED || c == CACHE_DELETED)
+			entries[refusal.n_entries++] = shelf_entry(&o->entries[i]);
+	}
+	return db_publish(d, &refusal, e) < 0 ? -1 : 0;
+}
+
 int shelf_record(struct shelf_publish *p, struct db *d, int64_t phase, struct err *e)
 {
 	const struct cache_published *o = &p->out;
-	if (p->refused)
-		return 0;
-	auto_free struct db_entry *entries = own_calloc(o->n_entries, sizeof(*entries));
-	for (size_t i = 0; i < o->n_entries; i++) {
-		const struct cache_entry *x = &o->entries[i];
-		entries[i] = (struct db_entry){
-			.path = x->path,
-			.change = cache_change_name(x->change),
-			.type = x->type,
-			.mode = x->mode,
-			.mtime_ns = shelf_time_ns(x),
-			.size = (int64_t)x->size,
-			.sha256 = x->sha256,
-			.target = x->target,
-			.reason = x->reason,
-		};
-	}
-	const struct cache_counts *n = &o->counts;
+	auto_free struct db_entry *entries = own_calloc(o->n_entries + 1, sizeof(*entries));
+	auto_free struct db_frame *frames = shelf_frames(o->frames, o->n_frames);
 	struct db_publish pub = {
 		.store = p->from.key,
 		.phase = phase,
+		.job = p->job,
 		.parent = p->from.generation,
 		.nothing = o->nothing,
 		.layer = o->layer.id,
 		.layer_entries = (int64_t)o->layer.entries,
 		.layer_bytes = (int64_t)o->layer.bytes,
-		.segment = o->segment,
-		.frame_offset = (int64_t)o->frame_offset,
-		.frame_bytes = (int64_t)o->frame_bytes,
-		.frame_sha256 = o->frame_sha256,
+		.chain = o->chain,
+		.frames = frames,
+		.n_frames = o->n_frames,
 		.entries = entries,
 		.n_entries = o->n_entries,
-		.added = (int64_t)n->added,
-		.replaced = (int64_t)n->replaced,
-		.merged = (int64_t)n->merged,
-		.identical = (int64_t)n->identical,
-		.dropped = (int64_t)n->dropped,
-		.conflicts = (int64_t)n->conflicts,
-		.deleted = (int64_t)n->deleted,
-		.refused = (int64_t)n->refused,
-		.bytes = (int64_t)n->bytes,
-		.made_ms = clock_real_ms(),
+		.made_ms = p->made_ms,
 	};
+	shelf_counts(&pub, &o->counts);
+	if (p->refused)
+		return shelf_record_refusal(p, &pub, d, entries, e);
+	for (size_t i = 0; i < o->n_entries; i++)
+		entries[i] = shelf_entry(&o->entries[i]);
 	int64_t generation = db_publish(d, &pub, e);
 	p->recorded = generation >= 0;
 	if (p->recorded && p->flat.id[0])
@@ -228,6 +268,8 @@ void shelf_advance(struct shelf *sh, struct shelf_publish *p)
 void shelf_publish_fini(struct shelf_publish *p)
 {
 	cache_published_fini(&p->out);
+	free(p->job);
+	p->job = NULL;
 	shelf_fini(&p->from);
 	shelf_fini(&p->after);
 }

@@ -11,6 +11,7 @@ struct shelf {
 	const struct suite_store *store;
 	char *key; /* the database's name for it */
 	int64_t generation;
+	char chain[65];
 	char (*layers)[65]; /* uppermost first */
 	uint64_t *entries;  /* by layer: how many it has */
 	size_t n_layers;
@@ -36,8 +37,10 @@ struct shelf_publish {
 	struct cache_layer flat; /* id "" unless the stack became too high and its upper part was
 				    made into one layer */
 	size_t n_flat;           /* so many layers of it */
-	bool recorded;           /* the database has it */
-	bool refused;            /* hostile: nothing was published, why is in refusal */
+	char *job;               /* who made it, in words */
+	int64_t made_ms;
+	bool recorded; /* the database has it */
+	bool refused;  /* hostile: nothing was published, why is in refusal */
 	struct err refusal;
 };
 /* Store lane. 0 also where the harvest was refused; -1 is our own trouble. */
@@ -53,3 +56,9 @@ void shelf_advance(struct shelf *sh, struct shelf_publish *p);
  * meanwhile. */
 void shelf_undo(struct shelf_publish *p, struct cache *c);
 void shelf_publish_fini(struct shelf_publish *p);
+
+/* What cache/ says, in the words of db/. Texts are borrowed; shelf_frames is the caller's to free.
+ */
+struct db_entry shelf_entry(const struct cache_entry *x);
+void shelf_counts(struct db_publish *p, const struct cache_counts *n);
+struct db_frame *shelf_frames(const struct cache_frame *frames, size_t n) must_check;

@@ -1,6 +1,7 @@
 #include "orchestrator/state.h"
 
 #include "base/dir.h"
+#include "orchestrator/state_cache.h"
 #include "sandbox/sandbox.h"
 
 #include <dirent.h>
@@ -65,27 +66,6 @@ static int state_sweep(struct state *s, struct err *e)
 	return runs < 0 ? -1 : 0;
 }
 
-static struct cache *state_cache(struct state *s, struct err *e)
-{
-	struct db_known known = {0};
-	struct cache_known for_cache = {0};
-	struct cache *c = NULL;
-	if (db_known(s->db, &known, e))
-		return NULL;
-	auto_free struct cache_known_segment *segments =
-		own_calloc(known.n_segments, sizeof(*segments));
-	auto_free const char **layers = own_calloc(known.n_layers, sizeof(*layers));
-	for (size_t i = 0; i < known.n_segments; i++)
-		segments[i] = (struct cache_known_segment){known.segments[i].number,
-							   known.segments[i].bytes};
-	for (size_t i = 0; i < known.n_layers; i++)
-		layers[i] = known.layers[i];
-	for_cache = (struct cache_known){segments, known.n_segments, layers, known.n_layers};
-	c = cache_open(s->fd, &for_cache, e);
-	db_known_fini(&known);
-	return c;
-}
-
 /* mkdir -p, the last component private to its owner. */
 static int state_make(const char *path, struct err *e)
 {
@@ -117,7 +97,7 @@ static bool state_holds(const struct state *s, const char *rel)
 }
 
 /* Before anything is written or removed. */
-static int state_check(const struct state *s, struct err *e)
+static int state_check(const struct state *s, bool rebuild, struct err *e)
 {
 	struct stat st;
 	if (fstat(s->fd, &st))
@@ -129,11 +109,12 @@ static int state_check(const struct state *s, struct err *e)
 			       s->path, s->path);
 	if (!fstatat(s->fd, "assay.db", &st, AT_SYMLINK_NOFOLLOW) && st.st_size > 0)
 		return 0;
-	if (state_holds(s, "seg") || state_holds(s, "layers"))
+	if (!rebuild && (state_holds(s, "seg") || state_holds(s, "layers")))
 		return err_set(e, ERR_CORRUPT,
 			       "state directory %s holds archives and layers, and the database "
-			       "that knows them is gone: put "
-			       "assay.db back, or move seg and layers away to begin anew",
+			       "that knows them is gone: put assay.db back, make what it said of "
+			       "them anew with assay cache rebuild, or move seg and layers away "
+			       "to begin anew",
 			       s->path);
 	return 0;
 }
@@ -163,7 +144,8 @@ static int state_resolve(struct state *s, struct err *e)
 	return 0;
 }
 
-struct state *state_open(const char *opt, struct err *e)
+/* All but the cache. */
+static struct state *state_open_db(const char *opt, bool rebuild, struct err *e)
 {
 	struct state *s = own_calloc(1, sizeof(*s));
 	auto_free char *file = NULL;
@@ -176,18 +158,35 @@ struct state *state_open(const char *opt, struct err *e)
 		err_sys(e, "open state directory %s", s->path);
 		goto failed;
 	}
-	if (state_lock(s, e) || state_check(s, e))
+	if (state_lock(s, e) || state_check(s, rebuild, e))
 		goto failed;
 	file = own_fmt("%s/assay.db", s->path);
 	s->db = db_open(file, DB_WRITE, e);
-	if (!s->db || state_sweep(s, e))
-		goto failed;
-	s->cache = state_cache(s, e);
-	if (s->cache)
+	if (s->db && !state_sweep(s, e))
 		return s;
 failed:
 	state_close(s);
 	return NULL;
+}
+
+struct state *state_open(const char *opt, struct err *e)
+{
+	struct state *s = state_open_db(opt, false, e);
+	if (s && state_cache(s, false, e)) {
+		state_close(s);
+		return NULL;
+	}
+	return s;
+}
+
+struct state *state_open_rebuild(const char *opt, struct err *e)
+{
+	struct state *s = state_open_db(opt, true, e);
+	if (s && (db_cache_forget(s->db, e) || state_cache(s, true, e))) {
+		state_close(s);
+		return NULL;
+	}
+	return s;
 }
 
 void state_close(struct state *s)

@@ -25,6 +25,7 @@ struct state {
 	int lock_fd; /* held until close or death */
 	struct db *db;
 	struct cache *cache;
+	size_t found; /* publishes that only the segments knew when it was opened */
 };
 
 /* state_open(opt, e): made where it is missing (mode 0700), locked, and everything that a killed
@@ -36,6 +37,9 @@ struct state *state_open(const char *opt, struct err *e) must_check;
 /* state_can_box(s, e): 0, or ERR_BOX where the kernel can make no box's upper there (on an overlay:
  * a container's own file system). */
 int state_can_box(const struct state *s, struct err *e) must_check;
+/* state_open_rebuild(opt, e): the same, but what the database says of stores is made anew from the
+ * segments alone, whatever it was; it may be gone altogether. What else it holds stays. */
+struct state *state_open_rebuild(const char *opt, struct err *e) must_check;
 void state_close(struct state *s);
 
 /* The name under which boxes of this state directory make their cgroups: "assay-" and 8 hex digits

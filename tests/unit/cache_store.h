@@ -11,7 +11,8 @@ struct store {
 	char ids[64][CACHE_ID];
 	int fds[64]; /* as `ids`: oldest first */
 	size_t n;
-	struct cache_known_segment segments[4];
+	char chain[CACHE_ID];
+	struct cache_known_segment segments[16];
 	size_t n_segments;
 	const struct cache_rule *rules;
 	size_t n_rules;
@@ -33,7 +34,10 @@ static inline struct cache_known store_known(struct store *s, const char **layer
 {
 	for (size_t i = 0; i < s->n; i++)
 		layers[i] = s->ids[i];
-	return (struct cache_known){s->segments, s->n_segments, layers, s->n};
+	return (struct cache_known){.segments = s->segments,
+				    .n_segments = s->n_segments,
+				    .layers = layers,
+				    .n_layers = s->n};
 }
 
 /* Harvest the upper; nothing is remembered. */
@@ -56,6 +60,7 @@ static inline int store_try_fd(struct store *s, int fd, struct err *e)
 		.max_depth = s->max_depth,
 		.max_ms = s->max_ms,
 		.job = "run 1 semver@7.5.4 fetch",
+		.parent = s->chain,
 	};
 	cache_published_fini(&s->out);
 	return cache_publish(s->f->c, &how, &s->out, e);
@@ -77,9 +82,13 @@ static inline void store_commit(struct store *s)
 	s->fds[s->n] = cache_layer_open(s->f->c, s->out.layer.id, &e);
 	assert_true(s->fds[s->n] >= 0);
 	s->n++;
-	if (!s->n_segments || s->segments[s->n_segments - 1].number != s->out.segment)
-		s->segments[s->n_segments++].number = s->out.segment;
-	s->segments[s->n_segments - 1].bytes = s->out.frame_offset + s->out.frame_bytes;
+	for (size_t i = 0; i < s->out.n_frames; i++) {
+		const struct cache_frame *f = &s->out.frames[i];
+		if (!s->n_segments || s->segments[s->n_segments - 1].number != f->segment)
+			s->segments[s->n_segments++].number = f->segment;
+		s->segments[s->n_segments - 1].bytes = f->offset + f->bytes;
+	}
+	memcpy(s->chain, s->out.chain, CACHE_ID);
 }
 
 static inline void store_publish(struct store *s, const char *upper)

@@ -233,7 +233,9 @@ static inline struct db_publish life_publish(int64_t phase, int64_t parent, unsi
 					     int64_t offset, struct db_entry *entries,
 					     char (*names)[64], size_t n, const char *prefix)
 {
-	static char layer[65], sha[65], frame[65];
+	static char layer[65], sha[65], digest_of_frame[65];
+	static struct db_frame frame;
+	frame = (struct db_frame){1, offset, 100, hex(digest_of_frame, digest)};
 	for (size_t i = 0; i < n; i++) {
 		snprintf(names[i], 64, "%s/%05zu", prefix, i);
 		entries[i] = (struct db_entry){
@@ -253,10 +255,8 @@ static inline struct db_publish life_publish(int64_t phase, int64_t parent, unsi
 		.layer = hex(layer, digest),
 		.layer_entries = (int64_t)n,
 		.layer_bytes = (int64_t)n * 3,
-		.segment = 1,
-		.frame_offset = offset,
-		.frame_bytes = 100,
-		.frame_sha256 = hex(frame, digest),
+		.frames = &frame,
+		.n_frames = 1,
 		.entries = entries,
 		.n_entries = n,
 		.added = (int64_t)n,

@@ -230,7 +230,10 @@ static void opening_keeps_what_is_known_and_sweeps_the_rest(void **state)
 	put(f->state, "seg/README", "not ours");
 	struct cache_known_segment segments[] = {{1, 9}};
 	const char *layers[] = {keep.id};
-	struct cache_known k = {segments, 1, layers, 1};
+	struct cache_known k = {.segments = segments,
+				.n_segments = 1,
+				.layers = layers,
+				.n_layers = 1};
 	if (!fixture_reopen(f, &k, &e))
 		fail_msg("%s", e.text);
 	expect_clean(f, 1);
@@ -247,13 +250,14 @@ static void a_segment_shorter_than_committed_is_corrupt(void **state)
 	struct err e = ERR_INIT;
 	put(f->state, "seg/000001.tar.zst", "short");
 	struct cache_known_segment segments[] = {{1, 9}};
-	struct cache_known k = {segments, 1, NULL, 0};
+	struct cache_known k = {.segments = segments, .n_segments = 1};
 	assert_null(fixture_reopen(f, &k, &e));
 	assert_int_equal(e.kind, ERR_CORRUPT);
 	expect(f->state, "seg/000001.tar.zst", "short");
 	segments[0].number = 2;
 	assert_null(fixture_reopen(f, &k, &e));
 	assert_int_equal(e.kind, ERR_CORRUPT);
+	expect(f->state, "seg/000001.tar.zst", "short");
 }
 
 static void opened_for_reading_it_repairs_and_writes_nothing(void **state)

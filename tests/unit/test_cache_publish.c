@@ -2,6 +2,7 @@
  * absent, flattening. */
 #include "cache_store.h"
 
+#include "cache/frame.h"
 #include "cache/list.h"
 
 #include <jansson.h>
@@ -116,14 +117,14 @@ static char *frame(struct store *s, size_t *n)
 {
 	struct err e = ERR_INIT;
 	auto_text struct text t = TEXT_INIT;
-	auto_free char *name = own_fmt("seg/%06u.tar.zst", (unsigned)s->out.segment);
+	auto_free char *name = own_fmt("seg/%06u.tar.zst", (unsigned)s->out.frames->segment);
 	OK(dir_read_whole(s->f->state, name, 1 << 24, &t, &e));
-	assert_true(t.n >= s->out.frame_offset + s->out.frame_bytes);
+	assert_true(t.n >= s->out.frames->offset + s->out.frames->bytes);
 	char sha[CACHE_ID];
-	cache_digest(t.p + s->out.frame_offset, s->out.frame_bytes, sha);
-	assert_string_equal(sha, s->out.frame_sha256);
+	cache_digest(t.p + s->out.frames->offset, s->out.frames->bytes - FRAME_MARK, sha);
+	assert_string_equal(sha, s->out.frames->sha256);
 	char *tar = own_alloc(1 << 22);
-	*n = ZSTD_decompress(tar, 1 << 22, t.p + s->out.frame_offset, s->out.frame_bytes);
+	*n = ZSTD_decompress(tar, 1 << 22, t.p + s->out.frames->offset, s->out.frames->bytes);
 	assert_false(ZSTD_isError(*n));
 	return tar;
 }
@@ -145,7 +146,7 @@ static void a_frame_begins_with_the_record_of_what_was_published(void **state)
 	auto_free char *zeros = own_calloc(512, 1);
 	for (at = 0; at < n; at += 512)
 		assert_true(memcmp(tar + at, zeros, 512));
-	char *json = memmem(tar, n, "{\"assay\":1", 10);
+	char *json = memmem(tar, n, "{\"assay\":2", 10);
 	assert_non_null(json);
 	assert_int_equal((json - tar) % 512, 0);
 	auto_free char *name = own_fmt(".assay/%s.json", s.out.layer.id);
@@ -285,7 +286,7 @@ static void a_committed_publish_survives_opening_again(void **state)
 	expect_clean(s.f, 2);
 	fill(&s, "w", 20, 30);
 	store_publish(&s, "w");
-	assert_int_equal(s.out.frame_offset, k.segments[0].bytes - s.out.frame_bytes);
+	assert_int_equal(s.out.frames->offset, k.segments[0].bytes - s.out.frames->bytes);
 	store_expect(&s, "d3/file-3", "content of 3\n");
 	store_expect(&s, "d3/file-24", "content of 24\n");
 	store_end(&s);
@@ -321,7 +322,7 @@ static void a_full_disk_leaves_the_old_generation_and_the_next_publish_works(voi
 	assert_int_equal(n, old);
 	expect_clean(s.f, 1);
 	store_publish(&s, "v");
-	assert_int_equal(s.out.frame_offset, old);
+	assert_int_equal(s.out.frames->offset, old);
 	expect_clean(s.f, 2);
 	store_end(&s);
 }
@@ -339,15 +340,15 @@ static void what_could_not_be_committed_is_written_over(void **state)
 	cache_publish_undo(s.f->c, &s.out);
 	fill(&s, "w", 20, 30);
 	store_publish(&s, "w");
-	assert_int_equal(s.out.frame_offset, end);
+	assert_int_equal(s.out.frames->offset, end);
 	free(segment_bytes(s.f, &n));
-	assert_int_equal(n, end + s.out.frame_bytes);
+	assert_int_equal(n, end + s.out.frames->bytes);
 	/* Also where it was the first of a segment. */
 	s.f->c->segment_end = CACHE_SEGMENT_FULL;
 	for (int i = 0; i < 2; i++) {
 		OK(store_try(&s, "v", &e));
-		assert_int_equal(s.out.segment, 2);
-		assert_int_equal(s.out.frame_offset, 0);
+		assert_int_equal(s.out.frames->segment, 2);
+		assert_int_equal(s.out.frames->offset, 0);
 		cache_publish_undo(s.f->c, &s.out);
 	}
 	store_end(&s);

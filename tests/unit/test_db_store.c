@@ -102,7 +102,7 @@ static void publishing_is_all_or_nothing(void **state)
 	}
 	struct db_publish p = life_publish(phase, first, 2, 99, entries, names, 3, "y");
 	assert_int_equal(db_publish(d, &p, &e), -1); /* a frame over another */
-	p.frame_offset = 100, p.frame_sha256 = "";
+	p.frames = &(struct db_frame){1, 100, 100, ""};
 	assert_int_equal(db_publish(d, &p, &e), -1);
 	assert_current(d, "npm/cache", first, (unsigned[]){1}, 1);
 	assert_rows(d,
@@ -283,7 +283,9 @@ static void what_the_cache_may_trust_is_what_was_committed(void **state)
 	int64_t phase = life_phase(d, &l, 0, true, "fetch", 110),
 		first = publish(d, phase, 0, 1, 0, "x");
 	struct db_publish p = life_publish(phase, first, 2, 8, entries, names, 3, "y");
-	p.segment = 2;
+	struct db_frame elsewhere = *p.frames;
+	elsewhere.segment = 2;
+	p.frames = &elsewhere;
 	must(db_publish(d, &p, &e));
 	must(db_known(d, &k, &e));
 	assert_int_equal(k.n_segments, 2);

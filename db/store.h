@@ -1,0 +1,26 @@
+/* What the rooms about stores have in common. Inside db/ only, within a transaction. */
+#pragma once
+#include "db/handle.h"
+
+/* store_row(d, store, e): its row, made where it is missing. store_at: the same, if its current
+ * generation is parent, else ERR_BUSY. Row id or -1. */
+int64_t store_row(struct db *d, const char *store, struct err *e) must_check;
+int64_t store_at(struct db *d, const char *store, int64_t parent, struct err *e) must_check;
+/* store_generation(…): a generation's row with layer on top, which is the store's current one from
+ * now on. Row id or -1. chain NULL: none. */
+int64_t store_generation(struct db *d, int64_t store, int64_t parent, const char *made_by,
+			 const char *chain, int64_t layer, int64_t made_ms, struct err *e)
+	must_check;
+/* store_inherit(…): the parent's layers below it, but the uppermost n. Should the new layer be one
+ * of them, it shows through its upper place already. */
+int store_inherit(struct db *d, int64_t generation, int64_t parent, size_t n, int64_t layer,
+		  struct err *e) must_check;
+
+/* The parts of a publish, in the order in which they refer to each other. */
+int64_t publish_harvest(struct db *d, const struct db_publish *p, int64_t store, int64_t generation,
+			int64_t layer, struct err *e) must_check;
+int publish_frames(struct db *d, const struct db_publish *p, int64_t harvest, struct err *e)
+	must_check;
+int publish_entries(struct db *d, const struct db_publish *p, int64_t harvest, struct err *e)
+	must_check;
+int publish_in_layer(struct db *d, int64_t harvest, int64_t layer, struct err *e) must_check;
