@@ -396,7 +396,18 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *   stores        -                  by name: store generation layers entries bytes made_ms, of the current generation
  *   harvests      run                as they came: store package phase added merged replaced identical dropped conflicts deleted refused new_bytes
  *   conflicts     run                as they came: store package phase change path reason; change is conflict or refused
- *   who           path               as they came: store generation current change layer run package phase sha256 size
+ *   who           path               as they came: store generation current change layer run package phase sha256 size harvest job
+ *                                    packages revoked_ms; packages: how many brought the same bytes
+ *   generations   store              newest first: generation current made_by made_ms layers entries bytes harvest job package added replaced
+ *                                    merged conflicts refused new_bytes parent chain
+ *   generation    generation         one or none: store generation current made_by made_ms layers entries bytes harvest job parent chain
+ *   generation-layers generation     uppermost first: position layer entries bytes made_ms harvests
+ *   generation-entries generation    files and links it shows, by path: path type size sha256 mtime_ns job harvest
+ *   generation-diff generation generation  what the second shows otherwise than the first, by path: path change old_size new_size old_sha256
+ *                                    new_sha256 job harvest; change is added, changed or gone
+ *   archived      -                  what was published, oldest first, a row for each frame: harvest store job layer segment offset bytes
+ *                                    sha256; segment NULL: the archive has lost it
+ *   layer-parts   layer              the publishes that are in it, newest first: harvest store job layer entries
  *   segments      -                  number bytes frames
  *   layers        -                  named ones by name, then the others: name layer entries bytes made_ms source generations
  *   totals        -                  one row: runs jobs results layers entries segment_bytes

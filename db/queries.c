@@ -9,6 +9,23 @@
 	"SELECT run, suite, ecosystem, goal, state, compare_base, compare_next, started_ms, ended_ms, wall_ms, jobs, jobs_done, host," \
 	" assay_version, engine, jobs_at_once, suite_path, held_ms, validity FROM v_run"
 
+/* Who made a harvest, in words. */
+#define HARVEST_JOB \
+	"coalesce(h.job, (SELECT 'run ' || f.run || ' ' || p.name || ' ' || f.name FROM phase f JOIN package p ON p.id = f.package" \
+	" WHERE f.id = h.phase))"
+
+/* The files and links that a generation shows: of each path what came last and was not revoked. */
+#define GENERATION_SHOWS_TOO(name, generation) \
+	#name "_in AS MATERIALIZED (SELECT DISTINCT lh.harvest FROM generation_layer gl JOIN layer_harvest lh ON lh.layer = gl.layer" \
+	"   JOIN generation g ON g.id = gl.generation JOIN harvest h ON h.id = lh.harvest AND h.store = g.store" \
+	"   WHERE gl.generation = " generation ")," \
+	" " #name "_at AS MATERIALIZED (SELECT e.path, max(e.harvest) AS harvest FROM " #name "_in i JOIN entry e ON e.harvest = i.harvest" \
+	"   WHERE e.revoked_ms IS NULL AND e.type <> 'd' GROUP BY e.path)," \
+	" " #name " AS MATERIALIZED (SELECT e.path, e.type, e.size, lower(nullif(hex(e.sha256), '')) AS sha256, e.target, e.mtime_ns, e.harvest," \
+	"   " HARVEST_JOB " AS job FROM " #name "_at t JOIN entry e ON e.harvest = t.harvest AND e.path = t.path" \
+	"   JOIN harvest h ON h.id = e.harvest)"
+#define GENERATION_SHOWS(name, generation) "WITH " GENERATION_SHOWS_TOO(name, generation)
+
 static const struct query {
 	const char *name;
 	size_t n_args;
@@ -91,8 +108,49 @@ static const struct query {
 	 " WHERE run = ?1 AND change IN ('conflict', 'refused') ORDER BY harvest, ordinal"},
 
 	{"who", 1,
-	 "SELECT store, generation, current, change, layer, run, package, phase, sha256, size FROM v_entry WHERE path = ?1"
-	 " ORDER BY harvest"},
+	 "SELECT v.store, v.generation, v.current, v.change, v.layer, v.run, v.package, v.phase, v.sha256, v.size, v.harvest,"
+	 "  coalesce(v.job, 'run ' || v.run || ' ' || v.package || ' ' || v.phase) AS job,"
+	 "  (SELECT count(*) FROM (SELECT package FROM sighting g WHERE g.sha256 = e.sha256"
+	 "   UNION SELECT f.package FROM entry n JOIN harvest nh ON nh.id = n.harvest JOIN phase f ON f.id = nh.phase"
+	 "    WHERE n.sha256 = e.sha256 AND n.revoked_ms IS NULL)) AS packages, v.revoked_ms"
+	 " FROM v_entry v JOIN entry e ON e.harvest = v.harvest AND CAST(e.path AS TEXT) = v.path WHERE v.path = ?1 ORDER BY v.harvest"},
+
+	{"generations", 1,
+	 "SELECT generation, current, made_by, made_ms, layers, entries, bytes, harvest, job, package, added, replaced, merged, conflicts,"
+	 " refused, new_bytes, parent, chain FROM v_store WHERE store = ?1 ORDER BY generation DESC"},
+
+	{"generation", 1,
+	 "SELECT store, generation, current, made_by, made_ms, layers, entries, bytes, harvest, job, parent, chain FROM v_store"
+	 " WHERE generation = ?1"},
+
+	{"generation-layers", 1,
+	 "SELECT gl.position, l.digest AS layer, l.entries, l.bytes, l.made_ms,"
+	 "  (SELECT count(*) FROM layer_harvest lh WHERE lh.layer = l.id) AS harvests"
+	 " FROM generation_layer gl JOIN layer l ON l.id = gl.layer WHERE gl.generation = ?1 ORDER BY gl.position"},
+
+	{"generation-entries", 1, GENERATION_SHOWS(shown, "?1")
+	 " SELECT CAST(path AS TEXT) AS path, type, size, sha256, mtime_ns, job, harvest FROM shown ORDER BY shown.path"},
+
+	{"generation-diff", 2, GENERATION_SHOWS(old, "?1") "," GENERATION_SHOWS_TOO(new, "?2")
+	 " SELECT CAST(coalesce(new.path, old.path) AS TEXT) AS path,"
+	 "  CASE WHEN old.path IS NULL THEN 'added' WHEN new.path IS NULL THEN 'gone' ELSE 'changed' END AS change,"
+	 "  old.size AS old_size, new.size AS new_size, old.sha256 AS old_sha256, new.sha256 AS new_sha256,"
+	 "  coalesce(new.job, old.job) AS job, coalesce(new.harvest, old.harvest) AS harvest"
+	 " FROM old FULL JOIN new ON new.path = old.path"
+	 " WHERE old.path IS NULL OR new.path IS NULL OR old.type <> new.type OR old.sha256 IS NOT new.sha256"
+	 "  OR old.target IS NOT new.target ORDER BY coalesce(new.path, old.path)"},
+
+	{"archived", 0,
+	 "SELECT h.id AS harvest, s.name AS store, " HARVEST_JOB " AS job, l.digest AS layer, fr.segment, fr.offset, fr.bytes,"
+	 "  lower(hex(fr.sha256)) AS sha256"
+	 " FROM harvest h JOIN store s ON s.id = h.store JOIN layer l ON l.id = h.layer LEFT JOIN frame fr ON fr.harvest = h.id"
+	 " WHERE h.layer IS NOT NULL ORDER BY h.id, fr.segment, fr.offset"},
+
+	{"layer-parts", 1,
+	 "SELECT h.id AS harvest, s.name AS store, " HARVEST_JOB " AS job, pl.digest AS layer,"
+	 "  (SELECT count(*) FROM entry e WHERE e.harvest = h.id) AS entries"
+	 " FROM layer l JOIN layer_harvest lh ON lh.layer = l.id JOIN harvest h ON h.id = lh.harvest JOIN store s ON s.id = h.store"
+	 "  LEFT JOIN layer pl ON pl.id = h.layer WHERE l.digest = ?1 ORDER BY h.id DESC"},
 
 	{"segments", 0,
 	 "SELECT number, bytes, (SELECT count(*) FROM frame f WHERE f.segment = s.number) AS frames FROM segment s ORDER BY number"},

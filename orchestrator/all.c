@@ -4,17 +4,12 @@
 #include "base/own.h"
 
 static const struct command commands[] = {
-	{"run", NULL, cmd_run},
-	{"plan", NULL, cmd_plan},
-	{"baseline", NULL, cmd_baseline},
-	{"compare", NULL, cmd_compare},
-	{"report", NULL, cmd_report},
-	{"status", NULL, cmd_status},
-	{"query", NULL, cmd_query},
-	{"layer", NULL, cmd_layer},
-	{"simulate", NULL, cmd_simulate},
-	{"sandbox", NULL, cmd_sandbox},
-	{"reclassify", NULL, cmd_reclassify},
+	{"run", NULL, cmd_run},           {"plan", NULL, cmd_plan},
+	{"baseline", NULL, cmd_baseline}, {"compare", NULL, cmd_compare},
+	{"report", NULL, cmd_report},     {"status", NULL, cmd_status},
+	{"query", NULL, cmd_query},       {"cache", NULL, cmd_cache},
+	{"layer", NULL, cmd_layer},       {"simulate", NULL, cmd_simulate},
+	{"sandbox", NULL, cmd_sandbox},   {"reclassify", NULL, cmd_reclassify},
 };
 
 int main(int argc, char **argv)

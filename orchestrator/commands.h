@@ -11,6 +11,7 @@ enum {
 };
 
 int cmd_baseline(int argc, char **argv);
+int cmd_cache(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_layer(int argc, char **argv);

@@ -67,6 +67,7 @@ static const struct command commands[] = {
 	{"status", "what the state directory holds", whole},
 	{"query", "ask the results database", whole},
 	{"simulate", "play a run's jobs through the scheduler on a fake clock", whole},
+	{"cache", "look after the package stores and their archive", whole},
 	{"layer", "import, list and remove tool and root layers", whole},
 	{"sandbox", "run one command in a sandbox", cmd_sandbox},
 	{"doctor", "what this machine can do of what sandboxes need", cmd_doctor},
@@ -80,7 +81,7 @@ static void usage(FILE *to)
 	for (size_t i = 0; i < countof(commands); i++)
 		fprintf(to, "  %-10s  %s\n", commands[i].name, commands[i].says);
 	fprintf(to, "\nassay COMMAND --help says more, with an example. The manual: assay(1), "
-		    "assay-sandbox(1), assay-suite(5), assay-db(7).\n");
+		    "assay-cache(1), assay-sandbox(1), assay-suite(5), assay-db(7).\n");
 }
 
 int main(int argc, char **argv)

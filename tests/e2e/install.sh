@@ -8,7 +8,7 @@ prefix=$work/usr
 fact "it installs" cmake --install "$build" --prefix "$prefix"
 for f in bin/assay libexec/assay/assay-all libexec/assay/assay-box libexec/assay/assay-oci share/assay/ecosystems/npm.yaml share/assay/suites/demo.yaml \
 	share/assay/suites/npm/packages-demo.jsonl share/assay/npm-layers \
-	share/doc/assay/README.md share/man/man1/assay.1 share/man/man1/assay-sandbox.1 share/man/man5/assay-suite.5 share/man/man7/assay-db.7; do
+	share/doc/assay/README.md share/man/man1/assay.1 share/man/man1/assay-cache.1 share/man/man1/assay-sandbox.1 share/man/man5/assay-suite.5 share/man/man7/assay-db.7; do
 	fact "$f" test -s "$prefix/$f"
 done
 fact "the helper needs no library" bash -c '! ldd "$1" 2>/dev/null | grep "=>"' - "$prefix/libexec/assay/assay-box"

@@ -1,0 +1,149 @@
+/* assay cache: the words of its command line, and which verb takes which. */
+#include "orchestrator/cache_cmd.h"
+#include "orchestrator/commands.h"
+
+#include "base/unit.h"
+
+#include <string.h>
+
+enum { CACHE_DRY_RUN = 0x100, CACHE_STORE, CACHE_GENERATION, CACHE_LEVEL };
+
+static const struct argp_option cache_options[] = {
+	{"dry-run", CACHE_DRY_RUN, NULL, 0, "say what would be done, and change nothing", 0},
+	{"level", CACHE_LEVEL, "LEVEL", 0,
+	 "verify: frames, entries (each digest of the archive too) or layers (these too; the "
+	 "default)",
+	 0},
+	{0},
+};
+
+static const struct argp_child cache_children[] = {{&options_common_argp, 0, NULL, 0}, {0}};
+
+static const struct verb {
+	const char *name;
+	size_t min, max; /* words behind it */
+	const char *takes;
+	int options[4]; /* besides --state and --json */
+	cache_verb_fn run;
+} verbs[] = {
+	{"list", 0, 0, "nothing", {0}, cache_list},
+	{"show", 0, 1, "a store or a generation", {0}, cache_show},
+	{"entries", 0, 1, "a store or a generation", {0}, cache_entries},
+	{"who", 1, 1, "a path in a store", {0}, cache_who},
+	{"diff", 2, 2, "two generations", {0}, cache_diff},
+	{"verify", 0, 0, "nothing", {CACHE_DRY_RUN, CACHE_LEVEL}, cache_verify},
+	{"rebuild", 0, 0, "nothing", {0}, cache_rebuild},
+};
+
+struct parse {
+	struct cache_args a;
+	int given[8];
+	size_t n_given;
+};
+
+static int parse_level(const char *word, enum cache_level *out)
+{
+	static const char *const names[] = {"frames", "entries", "layers"};
+	for (size_t i = 0; i < countof(names); i++)
+		if (!strcmp(word, names[i])) {
+			*out = (enum cache_level)i;
+			return 0;
+		}
+	return -1;
+}
+
+static error_t cache_parse(int key, char *arg, struct argp_state *st)
+{
+	struct parse *p = st->input;
+	if (key >= CACHE_DRY_RUN && key <= CACHE_LEVEL && p->n_given < countof(p->given))
+		p->given[p->n_given++] = key;
+	switch (key) {
+	case ARGP_KEY_INIT:
+		st->child_inputs[0] = &p->a.common;
+		return 0;
+	case CACHE_DRY_RUN:
+		p->a.dry_run = true;
+		return 0;
+	case CACHE_LEVEL:
+		if (parse_level(arg, &p->a.level))
+			argp_error(st, "--level takes frames, entries or layers, not '%s'", arg);
+		return 0;
+	case ARGP_KEY_ARG:
+		if (!p->a.verb)
+			p->a.verb = arg;
+		else if (p->a.n_words == countof(p->a.words))
+			argp_error(st, "too many arguments: %s", arg);
+		else
+			p->a.words[p->a.n_words++] = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (!p->a.verb)
+			argp_error(st,
+				   "which of: list, show, entries, who, diff, verify, rebuild?");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp cache_argp = {
+	cache_options,
+	cache_parse,
+	"list\nshow [STORE|GENERATION]\nentries [STORE|GENERATION]\nwho PATH\n"
+	"diff GENERATION GENERATION\nverify\nrebuild",
+	"Look after the package stores that jobs share, and their archive.\v"
+	"list: the stores. show: the generations of a store, newest first, or the layers of one. "
+	"entries: the files a generation shows, and who brought them. who: every job that brought "
+	"something at a path. diff: what the second generation shows otherwise than the first. "
+	"verify: read the archive and the layers, compare them with their digests, make damaged "
+	"layers again from the archive. rebuild: make what the database says of stores, and all "
+	"layers, again from the archive alone.\n\n"
+	"Exit status: 0, 1 where verify found damage, 2 our own trouble, 3 usage.\n\n"
+	"Example:\n  assay cache list\n  assay cache who index-v5/00/11/2233\n  assay cache verify "
+	"--dry-run --level frames",
+	cache_children,
+	NULL,
+	NULL,
+};
+
+static const struct verb *verb_find(const char *name, struct err *e)
+{
+	auto_text struct text known = TEXT_INIT;
+	for (size_t i = 0; i < countof(verbs); i++) {
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+		text_addf(&known, "%s%s", i ? ", " : "", verbs[i].name);
+	}
+	err_set(e, ERR_USAGE, "assay cache: %s, not '%s'", text_str(&known), name);
+	return NULL;
+}
+
+static int verb_check(const struct verb *v, const struct parse *p, struct err *e)
+{
+	if (p->a.n_words < v->min || p->a.n_words > v->max)
+		return err_set(e, ERR_USAGE, "assay cache %s takes %s%s", v->name, v->takes,
+			       v->max && !v->min ? ", or none" : "");
+	for (size_t i = 0; i < p->n_given; i++) {
+		bool fits = false;
+		for (size_t k = 0; k < countof(v->options); k++)
+			fits |= v->options[k] == p->given[i];
+		for (const struct argp_option *o = cache_options; !fits && o->name; o++)
+			if (o->key == p->given[i])
+				return err_set(e, ERR_USAGE, "assay cache %s has no --%s", v->name,
+					       o->name);
+	}
+	return 0;
+}
+
+int cmd_cache(int argc, char **argv)
+{
+	struct parse p = {.a = {.level = CACHE_LAYERS}};
+	struct err e = ERR_INIT;
+	if (argp_parse(&cache_argp, argc, argv, 0, NULL, &p))
+		return EXIT_USAGE;
+	const struct verb *v = verb_find(p.a.verb, &e);
+	int rc = v ? verb_check(v, &p, &e) : -1;
+	if (!rc)
+		rc = v->run(&p.a, &e);
+	return rc < 0 ? command_fail(&e) : rc ? EXIT_REGRESSED : EXIT_OK;
+}

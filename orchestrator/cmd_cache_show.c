@@ -1,0 +1,135 @@
+/* assay cache: what only looks. */
+#include "orchestrator/cache_cmd.h"
+
+#include "base/unit.h"
+#include "orchestrator/rows.h"
+
+#include <inttypes.h>
+
+int cache_list(const struct cache_args *a, struct err *e)
+{
+	static const struct cache_column columns[] = {
+		{"store", "STORE", CACHE_TEXT},     {"generation", "GENERATION", CACHE_NUMBER},
+		{"layers", "LAYERS", CACHE_NUMBER}, {"entries", "ENTRIES", CACHE_NUMBER},
+		{"bytes", "SIZE", CACHE_SIZE},      {"made_ms", "MADE", CACHE_TIME},
+	};
+	struct db_table *t;
+	struct db *d = cache_cmd_db(a, e);
+	int rc = d ? cache_cmd_ask(d, "stores", NULL, &t, e) : -1;
+	if (!rc)
+		cache_cmd_print(a, t, columns, countof(columns),
+				"no stores yet; assay run makes them");
+	db_close(d);
+	return rc;
+}
+
+static const struct cache_column generation_columns[] = {
+	{"generation", "GENERATION", CACHE_NUMBER},
+	{"current", "", CACHE_MARK},
+	{"made_by", "BY", CACHE_TEXT},
+	{"made_ms", "MADE", CACHE_TIME},
+	{"layers", "LAYERS", CACHE_NUMBER},
+	{"entries", "ENTRIES", CACHE_NUMBER},
+	{"bytes", "SIZE", CACHE_SIZE},
+	{"new_bytes", "NEW", CACHE_SIZE},
+	{"harvest", "HARVEST", CACHE_NUMBER},
+	{"job", "JOB", CACHE_TEXT},
+};
+static const struct cache_column layer_columns[] = {
+	{"layer", "LAYER", CACHE_SHORT}, {"entries", "ENTRIES", CACHE_NUMBER},
+	{"bytes", "SIZE", CACHE_SIZE},   {"harvests", "HARVESTS", CACHE_NUMBER},
+	{"made_ms", "MADE", CACHE_TIME},
+};
+
+int cache_show(const struct cache_args *a, struct err *e)
+{
+	uint64_t n;
+	int64_t generation;
+	struct db_table *t;
+	auto_free char *store = NULL;
+	const char *word = a->n_words ? a->words[0] : NULL;
+	struct db *d = cache_cmd_db(a, e);
+	int rc = d ? 0 : -1;
+	bool layers = word && !unit_parse_count(word, &n);
+	if (!rc)
+		rc = layers ? cache_cmd_generation(d, word, &generation, e)
+			    : cache_cmd_store(d, word, &store, e);
+	if (!rc)
+		rc = layers ? cache_cmd_ask(d, "generation-layers", word, &t, e)
+			    : cache_cmd_ask(d, "generations", store, &t, e);
+	if (!rc && layers)
+		cache_cmd_print(a, t, layer_columns, countof(layer_columns), "it has no layers");
+	else if (!rc)
+		cache_cmd_print(a, t, generation_columns, countof(generation_columns),
+				"it is empty");
+	db_close(d);
+	return rc;
+}
+
+int cache_entries(const struct cache_args *a, struct err *e)
+{
+	static const struct cache_column columns[] = {
+		{"type", "", CACHE_TEXT},           {"size", "SIZE", CACHE_SIZE},
+		{"sha256", "SHA-256", CACHE_SHORT}, {"harvest", "HARVEST", CACHE_NUMBER},
+		{"job", "JOB", CACHE_TEXT},         {"path", "PATH", CACHE_TEXT},
+	};
+	int64_t generation;
+	struct db_table *t;
+	struct db *d = cache_cmd_db(a, e);
+	int rc = d ? cache_cmd_generation(d, a->n_words ? a->words[0] : NULL, &generation, e) : -1;
+	if (!rc) {
+		auto_free char *arg = own_fmt("%" PRId64, generation);
+		rc = cache_cmd_ask(d, "generation-entries", arg, &t, e);
+	}
+	if (!rc)
+		cache_cmd_print(a, t, columns, countof(columns), "it shows no files");
+	db_close(d);
+	return rc;
+}
+
+int cache_who(const struct cache_args *a, struct err *e)
+{
+	static const struct cache_column columns[] = {
+		{"store", "STORE", CACHE_TEXT},
+		{"generation", "GENERATION", CACHE_NUMBER},
+		{"current", "", CACHE_MARK},
+		{"change", "CHANGE", CACHE_TEXT},
+		{"size", "SIZE", CACHE_SIZE},
+		{"sha256", "SHA-256", CACHE_SHORT},
+		{"packages", "PACKAGES", CACHE_NUMBER},
+		{"harvest", "HARVEST", CACHE_NUMBER},
+		{"job", "JOB", CACHE_TEXT},
+	};
+	struct db_table *t;
+	struct db *d = cache_cmd_db(a, e);
+	int rc = d ? cache_cmd_ask(d, "who", a->words[0], &t, e) : -1;
+	if (!rc)
+		cache_cmd_print(a, t, columns, countof(columns), "nobody brought anything there");
+	db_close(d);
+	return rc;
+}
+
+int cache_diff(const struct cache_args *a, struct err *e)
+{
+	static const struct cache_column columns[] = {
+		{"change", "CHANGE", CACHE_TEXT},     {"old_size", "OLD SIZE", CACHE_SIZE},
+		{"new_size", "NEW SIZE", CACHE_SIZE}, {"job", "JOB", CACHE_TEXT},
+		{"path", "PATH", CACHE_TEXT},
+	};
+	int64_t one, two;
+	struct db_table *t;
+	struct db *d = cache_cmd_db(a, e);
+	int rc = !d || cache_cmd_generation(d, a->words[0], &one, e) ||
+				 cache_cmd_generation(d, a->words[1], &two, e)
+			 ? -1
+			 : 0;
+	if (!rc) {
+		auto_free char *from = own_fmt("%" PRId64, one), *to = own_fmt("%" PRId64, two);
+		const char *args[] = {from, to};
+		rc = db_named(d, "generation-diff", args, 2, &t, e);
+	}
+	if (!rc)
+		cache_cmd_print(a, t, columns, countof(columns), "they show the same");
+	db_close(d);
+	return rc;
+}
