@@ -88,7 +88,7 @@ static const struct argp_option options[] = {
 	{"grace", OPT_GRACE, "TIME", 0, "between SIGTERM and the end (default: 5s)", 3},
 	{NULL, 0, NULL, 0, "The box itself:", 4},
 	{"profile", OPT_PROFILE, "default[+NAME...]", 0, "the same in the way a profile is named in --json", 4},
-	{"allow", OPT_ALLOW, "NAME[,NAME...]", 0, "takes one restriction back: userns, i386, io-uring, fuse, kvm, perf or dumps", 4},
+	{"allow", OPT_ALLOW, "NAME[,NAME...]", 0, "takes one restriction back: userns, i386, io-uring, fuse, kvm, perf, dumps or aio", 4},
 	{"ids", OPT_IDS, "auto|one|range", 0, "which ids it has (default: auto: a range as root, else one)", 4},
 	{"executor", OPT_EXECUTOR, "NAME", 0, "who makes it (default: native)", 4},
 	{"best-effort", OPT_BEST_EFFORT, NULL, 0, "a limit that can't be kept here is no error", 4},

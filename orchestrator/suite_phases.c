@@ -68,7 +68,7 @@ static int phase_allow(const struct doc_node *names, unsigned *loosen, struct er
 		if (!bit)
 			return doc_bad(e, name,
 				       "there is no '%s' that could be allowed, only userns, i386, "
-				       "io-uring, fuse, kvm, perf and dumps",
+				       "io-uring, fuse, kvm, perf, dumps and aio",
 				       name->text);
 		if (said & bit)
 			return doc_bad(e, name, "%s is allowed twice; once is enough", name->text);

@@ -48,6 +48,7 @@ static const struct ability {
 	{"allow kvm", false, doctor_loosening},
 	{"allow perf", false, doctor_loosening},
 	{"allow dumps", false, doctor_loosening},
+	{"allow aio", false, doctor_loosening},
 };
 
 static void ability_text(char text[256], const char *fmt, va_list ap)

@@ -18,7 +18,7 @@ struct filter {
  */
 #define FILTER_LOOSEN                                                                              \
 	(BOX_LOOSEN_USERNS | BOX_LOOSEN_I386 | BOX_LOOSEN_IO_URING | BOX_LOOSEN_FUSE |             \
-	 BOX_LOOSEN_PERF)
+	 BOX_LOOSEN_PERF | BOX_LOOSEN_AIO)
 /* Beside userns: but for the cgroup namespace, whose owner may mount cgroupfs. */
 #define FILTER_NO_CGROUPS (BOX_LOOSEN_ALL + 1u)
 int filter_make(struct filter *f, unsigned loosen, struct err *e) must_check;

@@ -7,12 +7,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 static const char *const loosen_names[] = {"userns", "i386", "io-uring", "fuse",
-					   "kvm",    "perf", "dumps"};
+					   "kvm",    "perf", "dumps",    "aio"};
 
 unsigned box_loosen_of(const char *name)
 {
@@ -70,6 +71,14 @@ static int io_uring_check(struct err *e)
 	return err_sys(e, "io_uring_setup");
 }
 
+static int aio_check(struct err *e)
+{
+	aio_context_t none = 0;
+	if (!syscall(SYS_io_setup, 0, &none) || errno != ENOSYS)
+		return 0;
+	return err_sys(e, "io_setup");
+}
+
 static int number_check(const char *path, uint64_t most, const char *what, struct err *e)
 {
 	char line[32];
@@ -109,6 +118,8 @@ static int one_check(unsigned loosen, struct err *e)
 				    "kernel.perf_event_paranoid", e);
 	case BOX_LOOSEN_DUMPS:
 		return dumps_check(e);
+	case BOX_LOOSEN_AIO:
+		return aio_check(e);
 	}
 	return 0;
 }

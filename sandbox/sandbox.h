@@ -115,7 +115,8 @@ enum box_loosen {
 	BOX_LOOSEN_KVM = 16,     /* "kvm": /dev/kvm */
 	BOX_LOOSEN_PERF = 32,    /* "perf": perf_event_open */
 	BOX_LOOSEN_DUMPS = 64,   /* "dumps": core dumps in files */
-	BOX_LOOSEN_ALL = 127,
+	BOX_LOOSEN_AIO = 128,    /* "aio": io_setup(2) and what it takes to use it */
+	BOX_LOOSEN_ALL = 255,
 };
 
 /* box_loosen_of(name): the bit of a name above, 0 if it is none. */

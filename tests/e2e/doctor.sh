@@ -38,7 +38,7 @@ fact "a range of ids: as it is" agrees "a range of ids" "$assay" sandbox --ids r
 for e in crun runc podman docker; do
 	fact "executor $e: as it is" agrees "executor $e" "$assay" sandbox --executor $e -- true
 done
-for a in i386 io-uring fuse kvm perf dumps; do
+for a in i386 io-uring fuse kvm perf dumps aio; do
 	fact "--allow $a: as it is" agrees "allow $a" "$assay" sandbox --allow $a -- true
 done
 nat() { "$assay" sandbox --net nat -- sh -c 'grep -v -e lo: -e "|" /proc/net/dev | grep -q :'; }

@@ -2,6 +2,7 @@
  * this program, or what this machine has. */
 #include "test_sandbox.h"
 
+#include <linux/aio_abi.h>
 #include <linux/fuse.h>
 #include <linux/io_uring.h>
 #include <linux/kvm.h>
@@ -17,6 +18,25 @@ static const char *do_io_uring(void)
 {
 	struct io_uring_params p = {.flags = 0};
 	return syscall(SYS_io_uring_setup, 4, &p) < 0 ? strerror(errno) : "works";
+}
+
+/* A read that is made and waited for, by who asks a second time if it has to. */
+static const char *do_aio(void)
+{
+	aio_context_t context = 0;
+	struct io_event event = {.res = 0};
+	char byte;
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	struct iocb one = {.aio_lio_opcode = IOCB_CMD_PREAD,
+			   .aio_fildes = (uint32_t)fd,
+			   .aio_buf = (uintptr_t)&byte,
+			   .aio_nbytes = 1},
+		    *all = &one;
+	if (syscall(SYS_io_setup, 1, &context) || syscall(SYS_io_submit, context, 1, &all) != 1 ||
+	    syscall(SYS_io_getevents, context, 1, 1, &event, NULL) != 1 || event.res != 1 ||
+	    syscall(SYS_io_destroy, context))
+		return strerror(errno);
+	return "works";
 }
 
 static const char *do_perf(void)
@@ -120,11 +140,8 @@ static const char *do_deaf(void)
 static const struct {
 	const char *name;
 	const char *(*run)(void);
-} doings[] = {{"io-uring", do_io_uring},
-	      {"perf", do_perf},
-	      {"kvm", do_kvm},
-	      {"fuse", do_fuse},
-	      {"deaf", do_deaf}};
+} doings[] = {{"io-uring", do_io_uring}, {"perf", do_perf}, {"kvm", do_kvm},
+	      {"fuse", do_fuse},         {"aio", do_aio},   {"deaf", do_deaf}};
 
 static int in_the_box(const char *name)
 {
@@ -213,7 +230,7 @@ static void names_and_bits_are_each_other_s(void **state)
 	unsigned all = 0;
 	(void)state;
 	static const char *const names[] = {"userns", "i386", "io-uring", "fuse",
-					    "kvm",    "perf", "dumps"};
+					    "kvm",    "perf", "dumps",    "aio"};
 	for (size_t i = 0; i < countof(names); i++) {
 		assert_int_equal(all & box_loosen_of(names[i]), 0);
 		all |= box_loosen_of(names[i]);
@@ -221,7 +238,7 @@ static void names_and_bits_are_each_other_s(void **state)
 	assert_int_equal(all, BOX_LOOSEN_ALL);
 	assert_int_equal(box_loosen_of("network"), 0);
 	auto_free char *name = box_profile_name(all);
-	assert_string_equal(name, "default+userns+i386+io-uring+fuse+kvm+perf+dumps");
+	assert_string_equal(name, "default+userns+i386+io-uring+fuse+kvm+perf+dumps+aio");
 }
 
 static void userns_gives_namespaces_and_mounts_in_them(void **state)
@@ -318,7 +335,8 @@ static void one_call_or_device_each(void **state)
 	} all[] = {{BOX_LOOSEN_IO_URING, "io-uring", "Operation not permitted\n"},
 		   {BOX_LOOSEN_PERF, "perf", "Operation not permitted\n"},
 		   {BOX_LOOSEN_KVM, "kvm", "No such file or directory\n"},
-		   {BOX_LOOSEN_FUSE, "fuse", "No such file or directory\n"}};
+		   {BOX_LOOSEN_FUSE, "fuse", "No such file or directory\n"},
+		   {BOX_LOOSEN_AIO, "aio", "Function not implemented\n"}};
 	(void)state;
 	for (size_t i = 0; i < countof(all); i++) {
 		auto_free char *script = own_fmt("exec /box/program %s", all[i].name);

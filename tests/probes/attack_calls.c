@@ -2,6 +2,7 @@
  * kernel would take. */
 #include "tests/probes/probe.h"
 
+#include <linux/aio_abi.h>
 #include <linux/bpf.h>
 #include <linux/fs.h>
 #include <linux/kcmp.h>
@@ -80,6 +81,14 @@ static void call_uring(const struct probe *p)
 	unsigned char params[120] = {0}; /* struct io_uring_params */
 	(void)p;
 	refused(syscall(SYS_io_uring_setup, 4, params), "io_uring_setup");
+}
+
+/* One of fs.aio-max-nr, which is the machine's: who gets one may get all of them. */
+static void call_aio(const struct probe *p)
+{
+	aio_context_t context = 0;
+	(void)p;
+	refused(syscall(SYS_io_setup, 1, &context), "io_setup");
 }
 
 static void call_key_session(const struct probe *p)
@@ -487,6 +496,7 @@ const struct probe attack_calls[] = {
 	{"iouring", PROBE_ATTACK, "seccomp; isolate 2.6", call_uring, 0, 0, 0, NULL},
 	{"iouring_enter", PROBE_ATTACK, "seccomp", call_plain, SYS_io_uring_enter, -1, 0, "io_uring_enter"},
 	{"iouring_register", PROBE_ATTACK, "seccomp", call_plain, SYS_io_uring_register, -1, 0, "io_uring_register"},
+	{"aio", PROBE_ATTACK, "seccomp; neighbours", call_aio, 0, 0, 0, NULL},
 	{"key_session", PROBE_ATTACK, "seccomp; isolate 2.4", call_key_session, 0, 0, 0, NULL},
 	{"key_add", PROBE_ATTACK, "seccomp; isolate 2.4", call_key_add, 0, 0, 0, NULL},
 	{"key_request", PROBE_ATTACK, "seccomp", call_key_request, 0, 0, 0, NULL},

@@ -134,7 +134,7 @@ static void userns_allows_namespaces_and_mounts_in_them(void **state)
 	check_loosened(BOX_LOOSEN_USERNS | FILTER_NO_CGROUPS, without, countof(without));
 }
 
-static void io_uring_perf_and_fuse_allow_their_calls_only(void **state)
+static void each_loosening_allows_its_calls_only(void **state)
 {
 	(void)state;
 	static const struct call io_uring[] = {
@@ -154,7 +154,17 @@ static void io_uring_perf_and_fuse_allow_their_calls_only(void **state)
 		CALL(EPERM, unshare, CLONE_NEWUSER), CALL(EPERM, clone, CLONE_NEWNS | SIGCHLD),
 		CALL(EPERM, pivot_root, 0, 0),       CALL(ENOSYS, open_tree, 0, 0, 0),
 	};
+	static const struct call aio[] = {
+		CALL(0, io_setup, 1, 0),
+		CALL(0, io_submit, 0, 0, 0),
+		CALL(0, io_getevents, 0, 0, 0, 0, 0),
+		CALL(0, io_pgetevents, 0, 0, 0, 0, 0, 0),
+		CALL(0, io_cancel, 0, 0, 0),
+		CALL(0, io_destroy, 0),
+		CALL(EPERM, io_uring_setup, 1, 0),
+	};
 	check_loosened(BOX_LOOSEN_IO_URING, io_uring, countof(io_uring));
+	check_loosened(BOX_LOOSEN_AIO, aio, countof(aio));
 	check_loosened(BOX_LOOSEN_PERF, perf, countof(perf));
 	check_loosened(BOX_LOOSEN_FUSE, fuse, countof(fuse));
 }
@@ -269,7 +279,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_code_says_what_the_tables_say),
 		cmocka_unit_test(userns_allows_namespaces_and_mounts_in_them),
-		cmocka_unit_test(io_uring_perf_and_fuse_allow_their_calls_only),
+		cmocka_unit_test(each_loosening_allows_its_calls_only),
 #ifdef __x86_64__
 		cmocka_unit_test(other_architectures_are_killed),
 		cmocka_unit_test(i386_opens_the_other_table_under_the_same_rules),
