@@ -222,6 +222,15 @@ const struct birth_kind birth_daemon = {
 	.end = SIGTERM,
 };
 
+/* Also one that nobody has waited for yet: where the helper died first, that is up to the machine's
+ * first process. */
+static bool daemon_is_dead(pid_t keeper)
+{
+	auto_fd int fd = (int)syscall(SYS_pidfd_open, keeper, 0);
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	return fd < 0 ? errno == ESRCH : poll(&p, 1, 0) == 1;
+}
+
 static void daemon_sweep_all(void)
 {
 	DIR *all = opendir(DAEMON_DIR);
@@ -230,7 +239,7 @@ static void daemon_sweep_all(void)
 		char *end;
 		size_t n = strlen(DAEMON_NAME);
 		long pid = strncmp(d->d_name, DAEMON_NAME, n) ? 0 : strtol(d->d_name + n, &end, 10);
-		if (pid <= 0 || *end || !kill((pid_t)pid, 0) || errno != ESRCH)
+		if (pid <= 0 || *end || !daemon_is_dead((pid_t)pid))
 			continue;
 		auto_free char *dir = own_fmt(DAEMON_DIR "/%s", d->d_name);
 		sure = daemon_remove(d->d_name);

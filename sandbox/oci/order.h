@@ -8,7 +8,7 @@
 
 #define ORDER_TEXT 400
 #define ORDER_MS 60000     /* for what takes a second on a machine with little to do */
-#define ORDER_TOLD_MS 5000 /* once nobody wants it any more */
+#define ORDER_TOLD_MS 3000 /* once nobody wants it any more */
 
 struct order {
 	pid_t pid;  /* 0: none */
