@@ -66,6 +66,12 @@ int db_run_end(struct db *d, int64_t run, const char *state, int64_t ended_ms, s
 /* db_run_held(d, run, ms, e): so long, more than what is noted, it started nothing although
  * something waited. */
 int db_run_held(struct db *d, int64_t run, int64_t ms, struct err *e) must_check;
+/* db_run_resume(d, run, pid, jobs_at_once, e): an interrupted or aborted run is running again: its
+ * jobs without a result, and those whose result is infra, wait; attempts that came to no result are
+ * forgotten. How many times that was done to it, or -1: ERR_ABSENT, or ERR_USAGE where it is done
+ * or running. */
+int db_run_resume(struct db *d, int64_t run, int64_t pid, int64_t jobs_at_once, struct err *e)
+	must_check;
 /* db_runs_abandon(d, e): runs still "running" (their process is dead: the caller holds the lock)
  * become "aborted", their unfinished jobs "abandoned"; their end is the last moment anything of
  * them was recorded. Number of runs, or -1. */
@@ -368,6 +374,9 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *                                    jobs_done host assay_version engine jobs_at_once suite_path held_ms validity
  *   run           run                one or none; the same
  *   last-run      -                  the newest or none; the same
+ *   again         run                one or none: state suite_path suite_sha256 options resumed jobs jobs_done; what resuming it takes
+ *   unfinished    run                as the plan listed them: job package variant; without a result, or with one that is infra
+ *   resumable     -                  newest first: run; interrupted or aborted
  *   variants      run                as the suite lists them: number name layers env
  *   jobs          run                by package, then variant: package version variant state status phase reason exit_code signal limit_hit rule
  *                                    evidence evidence_offset evidence_length wall_ms cpu_ms peak_memory_bytes log job limit_bound limit_value

@@ -35,6 +35,16 @@ static const struct query {
 	{"run", 1, RUN_COLUMNS " WHERE run = ?1"},
 	{"last-run", 0, RUN_COLUMNS " ORDER BY run DESC LIMIT 1"},
 
+	{"again", 1,
+	 "SELECT state, suite_path, suite_sha256, options, resumed, (SELECT count(*) FROM job j WHERE j.run = r.id) AS jobs,"
+	 "  (SELECT count(*) FROM job j WHERE j.run = r.id AND j.state = 'done') AS jobs_done FROM run r WHERE id = ?1"},
+	{"unfinished", 1,
+	 "SELECT j.id AS job, p.name AS package, v.name AS variant FROM job j JOIN package p ON p.id = j.package"
+	 " JOIN variant v ON v.run = j.run AND v.number = j.variant"
+	 " WHERE j.run = ?1 AND (j.state <> 'done' OR (SELECT s.status FROM attempt a JOIN result s ON s.attempt = a.id WHERE a.job = j.id"
+	 "  ORDER BY a.number DESC LIMIT 1) = 'infra') ORDER BY j.id"},
+	{"resumable", 0, "SELECT id AS run FROM run WHERE state IN ('interrupted', 'aborted') ORDER BY id DESC"},
+
 	{"variants", 1, "SELECT number, name, layers, env FROM variant WHERE run = ?1 ORDER BY number"},
 
 	{"jobs", 1,

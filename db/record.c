@@ -122,6 +122,41 @@ int db_run_end(struct db *d, int64_t run, const char *state, int64_t ended_ms, s
 	return db_begin(d, e) ? -1 : db_end(d, record_end(d, run, state, ended_ms, e), e);
 }
 
+static int record_resume(struct db *d, int64_t run, int64_t pid, int64_t jobs_at_once,
+			 struct err *e)
+{
+	int64_t resumed = 0;
+	int n = db_do(
+		d, e,
+		"UPDATE run SET state = 'running', ended_ms = NULL, pid = ?2, jobs_at_once = ?3,"
+		" resumed = resumed + 1 WHERE id = ?1 AND state IN ('interrupted', 'aborted')",
+		"iii", run, pid, jobs_at_once);
+	if (!n)
+		return err_set(e, ERR_USAGE, "%s: run %lld is neither interrupted nor aborted",
+			       d->path, (long long)run);
+	if (n < 0 ||
+	    db_do(d, e,
+		  "UPDATE job SET state = 'waiting' WHERE run = ?1 AND (state <> 'done'"
+		  " OR (SELECT s.status FROM attempt a JOIN result s ON s.attempt = a.id"
+		  "  WHERE a.job = job.id ORDER BY a.number DESC LIMIT 1) = 'infra')",
+		  "i", run) < 0 ||
+	    db_do(d, e,
+		  "DELETE FROM attempt WHERE ended_ms IS NULL"
+		  " AND job IN (SELECT id FROM job WHERE run = ?1)",
+		  "i", run) < 0 ||
+	    db_number(d, e, &resumed, "SELECT resumed FROM run WHERE id = ?1", "i", run) <= 0)
+		return -1;
+	return (int)resumed;
+}
+
+int db_run_resume(struct db *d, int64_t run, int64_t pid, int64_t jobs_at_once, struct err *e)
+{
+	if (db_begin(d, e))
+		return -1;
+	int n = record_resume(d, run, pid, jobs_at_once, e);
+	return db_end(d, n < 0 ? -1 : 0, e) ? -1 : n;
+}
+
 int db_run_held(struct db *d, int64_t run, int64_t ms, struct err *e)
 {
 	int n = db_do(d, e, "UPDATE run SET held_ms = held_ms + ?2 WHERE id = ?1", "ii", run, ms);

@@ -3,14 +3,23 @@
 
 #include "base/own.h"
 
+/* clang-format off */
 static const struct command commands[] = {
-	{"run", NULL, cmd_run},           {"plan", NULL, cmd_plan},
-	{"baseline", NULL, cmd_baseline}, {"compare", NULL, cmd_compare},
-	{"report", NULL, cmd_report},     {"status", NULL, cmd_status},
-	{"query", NULL, cmd_query},       {"cache", NULL, cmd_cache},
-	{"layer", NULL, cmd_layer},       {"simulate", NULL, cmd_simulate},
-	{"sandbox", NULL, cmd_sandbox},   {"reclassify", NULL, cmd_reclassify},
+	{"run", NULL, cmd_run},
+	{"plan", NULL, cmd_plan},
+	{"baseline", NULL, cmd_baseline},
+	{"compare", NULL, cmd_compare},
+	{"report", NULL, cmd_report},
+	{"status", NULL, cmd_status},
+	{"query", NULL, cmd_query},
+	{"cache", NULL, cmd_cache},
+	{"layer", NULL, cmd_layer},
+	{"simulate", NULL, cmd_simulate},
+	{"resume", NULL, cmd_resume},
+	{"sandbox", NULL, cmd_sandbox},
+	{"reclassify", NULL, cmd_reclassify},
 };
+/* clang-format on */
 
 int main(int argc, char **argv)
 {

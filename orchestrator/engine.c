@@ -8,9 +8,6 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* If so many boxes could not be made and none could, the others are not tried. */
-#define ENGINE_HOPELESS 8
-
 /* More than any number of slots needs. */
 #define ENGINE_DESCRIPTORS 65536
 
@@ -62,17 +59,22 @@ void engine_give_back(struct job *j)
 	j->taken = (struct sched_need){0};
 }
 
-void engine_box_over(struct job *j, const struct box_facts *facts)
+void engine_note(struct job *j, bool passed)
 {
 	struct engine *g = j->engine;
-	struct err none = ERR_INIT;
-	engine_give_back(j);
-	if (facts->end != BOX_FAILED)
-		g->boxed = true;
-	if (g->boxed || ++g->unboxed < ENGINE_HOPELESS)
+	struct err e = ERR_INIT;
+	bool ours = !passed && j->result.status == STATUS_INFRA;
+	/* A try that is repeated tells nothing yet, unless there never was another. */
+	if (j->retry && g->breaker.n != g->breaker.trouble)
 		return;
-	err_set(&none, ERR_BOX, "no box can be made here: %s", facts->error);
-	engine_fail(g, &none);
+	if (!breaker_note(&g->breaker, ours) || !ours)
+		return;
+	err_set(&e, ERR_BOX, "%u of the last %u phases ended because of our own trouble: %s: %s",
+		g->breaker.trouble,
+		g->breaker.n < BREAKER_WINDOW ? (unsigned)g->breaker.n : BREAKER_WINDOW,
+		reason_name(j->result.reason),
+		j->facts.error[0] ? j->facts.error : "see its facts");
+	engine_fail(g, &e);
 }
 
 /* A tree that nobody needs any more. */
@@ -173,6 +175,7 @@ static void engine_on_tick(uv_timer_t *h)
 {
 	struct engine *g = h->data;
 	engine_look(g);
+	engine_again(g);
 	if (g->conf->on_tick)
 		g->conf->on_tick(g->conf->owner, g->boxes);
 	engine_kick(g);
@@ -224,7 +227,8 @@ static int engine_open(struct engine *g, struct err *e)
 		return -1;
 	/* Run numbers are given once: logs and uppers that are there already belong to a database
 	 * that is gone. */
-	if (dir_remove(g->state->fd, runs, e) || sandbox_remove(NULL, g->state->fd, jobs, e))
+	if ((!g->conf->resumed && dir_remove(g->state->fd, runs, e)) ||
+	    sandbox_remove(NULL, g->state->fd, jobs, e))
 		return -1;
 	g->runs_fd = dir_make(g->state->fd, runs, 0700, e);
 	if (g->runs_fd < 0 || engine_stores(g, e) || engine_schedule(g, e))

@@ -28,7 +28,9 @@ struct engine_conf {
 	const char *helper;  /* assay-box, NULL: found by the sandbox */
 	const char *executor; /* NULL: native */
 	enum box_ids ids;
-	bool best_effort; /* a limit that can't be kept on this machine is no error */
+	unsigned resumed;   /* so many times was it gone on with: logs of earlier tries stay */
+	bool at_once_again; /* what is tried again is so without a pause: a test's clock */
+	bool best_effort;   /* a limit that can't be kept on this machine is no error */
 	bool verbose;
 	void (*on_news)(void *owner, const struct engine_news *n); /* or NULL */
 	void (*on_tick)(void *owner, size_t running); /* twice a second while it runs; or NULL */

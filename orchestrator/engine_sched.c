@@ -95,6 +95,18 @@ void engine_start_some(struct engine *g)
 		job_go(engine_job(g, unit), JOB_BEGIN);
 }
 
+void engine_again(struct engine *g)
+{
+	struct job_queue later = g->later;
+	int64_t now = clock_mono_ns();
+	g->later = (struct job_queue){0};
+	for (struct job *j; (j = engine_pop(&later));)
+		if (j->due_ns <= now && !g->stopping)
+			job_go(j, JOB_QUEUE);
+		else
+			engine_push(&g->later, j);
+}
+
 static void engine_hold(struct engine *g, enum admit admit)
 {
 	bool was = g->admit != ADMIT_YES, is = admit != ADMIT_YES;
@@ -116,6 +128,8 @@ void engine_look(struct engine *g)
 		   r.disk_free == UINT64_MAX      ? UINT64_MAX
 		   : r.disk_free > ADMIT_DISK_MIN ? r.disk_free - ADMIT_DISK_MIN
 						  : 0);
+	if (pressure_full(&r))
+		g->full_ns = clock_mono_ns();
 	engine_hold(g, admit(&r, g->boxes, g->admit));
 	/* Nobody here will make room. */
 	if (g->admit != ADMIT_DISK || g->stopping || g->moving || g->leaving)

@@ -7,6 +7,7 @@
 #include "orchestrator/engine.h"
 #include "orchestrator/expect.h"
 #include "orchestrator/lane.h"
+#include "orchestrator/retry.h"
 #include "orchestrator/sched.h"
 
 enum job_state {
@@ -19,6 +20,7 @@ enum job_state {
 	JOB_PUBLISH, /* the cache makes layer and frame */
 	JOB_RECORD,  /* the database makes them count */
 	JOB_CLOSE,   /* facts judged and recorded */
+	JOB_AGAIN,   /* the phase will be tried again, after a while */
 	JOB_KEEP,    /* a trunk: its frozen uppers serve its branches */
 	JOB_RESULT,  /* the job's result is recorded */
 	JOB_CLEAN,   /* its directory is removed */
@@ -44,6 +46,8 @@ struct job {
 	unsigned tries;          /* boxes started so far: names the phase's directory */
 	bool offline;            /* this try has no network although the phase may have one */
 	bool offline_tried;      /* the current phase had such a try */
+	unsigned again;          /* tries of the current phase that don't count (retry.h) */
+	int64_t due_ns;          /* JOB_AGAIN: when */
 	char **uppers;           /* by phase of the suite: directory of its frozen uppers */
 	int64_t *phase_ids;      /* by phase of the suite: the try that counted, 0: did not run */
 	uint64_t wall_ms;
@@ -61,6 +65,7 @@ struct job {
 	struct box_facts facts;
 	char *profile, *processes; /* owned: what facts points to */
 	struct capture_log log;
+	int64_t began_ns;
 	bool host_full;
 	size_t harvest_at; /* index into the phase's harvest list */
 	struct shelf_publish publish;
@@ -69,6 +74,8 @@ struct job {
 
 	/* the answer */
 	bool has_result;
+	bool retry; /* no: another try, after retry_ms */
+	uint64_t retry_ms;
 	struct result result;
 	struct evidence evidence;
 
@@ -110,17 +117,17 @@ struct engine {
 	uint64_t held_ms;
 	struct job_queue branches;   /* JOB_WAIT: whose trunk is done */
 	struct job_queue publishers; /* JOB_SHELVE */
+	struct job_queue later;      /* JOB_AGAIN, in no order */
 	bool publishing;
 	size_t leaving; /* trees that wait to be removed: jobs in JOB_CLEAN, and what was discarded
 			 */
 	size_t moving;  /* jobs in a state that does not rest: something will call back */
 	size_t done;
-	size_t unboxed; /* boxes that could not be made, while `boxed` is false: there was one that
-			   could */
-	bool boxed;
-	int runs_fd;   /* runs/<run> below the state directory */
-	bool stopping; /* start nothing more */
-	bool failed;   /* because of err */
+	struct breaker breaker;
+	int64_t full_ns; /* when the disk was last seen full; 0: never */
+	int runs_fd;     /* runs/<run> below the state directory */
+	bool stopping;   /* start nothing more */
+	bool failed;     /* because of err */
 	struct err err;
 	unsigned signals;
 	uv_signal_t sigint, sigterm; /* .data is set once they must be closed */
@@ -159,6 +166,13 @@ extern const struct job_step job_steps[JOB_STATES];
 /* Its phase could be tried without the network that it may have. */
 bool job_may_try_offline(const struct job *j);
 
+/* job_close.c: JOB_CLOSE and JOB_AGAIN. */
+void job_close_start(struct job *j);
+enum job_state job_close_finish(struct job *j);
+void job_again_start(struct job *j);
+/* job_try_free(j): what one try of a phase held. */
+void job_try_free(struct job *j);
+
 /* job_box.c: the start of JOB_BOX; goes on to JOB_SHELVE or JOB_CLOSE. */
 void job_box_start(struct job *j);
 /* Exit status 0 and nothing killed for want of memory. */
@@ -170,6 +184,8 @@ int engine_schedule(struct engine *g, struct err *e) must_check;
 void engine_unschedule(struct engine *g);
 /* engine_start_some(g): as much as there are tokens for. */
 void engine_start_some(struct engine *g);
+/* engine_again(g): those of JOB_AGAIN whose time has come. */
+void engine_again(struct engine *g);
 /* engine_look(g): at the machine, twice a second: may more be started? */
 void engine_look(struct engine *g);
 /* engine_wait(j): its phase waits for tokens. */
@@ -182,10 +198,11 @@ void engine_push(struct job_queue *q, struct job *j);
 struct job *engine_pop(struct job_queue *q);
 /* job_limits(l): as the sandbox takes them. */
 struct box_limits job_limits(const struct suite_limits *l);
-/* engine_box_over(j, facts): its box is gone, its tokens are free. */
-void engine_box_over(struct job *j, const struct box_facts *facts);
-/* engine_give_back(j): its tokens, where it has had them and will have no box. */
+/* engine_give_back(j): its box is gone, or will not be: its tokens are free. */
 void engine_give_back(struct job *j);
+/* engine_note(j): a phase was judged, as j->result where it did not pass: enough of our own trouble
+ * ends the run. */
+void engine_note(struct job *j, bool passed);
 /* engine_job(g, unit): the unit's job, made where there is none yet. */
 struct job *engine_job(struct engine *g, size_t unit);
 /* engine_kick(g): start whatever may start now. Safe to call from anywhere on the loop. */

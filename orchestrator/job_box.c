@@ -4,12 +4,7 @@
 
 #include "base/clock.h"
 #include "orchestrator/hostfiles.h"
-
-#include <sys/statvfs.h>
-
-/* Below these the host has no room: what failed then says nothing about the package. */
-#define HOST_BYTES_MIN ((uint64_t)16 << 20)
-#define HOST_INODES_MIN 64
+#include "orchestrator/pressure.h"
 
 bool job_box_passed(const struct job *j)
 {
@@ -49,12 +44,12 @@ static void on_drain(void *owner)
 		box_pause_output(j->box, false);
 }
 
-static bool host_full(const struct engine *g)
+/* Now, or when the engine looked while the box ran. */
+static bool host_full(const struct job *j)
 {
-	struct statvfs fs;
-	return !fstatvfs(g->state->fd, &fs) &&
-	       ((uint64_t)fs.f_bavail * fs.f_frsize < HOST_BYTES_MIN ||
-		(fs.f_files && fs.f_favail < HOST_INODES_MIN));
+	struct readings r;
+	pressure_disk(j->engine->state->fd, &r);
+	return pressure_full(&r) || (j->engine->full_ns && j->engine->full_ns >= j->began_ns);
 }
 
 static void on_box_end(void *owner, const struct box_facts *facts)
@@ -68,8 +63,8 @@ static void on_box_end(void *owner, const struct box_facts *facts)
 	j->facts.processes = j->processes = facts->processes ? own_dup(facts->processes) : NULL;
 	j->wall_ms += facts->wall_ns / 1000000;
 	j->ended_ms = clock_real_ms();
-	j->host_full = host_full(j->engine);
-	engine_box_over(j, facts);
+	j->host_full = host_full(j);
+	engine_give_back(j);
 	capture_finish(j->capture, on_log);
 	engine_kick(j->engine);
 }
@@ -140,6 +135,7 @@ void job_box_start(struct job *j)
 	spec.files = files.files;
 	spec.n_files = files.n;
 	j->store_bytes = j->store_files = 0;
+	j->began_ns = clock_mono_ns();
 	j->capture = capture_open(&g->logs, g->runs_fd, j->log_rel, p->limits.log, on_drain, j);
 	j->box = box_start(g->sandbox, &spec, &events, j, &e);
 	plan_env_free(env);

@@ -95,8 +95,13 @@ static void open_names(struct job *j)
 	auto_free char *side = variant ? file_name_of(variant, true) : own_dup("");
 	auto_free char *phase = file_name_of(job_phase(j)->name, true);
 	j->phase_dir = own_fmt("%s/%s.%u", j->dir, phase, j->tries);
-	j->log_rel = own_fmt("%s%s%s.%s%s.log.zst", file, variant ? "." : "", side, phase,
-			     j->offline ? "~offline" : "");
+	/* A name of its own for every try that is kept: a run may be gone on with, a phase
+	 * repeated. */
+	auto_free char *resumed =
+		g->conf->resumed ? own_fmt("~r%u", g->conf->resumed) : own_dup("");
+	auto_free char *again = j->again ? own_fmt("~%u", j->again + 1) : own_dup("");
+	j->log_rel = own_fmt("%s%s%s.%s%s%s%s.log.zst", file, variant ? "." : "", side, phase,
+			     j->offline ? "~offline" : "", resumed, again);
 	j->label = own_fmt("run %lld %s@%s %s%s%s", (long long)g->conf->run, package->name,
 			   package->version, variant ? variant : "", variant ? " " : "",
 			   job_phase(j)->name);
@@ -147,29 +152,13 @@ static void open_start(struct job *j)
 	job_lane(j, &g->records, open_work);
 }
 
-/* What one try of a phase held. */
-static void try_free(struct job *j)
-{
-	for (size_t i = 0; j->shelves && i < j->engine->suite->n_stores; i++)
-		shelf_fini(&j->shelves[i]);
-	free(j->shelves);
-	j->shelves = NULL;
-	plan_mounts_fini(&j->mounts);
-	boxing_close(&j->boxing);
-	free(j->phase_dir);
-	free(j->log_rel);
-	free(j->label);
-	free(j->log.text);
-	j->phase_dir = j->log_rel = j->label = j->log.text = NULL;
-}
-
 static enum job_state open_finish(struct job *j)
 {
 	if (!j->engine->stopping)
 		return JOB_BOX;
 	engine_give_back(j); /* a box not yet started is one that is started no more */
 	if (j->task.rc) {
-		try_free(j);
+		job_try_free(j);
 		return JOB_CLEAN;
 	}
 	/* Its row is there: it gets an end. */
@@ -249,65 +238,6 @@ static enum job_state record_finish(struct job *j)
 	shelf_publish_fini(&j->publish);
 	g->publishing = false;
 	return ++j->harvest_at < p->n_harvest && !g->failed ? JOB_SHELVE : JOB_CLOSE;
-}
-
-/* ---- close: the judgement ---- */
-
-/* A try without the network that did not pass, in whatever way, says only that the store does not
- * have it all. */
-static bool try_again_online(const struct job *j)
-{
-	return j->offline && !job_box_passed(j) && j->facts.end != BOX_CANCELLED &&
-	       j->facts.end != BOX_FAILED;
-}
-
-static int close_work(struct job *j, struct err *e)
-{
-	struct judged judged = {&j->facts, j->host_full, j->networked,
-				j->phase,  j->log.text,  j->log.text_n};
-	bool last = job_phase(j)->goal;
-	if (!try_again_online(j) && (last || !job_box_passed(j)))
-		judge_job(j->engine->suite, &judged, &j->log, &j->result, &j->evidence);
-	struct db_facts row;
-	judge_facts(&j->facts, &j->log, &row);
-	row.store_bytes = (int64_t)j->store_bytes;
-	row.store_files = (int64_t)j->store_files;
-	row.ended_ms = j->ended_ms;
-	row.host_full = j->host_full;
-	if (j->note && !row.error)
-		row.error = j->note;
-	return db_phase_end(j->engine->state->db, j->phase_id, &row, e);
-}
-
-static void close_start(struct job *j)
-{
-	job_lane(j, &j->engine->records, close_work);
-}
-
-static enum job_state close_finish(struct job *j)
-{
-	struct engine *g = j->engine;
-	bool again = try_again_online(j), passed = job_box_passed(j), goal = job_phase(j)->goal;
-	if (again) {
-		engine_discard(g, j->phase_dir);
-	} else {
-		j->phase_ids[j->phase] = j->phase_id;
-		j->uppers[j->phase] = give(j->phase_dir);
-	}
-	try_free(j);
-	if (g->failed || j->facts.end == BOX_CANCELLED)
-		return JOB_CLEAN; /* cut short by us or by the person at the keyboard: no result */
-	if (again)
-		return JOB_QUEUE;
-	if (passed && !goal && j->phase + 1 < j->unit->end_phase) {
-		j->phase++;
-		j->offline_tried = false;
-		return JOB_QUEUE;
-	}
-	j->has_result = !passed || goal;
-	if (job_is_trunk(j))
-		return j->branches_left ? JOB_KEEP : JOB_CLEAN;
-	return JOB_RESULT;
 }
 
 /* ---- the end ---- */
@@ -423,7 +353,8 @@ const struct job_step job_steps[JOB_STATES] = {
 	[JOB_SHELVE]  = {"shelve",  shelve_start,  NULL,           false, TO(PUBLISH) | TO(CLOSE)},
 	[JOB_PUBLISH] = {"publish", publish_start, publish_finish, false, TO(RECORD) | TO(CLOSE)},
 	[JOB_RECORD]  = {"record",  record_start,  record_finish,  false, TO(SHELVE) | TO(CLOSE)},
-	[JOB_CLOSE]   = {"close",   close_start,   close_finish,   false, TO(QUEUE) | TO(KEEP) | TO(RESULT) | TO(CLEAN)},
+	[JOB_CLOSE]   = {"close",   job_close_start,   job_close_finish,   false, TO(QUEUE) | TO(AGAIN) | TO(KEEP) | TO(RESULT) | TO(CLEAN)},
+	[JOB_AGAIN]   = {"again",   job_again_start,   NULL,           true,  TO(QUEUE)},
 	[JOB_KEEP]    = {"keep",    keep_start,    NULL,           true,  TO(CLEAN)},
 	[JOB_RESULT]  = {"result",  result_start,  result_finish,  false, TO(CLEAN)},
 	[JOB_CLEAN]   = {"clean",   clean_start,   clean_finish,   false, TO(DONE)},

@@ -59,6 +59,7 @@ int sandbox_layer_named(const struct sandbox_options *o, const char *name, struc
 
 static const struct command commands[] = {
 	{"run", "run a suite: every package under every variant", whole},
+	{"resume", "go on with a run that was interrupted or killed", whole},
 	{"plan", "show what a run of a suite would do", whole},
 	{"compare", "what regressed in a run, or between any two", whole},
 	{"baseline", "name a run to compare others with", whole},

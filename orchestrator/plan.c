@@ -139,6 +139,30 @@ struct plan *plan_make(const struct suite *s, const char *const *only, size_t n_
 	return p;
 }
 
+void plan_keep(struct plan *p, bool (*keep)(void *ctx, const struct plan_unit *branch), void *ctx)
+{
+	size_t n = 0, trunk = PLAN_NONE;
+	p->n_jobs = 0;
+	for (size_t i = 0; i < p->n_units; i++) {
+		struct plan_unit u = p->units[i];
+		if (u.variant == PLAN_NONE) {
+			/* The one before had no branches left. */
+			if (trunk != PLAN_NONE && trunk + 1 == n)
+				n--;
+			trunk = n;
+		} else if (!keep(ctx, &u)) {
+			continue;
+		} else {
+			u.trunk = u.trunk == PLAN_NONE ? PLAN_NONE : trunk;
+			p->n_jobs++;
+		}
+		p->units[n++] = u;
+	}
+	if (trunk != PLAN_NONE && trunk + 1 == n)
+		n--;
+	p->n_units = n;
+}
+
 void plan_free(struct plan *p)
 {
 	if (!p)

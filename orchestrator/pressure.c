@@ -29,11 +29,21 @@ int pressure_parse(const char *text, const char *line, int *avg10)
 	return -1;
 }
 
+void pressure_disk(int statefd, struct readings *r)
+{
+	struct statvfs fs;
+	*r = (struct readings){-1, -1, -1, UINT64_MAX, UINT64_MAX};
+	if (fstatvfs(statefd, &fs))
+		return;
+	r->disk_free = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (fs.f_files)
+		r->disk_inodes = fs.f_favail;
+}
+
 void pressure_read(int statefd, struct readings *r)
 {
 	char text[512];
-	struct statvfs fs;
-	*r = (struct readings){-1, -1, -1, UINT64_MAX, UINT64_MAX};
+	pressure_disk(statefd, r);
 	pressure_file("/proc/pressure/memory", text, sizeof(text));
 	if (pressure_parse(text, "some", &r->memory_some))
 		r->memory_some = -1;
@@ -42,11 +52,6 @@ void pressure_read(int statefd, struct readings *r)
 	pressure_file("/proc/pressure/io", text, sizeof(text));
 	if (pressure_parse(text, "full", &r->io_full))
 		r->io_full = -1;
-	if (fstatvfs(statefd, &fs))
-		return;
-	r->disk_free = (uint64_t)fs.f_bavail * fs.f_frsize;
-	if (fs.f_files)
-		r->disk_inodes = fs.f_favail;
 }
 
 uint64_t pressure_memory(void)

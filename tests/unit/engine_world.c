@@ -222,6 +222,7 @@ int world_run(struct world *w, size_t at_once)
 		.at_once = at_once,
 		.fetches = w->fetches ? w->fetches : at_once,
 		.readings = world_readings,
+		.at_once_again = true,
 		.on_news = on_news,
 		.owner = w,
 		.verbose = getenv("ASSAY_TEST_VERBOSE") != NULL,

@@ -253,6 +253,39 @@ static void abandoning_ends_what_a_dead_process_left_and_nothing_else(void **sta
 	assert_rows(d, "SELECT state FROM v_run WHERE run = 2", "aborted");
 }
 
+static void a_run_is_gone_on_with_from_what_is_recorded(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct life l = life_begin(d, 100);
+	assert_int_equal(db_run_resume(d, l.run, 9, 3, &e), -1);
+	assert_int_equal(e.kind, ERR_USAGE);
+	static const char *const ends[][2] = {{"pass", "ok"}, {"infra", "enospc"}};
+	for (size_t i = 0; i < 2; i++) {
+		struct db_result r = passed;
+		int64_t attempt = db_attempt_begin(d, l.jobs[i].id, 130, &e);
+		r.status = ends[i][0];
+		r.reason = ends[i][1];
+		must(db_result(d, l.jobs[i].id, attempt, &r, &e));
+	}
+	must(db_job_state(d, l.jobs[2].id, "running", &e));
+	must(db_attempt_begin(d, l.jobs[2].id, 140, &e));
+	must(db_runs_abandon(d, &e));
+	auto_free char *run = own_fmt("%lld", (long long)l.run);
+	const char *arg = run;
+	assert_named(d, "unfinished", &arg, 1, "2|a|next\n3|b|base\n4|b|next");
+	assert_named(d, "resumable", NULL, 0, run);
+	assert_int_equal(db_run_resume(d, l.run, 9, 3, &e), 1);
+	assert_rows(d, "SELECT state, pid, jobs_at_once, resumed, ended_ms FROM v_run",
+		    "running|9|3|1|-");
+	assert_rows(d, "SELECT state FROM job ORDER BY id", "done\nwaiting\nwaiting\nwaiting");
+	assert_rows(d, "SELECT job FROM attempt ORDER BY id", "1\n2");
+	assert_named(d, "resumable", NULL, 0, "");
+	must(db_run_end(d, l.run, "interrupted", 900, &e));
+	assert_int_equal(db_run_resume(d, l.run, 9, 3, &e), 2);
+	assert_sound(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -265,6 +298,7 @@ int main(void)
 		scratch_test(a_phase_ends_once_and_keeps_its_facts),
 		scratch_test(a_network_that_was_lost_is_told),
 		scratch_test(hostile_bytes_come_back_as_text_that_can_be_shown),
+		scratch_test(a_run_is_gone_on_with_from_what_is_recorded),
 		scratch_test(abandoning_ends_what_a_dead_process_left_and_nothing_else),
 	};
 	return cmocka_run_group_tests_name("db_record", tests, NULL, NULL);

@@ -144,6 +144,29 @@ static void without_shared_phases_there_are_no_trunks(void **state)
 	suite_free(s);
 }
 
+static bool second_variant_of_all_but_one(void *ctx, const struct plan_unit *u)
+{
+	return u->variant == 1 && u->package != *(size_t *)ctx;
+}
+
+static void what_is_kept_keeps_its_trunk_and_nothing_else(void **state)
+{
+	struct table *t = *state;
+	struct plan *p = made(t->suite, NULL);
+	size_t packages = p->n_units / 3, dropped = p->units[0].package;
+	plan_keep(p, second_variant_of_all_but_one, &dropped);
+	assert_int_equal(p->n_jobs, packages - 1);
+	assert_int_equal(p->n_units, 2 * (packages - 1));
+	for (size_t i = 0; i < p->n_units; i += 2) {
+		assert_int_equal(p->units[i].variant, PLAN_NONE);
+		assert_int_equal(p->units[i + 1].variant, 1);
+		assert_int_equal(p->units[i + 1].trunk, i);
+		assert_int_equal(p->units[i + 1].package, p->units[i].package);
+		assert_int_not_equal(p->units[i].package, dropped);
+	}
+	plan_free(p);
+}
+
 static void only_keeps_ids_and_names(void **state)
 {
 	struct table *t = *state;
@@ -434,6 +457,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_known_to_be_skipped_is_not_planned,
 						table_open, table_close),
 		cmocka_unit_test_setup_teardown(without_shared_phases_there_are_no_trunks,
+						table_open, table_close),
+		cmocka_unit_test_setup_teardown(what_is_kept_keeps_its_trunk_and_nothing_else,
 						table_open, table_close),
 		cmocka_unit_test_setup_teardown(only_keeps_ids_and_names, table_open, table_close),
 		cmocka_unit_test_setup_teardown(a_missing_layer_is_told_where_it_is_named,

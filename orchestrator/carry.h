@@ -1,0 +1,17 @@
+/* A run carried out, told, ended and compared: what `run`, `resume` and `rerun` have in common. */
+#pragma once
+#include "orchestrator/how.h"
+#include "orchestrator/plan.h"
+#include "orchestrator/state.h"
+
+struct carry {
+	const struct how *how; /* filled */
+	const struct plan *plan;
+	struct state *state;
+	int64_t run;
+	const int64_t *ids; /* the database's, by unit */
+	unsigned resumed;
+};
+
+/* carry_out(c, e): the command's exit status, or -1: our own trouble ended it. */
+int carry_out(const struct carry *c, struct err *e) must_check;
