@@ -73,6 +73,8 @@ static int sweep_below(const struct sweep *s, int dirfd, int depth, struct err *
 	int rc = 0, fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	if (!dir) {
+		if (errno == ENOENT) /* somebody else sweeps */
+			return 0;
 		own_close(&fd);
 		return err_sys(e, "read a cgroup");
 	}

@@ -8,10 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 /* clang-format on */
-#include "base/clock.h"
-#include "base/dir.h"
-#include "base/text.h"
-#include "sandbox/sandbox.h"
+#include "try_dir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,33 +35,29 @@ try {
 	struct box *box;
 	struct text out; /* all of its output */
 	struct box_facts facts;
-	char *processes; /* facts.processes, owned */
+	char *processes;  /* facts.processes, owned */
+	char profile[64]; /* facts.profile */
 	int64_t ended_ns;
 	unsigned ends;
 	bool keep_output; /* false: count only */
 	uint64_t bytes;
+	void (*on_terminal)(void *owner, int fd); /* NULL: as without */
 };
+
+/* Who a box's callbacks come to: what is left of a test that has ended before its box did. */
+struct try_owner {
+	struct try *t; /* NULL then */
+	struct box *box;
+	struct try_owner *next;
+};
+static struct try_owner *try_owners;
 
 static uv_loop_t try_loop;
 static struct sandbox *try_sandbox;
-static char try_dir[256]; /* a temporary directory of this program's, in $TMPDIR or /var/tmp */
-static int try_dir_fd;
 static enum box_ids try_ids; /* of the sandbox */
 
 static char *try_env[] = {(char[]){"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"},
 			  (char[]){"HOME=/root"}, NULL};
-
-/* dir: as try_dir was */
-static inline int try_remove(const char *dir, struct err *e)
-{
-	const char *name = strrchr(dir, '/') + 1;
-	auto_free char *parent = own_dup_n(dir, (size_t)(name - dir));
-	auto_fd int above = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (!sandbox_remove(NULL, above, name, e))
-		return 0;
-	print_error("%s\n", e->text);
-	return -1;
-}
 
 /* What can't hold for a box that an engine made, by test, and why. */
 static const struct {
@@ -148,13 +141,11 @@ static inline int try_setup(void **state)
 				    .executor = getenv("ASSAY_EXECUTOR"),
 				    .ids = try_ids,
 				    .slots = 4,
-				    .name = "assay-test",
+				    .name = TRY_NAME,
 				    .verbose = getenv("VERBOSE") && *getenv("VERBOSE"),
 				    .uppers = try_dir,
 				    .given = try_dir};
 	(void)state;
-	const char *tmp = getenv("TMPDIR");
-	snprintf(try_dir, sizeof(try_dir), "%s/assay-test.XXXXXX", tmp && *tmp ? tmp : "/var/tmp");
 	/* Every test as an ordinary user's with a range of ids, and as root's without idmapped
 	 * mounts. */
 	bool range = getenv("ASSAY_TEST_IDS") && !strcmp(getenv("ASSAY_TEST_IDS"), "range");
@@ -165,17 +156,16 @@ static inline int try_setup(void **state)
 							 : "only root's have idmapped mounts");
 		exit(77);
 	}
-	if (!mkdtemp(try_dir))
+	if (try_dir_make())
 		return -1;
-	try_dir_fd = open(try_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	uv_loop_init(&try_loop);
 	try_sandbox = sandbox_open(&try_loop, &conf, &e);
 	if (!try_sandbox) {
+		rmdir(try_dir);
 		/* No range for this user: its tests say so. */
 		if (strstr(e.text, "namespace") || strstr(e.text, "is not installed") ||
 		    strstr(e.text, "subordinate ids")) {
 			print_message("[  SKIPPED ] %s\n", e.text);
-			rmdir(try_dir);
 			exit(77);
 		}
 		print_error("%s\n", e.text);
@@ -216,7 +206,9 @@ static inline int try_teardown(void **state)
 
 static inline void try_on_output(void *owner, const void *bytes, size_t n)
 {
-	struct try *t = owner;
+	struct try *t = ((struct try_owner *)owner)->t;
+	if (!t)
+		return;
 	assert_int_equal(t->ends, 0);
 	t->bytes += n;
 	if (t->keep_output)
@@ -225,15 +217,65 @@ static inline void try_on_output(void *owner, const void *bytes, size_t n)
 
 static inline void try_on_end(void *owner, const struct box_facts *facts)
 {
-	struct try *t = owner;
+	struct try_owner **at = &try_owners;
+	while (*at != owner)
+		at = &(*at)->next;
+	*at = (*at)->next;
+	struct try *t = ((struct try_owner *)owner)->t;
+	free(owner);
+	uv_stop(&try_loop); /* a timer's callback may have said it: the loop would go on to wait */
+	if (!t)
+		return;
 	t->ends++;
 	t->facts = *facts;
 	t->processes = own_dup(facts->processes ? facts->processes : "");
 	t->facts.processes = t->processes;
+	snprintf(t->profile, sizeof(t->profile), "%s", facts->profile ? facts->profile : "");
+	t->facts.profile = t->profile;
 	t->ended_ns = clock_mono_ns();
 	t->box = NULL;
-	uv_stop(&try_loop); /* a timer's callback may have said it: the loop would go on to wait */
 }
+
+static inline void try_on_terminal(void *owner, int fd)
+{
+	struct try *t = ((struct try_owner *)owner)->t;
+	if (t)
+		t->on_terminal(t, fd);
+	else
+		close(fd);
+}
+
+/* box_start, with t as what comes of it; t->box */
+static inline struct box *try_begin(struct try *t, struct err *e)
+{
+	struct box_events events = {.on_output = try_on_output,
+				    .on_end = try_on_end,
+				    .on_terminal = t->on_terminal ? try_on_terminal : NULL};
+	struct try_owner *owner = own_alloc(sizeof(*owner));
+	*owner = (struct try_owner){t, NULL, try_owners};
+	t->box = owner->box = box_start(try_sandbox, &t->spec, &events, owner, e);
+	if (t->box)
+		try_owners = owner;
+	else
+		free(owner);
+	return t->box;
+}
+
+/* After each test: one that failed has left its boxes, and what they would tell of is gone. */
+static inline int try_after(void **state)
+{
+	(void)state;
+	for (struct try_owner *o = try_owners; o; o = o->next) {
+		print_message("a box is left running: it is ended\n");
+		o->t = NULL;
+		box_cancel(o->box, false);
+	}
+	while (try_owners)
+		uv_run(&try_loop, UV_RUN_ONCE);
+	return 0;
+}
+#undef cmocka_unit_test
+#define cmocka_unit_test(f) cmocka_unit_test_teardown(f, try_after)
 
 /* A box with the host's programs, no network, running `sh -c script`. */
 static inline void try_init(struct try *t, const char *script)
@@ -254,30 +296,6 @@ static inline void try_init(struct try *t, const char *script)
 		.hostname = "box",
 		.limits = {.wall_ms = 60000},
 	};
-}
-
-static inline int try_open(const char *rel)
-{
-	struct err e = ERR_INIT;
-	int fd = dir_make(try_dir_fd, rel, 0755, &e);
-	if (fd < 0)
-		print_error("%s\n", e.text);
-	assert_true(fd >= 0);
-	return fd;
-}
-
-static inline void try_write(const char *rel, const char *content)
-{
-	struct err e = ERR_INIT;
-	auto_free char *above = own_dup_n(rel, (size_t)(strrchr(rel, '/') - rel));
-	close(try_open(above));
-	assert_int_equal(dir_write_whole(try_dir_fd, rel, content, strlen(content), 0644, &e), 0);
-}
-
-static inline bool try_exists(const char *rel)
-{
-	struct stat st;
-	return !fstatat(try_dir_fd, rel, &st, AT_SYMLINK_NOFOLLOW);
 }
 
 static inline struct box_mount *try_mount(struct try *t, const char *path, enum box_mode mode)
@@ -320,10 +338,8 @@ static inline void try_file(struct try *t, const char *path, const char *content
 
 static inline void try_start(struct try *t)
 {
-	static const struct box_events events = {.on_output = try_on_output, .on_end = try_on_end};
 	struct err e = ERR_INIT;
-	t->box = box_start(try_sandbox, &t->spec, &events, t, &e);
-	if (!t->box)
+	if (!try_begin(t, &e))
 		print_error("%s\n", e.text);
 	assert_non_null(t->box);
 	for (size_t i = 0; i < t->spec.n_mounts; i++) {

@@ -270,7 +270,6 @@ static void what_can_not_be_mounted_is_named(void **state)
 
 static void nonsense_is_refused_before_anything_runs(void **state)
 {
-	static const struct box_events events = {.on_output = try_on_output, .on_end = try_on_end};
 	static const char *const paths[] = {"relative", "/a/../b", "/a//b",  "/a/",
 					    "/proc",    "/dev/x",  "/sys/y", "/a/."};
 	struct try t;
@@ -279,7 +278,7 @@ static void nonsense_is_refused_before_anything_runs(void **state)
 		struct err e = ERR_INIT;
 		try_init(&t, "true");
 		try_mount(&t, paths[i], BOX_TMPFS);
-		assert_null(box_start(try_sandbox, &t.spec, &events, &t, &e));
+		assert_null(try_begin(&t, &e));
 		assert_int_equal(e.kind, ERR_USAGE);
 		try_fini(&t);
 	}
@@ -287,18 +286,17 @@ static void nonsense_is_refused_before_anything_runs(void **state)
 	try_init(&t, "true");
 	try_mount(&t, "/a", BOX_TMPFS);
 	try_mount(&t, "/a", BOX_TMPFS);
-	assert_null(box_start(try_sandbox, &t.spec, &events, &t, &e));
+	assert_null(try_begin(&t, &e));
 	assert_non_null(strstr(e.text, "twice"));
 	t.spec.n_mounts = 0;
 	t.spec.root_host = false;
-	assert_null(box_start(try_sandbox, &t.spec, &events, &t, &e));
+	assert_null(try_begin(&t, &e));
 	assert_non_null(strstr(e.text, "nothing is mounted at /"));
 	try_fini(&t);
 }
 
 static void there_are_as_many_boxes_as_slots(void **state)
 {
-	static const struct box_events events = {.on_output = try_on_output, .on_end = try_on_end};
 	struct try t[5];
 	struct err e = ERR_INIT;
 	(void)state;
@@ -310,7 +308,7 @@ static void there_are_as_many_boxes_as_slots(void **state)
 		try_start(&t[i]);
 	}
 	try_init(&t[4], "true");
-	assert_null(box_start(try_sandbox, &t[4].spec, &events, &t[4], &e));
+	assert_null(try_begin(&t[4], &e));
 	assert_int_equal(e.kind, ERR_BUSY);
 	for (size_t i = 0; i < 4; i++)
 		box_cancel(t[i].box, false);

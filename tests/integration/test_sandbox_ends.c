@@ -344,6 +344,7 @@ static int hold(void)
 {
 	struct try t;
 	void *state = NULL;
+	try_no_sweep = true;
 	if (try_setup(&state))
 		return 1;
 	auto_free char *script = marked("(setsid sleep 780.@1 &); sleep 780.@2 & sleep 0.1; kill "
@@ -391,7 +392,7 @@ static void with_its_caller_killed_nothing_is_left_within_a_second(void **state)
 		assert_true(took < 1000000000);
 		assert_int_equal(try_remove(dir, &e), 0);
 	}
-	assert_int_equal(sandbox_sweep("assay-test", &e), 0);
+	assert_int_equal(sandbox_sweep(TRY_NAME, &e), 0);
 }
 
 /* The processes that this one started and has not waited for. */

@@ -41,16 +41,13 @@ static int own_run(void)
 static int setup(void **state)
 {
 	struct err e = ERR_INIT;
-	const char *tmp = getenv("TMPDIR");
 	(void)state;
 	if (geteuid() || getenv("ASSAY_EXECUTOR") || own_run()) {
 		print_message("[  SKIPPED ] root's docker alone has a daemon\n");
 		exit(77);
 	}
-	snprintf(try_dir, sizeof(try_dir), "%s/assay-test.XXXXXX", tmp && *tmp ? tmp : "/var/tmp");
-	if (!mkdtemp(try_dir))
+	if (try_dir_make())
 		return -1;
-	try_dir_fd = open(try_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	try_write("bin/docker", docker);
 	auto_free char *path = own_fmt("%s/bin:%s", try_dir, getenv("PATH"));
 	if (fchmodat(try_dir_fd, "bin/docker", 0755, 0) || daemon_listen() ||
@@ -59,7 +56,7 @@ static int setup(void **state)
 	struct sandbox_conf conf = {.helper = getenv("ASSAY_BOX") ? getenv("ASSAY_BOX") : ASSAY_BOX,
 				    .executor = "docker",
 				    .slots = 1,
-				    .name = "assay-test",
+				    .name = TRY_NAME,
 				    .no_probe = true};
 	uv_loop_init(&try_loop);
 	try_sandbox = sandbox_open(&try_loop, &conf, &e);
@@ -167,7 +164,7 @@ static void who_starts_next_takes_away_what_is_noted(void **state)
 	struct sandbox_conf conf = {.helper = getenv("ASSAY_BOX") ? getenv("ASSAY_BOX") : ASSAY_BOX,
 				    .executor = "docker",
 				    .slots = 1,
-				    .name = "assay-test",
+				    .name = TRY_NAME,
 				    .no_probe = true};
 	bool closed = false;
 	struct try t;

@@ -271,13 +271,12 @@ static void who_was_there_is_told_when_we_end_it(void **state)
  * content with less. */
 static void processors_are_rationed_or_that_is_refused(void **state)
 {
-	static const struct box_events events = {.on_output = try_on_output, .on_end = try_on_end};
 	struct err e = ERR_INIT;
 	struct try t;
 	(void)state;
 	try_init(&t, "timeout 0.8 sh -c 'while :; do :; done'; exit 0");
 	t.spec.limits.cpu_milli = 50;
-	t.box = box_start(try_sandbox, &t.spec, &events, &t, &e);
+	try_begin(&t, &e);
 	if (!t.box) {
 		assert_non_null(strstr(e.text, "quota"));
 		assert_int_equal(e.kind, ERR_LIMIT);

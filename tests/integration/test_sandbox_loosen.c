@@ -185,17 +185,8 @@ static void expect_with(unsigned loosen, const char *script, const char *output)
 	try_fini(&t);
 }
 
-static char profile_seen[64];
-
-static void on_end(void *owner, const struct box_facts *facts)
-{
-	snprintf(profile_seen, sizeof(profile_seen), "%s", facts->profile);
-	try_on_end(owner, facts);
-}
-
 static void what_a_box_was_given_is_in_its_facts(void **state)
 {
-	static const struct box_events events = {.on_output = try_on_output, .on_end = on_end};
 	static const struct {
 		unsigned loosen;
 		const char *name;
@@ -210,17 +201,15 @@ static void what_a_box_was_given_is_in_its_facts(void **state)
 			continue;
 		try_init(&t, "true");
 		t.spec.loosen = all[i].loosen;
-		t.box = box_start(try_sandbox, &t.spec, &events, &t, &e);
-		assert_non_null(t.box);
-		try_wait(&t);
+		try_run(&t);
 		try_expect(&t, 0, "");
-		assert_string_equal(profile_seen, all[i].name);
+		assert_string_equal(t.profile, all[i].name);
 		try_fini(&t);
 	}
 	struct try t;
 	try_init(&t, "true");
 	t.spec.loosen = 1u << 12;
-	assert_null(box_start(try_sandbox, &t.spec, &events, &t, &e));
+	assert_null(try_begin(&t, &e));
 	assert_int_equal(e.kind, ERR_USAGE);
 	try_fini(&t);
 }

@@ -523,7 +523,6 @@ static void with_the_helper_killed_no_pasta_is_left(void **state)
 
 static void without_pasta_or_a_way_out_it_is_said(void **state)
 {
-	static const struct box_events events = {.on_end = try_on_end};
 	struct try t;
 	struct err e = ERR_INIT;
 	(void)state;
@@ -540,7 +539,7 @@ static void without_pasta_or_a_way_out_it_is_said(void **state)
 	try_fini(&t);
 	assert_int_equal(sh("mount --bind /dev/null /usr/bin/pasta"), 0);
 	try_nat(&t, "true");
-	t.box = box_start(try_sandbox, &t.spec, &events, &t, &e);
+	try_begin(&t, &e);
 	assert_int_equal(sh("umount /usr/bin/pasta"), 0);
 	assert_null(t.box);
 	assert_non_null(strstr(e.text, "package passt"));
@@ -552,13 +551,12 @@ static void this_machine_s_loopback_is_not_the_box_s(void **state)
 {
 	struct try t;
 	struct err e = ERR_INIT;
-	static const struct box_events events = {.on_output = try_on_output, .on_end = try_on_end};
 	(void)state;
 	n_listeners = 0;
 	listen_at(SOCK_STREAM, "127.0.0.1", PORT);
 	try_nat(&t, "/box/program tcp 127.0.0.1; ls /sys/class/net 2>/dev/null; grep -c : "
 		    "/proc/net/dev");
-	t.box = box_start(try_sandbox, &t.spec, &events, &t, &e);
+	try_begin(&t, &e);
 	if (!t.box && strstr(e.text, "network nat")) {
 		print_message("%s\n", e.text);
 		skip();

@@ -63,9 +63,8 @@ static void what_is_not_given_is_as_usual(void **state)
 
 static void refused(struct try *t, const char *why)
 {
-	static const struct box_events events = {.on_end = try_on_end};
 	struct err e = ERR_INIT;
-	assert_null(box_start(try_sandbox, &t->spec, &events, t, &e));
+	assert_null(try_begin(t, &e));
 	assert_int_equal(e.kind, ERR_USAGE);
 	if (!strstr(e.text, why))
 		print_error("%s\n", e.text);
@@ -116,13 +115,10 @@ static void on_terminal(void *owner, int fd)
 
 static void start_at_terminal(struct try *t)
 {
-	static const struct box_events events = {.on_output = try_on_output,
-						 .on_end = try_on_end,
-						 .on_terminal = on_terminal};
 	struct err e = ERR_INIT;
 	t->spec.terminal = true;
-	t->box = box_start(try_sandbox, &t->spec, &events, t, &e);
-	if (!t->box)
+	t->on_terminal = on_terminal;
+	if (!try_begin(t, &e))
 		print_error("%s\n", e.text);
 	assert_non_null(t->box);
 }
@@ -183,14 +179,13 @@ static void its_interrupt_key_reaches_the_command(void **state)
 
 static void a_terminal_nobody_wants_is_gone(void **state)
 {
-	static const struct box_events events = {.on_output = try_on_output, .on_end = try_on_end};
 	struct err e = ERR_INIT;
 	struct try t;
 	(void)state;
 	/* its other end is closed: reading it ends */
 	try_init(&t, "read x; exit 3");
 	t.spec.terminal = true;
-	t.box = box_start(try_sandbox, &t.spec, &events, &t, &e);
+	try_begin(&t, &e);
 	assert_non_null(t.box);
 	try_wait(&t);
 	assert_true(t.facts.end == BOX_SIGNALLED ? t.facts.signal == SIGHUP
