@@ -368,6 +368,7 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
 /* clang-format off */
 /* db_named(d, name, args, n_args, out, e): a query of db/queries.c by its name: the only way in which other folders ask for something
  * fixed. Columns and their order are promised here. ERR_USAGE with the known names where there is none, or another number of args.
+ * [args] may be left out: the newest run, ever, all.
  *
  *   name          args               rows, columns
  *   runs          -                  newest first: run suite ecosystem goal state compare_base compare_next started_ms ended_ms wall_ms jobs
@@ -419,6 +420,15 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *   layer-parts   layer              the publishes that are in it, newest first: harvest store job layer entries
  *   segments      -                  number bytes frames
  *   layers        -                  named ones by name, then the others: name layer entries bytes made_ms source generations
+ *   failures      [run]              by package, then variant: package variant status reason phase cause evidence
+ *   regressions   [day]              of runs begun since then, newest first: run day suite package confidence p attribution cause line
+ *   slowest       [run]              at most 50: package variant wall_ms cpu_ms peak_memory_bytes status
+ *   flaky         -                  the flakiest first: suite package variant phase rate passed failed nights last_run
+ *   history       package            newest first: run day suite variant version status reason phase wall_ms verdict cause
+ *   cost          [run]              the costliest first: package boxes wall_ms cpu_ms peak_memory_bytes log_stored_bytes store_bytes
+ *   logs          run [package]      as phases began: package variant phase log ended_as phase_id; variant NULL: shared
+ *   open-jobs     run, package       one row: n, that have no result yet and may come to one
+ *   flakes-of-package package        known ones: suite variant phase rate nights
  *   totals        -                  one row: runs jobs results layers entries segment_bytes
  *
  * wall_ms, cpu_ms and peak_memory_bytes of a job are over all its phases, those shared with other variants too; log is the path,
@@ -426,6 +436,10 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
 /* clang-format on */
 int db_named(struct db *d, const char *name, const char *const *args, size_t n_args,
 	     struct db_table **out, struct err *e) must_check;
-/* db_named_at(i, n_args): the name of the query at place i, and how many args it takes; NULL behind
- * the last. */
-const char *db_named_at(size_t i, size_t *n_args);
+struct db_named_query {
+	size_t n_args,
+		n_may; /* values it takes; that many of them, from the last on, may be left out */
+	const char *says; /* one line for people; NULL: it is for other folders */
+};
+/* db_named_at(i, q): the name of the query at place i, and what it is; NULL behind the last. */
+const char *db_named_at(size_t i, struct db_named_query *q);

@@ -26,6 +26,9 @@
 	"   JOIN harvest h ON h.id = e.harvest)"
 #define GENERATION_SHOWS(name, generation) "WITH " GENERATION_SHOWS_TOO(name, generation)
 
+/* A run, and the newest where none is given. */
+#define RUN_OR_NEWEST "coalesce(?1, (SELECT max(id) FROM run))"
+
 static const struct query {
 	const char *name;
 	size_t n_args;
@@ -168,12 +171,76 @@ static const struct query {
 	{"layers", 0,
 	 "SELECT name, layer, entries, bytes, made_ms, source, generations FROM v_layer ORDER BY name IS NULL, name, made_ms, layer"},
 
+	{"failures", 1,
+	 "SELECT package, variant, status, reason, phase, cause, v_job.evidence FROM v_job WHERE run = " RUN_OR_NEWEST
+	 " AND status NOT IN ('pass', 'skip') ORDER BY package, variant_number"},
+
+	{"regressions", 1,
+	 "SELECT t.run, date(r.started_ms / 1000, 'unixepoch') AS day, r.suite, p.name AS package, t.confidence, t.p, t.attribution,"
+	 "  g.name AS cause, g.line"
+	 " FROM run r JOIN verdict t ON t.run = r.id JOIN package p ON p.id = t.package LEFT JOIN signature g ON g.id = t.signature"
+	 " WHERE t.verdict = 'regressed' AND r.started_ms >= coalesce(unixepoch(?1) * 1000, 0) ORDER BY t.run DESC, p.name"},
+
+	{"slowest", 1,
+	 "SELECT package, variant, wall_ms, cpu_ms, peak_memory_bytes, status FROM v_job WHERE run = " RUN_OR_NEWEST
+	 " ORDER BY wall_ms DESC NULLS LAST, package LIMIT 50"},
+
+	{"flaky", 0,
+	 "SELECT suite, package, variant, phase, rate, passed, failed, nights, last_run FROM v_flake WHERE known ORDER BY rate DESC, package"},
+
+	{"history", 1,
+	 "SELECT j.run, date(j.started_ms / 1000, 'unixepoch') AS day, j.suite, j.variant, j.version, j.status, j.reason, j.phase, j.wall_ms,"
+	 "  t.verdict, j.cause"
+	 " FROM v_job j JOIN package p ON p.name = j.package LEFT JOIN verdict t ON t.run = j.run AND t.package = p.id"
+	 " WHERE j.package = ?1 ORDER BY j.run DESC, j.variant_number"},
+
+	{"cost", 1,
+	 "SELECT p.name AS package, count(*) AS boxes, sum(f.wall_us) / 1000 AS wall_ms, sum(f.cpu_user_us + f.cpu_system_us) / 1000 AS cpu_ms,"
+	 "  max(f.peak_memory) AS peak_memory_bytes, sum(f.log_stored) AS log_stored_bytes, sum(f.store_bytes) AS store_bytes"
+	 " FROM phase f JOIN package p ON p.id = f.package WHERE f.run = " RUN_OR_NEWEST " GROUP BY f.package ORDER BY cpu_ms DESC, package"},
+
+	{"logs", 2,
+	 "SELECT p.name AS package, v.name AS variant, f.name AS phase, f.log, f.ended_as, f.id AS phase_id FROM phase f JOIN package p ON p.id = f.package"
+	 "  LEFT JOIN variant v ON v.run = f.run AND v.number = f.variant"
+	 " WHERE f.run = ?1 AND f.package = coalesce((SELECT id FROM package WHERE name = ?2), CASE WHEN ?2 IS NULL THEN f.package END)"
+	 "  AND f.log IS NOT NULL ORDER BY p.name, f.variant, f.id"},
+
+	{"open-jobs", 2, "SELECT count(*) AS n FROM v_job WHERE run = ?1 AND package = ?2 AND state IN ('waiting', 'running')"},
+
+	{"flakes-of-package", 1,
+	 "SELECT suite, variant, phase, rate, nights FROM v_flake WHERE package = ?1 AND known ORDER BY suite, variant, phase"},
+
 	{"totals", 0,
 	 "SELECT (SELECT count(*) FROM run) AS runs, (SELECT count(*) FROM job) AS jobs, (SELECT count(*) FROM result) AS results,"
 	 "  (SELECT count(*) FROM layer) AS layers, (SELECT count(*) FROM entry) AS entries,"
 	 "  (SELECT coalesce(sum(bytes), 0) FROM segment) AS segment_bytes"},
 };
+/* Of those that people ask: how many values may be left out, from the last on, and one line. */
+static const struct asked {
+	const char *name;
+	size_t n_may;
+	const char *says; /* NULL: for other folders */
+} asked[] = {
+	{"failures", 1, "of a run (default: the newest): what did not pass, and why"},
+	{"regressions", 1, "since a day (2026-11-20; default: ever), newest first"},
+	{"slowest", 1, "of a run (default: the newest): the 50 jobs that took longest"},
+	{"flaky", 0, "what is known to fail now and then, with its rate"},
+	{"history", 0, "of a package: every night, newest first"},
+	{"cost", 1, "of a run (default: the newest): what each package took, repeats and shared phases included"},
+	{"logs", 1, NULL},
+};
 /* clang-format on */
+
+enum { QUERY_ARGS = 4 };
+
+static const struct asked *query_asked(const char *name)
+{
+	static const struct asked none = {NULL, 0, NULL};
+	for (size_t i = 0; i < countof(asked); i++)
+		if (!strcmp(asked[i].name, name))
+			return &asked[i];
+	return &none;
+}
 
 static const struct query *query_find(const char *name, struct err *e)
 {
@@ -195,22 +262,27 @@ int db_named(struct db *d, const char *name, const char *const *args, size_t n_a
 	*out = NULL;
 	if (!q)
 		return -1;
-	if (n_args != q->n_args)
-		return err_set(e, ERR_USAGE, "query '%s' takes %zu value%s, and %zu came", name,
-			       q->n_args, q->n_args == 1 ? "" : "s", n_args);
+	if (n_args > q->n_args || n_args + query_asked(name)->n_may < q->n_args)
+		return err_set(e, ERR_USAGE, "query '%s' takes %zu value%s%s, and %zu came", name,
+			       q->n_args, q->n_args == 1 ? "" : "s",
+			       query_asked(name)->n_may ? " at the most" : "", n_args);
+	const char *all[QUERY_ARGS] = {NULL};
+	for (size_t i = 0; i < n_args; i++)
+		all[i] = args[i];
 	sqlite3_stmt *s = db_ask(d, e, q->sql, "");
-	int rc = s ? db_bind_texts(d, s, args, n_args, e) : -1;
+	int rc = s ? db_bind_texts(d, s, all, q->n_args, e) : -1;
 	if (!rc)
 		rc = db_collect(d, s, out, e);
 	db_done(s);
 	return rc ? err_add(e, "query '%s'", name) : 0;
 }
 
-const char *db_named_at(size_t i, size_t *n_args)
+const char *db_named_at(size_t i, struct db_named_query *q)
 {
 	if (i >= countof(queries))
 		return NULL;
-	*n_args = queries[i].n_args;
+	const struct asked *a = query_asked(queries[i].name);
+	*q = (struct db_named_query){queries[i].n_args, a->n_may, a->says};
 	return queries[i].name;
 }
 

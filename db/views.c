@@ -90,6 +90,15 @@ const char *const schema_views[] = {
 	" FROM phase f JOIN run r ON r.id = f.run JOIN package p ON p.id = f.package"
 	"  LEFT JOIN variant v ON v.run = f.run AND v.number = f.variant;",
 
+	"CREATE VIEW v_cost AS SELECT"
+	"  f.run, r.suite, p.name AS package, v.name AS variant, count(*) AS boxes, sum(f.wall_us) / 1000 AS wall_ms,"
+	"  sum(f.cpu_user_us + f.cpu_system_us) / 1000 AS cpu_ms, max(f.peak_memory) AS peak_memory_bytes, sum(f.log_bytes) AS log_bytes,"
+	"  sum(f.log_stored) AS log_stored_bytes, sum(f.store_bytes) AS store_bytes, sum(f.io_read_bytes) AS io_read_bytes,"
+	"  sum(f.io_write_bytes) AS io_write_bytes"
+	" FROM phase f JOIN run r ON r.id = f.run JOIN package p ON p.id = f.package"
+	"  LEFT JOIN variant v ON v.run = f.run AND v.number = f.variant"
+	" GROUP BY f.run, f.package, f.variant;",
+
 	"CREATE VIEW v_attempt_phase AS SELECT"
 	"  j.run, j.id AS job, a.id AS attempt, a.number AS attempt_number, ap.ordinal, ap.phase AS phase_id, f.name AS phase,"
 	"  f.variant IS NULL AS shared"

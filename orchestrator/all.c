@@ -18,6 +18,8 @@ static const struct command commands[] = {
 	{"resume", NULL, cmd_resume},
 	{"sandbox", NULL, cmd_sandbox},
 	{"reclassify", NULL, cmd_reclassify},
+	{"logs", NULL, cmd_logs},
+	{"history", NULL, cmd_history},
 };
 /* clang-format on */
 

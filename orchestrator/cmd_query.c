@@ -18,12 +18,16 @@ struct query_args {
 	size_t n_words;
 	enum query_format format;
 	bool list;
+	const char *since;
 };
 
-enum { QUERY_FORMAT = 0x100, QUERY_LIST };
+enum { QUERY_FORMAT = 0x100, QUERY_LIST, QUERY_CSV_ALONE, QUERY_MARKDOWN_ALONE, QUERY_SINCE };
 
 static const struct argp_option query_options[] = {
 	{"format", QUERY_FORMAT, "FORMAT", 0, "table (default), csv, json or markdown", 0},
+	{"csv", QUERY_CSV_ALONE, NULL, 0, "as --format csv", 0},
+	{"markdown", QUERY_MARKDOWN_ALONE, NULL, 0, "as --format markdown", 0},
+	{"since", QUERY_SINCE, "DAY", 0, "of regressions: its value, as 2026-11-20", 0},
 	{"list", QUERY_LIST, NULL, 0, "list the queries that have a name", 0},
 	{0},
 };
@@ -45,6 +49,15 @@ static error_t query_parse(int key, char *arg, struct argp_state *st)
 			}
 		argp_error(st, "--format takes table, csv, json or markdown, not '%s'", arg);
 		return 0;
+	case QUERY_CSV_ALONE:
+		a->format = QUERY_CSV;
+		return 0;
+	case QUERY_MARKDOWN_ALONE:
+		a->format = QUERY_MARKDOWN;
+		return 0;
+	case QUERY_SINCE:
+		a->since = arg;
+		return 0;
 	case QUERY_LIST:
 		a->list = true;
 		return 0;
@@ -56,6 +69,10 @@ static error_t query_parse(int key, char *arg, struct argp_state *st)
 	case ARGP_KEY_END:
 		if (!a->n_words && !a->list)
 			argp_error(st, "which question? SQL, or a name that --list shows");
+		if (a->since && (a->n_words != 1 || strcmp(a->words[0], "regressions")))
+			argp_error(st, "--since is of the query regressions");
+		if (a->since)
+			a->words[a->n_words++] = a->since;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -71,7 +88,7 @@ static const struct argp query_argp = {
 	"v_entry … are the database's public face: "
 	"assay-db(7). It works while a run is going on.\n\n"
 	"Example:\n  assay query \"SELECT package, reason FROM v_result WHERE run = ?1\" 7\n"
-	"  assay query jobs 7 --format csv",
+	"  assay query regressions --since 2026-11-20\n  assay query jobs 7 --csv",
 	query_children,
 	NULL,
 	NULL,
@@ -203,20 +220,38 @@ static void query_print(const struct db_table *rows, enum query_format format)
 	}
 }
 
+static struct db_cell cell_of(const char *s)
+{
+	return s ? (struct db_cell){.type = DB_TEXT, .s = own_dup(s)}
+		 : (struct db_cell){.type = DB_NULL};
+}
+
+/* Those for people first, each with what it says; then the others. */
 static void query_list(enum query_format format)
 {
-	size_t n_args;
-	const char *name;
-	struct db_table rows = {.columns = (char *[]){(char[]){"name"}, (char[]){"values"}},
-				.n_columns = 2};
-	for (; (name = db_named_at(rows.n_rows, &n_args)); rows.n_rows++) {
-		rows.cells = own_grow(rows.cells, (rows.n_rows + 1) * 2, sizeof(*rows.cells));
-		rows.cells[rows.n_rows * 2] = (struct db_cell){.type = DB_TEXT, .s = own_dup(name)};
-		rows.cells[rows.n_rows * 2 + 1] =
-			(struct db_cell){.type = DB_INT, .i = (int64_t)n_args};
+	enum { COLUMNS = 3 };
+	struct db_table rows = {.columns = (char *[]){(char[]){"name"}, (char[]){"values"},
+						      (char[]){"what"}},
+				.n_columns = COLUMNS};
+	for (int people = 1; people >= 0; people--) {
+		struct db_named_query q;
+		const char *name;
+		for (size_t i = 0; (name = db_named_at(i, &q)); i++) {
+			if ((q.says != NULL) != people)
+				continue;
+			rows.cells = own_grow(rows.cells, (rows.n_rows + 1) * COLUMNS,
+					      sizeof(*rows.cells));
+			struct db_cell *cell = rows.cells + rows.n_rows++ * COLUMNS;
+			auto_free char *values =
+				q.n_may ? own_fmt("%zu to %zu", q.n_args - q.n_may, q.n_args)
+					: own_fmt("%zu", q.n_args);
+			cell[0] = cell_of(name);
+			cell[1] = cell_of(values);
+			cell[2] = cell_of(q.says);
+		}
 	}
 	query_print(&rows, format);
-	for (size_t i = 0; i < rows.n_rows * 2; i++)
+	for (size_t i = 0; i < rows.n_rows * COLUMNS; i++)
 		free(rows.cells[i].s);
 	free(rows.cells);
 }

@@ -66,6 +66,8 @@ static const struct command commands[] = {
 	{"report", "write a run's report as HTML and Markdown", whole},
 	{"reclassify", "judge a run once more by changed log rules", whole},
 	{"status", "what the state directory holds", whole},
+	{"logs", "what a package's phases said, or lines of all logs of a run", whole},
+	{"history", "every night of a package", whole},
 	{"query", "ask the results database", whole},
 	{"simulate", "play a run's jobs through the scheduler on a fake clock", whole},
 	{"cache", "look after the package stores and their archive", whole},

@@ -168,6 +168,23 @@ fact "an entry past its day is an error" ends 3 "$assay" run "$work/known.yaml" 
 fact "with its place" has "$said" "known.yaml:14:5: what is known of legacy (fail) expired on 2020-02-29"
 fact "that can be made a warning" ends 0 "$assay" run "$work/known.yaml" --only legacy --allow-expired
 
+logs_of() { "$assay" logs "$@"; }
+fact "logs are printed phase after phase" is "$(logs_of "$run" legacy --variant new | grep '^==' | tr '\n' ' ')" \
+	"== legacy new build: exited == legacy new test: exited "
+fact "shared ones too" has "$(logs_of "$run" legacy --phase fetch)" "== legacy fetch: exited"
+fact "with what was said" has "$(logs_of "$run" legacy --phase test --variant new)" "Error: option --legacy was removed"
+fact "lines are found in all logs of a run" is "$(logs_of --grep '^Error: .*(removed|modern)$' "$run")" \
+	"legacy new test: Error: option --legacy was removed
+modern old test: Error: unknown word modern"
+fact "none is exit status 1" ends 1 "$assay" logs --grep 'no such words' "$run"
+fact "a pattern that is none is told" ends 3 "$assay" logs --grep '(' "$run"
+fact "a package that is not there is told" ends 2 "$assay" logs "$run" nobody
+fact "a package's nights are told" has "$("$assay" history legacy)" "fail/test-failed in test"
+fact "what failed is a query" is "$("$assay" query failures "$run" --json | grep -o '"package":"[^"]*","variant":"[^"]*"' | cut -d'"' -f4,8 | tr '\n' ' ')" \
+	'crasher"new legacy"new modern"old unfetchable"old unfetchable"new '
+fact "what regressed since a day" is "$("$assay" query regressions --since "$(date -u +%F)" --csv | cut -d, -f4 | sort -u | tr '\n' ' ')" "crasher legacy package "
+fact "--since is of nothing else" ends 3 "$assay" query failures --since 2026-01-01
+
 fact "a side of a run gets a name" ends 0 "$assay" baseline save good "$run:old"
 fact "and can be compared by it" ends 1 "$assay" compare @good "$run:new"
 fact "a baseline that is not there is named" ends 2 "$assay" compare @bad "$run"

@@ -201,6 +201,53 @@ static void stores_and_totals_are_counted(void **state)
 	assert_named(d, "harvests", (const char *[]){"2"}, 1, "");
 }
 
+/* What people ask most; a value that may be left out means the newest run, or ever. */
+static void people_s_questions_have_answers(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct db_table *t;
+	story(d);
+	static const char failures[] =
+		"a|next|fail|exit|test|boom-id|boom\nb|base|kill|wall-time|test|-|-";
+	assert_named(d, "failures", NULL, 0, failures);
+	assert_named(d, "failures", (const char *[]){"1"}, 1, failures);
+	assert_named(d, "failures", (const char *[]){"2"}, 1, "");
+	assert_named(d, "slowest", NULL, 0,
+		     "b|base|8000|6000|1048576|kill\na|next|5000|3750|1048576|fail\n"
+		     "a|base|3000|2250|1048576|pass\nb|next|-|-|-|-");
+	assert_named(d, "cost", NULL, 0, "b|1|8000|6000|1048576|20|0\na|3|7000|5250|1048576|60|0");
+	assert_named(d, "history", (const char *[]){"a"}, 1,
+		     "1|1970-01-01|s|base|1.0|pass|ok|test|3000|-|-\n"
+		     "1|1970-01-01|s|next|1.0|fail|exit|test|5000|-|boom-id");
+	assert_named(d, "logs", (const char *[]){"1", "b"}, 2,
+		     "b|base|test|runs/1/b-base-test.zst|exited|4");
+	must(db_named(d, "logs", (const char *[]){"1"}, 1, &t, &e));
+	assert_int_equal(t->n_rows, 4);
+	db_table_free(t);
+	const struct db_verdict v = {.package = "a",
+				     .verdict = "regressed",
+				     .confidence = "single",
+				     .base_runs = 1,
+				     .base_passes = 1,
+				     .next_runs = 1,
+				     .p = -1,
+				     .attribution = "root",
+				     .signature = "boom-id",
+				     .flake_rate = -1};
+	const struct db_flake f = {"a", "next", "test", 9, 3, 0, 0.25, 0, true, "1.0", "x"};
+	const struct db_judgement j = {"valid", "", &v, 1, &f, 1};
+	must(db_judge(d, 1, &j, &e));
+	assert_named(d, "regressions", NULL, 0, "1|1970-01-01|s|a|single|-|root|boom-id|boom 7");
+	assert_named(d, "regressions", (const char *[]){"1970-01-01"}, 1,
+		     "1|1970-01-01|s|a|single|-|root|boom-id|boom 7");
+	assert_named(d, "regressions", (const char *[]){"1970-01-02"}, 1, "");
+	assert_named(d, "flaky", NULL, 0, "s|a|next|test|0.25|9|3|1|1");
+	assert_named(d, "flakes", (const char *[]){"s"}, 1, "a|next|test|9|3|0|0|1.0|x|0.25|1");
+	assert_named(d, "verdicts", (const char *[]){"1"}, 1,
+		     "a|regressed|single|1|1|1|0|-|root|-|boom-id|-|-");
+}
+
 static void an_unknown_name_is_answered_with_the_known_ones(void **state)
 {
 	struct db *d = ((struct scratch *)*state)->db;
@@ -266,12 +313,13 @@ static void queries_about_one_run_read_only_that_run(void **state)
 {
 	struct db *d = ((struct scratch *)*state)->db;
 	const char *name, *args[] = {"1", "base", "next"};
-	size_t n, seen = 0;
+	struct db_named_query q;
+	size_t seen = 0;
 	story(d);
-	for (size_t i = 0; (name = db_named_at(i, &n)); i++) {
-		if (!n)
+	for (size_t i = 0; (name = db_named_at(i, &q)); i++) {
+		if (!q.n_args)
 			continue;
-		assert_plan(d, name, db_named_sql(i), args, n);
+		assert_plan(d, name, db_named_sql(i), args, q.n_args);
 		seen++;
 	}
 	assert_null(db_named_sql(1000));
@@ -288,6 +336,10 @@ static void a_view_asked_for_one_run_or_path_reads_only_that(void **state)
 		"SELECT * FROM v_result WHERE run = 1",
 		"SELECT * FROM v_result WHERE package = 'a'",
 		"SELECT * FROM v_cause WHERE run = 1",
+		"SELECT * FROM v_cost WHERE run = 1",
+		"SELECT * FROM v_verdict WHERE run = 1",
+		"SELECT * FROM v_verdict WHERE package = 'a'",
+		"SELECT * FROM v_known WHERE run = 1",
 		"SELECT * FROM v_phase WHERE run = 1",
 		"SELECT * FROM v_entry WHERE path = 'x'",
 		"SELECT * FROM v_entry WHERE sha256 = 'x' AND path = 'x'",
@@ -310,6 +362,7 @@ int main(void)
 		scratch_test(boxes_come_package_by_package),
 		scratch_test(nine_of_ten_took_no_longer),
 		scratch_test(stores_and_totals_are_counted),
+		scratch_test(people_s_questions_have_answers),
 		scratch_test(an_unknown_name_is_answered_with_the_known_ones),
 		scratch_test(a_plan_that_reads_everything_is_noticed),
 		scratch_test(queries_about_one_run_read_only_that_run),
