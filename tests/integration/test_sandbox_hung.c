@@ -31,11 +31,14 @@ static int daemon_listen(void)
 	       listen(daemon_fd, 16) || setenv("DOCKER_HOST", host, 1);
 }
 
-/* What keepers put where a daemon would see it is seen by this program alone. */
+/* What keepers put where a daemon would see it is seen by this program alone; unless its own files
+ * are there, too. */
 static int own_run(void)
 {
-	return unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	       mount("none", "/run", "tmpfs", 0, "mode=755");
+	const char *tmp = getenv("TMPDIR");
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return -1;
+	return tmp && !strncmp(tmp, "/run", 4) ? 0 : mount("none", "/run", "tmpfs", 0, "mode=755");
 }
 
 static int setup(void **state)
