@@ -67,8 +67,9 @@ struct box {
 	unsigned cgroup_tries;
 
 	int output_fd;
-	bool paused, drained;
-	int pidfd; /* of its pid 1, from BOX_BORN on; watched when it is an orphan */
+	bool paused, drained, rest_known;
+	size_t rest; /* bytes of output that were in the pipe when it was over, and are there yet */
+	int pidfd;   /* of its pid 1, from BOX_BORN on; watched when it is an orphan */
 	pid_t pid;
 
 	int64_t started_ns, runs_ns,

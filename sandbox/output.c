@@ -4,6 +4,8 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <sys/ioctl.h>
 
 #define OUTPUT_READ (64 << 10)
 #define OUTPUT_READS 16 /* in one go, so that a flood does not keep the loop from others */
@@ -23,16 +25,17 @@ static void output_deliver(struct box *b, const void *bytes, size_t n)
 		b->ev.on_output(b->owner, bytes, n);
 }
 
-/* false: nothing more will come. */
-static bool output_read(struct box *b, unsigned times)
+/* At most so often and so many bytes. false: nothing more will come. */
+static bool output_read(struct box *b, unsigned times, size_t *most)
 {
 	char buf[OUTPUT_READ];
-	for (unsigned i = 0; i < times && !b->paused; i++) {
-		ssize_t n = read(b->output_fd, buf, sizeof(buf));
+	for (unsigned i = 0; i < times && *most && !b->paused; i++) {
+		ssize_t n = read(b->output_fd, buf, *most < sizeof(buf) ? *most : sizeof(buf));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return n < 0 && errno == EAGAIN;
+		*most -= (size_t)n;
 		output_deliver(b, buf, (size_t)n);
 	}
 	return true;
@@ -41,8 +44,9 @@ static bool output_read(struct box *b, unsigned times)
 static void on_output(uv_poll_t *poll, int status, int events)
 {
 	struct box *b = poll->data;
+	size_t most = SIZE_MAX;
 	(void)events;
-	if (!status && output_read(b, OUTPUT_READS))
+	if (!status && output_read(b, OUTPUT_READS, &most))
 		return;
 	uv_poll_stop(&b->output);
 	b->drained = true;
@@ -63,14 +67,23 @@ static void output_refused(struct box *b)
 	output_deliver(b, line, (size_t)n);
 }
 
-/* Nobody of the box is left to say more: what the pipe holds is the rest, even if somebody
- * elsewhere got hold of its other end. */
+/* Nobody of the box is left to say more: what the pipe holds now is the rest, even if somebody
+ * elsewhere got hold of its other end and goes on writing. */
+static void output_rest(struct box *b)
+{
+	int rest = 0;
+	if (b->rest_known)
+		return;
+	b->rest_known = true;
+	b->rest = ioctl(b->output_fd, FIONREAD, &rest) || rest < 0 ? 0 : (size_t)rest;
+}
+
 void output_drain(struct box *b)
 {
 	if (b->drained || b->paused)
 		return;
-	bool more = output_read(b, 1u << 20);
-	if (more && b->paused)
+	output_rest(b);
+	if (output_read(b, UINT_MAX, &b->rest) && b->paused)
 		return;
 	uv_poll_stop(&b->output);
 	b->drained = true;

@@ -290,7 +290,8 @@ static void in_giver(void)
 	memcpy(CMSG_DATA(c), &out, sizeof(int));
 	if (connect(fd, (struct sockaddr *)&a, sizeof(a)))
 		_exit(errno == EACCES || errno == EPERM ? 77 : 1);
-	_exit(sendmsg(fd, &m, 0) == 1 ? 5 : 2);
+	/* who got it says when it is used */
+	_exit(sendmsg(fd, &m, 0) == 1 && read(fd, &byte, 1) == 1 ? 5 : 2);
 }
 
 static void in_killer(void)

@@ -41,7 +41,8 @@ try {
 	unsigned ends;
 	bool keep_output; /* false: count only */
 	uint64_t bytes;
-	void (*on_terminal)(void *owner, int fd); /* NULL: as without */
+	void (*on_terminal)(void *owner, int fd);       /* NULL: as without */
+	void (*on_output)(const void *bytes, size_t n); /* besides, or NULL */
 };
 
 /* Who a box's callbacks come to: what is left of a test that has ended before its box did. */
@@ -213,6 +214,8 @@ static inline void try_on_output(void *owner, const void *bytes, size_t n)
 	t->bytes += n;
 	if (t->keep_output)
 		text_put(&t->out, bytes, n);
+	if (t->on_output)
+		t->on_output(bytes, n);
 }
 
 static inline void try_on_end(void *owner, const struct box_facts *facts)

@@ -253,6 +253,25 @@ static void whoever_stays_behind_is_gone(void **state)
 	try_fini(&t);
 }
 
+/* One descriptor, or -1. */
+static int take_fd(int peer)
+{
+	char byte;
+	struct iovec v = {&byte, 1};
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct msghdr m = {.msg_iov = &v,
+			   .msg_iovlen = 1,
+			   .msg_control = control.bytes,
+			   .msg_controllen = sizeof(control.bytes)};
+	int fd = -1;
+	if (recvmsg(peer, &m, MSG_CMSG_CLOEXEC) == 1 && CMSG_FIRSTHDR(&m))
+		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(int));
+	return fd;
+}
+
 /* Somebody who is not in the box holds the other end of its output, and even writes to it: the end
  * comes all the same, and nothing of his is the box's. */
 static void a_pipe_held_elsewhere_delays_nothing(void **state)
@@ -277,18 +296,8 @@ static void a_pipe_held_elsewhere_delays_nothing(void **state)
 			peer = accept4(s, NULL, NULL, SOCK_CLOEXEC);
 		if (peer < 0 || held >= 0)
 			continue;
-		char byte;
-		struct iovec v = {&byte, 1};
-		union {
-			char bytes[CMSG_SPACE(sizeof(int))];
-			struct cmsghdr align;
-		} control;
-		struct msghdr m = {.msg_iov = &v,
-				   .msg_iovlen = 1,
-				   .msg_control = control.bytes,
-				   .msg_controllen = sizeof(control.bytes)};
-		if (recvmsg(peer, &m, MSG_CMSG_CLOEXEC) == 1 && CMSG_FIRSTHDR(&m))
-			memcpy(&held, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(int));
+		held = take_fd(peer);
+		assert_true(held < 0 || write(peer, "x", 1) == 1);
 	}
 	if (t.facts.exit_code == 77)
 		print_message("no socket of the host can be reached from a box here\n");
@@ -300,6 +309,58 @@ static void a_pipe_held_elsewhere_delays_nothing(void **state)
 		assert_int_equal(write(held, "late", 4), -1); /* nobody reads it any more */
 		close(held);
 	}
+	try_fini(&t);
+}
+
+/* Whatever was read is there again. */
+static int flood_fd;
+static unsigned flooded, flooded_most; /* how often, since the loop was here; at most */
+
+static void on_flood(const void *bytes, size_t n)
+{
+	flooded_most = ++flooded > flooded_most ? flooded : flooded_most;
+	if (flood_fd >= 0 && flooded < 10000 && write(flood_fd, bytes, n) < 0)
+		assert_int_equal(errno, EAGAIN);
+}
+
+/* Neither the loop nor the end of the box waits for who writes on. */
+static void a_flood_from_elsewhere_does_not_hold_the_loop(void **state)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	struct try t;
+	(void)state;
+	auto_fd int host = try_open("flood/host"),
+		    s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/s", host);
+	assert_int_equal(bind(s, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(fchmodat(host, "s", 0777, 0), 0);
+	assert_int_equal(listen(s, 1), 0);
+	abuse_init(&t, "giver", (struct box_limits){0});
+	try_lower(&t, try_mount(&t, "/host", BOX_RW), "flood/host");
+	t.keep_output = false;
+	flood_fd = -1;
+	t.on_output = on_flood;
+	try_start(&t);
+	auto_fd int peer = -1;
+	static char block[128 << 10];
+	for (flooded_most = 0; !t.ends; flooded = 0) {
+		uv_run(&try_loop, UV_RUN_NOWAIT);
+		if (peer < 0)
+			peer = accept4(s, NULL, NULL, SOCK_CLOEXEC);
+		if (peer < 0 || flood_fd >= 0 || (flood_fd = take_fd(peer)) < 0)
+			continue;
+		assert_int_equal(fcntl(flood_fd, F_SETFL, O_NONBLOCK), 0);
+		assert_true(write(flood_fd, block, sizeof(block)) > 0);
+		assert_int_equal(write(peer, "x", 1), 1);
+	}
+	if (t.facts.exit_code == 77)
+		print_message("no socket of the host can be reached from a box here\n");
+	else
+		try_expect(&t, 5, NULL);
+	if (flooded_most >= 200)
+		print_message("%u reads\n", flooded_most);
+	assert_true(flooded_most < 200);
+	own_close(&flood_fd);
 	try_fini(&t);
 }
 
@@ -430,6 +491,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(floods),
 		cmocka_unit_test(whoever_stays_behind_is_gone),
 		cmocka_unit_test(a_pipe_held_elsewhere_delays_nothing),
+		cmocka_unit_test(a_flood_from_elsewhere_does_not_hold_the_loop),
 		cmocka_unit_test(what_is_hard_to_remove_is_removed),
 		cmocka_unit_test(five_hundred_are_gone_within_a_tenth_of_a_second),
 		cmocka_unit_test(the_frozen_too),
