@@ -77,26 +77,13 @@ static int box_send(struct box *b, const struct box_spec *spec, int write_fd, st
 static void box_undo(struct box *b)
 {
 	struct err ignored = ERR_INIT;
-	watch_close(&b->watch);
-	if (b->output_fd >= 0)
-		close(b->output_fd);
 	if (b->cgroup && cgroup_remove(b->cgroup, &ignored))
 		b->cgroup = NULL; /* empty, yet it stays: for sandbox_sweep */
-	free(b->name);
-	free(b->profile);
-	free(b);
+	b->sandbox->n_boxes++;
+	box_close(b);
 }
 
-static int box_begin(struct box *b, const struct box_spec *spec, struct err *e)
-{
-	auto_fd int write_fd = -1;
-	b->output_fd = box_pipe(&write_fd, e);
-	if (b->output_fd < 0 || watch_open(&b->watch, spec, e) || sandbox_helper(b->slot, e) ||
-	    box_join(b, spec->loosen & BOX_LOOSEN_USERNS && geteuid(), e))
-		return -1;
-	return box_send(b, spec, write_fd, e);
-}
-
+/* Before its helper has heard of it: there is no box that nobody watches. */
 static int box_watch(struct box *b, struct err *e)
 {
 	uv_loop_t *loop = b->sandbox->loop;
@@ -106,6 +93,17 @@ static int box_watch(struct box *b, struct err *e)
 	uv_timer_init(loop, &b->timer);
 	b->handles = 2;
 	b->output.data = b->timer.data = b->orphan.data = b;
+	return 0;
+}
+
+static int box_begin(struct box *b, const struct box_spec *spec, struct err *e)
+{
+	auto_fd int write_fd = -1;
+	b->output_fd = box_pipe(&write_fd, e);
+	if (b->output_fd < 0 || watch_open(&b->watch, spec, e) || sandbox_helper(b->slot, e) ||
+	    box_join(b, spec->loosen & BOX_LOOSEN_USERNS && geteuid(), e) || box_watch(b, e) ||
+	    box_send(b, spec, write_fd, e))
+		return -1;
 	output_start(b);
 	box_schedule(b);
 	return 0;
@@ -152,7 +150,7 @@ struct box *box_start(struct sandbox *sb, const struct box_spec *spec, const str
 			  .ids = box_ids_name(ranges_ids(&sb->ranges))},
 	};
 	b->facts.profile = b->profile;
-	if (box_begin(b, spec, e) || box_watch(b, e)) {
+	if (box_begin(b, spec, e)) {
 		err_add(e, "box %s", spec->name);
 		box_undo(b);
 		return NULL;

@@ -18,14 +18,12 @@
 #define CGROUP_TRIES 100
 #define TABLE_NS (20 * MS) /* nothing waits longer for a table */
 
-static void box_free(uv_handle_t *handle)
+static void box_free(struct box *b)
 {
-	struct box *b = handle->data;
 	struct sandbox *sb = b->sandbox;
-	if (--b->handles)
-		return;
 	watch_close(&b->watch);
-	close(b->output_fd);
+	if (b->output_fd >= 0)
+		close(b->output_fd);
 	if (b->pidfd >= 0)
 		close(b->pidfd);
 	free(b->name);
@@ -35,13 +33,22 @@ static void box_free(uv_handle_t *handle)
 	sandbox_settle(sb);
 }
 
-static void box_close(struct box *b)
+static void on_closed(uv_handle_t *handle)
+{
+	struct box *b = handle->data;
+	if (!--b->handles)
+		box_free(b);
+}
+
+void box_close(struct box *b)
 {
 	uv_handle_t *all[] = {(uv_handle_t *)&b->output, (uv_handle_t *)&b->timer,
 			      (uv_handle_t *)&b->orphan};
 	for (size_t i = 0; i < countof(all); i++)
 		if (all[i]->loop && !uv_is_closing(all[i]))
-			uv_close(all[i], box_free);
+			uv_close(all[i], on_closed);
+	if (!b->handles)
+		box_free(b);
 }
 
 /* Its output may be here before the helper's word that it runs. */

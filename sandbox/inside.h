@@ -111,6 +111,10 @@ void box_gone(struct box *b);
 /* box_settle(b): something its end waited for is over. */
 void box_settle(struct box *b);
 
+/* box_close(b): it is freed when nothing of it is on the loop any more, or at once; counted in
+ * n_boxes until then. */
+void box_close(struct box *b);
+
 /* box_listed(b): the table of its processes is here, or never will be: what it is ended by comes
  * next. */
 void box_listed(struct box *b);

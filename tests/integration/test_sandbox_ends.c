@@ -2,6 +2,7 @@
 #include "test_sandbox.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <spawn.h>
 #include <sys/prctl.h>
 
@@ -429,6 +430,45 @@ static void a_helper_that_does_not_listen_is_ended(void **state)
 	try_script("true", 0, "");
 }
 
+/* libuv's, but for one call. */
+static unsigned poll_init_fails; /* the how manieth from now, 0: none */
+
+int uv_poll_init(uv_loop_t *loop, uv_poll_t *handle, int fd)
+{
+	static int (*real)(uv_loop_t *, uv_poll_t *, int);
+	if (!real)
+		real = (int (*)(uv_loop_t *, uv_poll_t *, int))dlsym(RTLD_NEXT, "uv_poll_init");
+	return poll_init_fails && !--poll_init_fails ? UV_ENOSPC : real(loop, handle, fd);
+}
+
+static void no_box_runs_that_is_not_watched(void **state)
+{
+	static char large[(64 << 20) + 1];
+	(void)state;
+	try_script("true", 0, ""); /* there is a helper */
+	for (int i = 0; i < 2; i++) {
+		struct err e = ERR_INIT;
+		struct try t;
+		try_init(&t, "touch /data/ran");
+		auto_fd int lower = try_open("unwatched");
+		struct box_mount *m = try_mount(&t, "/data", BOX_RW);
+		m->lowers = &lower;
+		m->n_lowers = 1;
+		m->ours = false;
+		fchmod(lower, 01777);
+		if (i)
+			t.files[t.spec.n_files++] =
+				(struct box_file){"/large", large, sizeof(large), 0444};
+		poll_init_fails = !i;
+		assert_null(try_begin(&t, &e));
+		assert_non_null(strstr(e.text, i ? "take" : "watch a pipe"));
+		poll_init_fails = 0;
+		try_fini(&t);
+		try_script("true", 0, "");
+		assert_false(try_exists("unwatched/ran"));
+	}
+}
+
 static void stop_helper(uv_timer_t *timer)
 {
 	struct try *t = timer->data;
@@ -469,6 +509,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_helper_that_does_not_listen_is_ended),
 		cmocka_unit_test(a_helper_that_does_not_listen_any_more_is_ended),
+		cmocka_unit_test(no_box_runs_that_is_not_watched),
 		cmocka_unit_test(exit_codes_are_what_they_are),
 		cmocka_unit_test(a_signal_is_a_signal),
 		cmocka_unit_test(a_program_that_is_not_there_is_the_package_s_affair),
