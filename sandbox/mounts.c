@@ -161,6 +161,20 @@ static int check_count(const struct box_spec *s, const struct box_mount *m, stru
 	return 0;
 }
 
+/* Each is looked at as long as the box runs. */
+static int check_uppers(const struct box_spec *s, struct err *e)
+{
+	size_t n = 0;
+	for (const struct box_mount *m = s->mounts; m < s->mounts + s->n_mounts; m++)
+		n += m->mode == BOX_COW && m->upper_fd >= 0;
+	if (n <= PLAN_UPPERS_MAX)
+		return 0;
+	return err_set(e, ERR_LIMIT,
+		       "box %s: the changes of %zu mounts are to be kept, and %d are the most; let "
+		       "one mount hold several of these places",
+		       s->name, n, PLAN_UPPERS_MAX);
+}
+
 static int check_mount(struct check *c, const struct box_mount *m, struct err *e)
 {
 	if (!path_is_plain(m->path))
@@ -277,6 +291,8 @@ int mounts_check(const struct box_spec *spec, struct err *e)
 		n += spec->mounts[i].n_lowers + 2;
 	if (n > PLAN_LAYERS_MAX)
 		return err_set(e, ERR_LIMIT, "box %s: %zu lower directories", spec->name, n);
+	if (check_uppers(spec, e))
+		return -1;
 	struct check c = {.spec = spec, .used = own_calloc(n + 1, sizeof(*c.used))};
 	int rc = check_all(&c, e);
 	free(c.used);

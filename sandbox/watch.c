@@ -59,7 +59,7 @@ static int watch_upper(struct watch *w, int fd)
 int watch_open(struct watch *w, const struct box_spec *spec, struct err *e)
 {
 	w->processes_at_ns = w->disk_at_ns = w->idle_at_ns = INT64_MAX;
-	for (size_t i = 0; i < spec->n_mounts && w->n_uppers < PLAN_UPPERS_MAX - 1; i++) {
+	for (size_t i = 0; i < spec->n_mounts; i++) {
 		const struct box_mount *m = &spec->mounts[i];
 		if (m->mode != BOX_COW || m->upper_fd < 0)
 			continue;
@@ -72,11 +72,24 @@ int watch_open(struct watch *w, const struct box_spec *spec, struct err *e)
 	return 0;
 }
 
-/* The quota is for another place then. */
-void watch_carried(struct watch *w, int fd)
+/* Nothing is in the caller's uppers until the box is over, in none of them: uppers_choose. The
+ * quota is for these, too. */
+static void watch_replace(struct watch *w)
 {
 	quota_clear(&w->quota);
-	if (watch_upper(w, fd))
+	while (w->n_uppers)
+		close(w->uppers[--w->n_uppers]);
+	w->n_devices = 0;
+	w->carried = true;
+}
+
+void watch_carried(struct watch *w, int fd)
+{
+	if (!w->carried)
+		watch_replace(w);
+	if (w->n_uppers == PLAN_UPPERS_MAX) /* there were not that many */
+		close(fd);
+	else if (watch_upper(w, fd))
 		return; /* what it writes has the tmpfs's size as its limit */
 }
 

@@ -30,8 +30,9 @@ struct watch_asked {
 };
 
 struct watch {
-	int *uppers; /* owned descriptors of the upper directories */
-	size_t n_uppers;
+	int *uppers;                  /* owned descriptors of the upper directories */
+	size_t n_uppers;              /* at most PLAN_UPPERS_MAX */
+	bool carried;                 /* they are in the place of the caller's */
 	struct watch_device *devices; /* owned */
 	size_t n_devices;
 	struct quota quota; /* counts instead of walks, where there is one */
@@ -58,7 +59,8 @@ struct box_spec;
 int watch_open(struct watch *w, const struct box_spec *spec, struct err *e) must_check;
 void watch_close(struct watch *w);
 
-/* watch_carried(w, fd): this is where the box writes instead; taken. */
+/* watch_carried(w, fd): this is where the box writes instead of in one of the uppers, and so it is
+ * for each of them; taken. */
 void watch_carried(struct watch *w, int fd);
 
 /* watch_begin(b, now): its command runs. */

@@ -282,6 +282,31 @@ static void only_directories_and_regular_files_can_be_shown(void **state)
 		close(all[i]);
 }
 
+static void more_uppers_than_can_be_watched_are_refused(void **state)
+{
+	struct box_mount list[PLAN_UPPERS_MAX + 1];
+	char paths[countof(list)][16];
+	struct box_spec spec = example();
+	struct err e = ERR_INIT;
+	(void)state;
+	for (size_t i = 0; i < countof(list); i++) {
+		snprintf(paths[i], sizeof(paths[i]), "/%zu", i);
+		list[i] = of(paths[i], BOX_COW, NULL);
+		list[i].upper_fd = memfd_create("no directory", MFD_CLOEXEC);
+		list[i].work_fd = list[i].upper_fd;
+	}
+	spec.mounts = list;
+	spec.n_mounts = countof(list);
+	assert_int_equal(pack_check(&spec, &e), -1);
+	assert_int_equal(e.kind, ERR_LIMIT);
+	assert_non_null(strstr(e.text, "the changes of 65 mounts"));
+	spec.n_mounts--; /* what is wrong with these is something else */
+	assert_int_equal(pack_check(&spec, &e), -1);
+	assert_int_equal(e.kind, ERR_USAGE);
+	for (size_t i = 0; i < countof(list); i++)
+		close(list[i].upper_fd);
+}
+
 static void what_is_written_is_nothing_else_at_the_same_time(void **state)
 {
 	(void)state;
@@ -333,6 +358,7 @@ int main(void)
 		cmocka_unit_test(what_hides_or_lacks_a_place_is_refused_with_both_names),
 		cmocka_unit_test(two_files_of_one_place_are_refused),
 		cmocka_unit_test(only_directories_and_regular_files_can_be_shown),
+		cmocka_unit_test(more_uppers_than_can_be_watched_are_refused),
 		cmocka_unit_test(what_is_written_is_nothing_else_at_the_same_time),
 		cmocka_unit_test(a_file_is_copied_up_to_a_bound),
 	};

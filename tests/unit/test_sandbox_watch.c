@@ -158,6 +158,30 @@ static void a_look_that_is_lost_is_begun_anew(void **state)
 	lost((struct box_limits){.memory = 1 << 20}, PLAN_LOOK_PROCESSES | PLAN_LOOK_MEMORY);
 }
 
+static int some_directory(void)
+{
+	return open("/usr", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* So a walk is never asked for with more descriptors than the helper takes, which would end it. */
+static void what_carries_an_upper_is_walked_in_its_place(void **state)
+{
+	(void)state;
+	begin((struct box_limits){.disk = 1 << 20});
+	watch_carried(&box.watch, some_directory());
+	watch_look(&box, now + 2 * S);
+	assert_int_equal(n_asked, 1);
+	assert_int_equal(asked[0].n_fds, 1);
+	assert_int_equal(box.watch.n_devices, 1);
+	for (int i = 0; i < 2 * PLAN_UPPERS_MAX; i++)
+		watch_carried(&box.watch, some_directory());
+	answer(PLAN_LOOK_DISK, PLAN_LOOK_DISK);
+	watch_look(&box, now + 100 * S);
+	assert_int_equal(n_asked, 2);
+	assert_int_equal(asked[1].n_fds, PLAN_UPPERS_MAX);
+	watch_close(&box.watch);
+}
+
 /* One look hangs in what the job has made, and can't be killed: nobody sees any more. */
 static void hidden(struct box_limits limits, unsigned look, enum box_limit limit)
 {
@@ -197,6 +221,7 @@ int main(void)
 		cmocka_unit_test(memory_is_looked_at_while_a_walk_goes_on),
 		cmocka_unit_test(a_walk_that_is_lost_is_begun_anew),
 		cmocka_unit_test(a_look_that_is_lost_is_begun_anew),
+		cmocka_unit_test(what_carries_an_upper_is_walked_in_its_place),
 		cmocka_unit_test(who_can_t_be_looked_at_has_passed_the_limit),
 	};
 	return cmocka_run_group_tests_name("sandbox: watch", tests, NULL, NULL);
