@@ -14,6 +14,7 @@
  * `systemd-run --user --scope -p Delegate=yes assay …` gives just that. */
 #include "sandbox/cgroup_inside.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -274,12 +275,33 @@ static void v2_read_more(const struct cgroup *c, struct cgroup_counts *out)
 	out->stalled_io_ns = cgroup_stalled(c->dir[0], "io.pressure");
 }
 
+/* With those below, which a job may have made. */
+static void v2_signal_all(int dirfd, int depth)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	cgroup_signal_each(dirfd);
+	if (!dir)
+		own_close(&fd);
+	for (struct dirent *d; dir && depth && (d = readdir(dir));) {
+		if (d->d_type != DT_DIR || !strcmp(d->d_name, ".") || !strcmp(d->d_name, ".."))
+			continue;
+		auto_fd int below =
+			openat(fd, d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (below >= 0)
+			v2_signal_all(below, depth - 1);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* cgroup.kill came with 5.14. Freezing holds what is below, too, and a frozen process dies. */
 static void v2_kill(const struct cgroup_world *w, int dirfd)
 {
 	if (!w->write(dirfd, "cgroup.kill", "1"))
 		return;
 	w->write(dirfd, "cgroup.freeze", "1");
-	cgroup_signal_each(dirfd);
+	v2_signal_all(dirfd, CGROUP_BELOW_DEPTH + 1);
 	w->write(dirfd, "cgroup.freeze", "0");
 }
 

@@ -317,6 +317,31 @@ static void v2_without_cgroup_kill_signals_each(void **state)
 	end(h, c);
 }
 
+/* A job that may make namespaces is in a group below its box's, and may make more there. */
+static void v2_without_cgroup_kill_signals_those_below_too(void **state)
+{
+	static const char *const groups[] = {"/box-job/job", "/box-job/job/a/b/c"};
+	pid_t all[countof(groups)];
+	struct err e = ERR_INIT;
+	(void)state;
+	a_v2_host();
+	struct cgroup_host *h = open_as("v2");
+	struct cgroup *c = cgroup_make(h, "job", &(struct cgroup_limits){.below = true}, &e);
+	assert_non_null(c);
+	auto_free char *kill_file = own_name("cg2/svc", "/box-job/cgroup.kill");
+	drop(kill_file);
+	for (size_t i = 0; i < countof(groups); i++) {
+		all[i] = sleeper();
+		auto_free char *list = own_fmt("%d\n", (int)all[i]);
+		auto_free char *procs = own_fmt("%s/cgroup.procs", groups[i]);
+		fill("cg2/svc", procs, list);
+	}
+	cgroup_kill(c);
+	for (size_t i = 0; i < countof(groups); i++)
+		assert_killed(all[i]);
+	end(h, c);
+}
+
 /* A second sandbox of one process, and what an earlier owner of our pid left, do not meet. */
 static void one_process_may_open_twice(void **state)
 {
@@ -410,6 +435,7 @@ int main(void)
 		TEST(v2_tells_the_rest_at_the_end),
 		TEST(v1_thaws_what_it_has_killed),
 		TEST(v2_without_cgroup_kill_signals_each),
+		TEST(v2_without_cgroup_kill_signals_those_below_too),
 		TEST(one_process_may_open_twice),
 		TEST(the_sweep_takes_what_the_dead_left_and_nothing_else),
 		TEST(the_sweep_kills_what_is_left_in_a_group),
