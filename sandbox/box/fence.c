@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define FENCE_CHUNK 64        /* rules in one batch: a socket's buffer is bounded */
+#define FENCE_TRIES 8         /* to read a list that changes meanwhile */
 #define LOOPBACK 1u           /* the index of lo in every network namespace */
 #define PORT_UNREACHABLE_6 4u /* ICMPV6_PORT_UNREACH of linux/icmpv6.h */
 
@@ -83,20 +84,40 @@ static void side_route(struct fence_side *side, const struct family *f, const st
 		side_add(side, to, f->size, r->rtm_dst_len);
 }
 
-/* 1: more will come, 0: that was all, -1. */
-static int side_read(struct fence_side *side, const struct family *f, int fd, struct err *e)
+/* The error that a message ends a dump with (netlink(7)), 0: none. */
+static int dump_error(const struct nlmsghdr *h)
+{
+	int error = 0;
+	if (h->nlmsg_len >= NLMSG_LENGTH(sizeof(error)))
+		memcpy(&error, NLMSG_DATA(h), sizeof(error));
+	return error < 0 ? -error : h->nlmsg_type == NLMSG_ERROR ? EPROTO : 0;
+}
+
+/* Only that there is no such family means that there is no address of it. */
+static int dump_end(const struct nlmsghdr *h, struct err *e)
+{
+	errno = dump_error(h);
+	if (!errno || errno == EAFNOSUPPORT || errno == EOPNOTSUPP)
+		return 0;
+	return err_sys(e, "list this machine's addresses");
+}
+
+/* 1: more will come, 0: that was all, -1. torn: the list changed while it was told. */
+static int side_read(struct fence_side *side, const struct family *f, int fd, bool *torn,
+		     struct err *e)
 {
 	static _Alignas(NLMSG_ALIGNTO) char bytes[64 << 10];
 	ssize_t n;
-	while ((n = recv(fd, bytes, sizeof(bytes), 0)) < 0 && errno == EINTR)
+	while ((n = recv(fd, bytes, sizeof(bytes), MSG_TRUNC)) < 0 && errno == EINTR)
 		;
 	if (n < 0)
 		return err_sys(e, "read this machine's addresses");
+	if ((size_t)n > sizeof(bytes) || n < (ssize_t)sizeof(struct nlmsghdr))
+		return err_set(e, ERR_BOX, "read this machine's addresses: %zd bytes at once", n);
 	for (struct nlmsghdr *h = (void *)bytes; NLMSG_OK(h, (size_t)n); h = NLMSG_NEXT(h, n)) {
-		if (h->nlmsg_type == NLMSG_DONE)
-			return 0;
-		if (h->nlmsg_type == NLMSG_ERROR)
-			return 0; /* this kernel has no such family */
+		*torn |= !!(h->nlmsg_flags & NLM_F_DUMP_INTR);
+		if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR)
+			return dump_end(h, e);
 		if (h->nlmsg_type == RTM_NEWROUTE)
 			side_route(side, f, h);
 	}
@@ -115,12 +136,18 @@ static int side_look(struct fence_side *side, const struct family *f, struct err
 		.r = {.rtm_family = f->routes},
 	};
 	auto_fd int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	if (fd < 0 || send(fd, &ask, sizeof(ask), 0) < 0)
-		return err_sys(e, "ask for this machine's addresses");
-	int rc;
-	while ((rc = side_read(side, f, fd, e)) > 0)
-		;
-	return rc;
+	for (unsigned try = 0; try < FENCE_TRIES; try++) {
+		bool torn = false;
+		int rc = 1;
+		if (fd < 0 || send(fd, &ask, sizeof(ask), 0) < 0)
+			return err_sys(e, "ask for this machine's addresses");
+		side->n = 0;
+		while (rc > 0)
+			rc = side_read(side, f, fd, &torn, e);
+		if (rc || !torn)
+			return rc;
+	}
+	return err_set(e, ERR_BOX, "this machine's addresses change faster than they can be read");
 }
 
 int fence_look(struct fence *f, struct err *e)

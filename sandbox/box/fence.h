@@ -22,8 +22,8 @@ struct fence {
 	struct fence_side four, six;
 };
 
-/* fence_look(f, e): in the host's network: what is its own (rtnetlink(7), the table `local`). The
- * caller frees it with fence_fini, in both cases. */
+/* fence_look(f, e): in the host's network: what is its own (rtnetlink(7), the table `local`). An
+ * error unless the list is whole. The caller frees it with fence_fini, in both cases. */
 int fence_look(struct fence *f, struct err *e) must_check;
 void fence_fini(struct fence *f);
 
