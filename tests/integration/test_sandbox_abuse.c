@@ -18,6 +18,7 @@
 #define SANITIZED 0
 #endif
 #define CROWD_MS (SANITIZED || try_slow_kernel() ? 5000 : 100)
+#define CROWDING_MOST 10
 #define FILES "10000"         /* ASSAY_TEST_FILES: another number */
 #define GROWN_KIB (24u << 10) /* more than this is growth: a sanitizer keeps what was freed */
 
@@ -407,12 +408,26 @@ static void freeze(void)
 	waitpid(pid, NULL, 0);
 }
 
-/* Milliseconds from the moment a limit fired to on_end. The best of some: others work on this
- * machine, too. */
+/* How many want each processor just now, this one among them: proc_loadavg(5), the fourth field. On
+ * a machine that others work on, what is done step by step by several processes takes so much
+ * longer; up to a second in all. */
+static double crowding(void)
+{
+	unsigned running = 1;
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+	auto_file FILE *f = fopen("/proc/loadavg", "re");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%*f %*f %*f %u/", &running), 1);
+	double each = (double)running / (double)n;
+	return each < 1 ? 1 : each > CROWDING_MOST ? CROWDING_MOST : each;
+}
+
+/* Of the time that is allowed, the part that went by from the moment a limit fired to on_end. The
+ * best of some. */
 static double crowd_ends(uint64_t grace_ms, bool frozen)
 {
 	double best = 1e9;
-	for (int i = 0; i < 5 && best >= CROWD_MS; i++) {
+	for (int i = 0; i < 5 && best >= 1; i++) {
 		struct try t;
 		abuse_init(&t, "crowd",
 			   (struct box_limits){.silence_ms = 1000, .grace_ms = grace_ms});
@@ -423,17 +438,19 @@ static double crowd_ends(uint64_t grace_ms, bool frozen)
 		int64_t said = clock_mono_ns();
 		if (frozen)
 			freeze();
+		double allowed = CROWD_MS * crowding();
 		try_wait(&t);
 		assert_int_equal(t.facts.limit, BOX_LIMIT_SILENCE);
 		assert_int_equal(t.facts.signal, SIGKILL);
 		double ms = (double)(t.ended_ns - said) / 1e6 - (double)t.facts.limit_value -
 			    (double)grace_ms;
-		best = ms < best ? ms : best;
+		best = ms / allowed < best ? ms / allowed : best;
 		unsigned lines = 0;
 		for (const char *p = t.processes; *p; p++)
 			lines += *p == '\n';
-		print_message("grace %llu%s: gone after %.1f ms (%u listed)\n",
-			      (unsigned long long)grace_ms, frozen ? ", frozen" : "", ms, lines);
+		print_message("grace %llu%s: gone after %.1f ms of %.0f (%u listed)\n",
+			      (unsigned long long)grace_ms, frozen ? ", frozen" : "", ms, allowed,
+			      lines);
 		assert_int_equal(t.bytes, 500);
 		try_fini(&t);
 	}
@@ -443,8 +460,8 @@ static double crowd_ends(uint64_t grace_ms, bool frozen)
 static void five_hundred_are_gone_within_a_tenth_of_a_second(void **state)
 {
 	(void)state;
-	assert_true(crowd_ends(0, false) < CROWD_MS);
-	assert_true(crowd_ends(200, false) < CROWD_MS);
+	assert_true(crowd_ends(0, false) < 1);
+	assert_true(crowd_ends(200, false) < 1);
 }
 
 static void the_frozen_too(void **state)
@@ -457,7 +474,7 @@ static void the_frozen_too(void **state)
 	try_fini(&t);
 	if (none)
 		skip();
-	assert_true(crowd_ends(0, true) < CROWD_MS);
+	assert_true(crowd_ends(0, true) < 1);
 }
 
 static struct before at_first;
