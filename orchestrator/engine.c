@@ -199,7 +199,7 @@ static int engine_limits(const struct engine *g, struct err *e)
 		if (box_net_check(s->phases[i].network, e) ||
 		    box_loosen_check(s->phases[i].loosen, e))
 			return err_add(e, "phase %s", s->phases[i].name);
-		if (sandbox_keeps(g->sandbox, &limits, e))
+		if (sandbox_keeps(g->sandbox, &limits, s->phases[i].loosen, e))
 			return err_add(e, "phase %s (--best-effort does without)",
 				       s->phases[i].name);
 	}

@@ -122,7 +122,7 @@ struct box *box_start(struct sandbox *sb, const struct box_spec *spec, const str
 {
 	int64_t now = clock_mono_ns();
 	if (pack_check(spec, e) || box_loosen_check(spec->loosen, e) ||
-	    sandbox_keeps(sb, &spec->limits, e) || box_net_check(spec->net, e))
+	    sandbox_keeps(sb, &spec->limits, spec->loosen, e) || box_net_check(spec->net, e))
 		return NULL;
 	struct slot *slot = sb->on_closed ? NULL : slot_free(sb);
 	if (!slot) {

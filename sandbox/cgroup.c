@@ -139,12 +139,22 @@ const char *cgroup_host_kind(const struct cgroup_host *h)
 	return h->kind ? h->kind->name : "none";
 }
 
-bool cgroup_host_has_quota(const struct cgroup_host *h)
+static bool host_has(const struct cgroup_host *h, enum cgroup_controller controller)
 {
 	for (size_t i = 0; i < h->n; i++)
-		if (h->base[i].controllers & CGROUP_CPU)
+		if (h->base[i].controllers & controller)
 			return true;
 	return false;
+}
+
+bool cgroup_host_has_quota(const struct cgroup_host *h)
+{
+	return host_has(h, CGROUP_CPU);
+}
+
+bool cgroup_host_has_memory(const struct cgroup_host *h)
+{
+	return host_has(h, CGROUP_MEMORY);
 }
 
 int cgroup_in(const struct cgroup *c, enum cgroup_controller controller)

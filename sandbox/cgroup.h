@@ -31,6 +31,8 @@ const char *cgroup_host_kind(const struct cgroup_host *h);
 
 /* cgroup_host_has_quota(h): groups with limits.cpu_milli keep it. */
 bool cgroup_host_has_quota(const struct cgroup_host *h);
+/* cgroup_host_has_memory(h): groups with limits.memory keep it. */
+bool cgroup_host_has_memory(const struct cgroup_host *h);
 
 /* cgroup_host_owned(h): may who has this process's ids write groups in which boxes are, and
  * limits.below doesn't keep them apart? */

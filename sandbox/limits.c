@@ -83,14 +83,26 @@ static void look_cgroup(struct box *b)
 		box_fire(b, BOX_LIMIT_CPU, l->cpu_ms, cpu_ms);
 }
 
-int sandbox_keeps(const struct sandbox *sb, const struct box_limits *l, struct err *e)
+int sandbox_keeps(const struct sandbox *sb, const struct box_limits *l, unsigned loosen,
+		  struct err *e)
 {
-	if (!l->cpu_milli || sb->best_effort || cgroup_host_has_quota(sb->cgroups))
+	bool mounts = loosen & (BOX_LOOSEN_USERNS | BOX_LOOSEN_FUSE);
+	if (sb->best_effort)
 		return 0;
-	return err_set(e, ERR_LIMIT,
-		       "a quota of the processors can't be kept here: there is no cgroup with the "
-		       "cpu controller (cgroup: %s)",
-		       cgroup_host_kind(sb->cgroups));
+	if (l->cpu_milli && !cgroup_host_has_quota(sb->cgroups))
+		return err_set(
+			e, ERR_LIMIT,
+			"a quota of the processors can't be kept here: there is no cgroup with the "
+			"cpu controller (cgroup: %s)",
+			cgroup_host_kind(sb->cgroups));
+	if (l->memory && mounts && !cgroup_host_has_memory(sb->cgroups))
+		return err_set(
+			e, ERR_LIMIT,
+			"a limit on memory can't be kept here for a box that may mount (userns, "
+			"fuse): files in memory of its own would be counted by a cgroup with the "
+			"memory controller, and there is none (cgroup: %s)",
+			cgroup_host_kind(sb->cgroups));
+	return 0;
 }
 
 static int64_t earlier(int64_t a, int64_t b)

@@ -318,12 +318,13 @@ void sandbox_close(struct sandbox *sb, void (*on_closed)(void *owner), void *own
 struct box *box_start(struct sandbox *sb, const struct box_spec *spec, const struct box_events *ev,
 		      void *owner, struct err *e) must_check;
 
-/* sandbox_keeps(sb, limits, e): can boxes with these limits be had here? box_start asks the same.
- * Where no cgroup counts, watching is good enough for memory, processes and cpu time, as it is for
- * disk, inodes and idle; a quota of the processors takes a cgroup: ERR_LIMIT, unless
- * conf.best_effort. */
-int sandbox_keeps(const struct sandbox *sb, const struct box_limits *limits, struct err *e)
-	must_check;
+/* sandbox_keeps(sb, limits, loosen, e): can boxes with these limits be had here? box_start asks the
+ * same. Where no cgroup counts, watching is good enough for memory, processes and cpu time, as it
+ * is for disk, inodes and idle; a quota of the processors takes a cgroup, and so does memory with
+ * BOX_LOOSEN_USERNS or BOX_LOOSEN_FUSE, because what is in a tmpfs of the job's own is seen by
+ * nobody: ERR_LIMIT, unless conf.best_effort. */
+int sandbox_keeps(const struct sandbox *sb, const struct box_limits *limits, unsigned loosen,
+		  struct err *e) must_check;
 
 /* box_signal(b, signal): to the command's process group; if it does not run yet, once it does. */
 void box_signal(struct box *b, int signal);

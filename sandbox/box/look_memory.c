@@ -3,7 +3,7 @@
  * (sysvipc(5)); what is mapped by several processes and in none of these (MAP_SHARED |
  * MAP_ANONYMOUS) is known only by each one's share of it, which costs a walk over its page tables:
  * taken where it could matter. Not seen at all: what the kernel holds for pipes, sockets and page
- * tables. */
+ * tables, and a tmpfs that the job itself has mounted: sandbox_keeps refuses who could. */
 #include "sandbox/box/look.h"
 
 #include "base/mountinfo.h"

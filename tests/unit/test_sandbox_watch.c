@@ -8,6 +8,7 @@
 #include <cmocka.h>
 /* clang-format on */
 #include "base/clock.h"
+#include "sandbox/cgroup_inside.h"
 #include "sandbox/inside.h"
 
 #include <fcntl.h>
@@ -214,6 +215,34 @@ static void who_can_t_be_looked_at_has_passed_the_limit(void **state)
 	       BOX_LIMIT_NONE);
 }
 
+/* What is in file systems that it mounts itself a look does not see. */
+static void memory_of_who_may_mount_takes_a_cgroup(void **state)
+{
+	static const unsigned mounts[] = {BOX_LOOSEN_USERNS, BOX_LOOSEN_FUSE | BOX_LOOSEN_KVM};
+	const struct box_limits none = {.wall_ms = 9}, memory = {.memory = 1 << 20};
+	struct cgroup_host host = {.kind = NULL};
+	struct sandbox sb = {.cgroups = &host};
+	(void)state;
+	for (size_t i = 0; i < countof(mounts); i++) {
+		struct err e = ERR_INIT;
+		sb.best_effort = false;
+		host.n = 0;
+		assert_int_equal(sandbox_keeps(&sb, &none, mounts[i], &e), 0);
+		assert_int_equal(sandbox_keeps(&sb, &memory, BOX_LOOSEN_KVM, &e), 0);
+		assert_int_equal(sandbox_keeps(&sb, &memory, mounts[i], &e), -1);
+		assert_int_equal(e.kind, ERR_LIMIT);
+		assert_non_null(strstr(e.text, "memory controller"));
+		host.n = 1;
+		host.base[0].controllers = CGROUP_PIDS;
+		assert_int_equal(sandbox_keeps(&sb, &memory, mounts[i], &e), -1);
+		host.base[0].controllers |= CGROUP_MEMORY;
+		assert_int_equal(sandbox_keeps(&sb, &memory, mounts[i], &e), 0);
+		host.n = 0;
+		sb.best_effort = true;
+		assert_int_equal(sandbox_keeps(&sb, &memory, mounts[i], &e), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +252,7 @@ int main(void)
 		cmocka_unit_test(a_look_that_is_lost_is_begun_anew),
 		cmocka_unit_test(what_carries_an_upper_is_walked_in_its_place),
 		cmocka_unit_test(who_can_t_be_looked_at_has_passed_the_limit),
+		cmocka_unit_test(memory_of_who_may_mount_takes_a_cgroup),
 	};
 	return cmocka_run_group_tests_name("sandbox: watch", tests, NULL, NULL);
 }
