@@ -205,24 +205,29 @@ fact "but for a file, which can be read again" file_plan
 rm -r "$work/a" "$work/plan"
 
 # ---- a network that is lost ----
-# pasta PID: that of the box which this process has
+# pasta PID [TOP]: that of the box which this process has, and the helper's child which it is below
 pasta() {
 	local p
 	for p in $(pgrep -P "$1"); do
 		case $(cat "/proc/$p/comm" 2>/dev/null) in
-		pasta* | passt*) echo "$p" ;;
-		*) pasta "$p" ;;
+		pasta* | passt*) echo "$p $2" ;;
+		*) pasta "$p" "${2:-$p}" ;;
 		esac
 	done
 }
+gone() { ! grep -q '^State:.[^ZX]' "/proc/$1/status" 2>/dev/null; }
 lost() {
-	local got=0 p
-	rm -f "$work/said" "$work/told"
-	"$assay" sandbox --json "$work/facts" --net nat "${@:2}" >"$work/said" 2>"$work/told" &
+	local got=0 p helper found
+	rm -rf "$work/said" "$work/told" "$work/go"
+	mkdir "$work/go"
+	"$assay" sandbox --json "$work/facts" --net nat --ro "$work/go:/go" "${@:2}" >"$work/said" 2>"$work/told" &
 	p=$!
 	started+=($p)
 	until_true 20 grep -q ready "$work/said" || { cat "$work/told"; return 1; }
-	kill -KILL "$(pasta $p)" || return
+	helper=$(pgrep -P $p)
+	read -ra found < <(pasta "$helper")
+	kill -KILL "${found[0]}" && until_true 20 gone "${found[1]}" || { echo "pasta: ${found[*]}"; return 1; }
+	touch "$work/go/now"
 	wait $p || got=$?
 	is "$got" "$1"
 }
@@ -230,7 +235,7 @@ said=$(box --net nat -- true 2>&1)
 if [ $? = 0 ]; then
 	fact "a network that was not lost" box --json "$work/facts" --net nat -- true
 	fact "is in the facts" facts 'f["network_lost"] is False'
-	fact "one that was lost" lost 3 -- sh -c 'echo ready; sleep 1; exit 3'
+	fact "one that was lost" lost 3 -- sh -c 'echo ready; until test -e /go/now; do sleep 0.05; done; exit 3'
 	fact "too" facts 'f["network_lost"] is True and f["exit_code"] == 3'
 	fact "and told" says "assay: its network (pasta) ended before it did" cat "$work/told"
 	fact "and of one that a limit ended" lost 124 --time 2s -- sh -c 'echo ready; sleep 60'
@@ -241,6 +246,7 @@ else
 fi
 fact "where there was none to lose" box --json "$work/facts" -- true
 fact "nothing is known" facts 'f["network_lost"] is None'
+rm -rf "$work/go"
 
 # ---- from outside ----
 forwarded() {
