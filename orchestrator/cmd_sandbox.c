@@ -25,6 +25,7 @@ static const int handled[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGUSR1,
 
 struct life {
 	const struct sandbox_options *o;
+	struct sandbox_spec spec;
 	uv_loop_t loop;
 	struct sandbox *sandbox;
 	struct box *box; /* NULL: not yet, or over */
@@ -73,8 +74,6 @@ static void life_settle(struct life *l)
 	if (!l->over || l->closing || !outlet_idle(l->outlet))
 		return;
 	l->closing = true;
-	for (size_t i = 0; i < l->n_signals; i++)
-		uv_close((uv_handle_t *)&l->signals[i], NULL);
 	terminal_close(l->terminal);
 	feed_close(l->feed);
 	l->terminal = NULL;
@@ -170,13 +169,23 @@ static void life_stop(struct life *l)
 	}
 }
 
+static int life_tell(struct life *l);
+
+/* The box is over, and its last words can't be written: nobody waits for that who asks twice. */
+static void life_leave(struct life *l, int signal)
+{
+	terminal_close(l->terminal);
+	sandbox_spec_close(&l->spec);
+	if (l->o->json && strcmp(l->o->json, "-"))
+		life_tell(l);
+	sandbox_end_die(signal);
+}
+
 static void life_forward(struct life *l, int signal)
 {
 	int64_t now = clock_mono_ns();
 	if (!l->box) {
-		/* its last words can't be written: nobody waits for that who asks twice */
-		terminal_close(l->terminal);
-		sandbox_end_die(signal);
+		life_leave(l, signal);
 		return;
 	}
 	if (signal == SIGINT && l->interrupted_ns && now - l->interrupted_ns < AGAIN_NS) {
@@ -201,7 +210,8 @@ static void on_signal(uv_signal_t *handle, int signal)
 		life_forward(l, signal);
 }
 
-/* What whoever started us has ignored (nohup, a shell's background) stays ignored. */
+/* What whoever started us has ignored (nohup, a shell's background) stays ignored. From when there
+ * is something to be put away: what comes before the loop runs waits for it. */
 static void life_signals(struct life *l)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -215,6 +225,13 @@ static void life_signals(struct life *l)
 		uv_signal_start(s, on_signal, handled[i]);
 		uv_unref((uv_handle_t *)s);
 	}
+}
+
+static void life_signals_close(struct life *l)
+{
+	for (size_t i = 0; i < l->n_signals; i++)
+		uv_close((uv_handle_t *)&l->signals[i], NULL);
+	uv_run(&l->loop, UV_RUN_DEFAULT);
 }
 
 /* ---- the way in ---- */
@@ -285,10 +302,11 @@ static int life_open(struct life *l, struct err *e)
 	return l->sandbox ? 0 : -1;
 }
 
-static int life_start(struct life *l, struct sandbox_spec *s, struct err *e)
+static int life_start(struct life *l, struct err *e)
 {
 	static const struct box_events events = {on_output, on_end, on_terminal};
 	static const struct outlet_events outlet = {on_idle, on_broken};
+	struct sandbox_spec *s = &l->spec;
 	int stdio[3] = {-1, -1, -1};
 	if (!l->o->tty) {
 		stdio_of(l->o, s, stdio);
@@ -304,19 +322,27 @@ static int life_start(struct life *l, struct sandbox_spec *s, struct err *e)
 	return l->box ? 0 : -1;
 }
 
+static int life_begin(struct life *l, struct err *e)
+{
+	if (life_json(l, e) || sandbox_spec_read(&l->spec, l->o, true, e))
+		return -1;
+	life_signals(l);
+	return sandbox_spec_open(&l->spec, l->o, true, e) || life_open(l, e) || life_start(l, e)
+		       ? -1
+		       : 0;
+}
+
 static void life_run(struct life *l)
 {
-	struct sandbox_spec s = {.n_lowers = 0};
 	struct err e = ERR_INIT;
-	if (life_json(l, &e) || sandbox_spec_open(&s, l->o, true, &e) || life_open(l, &e) ||
-	    life_start(l, &s, &e))
+	if (life_begin(l, &e))
 		life_fails(l, &e);
 	if (!l->outlet)
 		l->outlet = outlet_new(&l->loop, 1, NULL, NULL);
-	life_signals(l);
 	life_settle(l);
 	uv_run(&l->loop, UV_RUN_DEFAULT);
-	sandbox_spec_close(&s);
+	sandbox_spec_close(&l->spec);
+	life_signals_close(l);
 	outlet_free(l->outlet);
 }
 
@@ -342,7 +368,7 @@ static int sandbox_plan(const struct sandbox_options *o, struct err *e)
 	struct sandbox_spec s;
 	auto_text struct text t = TEXT_INIT;
 	int stdio[3];
-	int rc = sandbox_spec_open(&s, o, false, e);
+	int rc = sandbox_spec_read(&s, o, false, e) || sandbox_spec_open(&s, o, false, e) ? -1 : 0;
 	stdio_of(o, &s, stdio);
 	if (!o->tty)
 		s.box.stdio = stdio;

@@ -140,23 +140,7 @@ static bool files_have(const struct sandbox_spec *s, const char *path)
 	return false;
 }
 
-static int spec_files(struct sandbox_spec *s, const struct sandbox_options *o, bool make,
-		      struct err *e)
-{
-	for (size_t i = 0; i < o->n_files; i++) {
-		if (files_have(s, o->files[i].path))
-			return err_set(e, ERR_USAGE, "--file %s: twice", o->files[i].path);
-		if (spec_file(s, &o->files[i], make, e))
-			return err_add(e, "--file %s", o->files[i].path);
-	}
-	hostfiles_make(&s->host, &s->box);
-	for (size_t i = 0; i < s->host.n; i++)
-		if (!files_have(s, s->host.files[i].path))
-			s->files[s->box.n_files++] = s->host.files[i];
-	return 0;
-}
-
-int sandbox_spec_open(struct sandbox_spec *s, const struct sandbox_options *o, bool make,
+int sandbox_spec_read(struct sandbox_spec *s, const struct sandbox_options *o, bool make,
 		      struct err *e)
 {
 	*s = (struct sandbox_spec){
@@ -178,9 +162,25 @@ int sandbox_spec_open(struct sandbox_spec *s, const struct sandbox_options *o, b
 	};
 	s->box.mounts = s->mounts;
 	s->box.files = s->files;
-	return spec_root(s, o, make, e) || spec_mounts(s, o, make, e) || spec_files(s, o, make, e)
-		       ? -1
-		       : 0;
+	for (size_t i = 0; i < o->n_files; i++) {
+		if (files_have(s, o->files[i].path))
+			return err_set(e, ERR_USAGE, "--file %s: twice", o->files[i].path);
+		if (spec_file(s, &o->files[i], make, e))
+			return err_add(e, "--file %s", o->files[i].path);
+	}
+	return 0;
+}
+
+int sandbox_spec_open(struct sandbox_spec *s, const struct sandbox_options *o, bool make,
+		      struct err *e)
+{
+	if (spec_root(s, o, make, e) || spec_mounts(s, o, make, e))
+		return -1;
+	hostfiles_make(&s->host, &s->box);
+	for (size_t i = 0; i < s->host.n; i++)
+		if (!files_have(s, s->host.files[i].path))
+			s->files[s->box.n_files++] = s->host.files[i];
+	return 0;
 }
 
 void sandbox_spec_close(struct sandbox_spec *s)

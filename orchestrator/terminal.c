@@ -1,5 +1,7 @@
 #include "orchestrator/terminal.h"
 
+#include "orchestrator/tty.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -11,12 +13,8 @@
 #define TERMINAL_READ 16384
 #define TERMINAL_AGAIN_MS 100 /* nobody in the box has it open just now */
 #define TERMINAL_LAST_MS 100
-#define FEED_AGAIN_MS 300
-#define FEED_LINE 4096 /* PIPE_BUF, and what a terminal gives of a line: termios(3) */
-
-/* For the signals that end a process at once, too. */
-static struct termios terminal_saved;
-static volatile sig_atomic_t terminal_is_raw;
+#define FRONT_AGAIN_MS 300 /* somebody else is in the foreground */
+#define FEED_LINE 4096     /* PIPE_BUF, and what a terminal gives of a line: termios(3) */
 
 /* What is copied between. */
 struct ends {
@@ -102,28 +100,13 @@ struct terminal *terminal_new(uv_loop_t *loop, const struct terminal_events *ev,
 	auto_fd int fd = terminal_open(e);
 	if (fd < 0)
 		return NULL;
+	tty_wait();
 	struct terminal *t = own_calloc(1, sizeof(*t));
 	*t = (struct terminal){.ends = {.ours = give_fd(&fd), .box = -1, .of = t},
 			       .ev = ev,
 			       .owner = owner,
 			       .loop = loop};
 	return t;
-}
-
-static void on_fatal(int signal)
-{
-	if (terminal_is_raw)
-		tcsetattr(STDIN_FILENO, TCSANOW, &terminal_saved);
-	raise(signal); /* SA_RESETHAND: it ends us */
-}
-
-static void terminal_guard(void)
-{
-	static const int fatal[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE};
-	struct sigaction act = {.sa_handler = on_fatal,
-				.sa_flags = (int)(SA_RESETHAND | SA_NODEFER)};
-	for (size_t i = 0; i < countof(fatal); i++)
-		sigaction(fatal[i], &act, NULL);
 }
 
 void terminal_resize(struct terminal *t)
@@ -135,28 +118,17 @@ void terminal_resize(struct terminal *t)
 
 void terminal_enter(struct terminal *t)
 {
-	struct termios raw = terminal_saved;
 	if (t->ends.box < 0 || t->hung)
 		return;
-	cfmakeraw(&raw);
-	terminal_is_raw = 1;
-	tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+	tty_wait();
+	tty_raw();
 	terminal_resize(t);
 }
 
 void terminal_leave(struct terminal *t)
 {
-	sigset_t stop, before;
 	(void)t;
-	if (!terminal_is_raw)
-		return;
-	/* Where we are in the background it would stop us: tcsetattr(3). */
-	sigemptyset(&stop);
-	sigaddset(&stop, SIGTTOU);
-	sigprocmask(SIG_BLOCK, &stop, &before);
-	tcsetattr(STDIN_FILENO, TCSANOW, &terminal_saved);
-	terminal_is_raw = 0;
-	sigprocmask(SIG_SETMASK, &before, NULL);
+	tty_restore();
 }
 
 static void terminal_watch(struct terminal *t);
@@ -215,6 +187,12 @@ static void on_ours(uv_poll_t *poll, int status, int events)
 {
 	struct terminal *t = poll->data;
 	(void)events;
+	/* where nobody stops us for it (SIGTTIN) it would look as if it were gone */
+	if (!status && tty_background()) {
+		uv_poll_stop(poll);
+		uv_timer_start(&t->ends.again, on_again, FRONT_AGAIN_MS, 0);
+		return;
+	}
 	ssize_t n = status ? 0 : read(t->ends.ours, t->typed, sizeof(t->typed));
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
@@ -247,14 +225,14 @@ static void terminal_watch(struct terminal *t)
 int terminal_attach(struct terminal *t, int master_fd, struct err *e)
 {
 	auto_fd int master = master_fd;
-	if (tcgetattr(STDIN_FILENO, &terminal_saved) || tcsetattr(master, TCSANOW, &terminal_saved))
+	struct termios settings;
+	if (tty_settings(&settings) || tcsetattr(master, TCSANOW, &settings))
 		return err_sys(e, "settings of the terminal");
 	t->ends.box = give_fd(&master);
 	if (ends_watch(&t->ends, t->loop, e)) {
 		own_close(&t->ends.box);
 		return -1;
 	}
-	terminal_guard();
 	terminal_enter(t);
 	terminal_watch(t);
 	return 0;
@@ -317,8 +295,8 @@ static void on_feed_line(uv_poll_t *poll, int status, int events)
 	uv_poll_stop(poll);
 	/* In the background it would be EIO (SIGTTIN ignored), as it is of a terminal that is gone.
 	 */
-	if (!status && tcgetpgrp(STDIN_FILENO) != getpgrp() && tcgetpgrp(STDIN_FILENO) > 0) {
-		uv_timer_start(&f->ends.again, on_feed_again, FEED_AGAIN_MS, 0);
+	if (!status && tty_background()) {
+		uv_timer_start(&f->ends.again, on_feed_again, FRONT_AGAIN_MS, 0);
 		return;
 	}
 	ssize_t n = status ? 0 : read(f->ends.ours, line, sizeof(line));

@@ -25,8 +25,9 @@ struct terminal_events {
 	void (*on_hangup)(void *owner);
 };
 
-/* terminal_new(loop, ev, owner, e): of standard input; it is left alone so far. ERR_USAGE where it
- * is none. Close it with terminal_close. */
+/* terminal_new(loop, ev, owner, e): of standard input; it is left alone so far, but we are stopped
+ * until we are in its foreground (SIGTTOU). ERR_USAGE where it is none. Close it with
+ * terminal_close. */
 struct terminal *terminal_new(uv_loop_t *loop, const struct terminal_events *ev, void *owner,
 			      struct err *e) must_check;
 /* terminal_attach(t, master_fd, e): master_fd, taken, gets the size and settings of ours; ours goes
@@ -36,7 +37,8 @@ int terminal_attach(struct terminal *t, int master_fd, struct err *e) must_check
 void terminal_pause(struct terminal *t, bool paused);
 /* terminal_resize(t): ours has another size. */
 void terminal_resize(struct terminal *t);
-/* terminal_leave(t), terminal_enter(t): as it was before; raw again, and its size looked at. */
+/* terminal_leave(t), terminal_enter(t): as it was before; raw again, and its size looked at. What
+ * it is when it is entered is what it will be when it is left. */
 void terminal_leave(struct terminal *t);
 void terminal_enter(struct terminal *t);
 /* terminal_drain(t): the box has ended: what it said last is told. Ours stays raw until that is

@@ -275,6 +275,19 @@ died() {
 	until_true 1 nobody
 }
 fact "after kill -9 the box is gone within a second" died
+waits() {
+	local p got=0
+	mkfifo "$work/fifo"
+	"$assay" sandbox --keep "$work/waits" --file "/x=$work/fifo" -- true &
+	p=$!
+	started+=($p)
+	exec 9>"$work/fifo" # until it reads
+	kill -TERM $p
+	wait $p || got=$?
+	exec 9>&-
+	is "$got" 143 && no_file "$work/waits" && no_file "$work/.waits.assay"
+}
+fact "a signal while it waits for a file leaves nothing" waits
 ignored() {
 	rm -f "$work/said"
 	(trap '' INT; exec "$assay" sandbox -- sh -c 'trap - INT; echo ready; sleep 0.6; echo end') >"$work/said" &
