@@ -46,6 +46,7 @@ enum {
 	OPT_JSON,
 	OPT_PLAN,
 	OPT_STATE,
+	OPT_USAGE,
 };
 
 #define GRACE_MS 5000
@@ -97,6 +98,9 @@ static const struct argp_option options[] = {
 	{"plan", OPT_PLAN, NULL, 0, "what the box would be made of; nothing is run", 5},
 	{"verbose", 'v', NULL, 0, "every step, on stderr", 5},
 	{"state", OPT_STATE, "DIR", 0, "where layers are (default: $ASSAY_STATE, else $XDG_STATE_HOME/assay)", 5},
+	{NULL, 0, NULL, 0, NULL, -1},
+	{"help", '?', NULL, 0, "this list", -1},
+	{"usage", OPT_USAGE, NULL, 0, "the options in short", -1},
 	{0},
 };
 
@@ -329,9 +333,50 @@ static int read_special(struct reading *r, int key, const char *arg)
 	}
 }
 
+/* What getopt(3) stopped at, in the one line that our failures have: argp's own are two. */
+static int refuse_word(const struct reading *r, const char *word)
+{
+	const char *name = strncmp(word, "--", 2) != 0 ? "" : word + 2;
+	size_t n = strcspn(name, "="), alike = 0;
+	const struct argp_option *found = NULL;
+	for (size_t i = 0; n && i < countof(options); i++) {
+		if (!options[i].name || strncmp(options[i].name, name, n) != 0)
+			continue;
+		alike++;
+		found = &options[i];
+		if (!options[i].name[n]) {
+			alike = 1;
+			break;
+		}
+	}
+	if (alike == 1 && found->arg && !name[n])
+		return err_set(r->e, ERR_USAGE, "%s takes %s", word, found->arg);
+	if (alike == 1 && !found->arg)
+		return err_set(r->e, ERR_USAGE, "--%s takes no value", found->name);
+	return err_set(r->e, ERR_USAGE,
+		       alike ? "%s begins more than one option; see --help"
+			     : "there is no option %s; see --help",
+		       word);
+}
+
+/* argp's own say nothing where they don't tell errors. */
+static void options_help(int key, const struct argp_state *st)
+{
+	argp_help(st->root_argp, stdout, key == '?' ? ARGP_HELP_STD_HELP : ARGP_HELP_USAGE,
+		  st->name);
+	exit(0);
+}
+
 static error_t parse(int key, char *arg, struct argp_state *st)
 {
 	struct reading *r = st->input;
+	if (key == '?' || key == OPT_USAGE)
+		options_help(key, st);
+	if (key == ARGP_KEY_ERROR) {
+		if (!r->e->kind)
+			refuse_word(r, st->argv[st->next - 1]);
+		return 0;
+	}
 	if (key == ARGP_KEY_ARG) {
 		/* The rest is the command's, whatever it looks like. */
 		r->o->argv = &st->argv[st->next - 1];
@@ -368,7 +413,7 @@ static const struct argp argp = {
 	"Example:\n"
 	"  assay sandbox --tty -- bash\n"
 	"  assay sandbox --cow .:/work --cd /work --time 10m --memory 2G -- make test\n"
-	"  assay sandbox --root ./debian --keep ./new --ids range --net nat -- apt-get update\n"
+	"  assay sandbox --root ./debian --keep new --ids range --net nat -- apt update\n"
 	"\nThe manual: assay-sandbox(1).",
 	NULL,
 	help,
@@ -433,7 +478,8 @@ int sandbox_options_read(struct sandbox_options *o, int argc, char **argv, struc
 {
 	struct reading r = {.o = o, .e = e};
 	*o = (struct sandbox_options){.hostname = "assay", .limits = {.grace_ms = GRACE_MS}};
-	error_t rc = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &r);
+	error_t rc = argp_parse(&argp, argc, argv, ARGP_IN_ORDER | ARGP_NO_ERRS | ARGP_NO_HELP,
+				NULL, &r);
 	if (rc && !e->kind)
 		return err_set(e, ERR_USAGE, "%s", strerror(rc));
 	if (rc || options_check(o, e))

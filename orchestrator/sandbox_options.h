@@ -43,9 +43,8 @@ struct sandbox_options {
 	char **argv; /* the command, NULL-terminated; main's */
 };
 
-/* sandbox_options_read(o, argc, argv, e): 0, or -1 with ERR_USAGE. --help and options that do not
- * exist end the process, the latter with status 125. The caller frees it with sandbox_options_fini,
- * in both cases. */
+/* sandbox_options_read(o, argc, argv, e): 0, or -1 with ERR_USAGE. --help ends the process. The
+ * caller frees it with sandbox_options_fini, in both cases. */
 int sandbox_options_read(struct sandbox_options *o, int argc, char **argv, struct err *e)
 	must_check;
 void sandbox_options_fini(struct sandbox_options *o);

@@ -187,6 +187,22 @@ static void what_makes_no_sense_is_refused_in_a_line(void **state)
 	assert_non_null(strstr(why.text, "/no/such/place: No such file or directory"));
 }
 
+static void what_is_no_option_is_told_in_a_line(void **state)
+{
+	(void)state;
+	refused("there is no option --frob; see --help", "--frob", "true");
+	refused("there is no option --frob=3; see --help", "--tty", "--frob=3", "true");
+	refused("there is no option -x; see --help", "-x", "true");
+	refused("there is no option -tx; see --help", "-tx", "true");
+	refused("--i begins more than one option", "--i", "3", "true");
+	refused("--time takes TIME", "--time");
+	refused("--tty takes no value", "--tty=yes", "true");
+	refused("--tty takes no value", "--tt=yes", "true");
+	/* what begins one only is that one, and an option's name may begin another's */
+	assert_int_equal(ask("--sil", "3s", "--cpu", "3s", "--cpus", "1", "true", NULL), 0);
+	assert_int_equal(asked.limits.silence_ms, 3000);
+}
+
 static void its_end_is_the_commands(void **state)
 {
 	struct box_facts f = {.end = BOX_EXITED, .exit_code = 7};
@@ -298,6 +314,7 @@ int main(void)
 		cmocka_unit_test(an_environment_is_made_not_inherited),
 		cmocka_unit_test(loosenings_are_named),
 		cmocka_unit_test(what_makes_no_sense_is_refused_in_a_line),
+		cmocka_unit_test(what_is_no_option_is_told_in_a_line),
 		cmocka_unit_test(its_end_is_the_commands),
 		cmocka_unit_test(each_limit_is_told_as_its_option),
 		cmocka_unit_test(facts_are_json_whatever_a_job_calls_itself),
