@@ -9,6 +9,7 @@
 #include "sandbox/box/init.h"
 #include "sandbox/box/look.h"
 #include "sandbox/box/network.h"
+#include "sandbox/box/tie.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -454,13 +455,16 @@ static int serve_caller(const struct serve *s, struct life *l, struct err *e)
 	return err_set(e, ERR_USAGE, "message %u is not the caller's", m.kind);
 }
 
-int serve_words(struct serve *s, const char *ids, char **words, struct err *e)
+int serve_words(struct serve *s, char *ids, char **words, struct err *e)
 {
-	for (; *words; words++)
+	for (; *words; words++) {
 		if (!owners_word(&s->owners, *words) && !serve_force(s, *words))
 			return err_set(e, ERR_USAGE, "%s is no word for a helper", *words);
+		tie_forget(*words);
+	}
 	if (ids_open(&s->ids, ids, e))
 		return -1;
+	tie_forget(ids);
 	s->ids.owners = &s->owners;
 	return 0;
 }

@@ -17,8 +17,8 @@ struct serve {
 
 /* serve_words(s, ids, words, e): the rest of `serve`: which ids, and NULL-terminated words: for
  * tests, what else would be tried: "fd", "names", "classic" (overlay.h), "tmpfs", "fuse" (upper.h);
- * and those of owners_word. */
-int serve_words(struct serve *s, const char *ids, char **words, struct err *e) must_check;
+ * and those of owners_word. They are forgotten. */
+int serve_words(struct serve *s, char *ids, char **words, struct err *e) must_check;
 
 /* serve_run(s): until the caller's socket (PLAN_SOCKET) ends: 0, or -1 where the caller breaks the
  * rules. */

@@ -4,14 +4,21 @@
 #include "sandbox/box/inherited.h"
 
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 
 /* Not of a caller that is gone already: prctl(2). */
-int tie_to(const char *parent, struct err *e)
+void tie_forget(char *word)
+{
+	memset(word, 0, strlen(word));
+}
+
+int tie_to(char *parent, struct err *e)
 {
 	uint64_t pid;
 	if (unit_parse_count(parent, &pid))
 		return err_set(e, ERR_USAGE, "%s is no process", parent);
+	tie_forget(parent);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL))
 		return err_sys(e, "tie to the caller");
 	if ((uint64_t)getppid() != pid)

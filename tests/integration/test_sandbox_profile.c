@@ -146,6 +146,19 @@ static void devices_are_few_and_work(void **state)
 	try_fini(&t);
 }
 
+/* The caller's pid, ids of this machine. */
+static void what_pid_1_was_started_with_says_nothing_of_this_machine(void **state)
+{
+	struct try t;
+	(void)state;
+	try_init(&t, "tr '\\0' ' ' </proc/1/cmdline | tr -d 0-9; "
+		     "tr '\\0' '\\n' </proc/1/cmdline | grep -c '[0-9]'");
+	try_run(&t);
+	assert_non_null(strchr(text_str(&t.out), ' '));
+	assert_string_equal(strrchr(text_str(&t.out), ' '), " 0\n");
+	try_fini(&t);
+}
+
 static void the_host_sees_another_user(void **state)
 {
 	struct try t;
@@ -312,6 +325,7 @@ int main(void)
 		cmocka_unit_test(capabilities_are_nine_and_none_is_handed_on),
 		cmocka_unit_test(proc_is_masked_and_its_sys_read_only),
 		cmocka_unit_test(devices_are_few_and_work),
+		cmocka_unit_test(what_pid_1_was_started_with_says_nothing_of_this_machine),
 		cmocka_unit_test(the_host_sees_another_user),
 		cmocka_unit_test(without_network_there_is_loopback_and_nothing_else),
 		cmocka_unit_test(the_host_s_network_is_there_when_asked_for),
