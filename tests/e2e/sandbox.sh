@@ -220,7 +220,7 @@ lost() {
 	local got=0 p helper found
 	rm -rf "$work/said" "$work/told" "$work/go"
 	mkdir "$work/go"
-	"$assay" sandbox --json "$work/facts" --net nat --ro "$work/go:/go" "${@:2}" >"$work/said" 2>"$work/told" &
+	"$assay" sandbox --json "$work/facts" --net nat --rw "$work/go:/go" "${@:2}" >"$work/said" 2>"$work/told" &
 	p=$!
 	started+=($p)
 	until_true 20 grep -q ready "$work/said" || { cat "$work/told"; return 1; }
