@@ -85,7 +85,8 @@ static const struct query {
 	 "SELECT variant, status, count(*) AS n FROM v_job WHERE run = ?1 GROUP BY variant_number, status ORDER BY variant_number, status"},
 
 	{"phases", 1,
-	 "WITH placed AS (SELECT *, row_number() OVER (PARTITION BY name ORDER BY setup_us NULLS LAST) AS place,"
+	 "WITH placed AS (SELECT id, name, started_ms, setup_us, wall_us, cpu_user_us, cpu_system_us, peak_memory, store_bytes, store_files,"
+	 "   network, network_lost, profile, row_number() OVER (PARTITION BY name ORDER BY setup_us NULLS LAST) AS place,"
 	 "   count(setup_us) OVER (PARTITION BY name) AS n FROM phase WHERE run = ?1)"
 	 " SELECT name AS phase, count(*) AS boxes, sum(wall_us) / 1000 AS wall_ms,"
 	 "  sum(cpu_user_us + cpu_system_us) / 1000 AS cpu_ms, max(CASE WHEN place = (n + 1) / 2 THEN setup_us END) AS setup_us,"
@@ -179,7 +180,7 @@ static const struct query {
 	 "SELECT t.run, date(r.started_ms / 1000, 'unixepoch') AS day, r.suite, p.name AS package, t.confidence, t.p, t.attribution,"
 	 "  g.name AS cause, g.line"
 	 " FROM run r JOIN verdict t ON t.run = r.id JOIN package p ON p.id = t.package LEFT JOIN signature g ON g.id = t.signature"
-	 " WHERE t.verdict = 'regressed' AND r.started_ms >= coalesce(unixepoch(?1) * 1000, 0) ORDER BY t.run DESC, p.name"},
+	 " WHERE t.verdict = 'regressed' AND t.verdict <> 'same' AND r.started_ms >= coalesce(unixepoch(?1) * 1000, 0) ORDER BY t.run DESC, p.name"},
 
 	{"slowest", 1,
 	 "SELECT package, variant, wall_ms, cpu_ms, peak_memory_bytes, status FROM v_job WHERE run = " RUN_OR_NEWEST

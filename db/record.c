@@ -96,6 +96,12 @@ int64_t db_run_begin(struct db *d, const struct db_run *run, const struct db_var
 
 /* ---- its end ---- */
 
+/* How much is in it, counted once: v_run. */
+#define COUNTED                                                                                    \
+	", n_jobs = (SELECT count(*) FROM job j WHERE j.run = run.id)"                             \
+	", n_done = (SELECT count(*) FROM job j WHERE j.run = run.id AND j.state = 'done')"        \
+	", n_packages = (SELECT count(DISTINCT j.package) FROM job j WHERE j.run = run.id)"
+
 /* No job of a run that is over waits or runs. */
 static int record_abandon_jobs(struct db *d, int64_t run, struct err *e)
 {
@@ -107,10 +113,10 @@ static int record_abandon_jobs(struct db *d, int64_t run, struct err *e)
 
 static int record_end(struct db *d, int64_t run, const char *state, int64_t ended_ms, struct err *e)
 {
-	int n = db_do(
-		d, e,
-		"UPDATE run SET state = ?2, ended_ms = ?3 WHERE id = ?1 AND state = 'running'",
-		"isi", run, state, ended_ms);
+	int n = db_do(d, e,
+		      "UPDATE run SET state = ?2, ended_ms = ?3" COUNTED
+		      " WHERE id = ?1 AND state = 'running'",
+		      "isi", run, state, ended_ms);
 	if (!n)
 		return err_set(e, ERR_CORRUPT, "%s: run %lld is not running", d->path,
 			       (long long)run);
@@ -138,7 +144,8 @@ static int record_resume(struct db *d, int64_t run, int64_t pid, int64_t jobs_at
 	    db_do(d, e,
 		  "UPDATE job SET state = 'waiting' WHERE run = ?1 AND (state <> 'done'"
 		  " OR (SELECT s.status FROM attempt a JOIN result s ON s.attempt = a.id"
-		  "  WHERE a.job = job.id ORDER BY a.number DESC LIMIT 1) = 'infra')",
+		  "  WHERE a.job = job.id AND NOT a.repeat ORDER BY a.number DESC LIMIT 1) = "
+		  "'infra')",
 		  "i", run) < 0 ||
 	    db_do(d, e,
 		  "DELETE FROM attempt WHERE ended_ms IS NULL"
@@ -164,13 +171,13 @@ int db_run_held(struct db *d, int64_t run, int64_t ms, struct err *e)
 }
 
 /* When such a run ended nobody knows: the last thing known of it is the best there is. */
-static const char abandon_runs[] = "UPDATE run SET state = 'aborted', ended_ms = max(started_ms,"
-				   "  coalesce((SELECT max(max(f.started_ms, coalesce(f.ended_ms, "
-				   "0))) FROM phase f WHERE f.run = run.id), 0),"
-				   "  coalesce((SELECT max(max(a.started_ms, coalesce(a.ended_ms, "
-				   "0))) FROM job j JOIN attempt a ON a.job = j.id"
-				   "    WHERE j.run = run.id), 0))"
-				   " WHERE state = 'running'";
+static const char abandon_runs[] =
+	"UPDATE run SET state = 'aborted', ended_ms = max(started_ms,"
+	"  coalesce((SELECT max(max(f.started_ms, coalesce(f.ended_ms, "
+	"0))) FROM phase f WHERE f.run = run.id), 0),"
+	"  coalesce((SELECT max(max(a.started_ms, coalesce(a.ended_ms, "
+	"0))) FROM job j JOIN attempt a ON a.job = j.id"
+	"    WHERE j.run = run.id), 0))" COUNTED " WHERE state = 'running'";
 
 int db_runs_abandon(struct db *d, struct err *e)
 {

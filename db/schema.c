@@ -371,6 +371,13 @@ static const char step_10[] =
 /* Only views are new (v_cost): they are made anew with each version. */
 static const char step_11[] = "";
 
+/* How much is in a run that is over, so that a list of runs does not count the jobs of years. NULL where it never ended since. */
+static const char step_12[] =
+	"ALTER TABLE run ADD COLUMN n_jobs INTEGER; ALTER TABLE run ADD COLUMN n_done INTEGER; ALTER TABLE run ADD COLUMN n_packages INTEGER;"
+	"UPDATE run SET n_jobs = (SELECT count(*) FROM job j WHERE j.run = run.id),"
+	"  n_done = (SELECT count(*) FROM job j WHERE j.run = run.id AND j.state = 'done'),"
+	"  n_packages = (SELECT count(DISTINCT j.package) FROM job j WHERE j.run = run.id) WHERE state <> 'running';";
+
 /* From version i to version i + 1. */
 static const char *const steps[] = {
 	step_1,
@@ -384,6 +391,7 @@ static const char *const steps[] = {
 	step_9,
 	step_10,
 	step_11,
+	step_12,
 };
 /* clang-format on */
 

@@ -20,9 +20,11 @@ const char *const schema_views[] = {
 	"  r.state, r.started_ms, r.ended_ms, r.ended_ms - r.started_ms AS wall_ms,"
 	"  datetime(r.started_ms / 1000, 'unixepoch') AS started, datetime(r.ended_ms / 1000, 'unixepoch') AS ended,"
 	"  r.host, r.version AS assay_version, r.engine, r.pid, r.jobs_at_once, r.held_ms, r.resumed,"
-	"  (SELECT count(*) FROM job j WHERE j.run = r.id) AS jobs,"
-	"  (SELECT count(*) FROM job j WHERE j.run = r.id AND j.state = 'done') AS jobs_done,"
-	"  (SELECT count(DISTINCT j.package) FROM job j WHERE j.run = r.id) AS packages, r.validity, r.why"
+	"  CASE WHEN r.state = 'running' OR r.n_jobs IS NULL THEN (SELECT count(*) FROM job j WHERE j.run = r.id) ELSE r.n_jobs END AS jobs,"
+	"  CASE WHEN r.state = 'running' OR r.n_jobs IS NULL THEN (SELECT count(*) FROM job j WHERE j.run = r.id AND j.state = 'done')"
+	"    ELSE r.n_done END AS jobs_done,"
+	"  CASE WHEN r.state = 'running' OR r.n_jobs IS NULL THEN (SELECT count(DISTINCT j.package) FROM job j WHERE j.run = r.id)"
+	"    ELSE r.n_packages END AS packages, r.validity, r.why"
 	" FROM run r;",
 
 	"CREATE VIEW v_variant AS SELECT v.run, v.number, v.name AS variant, v.layers, v.env FROM variant v;",

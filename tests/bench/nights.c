@@ -310,6 +310,11 @@ int main(int argc, char **argv)
 	names(&k, packages);
 	for (int64_t run = 1; run <= nights; run++)
 		one_night(&k, run, packages, (int64_t)1700000000000 + run * DAY_MS);
+	script(k.h,
+	       "UPDATE run SET n_jobs = (SELECT count(*) FROM job j WHERE j.run = run.id), n_done "
+	       "= "
+	       "n_jobs, n_packages = (SELECT count(DISTINCT j.package) FROM job j WHERE j.run = "
+	       "run.id)");
 	sink_close(&k);
 	double s = (double)(clock_mono_ns() - began) / 1e9;
 	printf("%" PRId64 " nights, %zu packages, %" PRId64 " results in %.1f s\n", nights,
