@@ -223,9 +223,21 @@ void cache_chain(const char *parent, const char *store, const char *layer, char 
 
 /* ---- the segments alone ---- */
 
+/* What a record is about. What is not a publish is a note: how a store came to another generation
+ * without anything new. */
+enum cache_kind {
+	CACHE_PUBLISH,
+	CACHE_ROLLBACK, /* to the generation whose chain is `of` */
+	CACHE_REVOKE,   /* the entries' paths are no more what the publish of layer `of` brought */
+	CACHE_COLLECT, /* what the publishes brought whose layers are the entries' paths is left out
+			*/
+};
+
 /* What a publish says of itself, and where it lies. */
 struct cache_record {
 	unsigned version; /* 1: no chain, no time, no counts */
+	enum cache_kind kind;
+	char of[CACHE_ID];
 	char *store, *job;
 	char layer[CACHE_ID];
 	char parent[CACHE_ID], chain[CACHE_ID];
@@ -237,6 +249,24 @@ struct cache_record {
 	struct cache_frame *frames;
 	size_t n_frames;
 };
+
+struct cache_note {
+	const char *store, *job; /* job: who wants it, in words */
+	const char *parent;      /* chain of the current generation, NULL or "": none */
+	enum cache_kind kind;
+	const char *of;
+	const char *const *paths; /* in any order */
+	size_t n_paths;
+	int64_t made_ms;
+};
+/* cache_note(c, note, out, e): written behind the last publish, durable; out's chain and frames are
+ * those of the new generation, its layer.id the note's. Until it is committed it is as a publish
+ * that is not. The caller frees out with cache_published_fini in both cases. */
+int cache_note(struct cache *c, const struct cache_note *note, struct cache_published *out,
+	       struct err *e) must_check;
+/* cache_segment_remove(c, number, e): a sealed segment of which nothing is needed; absent is fine.
+ */
+int cache_segment_remove(struct cache *c, uint32_t number, struct err *e) must_check;
 
 struct cache_scan {
 	/* Each whole publish, oldest first; r is valid during the call. 0, or -1 to stop. */
@@ -272,6 +302,20 @@ int cache_record_verify(struct cache *c, const struct cache_frame *frames, size_
  * first, show together. */
 int cache_flatten(struct cache *c, const char *const *layers, size_t n, struct cache_layer *out,
 		  struct err *e) must_check;
+
+/* The same with exceptions: the first `extra` of the layers give only paths that `from` takes of
+ * them. */
+#define CACHE_FROM_ANY (-1)  /* whichever of the others shows it */
+#define CACHE_FROM_NONE (-2) /* it is left out; what is no directory */
+struct cache_but {
+	size_t extra;
+	/* The place of the one layer that gives this path of n bytes, or one of the above. */
+	int (*from)(void *owner, const char *path, size_t n);
+	void *owner;
+};
+int cache_flatten_but(struct cache *c, const char *const *layers, size_t n,
+		      const struct cache_but *but, struct cache_layer *out, struct err *e)
+	must_check;
 
 /* A generation with more layers than this should be flattened before the next job mounts it (misses
  * cost per layer). */

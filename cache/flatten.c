@@ -22,6 +22,7 @@ struct flatten_cut {
 
 struct flatten {
 	struct build b;
+	const struct cache_but *but; /* NULL: none */
 	struct flatten_layer *v;
 	size_t n;
 	struct flatten_cut *cuts;
@@ -116,6 +117,14 @@ static int flatten_put(struct flatten *f, size_t layer, const struct list_entry 
 	return rc ? -1 : list_add(&f->b.list, x, e);
 }
 
+/* May layer i give this path? */
+static bool flatten_gives(const struct flatten *f, int from, size_t i)
+{
+	if (!f->but)
+		return true;
+	return from >= 0 ? (size_t)from == i : from == CACHE_FROM_ANY && i >= f->but->extra;
+}
+
 /* All layers' entries of one path, the smallest that is next. What is shown is the uppermost that
  * nothing hides; where one of them is no directory, what lies below this path in deeper layers is
  * hidden. 1: there was a path, 0: the end, -1. */
@@ -132,12 +141,15 @@ static int flatten_step(struct flatten *f, struct err *e)
 	}
 	if (!min)
 		return 0;
+	int choice = f->but ? f->but->from(f->but->owner, min->path, min->path_n) : CACHE_FROM_ANY;
 	for (size_t i = from; i < f->n; i++) {
 		struct flatten_layer *l = &f->v[i];
 		const struct list_entry *x = l->next < l->list.n ? &l->list.v[l->next] : NULL;
 		if (!x || list_compare(x, min))
 			continue;
 		l->next++;
+		if (!flatten_gives(f, x->type == 'd' ? CACHE_FROM_ANY : choice, i))
+			continue;
 		if (flatten_hidden(f, x, i))
 			continue;
 		if (!shown) {
@@ -169,7 +181,13 @@ static void flatten_fini(struct flatten *f)
 int cache_flatten(struct cache *c, const char *const *layers, size_t n, struct cache_layer *out,
 		  struct err *e)
 {
-	struct flatten f = {.n = n, .v = own_calloc(n + 1, sizeof(*f.v))};
+	return cache_flatten_but(c, layers, n, NULL, out, e);
+}
+
+int cache_flatten_but(struct cache *c, const char *const *layers, size_t n,
+		      const struct cache_but *but, struct cache_layer *out, struct err *e)
+{
+	struct flatten f = {.n = n, .but = but, .v = own_calloc(n + 1, sizeof(*f.v))};
 	int rc = cache_may_write(c, e);
 	*out = (struct cache_layer){0};
 	for (size_t i = 0; i < n; i++) {

@@ -8,7 +8,10 @@
  * "target" and "reason" where there is one, "sha256" where there is content. Text that is not UTF-8
  * is given in hex under the same key with "-hex" behind it. Entries are all that struct
  * cache_published has but what is identical: also those that published nothing. Version 1 had
- * neither made_ms, parent, chain nor counts, and the identical ones. */
+ * neither made_ms, parent, chain nor counts, and the identical ones.
+ *
+ * A note has "kind" and "of" behind "assay", its own digest as layer, no rules or counts, and
+ * entries that are paths only: {"path":…}. */
 #include "cache/record.h"
 #include "cache/inner.h"
 
@@ -114,16 +117,43 @@ static uint64_t *record_count(struct cache_counts *n, size_t i)
 	return (uint64_t *)(void *)((char *)n + record_counts[i].at);
 }
 
+static const char *const record_kinds[] = {
+	[CACHE_PUBLISH] = "publish",
+	[CACHE_ROLLBACK] = "rollback",
+	[CACHE_REVOKE] = "revoke",
+	[CACHE_COLLECT] = "collect",
+};
+
+static void record_write_head(struct text *t, const char *store, const char *job, int64_t made_ms,
+			      const char *parent, const struct cache_published *p)
+{
+	record_text(t, "store", store ? store : "");
+	record_text(t, "job", job ? job : "");
+	text_addf(t, ",\"made_ms\":%lld,\"parent\":\"%s\",\"chain\":\"%s\",\"layer\":\"%s\"",
+		  (long long)made_ms, parent ? parent : "", p->chain, p->layer.id);
+}
+
+void record_write_note(struct text *t, const struct cache_note *n, const struct cache_published *p)
+{
+	text_addf(t, "{\"assay\":2,\"kind\":\"%s\",\"of\":\"%s\"", record_kinds[n->kind],
+		  n->of ? n->of : "");
+	record_write_head(t, n->store, n->job, n->made_ms, n->parent, p);
+	text_add(t, ",\"entries\":[\n");
+	for (size_t i = 0; i < n->n_paths; i++) {
+		size_t brace = t->n;
+		record_text(t, "path", n->paths[i]);
+		t->p[brace] = '{'; /* for the comma */
+		text_add(t, i + 1 < n->n_paths ? "},\n" : "}\n");
+	}
+	text_add(t, "]}\n");
+}
+
 void record_write(struct text *t, const struct cache_harvest *how, const struct cache_published *p)
 {
 	struct cache_counts counts = p->counts;
 	text_add(t, "{\"assay\":2");
-	record_text(t, "store", how->store ? how->store : "");
-	record_text(t, "job", how->job ? how->job : "");
-	text_addf(
-		t,
-		",\"made_ms\":%lld,\"parent\":\"%s\",\"chain\":\"%s\",\"layer\":\"%s\",\"rules\":[",
-		(long long)how->made_ms, how->parent ? how->parent : "", p->chain, p->layer.id);
+	record_write_head(t, how->store, how->job, how->made_ms, how->parent, p);
+	text_add(t, ",\"rules\":[");
 	for (size_t i = 0; i < how->n_rules; i++) {
 		text_add(t, i ? ",[" : "[");
 		record_string(t, how->rules[i].match);
@@ -269,7 +299,9 @@ static int record_read_entries(const char *p, const char *stop, struct cache_rec
 		}
 		struct cache_entry *x = &r->entries[r->n_entries++];
 		*x = (struct cache_entry){0};
-		int rc = o ? record_read_entry(o, x) : -1;
+		int rc = !o                         ? -1
+			 : r->kind == CACHE_PUBLISH ? record_read_entry(o, x)
+						    : -(record_get(o, "path", &x->path) != 1);
 		json_decref(o);
 		if (rc)
 			return record_bad(e, "an entry that can't be read");
@@ -286,12 +318,26 @@ static int record_read_counts(const json_t *o, struct cache_record *r)
 	return 0;
 }
 
+static int record_read_kind(const json_t *o, struct cache_record *r)
+{
+	const json_t *v = json_object_get(o, "kind");
+	const char *kind = v ? json_string_value(v) : record_kinds[CACHE_PUBLISH];
+	for (size_t i = 0; kind && i < countof(record_kinds); i++)
+		if (!strcmp(kind, record_kinds[i])) {
+			r->kind = (enum cache_kind)i;
+			return record_id(o, "of", i != CACHE_ROLLBACK && i != CACHE_REVOKE, r->of);
+		}
+	return -1;
+}
+
 static int record_read_head(const json_t *o, struct cache_record *r, struct err *e)
 {
 	uint64_t version = 0, made = 0;
 	if (record_number(o, "assay", &version) || version < 1 || version > 2)
 		return record_bad(e, "of a version this assay does not know");
 	r->version = (unsigned)version;
+	if (record_read_kind(o, r))
+		return record_bad(e, "of a kind this assay does not know");
 	if (record_get(o, "store", &r->store) != 1 || !*r->store ||
 	    record_get(o, "job", &r->job) != 1)
 		return record_bad(e, "it names no store or no job");
@@ -301,7 +347,7 @@ static int record_read_head(const json_t *o, struct cache_record *r, struct err 
 		return 0;
 	if (record_number(o, "made_ms", &made) || record_id(o, "parent", true, r->parent) ||
 	    record_id(o, "chain", false, r->chain) ||
-	    record_read_counts(json_object_get(o, "counts"), r))
+	    (r->kind == CACHE_PUBLISH && record_read_counts(json_object_get(o, "counts"), r)))
 		return record_bad(e, "its time, chain or counts can't be read");
 	r->made_ms = (int64_t)made;
 	return 0;

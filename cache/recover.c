@@ -94,7 +94,8 @@ static int recover_on_record(void *owner, const struct cache_record *record, str
 	r->found = own_grow(r->found, r->n_found + 1, sizeof(*r->found));
 	struct recover_found *f = &r->found[r->n_found++];
 	*f = (struct recover_found){.n_frames = record->n_frames};
-	memcpy(f->layer, record->layer, CACHE_ID);
+	if (record->kind == CACHE_PUBLISH)
+		memcpy(f->layer, record->layer, CACHE_ID);
 	f->frames = own_calloc(record->n_frames, sizeof(*f->frames));
 	memcpy(f->frames, record->frames, record->n_frames * sizeof(*f->frames));
 	return 0;
@@ -225,7 +226,8 @@ static int recover_restore(struct recover *r, struct err *e)
 {
 	for (size_t i = 0; i < r->n_found; i++) {
 		const struct recover_found *f = &r->found[i];
-		if (!faccessat(r->c->layers_fd, f->layer, F_OK, AT_SYMLINK_NOFOLLOW))
+		if (!f->layer[0] ||
+		    !faccessat(r->c->layers_fd, f->layer, F_OK, AT_SYMLINK_NOFOLLOW))
 			continue;
 		if (cache_layer_restore(r->c, f->layer, f->frames, f->n_frames, e))
 			return -1;

@@ -312,6 +312,86 @@ int64_t db_store_flatten(struct db *d, const char *store, int64_t parent, size_t
 			 const char *layer, int64_t entries, int64_t bytes, int64_t made_ms,
 			 struct err *e) must_check;
 
+/* ---- going back, and taking away ---- */
+
+/* A generation that came of no publish: how the archive has it, and who wants it. */
+struct db_event {
+	const char *store, *job;
+	int64_t parent; /* as in struct db_publish */
+	const char *chain;
+	const struct db_frame *frames; /* of the note about it */
+	size_t n_frames;
+	int64_t made_ms;
+};
+
+/* db_rollback_to(d, ev, generation, e): a new generation that shows what that one showed. ERR_USAGE
+ * where it is another store's, shows what it shows already, or holds what was revoked since. The
+ * new generation's id, or -1. db_rollback_check: 0 and that generation's chain, or the same errors.
+ */
+int64_t db_rollback_to(struct db *d, const struct db_event *ev, int64_t generation, struct err *e)
+	must_check;
+int db_rollback_check(struct db *d, const char *store, int64_t generation, char chain[65],
+		      struct err *e) must_check;
+/* db_generation_of_chain(d, store, chain, e): the newest with it; 0: none; -1. */
+int64_t db_generation_of_chain(struct db *d, const char *store, const char *chain, struct err *e)
+	must_check;
+
+/* A publish that is meant to be taken back, in part or as a whole. */
+struct db_taken {
+	int64_t harvest;
+	char layer[65];
+	char *store, *job;
+	int64_t bytes;   /* of its files that the store shows */
+	int64_t last_ms; /* when its package last ran with a store, or it was made */
+};
+/* db_taken_find(d, job, out, n, e): those of a harvest's number, of a job in words, or of a package
+ * ("name" or its whole id), that a store's current generation holds; oldest first. */
+int db_taken_find(struct db *d, const char *job, struct db_taken **out, size_t *n, struct err *e)
+	must_check;
+/* db_taken_oldest(d, store, out, n, e): all that the store's current generation holds, those whose
+ * package did not run for the longest time first. */
+int db_taken_oldest(struct db *d, const char *store, struct db_taken **out, size_t *n,
+		    struct err *e) must_check;
+void db_taken_free(struct db_taken *t, size_t n);
+
+/* One path of them. */
+struct db_ended {
+	int64_t harvest;
+	char layer[65]; /* the harvest's */
+	char *path;     /* bytes */
+	char type;
+	int64_t vouchers; /* other packages that brought the same bytes */
+	bool shown;       /* the store's current generation shows this very entry */
+	int64_t instead;  /* harvest whose entry shows then; 0: none */
+	char instead_layer[65];
+};
+/* db_ended_list(d, store, harvests, n, out, n_out, e): what of the store's current generation would
+ * go with these; directories are left out. By harvest, then path. */
+int db_ended_list(struct db *d, const char *store, const int64_t *harvests, size_t n,
+		  struct db_ended **out, size_t *n_out, struct err *e) must_check;
+void db_ended_free(struct db_ended *v, size_t n);
+
+/* db_end(d, ev, revoke, ended, n, layer, entries, bytes, e): a generation of one layer without
+ * them. revoke: they count nowhere any more, and generations that hold them can't be gone back to;
+ * else their harvests are no part of the new generation, and that is all. Its id, or -1. */
+int64_t db_end_entries(struct db *d, const struct db_event *ev, bool revoke,
+		       const struct db_ended *ended, size_t n, const char *layer, int64_t entries,
+		       int64_t bytes, struct err *e) must_check;
+
+struct db_collected {
+	int64_t generations, harvests, entries;
+	char (*layers)[65]; /* whose directories nobody needs */
+	size_t n_layers;
+	uint32_t *segments; /* that hold nothing any more */
+	size_t n_segments;
+};
+/* db_collect_rows(d, keep, pinned, n, dry_run, out, e): forget generations but the current one and
+ * the newest `keep` of each store and those pinned, and what only they needed. The caller removes
+ * what out names afterwards, and calls db_collected_fini. */
+int db_collect_rows(struct db *d, int64_t keep, const int64_t *pinned, size_t n, bool dry_run,
+		    struct db_collected *out, struct err *e) must_check;
+void db_collected_fini(struct db_collected *c);
+
 /* ---- what the segments know and the database does not ---- */
 
 /* db_found(d, p, parent_chain, e): a publish that lies whole in the segments. One whose frames were
@@ -417,6 +497,9 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *                                    new_sha256 job harvest; change is added, changed or gone
  *   archived      -                  what was published, oldest first, a row for each frame: harvest store job layer segment offset bytes
  *                                    sha256; segment NULL: the archive has lost it
+ *   frames-of     harvest            segment offset bytes sha256
+ *   harvest-of-layer store layer     newest first: harvest
+ *   who-saw       harvest            the phases that saw a generation with it: run package variant phase generation
  *   layer-parts   layer              the publishes that are in it, newest first: harvest store job layer entries
  *   segments      -                  number bytes frames
  *   layers        -                  named ones by name, then the others: name layer entries bytes made_ms source generations

@@ -160,6 +160,19 @@ static const struct query {
 	 " FROM harvest h JOIN store s ON s.id = h.store JOIN layer l ON l.id = h.layer LEFT JOIN frame fr ON fr.harvest = h.id"
 	 " WHERE h.layer IS NOT NULL ORDER BY h.id, fr.segment, fr.offset"},
 
+	{"frames-of", 1,
+	 "SELECT segment, offset, bytes, lower(hex(sha256)) AS sha256 FROM frame WHERE harvest = ?1 ORDER BY segment, offset"},
+
+	{"harvest-of-layer", 2,
+	 "SELECT h.id AS harvest FROM layer l JOIN harvest h ON h.layer = l.id JOIN store s ON s.id = h.store"
+	 " WHERE l.digest = ?2 AND s.name = ?1 ORDER BY h.id DESC"},
+
+	{"who-saw", 1,
+	 "SELECT DISTINCT f.run, p.name AS package, v.name AS variant, f.name AS phase, f.generation FROM layer_harvest lh"
+	 " JOIN generation_layer gl ON gl.layer = lh.layer JOIN phase f ON f.generation = gl.generation"
+	 " JOIN package p ON p.id = f.package LEFT JOIN variant v ON v.run = f.run AND v.number = f.variant"
+	 " WHERE lh.harvest = ?1 ORDER BY f.run, p.name, f.id"},
+
 	{"layer-parts", 1,
 	 "SELECT h.id AS harvest, s.name AS store, " HARVEST_JOB " AS job, pl.digest AS layer,"
 	 "  (SELECT count(*) FROM entry e WHERE e.harvest = h.id) AS entries"

@@ -378,6 +378,14 @@ static const char step_12[] =
 	"  n_done = (SELECT count(*) FROM job j WHERE j.run = run.id AND j.state = 'done'),"
 	"  n_packages = (SELECT count(DISTINCT j.package) FROM job j WHERE j.run = run.id) WHERE state <> 'running';";
 
+/* Layers that hold something that was revoked since; and what a generation that is forgotten has to be
+ * taken out of. */
+static const char step_13[] =
+	"ALTER TABLE layer ADD COLUMN revoked_ms INTEGER;"
+	"CREATE INDEX phase_by_generation ON phase (generation) WHERE generation IS NOT NULL;"
+	"CREATE INDEX harvest_by_seen ON harvest (seen) WHERE seen IS NOT NULL;"
+	"CREATE INDEX generation_by_parent ON generation (parent) WHERE parent IS NOT NULL;";
+
 /* From version i to version i + 1. */
 static const char *const steps[] = {
 	step_1,
@@ -392,6 +400,7 @@ static const char *const steps[] = {
 	step_10,
 	step_11,
 	step_12,
+	step_13,
 };
 /* clang-format on */
 

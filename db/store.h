@@ -24,3 +24,7 @@ int publish_frames(struct db *d, const struct db_publish *p, int64_t harvest, st
 int publish_entries(struct db *d, const struct db_publish *p, int64_t harvest, struct err *e)
 	must_check;
 int publish_in_layer(struct db *d, int64_t harvest, int64_t layer, struct err *e) must_check;
+
+/* store_event(…): a generation's event with its frames. */
+int store_event(struct db *d, const struct db_event *ev, int64_t store, int64_t generation,
+		struct err *e) must_check;

@@ -14,9 +14,10 @@ struct cache_args {
 	const char *words[3]; /* behind the verb */
 	size_t n_words;
 	bool dry_run;
-	const char *store;
-	int64_t generation; /* 0: the current one */
 	enum cache_level level;
+	uint64_t keep;      /* generations; UINT64_MAX: not said */
+	uint64_t age_ms;    /* 0: not said */
+	uint64_t max_bytes; /* UINT64_MAX: not said */
 };
 
 /* 0, -1 with e; 1: all went well, and what was found is bad news (exit status 1). */
@@ -27,6 +28,10 @@ int cache_show(const struct cache_args *a, struct err *e) must_check;
 int cache_entries(const struct cache_args *a, struct err *e) must_check;
 int cache_who(const struct cache_args *a, struct err *e) must_check;
 int cache_diff(const struct cache_args *a, struct err *e) must_check;
+int cache_rollback(const struct cache_args *a, struct err *e) must_check;
+int cache_compact(const struct cache_args *a, struct err *e) must_check;
+int cache_revoke(const struct cache_args *a, struct err *e) must_check;
+int cache_collect(const struct cache_args *a, struct err *e) must_check;
 int cache_verify(const struct cache_args *a, struct err *e) must_check;
 int cache_rebuild(const struct cache_args *a, struct err *e) must_check;
 

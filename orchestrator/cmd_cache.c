@@ -6,11 +6,17 @@
 
 #include <string.h>
 
-enum { CACHE_DRY_RUN = 0x100, CACHE_STORE, CACHE_GENERATION, CACHE_LEVEL };
+enum { CACHE_OPT_DRY_RUN = 0x100, CACHE_OPT_KEEP, CACHE_OPT_AGE, CACHE_OPT_MAX, CACHE_OPT_LEVEL };
 
 static const struct argp_option cache_options[] = {
-	{"dry-run", CACHE_DRY_RUN, NULL, 0, "say what would be done, and change nothing", 0},
-	{"level", CACHE_LEVEL, "LEVEL", 0,
+	{"dry-run", CACHE_OPT_DRY_RUN, NULL, 0, "say what would be done, and change nothing", 0},
+	{"keep", CACHE_OPT_KEEP, "N", 0,
+	 "collect: how many generations of each store stay (default 10)", 0},
+	{"max-age", CACHE_OPT_AGE, "TIME", 0,
+	 "collect: leave out what packages brought that did not run for so long (90d)", 0},
+	{"max-size", CACHE_OPT_MAX, "SIZE", 0,
+	 "collect: leave out, oldest use first, until a store has no more than that (20G)", 0},
+	{"level", CACHE_OPT_LEVEL, "LEVEL", 0,
 	 "verify: frames, entries (each digest of the archive too) or layers (these too; the "
 	 "default)",
 	 0},
@@ -31,7 +37,21 @@ static const struct verb {
 	{"entries", 0, 1, "a store or a generation", {0}, cache_entries},
 	{"who", 1, 1, "a path in a store", {0}, cache_who},
 	{"diff", 2, 2, "two generations", {0}, cache_diff},
-	{"verify", 0, 0, "nothing", {CACHE_DRY_RUN, CACHE_LEVEL}, cache_verify},
+	{"rollback", 1, 1, "a generation", {CACHE_OPT_DRY_RUN}, cache_rollback},
+	{"revoke",
+	 1,
+	 1,
+	 "a job, a package or a harvest's number",
+	 {CACHE_OPT_DRY_RUN},
+	 cache_revoke},
+	{"collect",
+	 0,
+	 0,
+	 "nothing",
+	 {CACHE_OPT_DRY_RUN, CACHE_OPT_KEEP, CACHE_OPT_AGE, CACHE_OPT_MAX},
+	 cache_collect},
+	{"compact", 0, 1, "a store", {CACHE_OPT_DRY_RUN}, cache_compact},
+	{"verify", 0, 0, "nothing", {CACHE_OPT_DRY_RUN, CACHE_OPT_LEVEL}, cache_verify},
 	{"rebuild", 0, 0, "nothing", {0}, cache_rebuild},
 };
 
@@ -55,16 +75,28 @@ static int parse_level(const char *word, enum cache_level *out)
 static error_t cache_parse(int key, char *arg, struct argp_state *st)
 {
 	struct parse *p = st->input;
-	if (key >= CACHE_DRY_RUN && key <= CACHE_LEVEL && p->n_given < countof(p->given))
+	if (key >= CACHE_OPT_DRY_RUN && key <= CACHE_OPT_LEVEL && p->n_given < countof(p->given))
 		p->given[p->n_given++] = key;
 	switch (key) {
 	case ARGP_KEY_INIT:
 		st->child_inputs[0] = &p->a.common;
 		return 0;
-	case CACHE_DRY_RUN:
+	case CACHE_OPT_DRY_RUN:
 		p->a.dry_run = true;
 		return 0;
-	case CACHE_LEVEL:
+	case CACHE_OPT_KEEP:
+		if (unit_parse_count(arg, &p->a.keep) || p->a.keep > INT32_MAX)
+			argp_error(st, "--keep takes a number, not '%s'", arg);
+		return 0;
+	case CACHE_OPT_AGE:
+		if (unit_parse_duration(arg, &p->a.age_ms) || !p->a.age_ms)
+			argp_error(st, "--max-age takes a time (90d), not '%s'", arg);
+		return 0;
+	case CACHE_OPT_MAX:
+		if (unit_parse_size(arg, &p->a.max_bytes))
+			argp_error(st, "--max-size takes a size (20G), not '%s'", arg);
+		return 0;
+	case CACHE_OPT_LEVEL:
 		if (parse_level(arg, &p->a.level))
 			argp_error(st, "--level takes frames, entries or layers, not '%s'", arg);
 		return 0;
@@ -78,8 +110,9 @@ static error_t cache_parse(int key, char *arg, struct argp_state *st)
 		return 0;
 	case ARGP_KEY_END:
 		if (!p->a.verb)
-			argp_error(st,
-				   "which of: list, show, entries, who, diff, verify, rebuild?");
+			argp_error(st, "which of: list, show, entries, who, diff, rollback, "
+				       "revoke, collect, "
+				       "compact, verify, rebuild?");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -90,11 +123,17 @@ static const struct argp cache_argp = {
 	cache_options,
 	cache_parse,
 	"list\nshow [STORE|GENERATION]\nentries [STORE|GENERATION]\nwho PATH\n"
-	"diff GENERATION GENERATION\nverify\nrebuild",
+	"diff GENERATION GENERATION\nrollback GENERATION\nrevoke JOB|PACKAGE|HARVEST\n"
+	"collect\ncompact [STORE]\nverify\nrebuild",
 	"Look after the package stores that jobs share, and their archive.\v"
 	"list: the stores. show: the generations of a store, newest first, or the layers of one. "
 	"entries: the files a generation shows, and who brought them. who: every job that brought "
 	"something at a path. diff: what the second generation shows otherwise than the first. "
+	"rollback: a new generation that shows what an older one showed. revoke: take back what "
+	"one "
+	"job, or package, brought and nobody else vouches for. collect: forget old generations, "
+	"and "
+	"what was not used for long. compact: one layer in the place of a stack of them. "
 	"verify: read the archive and the layers, compare them with their digests, make damaged "
 	"layers again from the archive. rebuild: make what the database says of stores, and all "
 	"layers, again from the archive alone.\n\n"
@@ -137,7 +176,8 @@ static int verb_check(const struct verb *v, const struct parse *p, struct err *e
 
 int cmd_cache(int argc, char **argv)
 {
-	struct parse p = {.a = {.level = CACHE_LAYERS}};
+	struct parse p = {
+		.a = {.level = CACHE_LAYERS, .keep = UINT64_MAX, .max_bytes = UINT64_MAX}};
 	struct err e = ERR_INIT;
 	if (argp_parse(&cache_argp, argc, argv, 0, NULL, &p))
 		return EXIT_USAGE;

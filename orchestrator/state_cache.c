@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "orchestrator/shelf.h"
 #include "orchestrator/stack.h"
+#include "orchestrator/store_end.h"
 
 #include <string.h>
 
@@ -47,6 +48,11 @@ static int found_take(struct state *s, const struct cache_frame *frames, size_t 
 	if (cache_record_read(s->cache, frames, n, &r, e)) {
 		cache_record_fini(&r);
 		return -1;
+	}
+	if (r.kind != CACHE_PUBLISH) {
+		int done = store_found(s->cache, s->db, &r, e);
+		cache_record_fini(&r);
+		return done;
 	}
 	auto_free struct db_entry *entries = own_calloc(r.n_entries + 1, sizeof(*entries));
 	auto_free struct db_frame *rows = shelf_frames(frames, n);

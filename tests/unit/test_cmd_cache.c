@@ -1,7 +1,10 @@
 /* assay cache, verb by verb, on a state directory with a store in it. */
+#include "db_scratch.h"
 #include "store_place.h"
 
+#include "cache/inner.h"
 #include "orchestrator/commands.h"
+#include "orchestrator/pin.h"
 
 #include <jansson.h>
 #include <sys/mman.h>
@@ -205,6 +208,184 @@ static void rebuilding_says_what_it_found(void **state)
 	expect_says(p, EXIT_OK, "verify", SAYS("as they should be"));
 }
 
+/* ---- going back, taking away ---- */
+
+/* After the database forgot what it knew of stores the archive says the same. */
+static void expect_rebuilds(struct place *p)
+{
+	auto_free char *shown = place_shown(p),
+		       *current =
+			       place_ask(p, "SELECT path, sha256, job FROM v_entry WHERE current "
+					    "AND type <> 'd' ORDER BY path");
+	expect_says(p, EXIT_OK, "rebuild", (const char *const[]){NULL});
+	auto_free char *again = place_shown(p),
+		       *current_again = place_ask(p, "SELECT path, sha256, job FROM v_entry WHERE "
+						     "current AND type <> 'd' ORDER BY path");
+	assert_string_equal(again, shown);
+	assert_string_equal(current_again, current);
+	place_expect_sound(p);
+	expect_says(p, EXIT_OK, "verify", SAYS("as they should be"));
+}
+
+static bool shows(struct place *p, const char *path)
+{
+	auto_free char *shown = place_shown(p), *found = own_fmt(":%s ", path);
+	return strstr(shown, found) != NULL;
+}
+
+static void a_store_goes_back_to_an_older_generation(void **state)
+{
+	struct place *p = *state;
+	publish_few(p);
+	expect_says(p, EXIT_OK, "rollback 1 --dry-run", SAYS("would show", "2 gone"));
+	assert_true(shows(p, "b/three"));
+	expect_says(p, EXIT_OK, "rollback 1", SAYS("shows generation 1", "0 added", "2 gone"));
+	assert_true(shows(p, "a/one"));
+	assert_false(shows(p, "b/three"));
+	place_expect(p, "SELECT path FROM v_entry WHERE current AND type = 'f'", "a/one");
+	/* What comes next stands upon that; and going back can be gone back from. */
+	place_publish_file(p, "c/four", "fourth", "run 3 delta@4 fetch");
+	place_expect(p, "SELECT path FROM v_entry WHERE current AND type = 'f' ORDER BY path",
+		     "a/one\nc/four");
+	expect_rebuilds(p);
+	expect_says(p, EXIT_OK, "show", SAYS("rollback"));
+	auto_free char *third = place_ask(
+		p, "SELECT max(generation) FROM v_store WHERE layers = 3 AND job LIKE '%gamma%'");
+	auto_free char *back = own_fmt("rollback %s", third);
+	expect_says(p, EXIT_OK, back, SAYS("2 added", "1 gone"));
+	assert_true(shows(p, "b/three"));
+	assert_false(shows(p, "c/four"));
+	expect_rebuilds(p);
+	auto_free char *here = place_ask(p, "SELECT generation FROM v_store WHERE current"),
+		       *same = own_fmt("rollback %s", here);
+	assert_int_equal(cache(p, NULL, same), EXIT_USAGE);
+}
+
+static void a_stack_becomes_one_layer(void **state)
+{
+	struct place *p = *state;
+	publish_few(p);
+	auto_free char *shown = place_shown(p);
+	expect_says(p, EXIT_OK, "compact --dry-run", SAYS("3 layers would become 1"));
+	expect_says(p, EXIT_OK, "compact", SAYS("3 layers became 1"));
+	assert_int_equal(p->shelf.n_layers, 1);
+	auto_free char *again = place_shown(p);
+	assert_string_equal(again, shown);
+	place_expect(p, "SELECT job FROM v_entry WHERE current AND path = 'a/two'",
+		     "run 1 beta@2 fetch");
+	expect_says(p, EXIT_OK, "compact cache", SAYS("1 layer became 1"));
+	expect_rebuilds(p);
+}
+
+static void what_one_job_brought_is_taken_back(void **state)
+{
+	struct place *p = *state;
+	struct err e = ERR_INIT;
+	struct cache_rule rules[] = {{"new/**", CACHE_NEWEST}};
+	p->store.rules = rules;
+	p->store.n_rules = 1;
+	struct life l = life_begin(p->state->db, 1);
+	int64_t a = life_phase(p->state->db, &l, 0, true, "fetch", 10),
+		b = life_phase(p->state->db, &l, 2, true, "fetch", 20);
+	auto_fd int first = place_upper(p), second = place_upper(p), third = place_upper(p);
+	place_put(first, "new/index", "good");
+	place_put(first, "mine", "of a alone");
+	OK(place_try(p, first, "run 1 a@1.0 fetch", a, &e));
+	place_put(second, "new/index", "bad");
+	const struct timespec t[2] = {{.tv_sec = 1700000000}, {.tv_sec = 1700000000}};
+	assert_int_equal(utimensat(second, "new/index", t, 0), 0);
+	place_put(second, "poison", "of b alone");
+	place_put(second, "shared", "both brought it");
+	OK(place_try(p, second, "run 1 b@2.0 fetch", b, &e));
+	place_put(third, "shared", "both brought it");
+	OK(place_try(p, third, "run 1 a@1.0 build", a, &e));
+	expect_says(p, EXIT_OK, "compact", (const char *const[]){NULL});
+	expect_says(p, EXIT_OK, "collect --keep=0", (const char *const[]){NULL});
+	expect_says(p, EXIT_OK, "who shared", SAYS("run 1 b@2.0 fetch", " 2 "));
+	expect_says(p, EXIT_OK, "revoke b --dry-run",
+		    SAYS("would end: poison", "would end: new/index", "stays", "shared"));
+	assert_true(shows(p, "poison"));
+	json_t *j = cache_json(p, EXIT_OK, "revoke b");
+	assert_int_equal(json_array_size(json_object_get(j, "ended")), 2);
+	assert_int_equal(json_array_size(json_object_get(j, "kept")), 1);
+	json_decref(j);
+	assert_false(shows(p, "poison"));
+	assert_true(shows(p, "shared") && shows(p, "mine"));
+	place_expect(p, "SELECT job FROM v_entry WHERE current AND path = 'new/index'",
+		     "run 1 a@1.0 fetch");
+	auto_free char *rel = NULL;
+	for (size_t i = 0; i < p->shelf.n_layers; i++)
+		rel = own_fmt("layers/%s/new/index", p->shelf.layers[i]);
+	auto_text struct text index = TEXT_INIT;
+	OK(dir_read_whole(p->state->fd, rel, 100, &index, &e));
+	assert_string_equal(text_str(&index), "good");
+	/* No way back to it, and the archive knows. */
+	auto_free char *before = place_ask(p,
+					   "SELECT max(generation) FROM v_store WHERE NOT current"),
+		       *back = own_fmt("rollback %s", before);
+	assert_int_equal(cache(p, NULL, back), EXIT_USAGE);
+	expect_rebuilds(p);
+	assert_false(shows(p, "poison"));
+	assert_int_equal(cache(p, NULL, "revoke nobody"), EXIT_OURS);
+}
+
+static void old_generations_go_and_what_only_they_needed(void **state)
+{
+	struct place *p = *state;
+	p->state->cache->segment_full = 1; /* a segment for each publish */
+	publish_few(p);
+	expect_says(p, EXIT_OK, "rollback 1", (const char *const[]){NULL});
+	p->state->cache->segment_full = 1;
+	place_publish_file(p, "c/four", "fourth", "run 3 delta@4 fetch");
+	auto_free char *shown = place_shown(p);
+	expect_says(p, EXIT_OK, "collect --dry-run --keep=0", SAYS("would forget 4 generations"));
+	place_expect(p, "SELECT count(*) FROM generation", "5");
+	expect_says(p, EXIT_OK, "collect --keep=0",
+		    SAYS("forgot 4 generations", "2 publishes with", "1 segments"));
+	place_expect(p, "SELECT count(*) FROM generation", "1");
+	place_expect(p, "SELECT count(*) FROM v_entry WHERE type = 'f'", "2");
+	struct stat st;
+	assert_int_equal(fstatat(p->state->fd, "seg/000002.tar.zst", &st, 0), -1);
+	assert_int_equal(fstatat(p->state->fd, "seg/000001.tar.zst", &st, 0), 0);
+	auto_free char *again = place_shown(p);
+	assert_string_equal(again, shown);
+	expect_says(p, EXIT_OK, "collect --keep=0", SAYS("forgot 0 generations, 0 layers"));
+	expect_rebuilds(p);
+}
+
+static void a_store_over_its_size_loses_what_was_not_used_for_the_longest_time(void **state)
+{
+	struct place *p = *state;
+	publish_few(p);
+	expect_says(p, EXIT_OK, "collect --max-size=11 --dry-run",
+		    SAYS("left out: run 1 alpha@1 fetch (5 B)"));
+	expect_says(p, EXIT_OK, "collect --max-size=11 --keep=0", SAYS("left out", "1 publishes"));
+	assert_false(shows(p, "a/one"));
+	assert_true(shows(p, "a/two") && shows(p, "b/three"));
+	expect_rebuilds(p);
+	assert_false(shows(p, "a/one"));
+	expect_says(p, EXIT_OK, "collect --max-age=1d", SAYS("left out what 0 jobs brought"));
+	assert_true(shows(p, "a/two"));
+}
+
+static void a_pinned_generation_stays(void **state)
+{
+	struct place *p = *state;
+	struct err e = ERR_INIT;
+	struct pin pin;
+	publish_few(p);
+	OK(pin_take(p->state->fd, 2, &pin, &e));
+	/* Of one who died: its lock went with him. */
+	auto_fd int stale =
+		openat(p->state->fd, "pins/1.77.0", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(stale >= 0);
+	expect_says(p, EXIT_OK, "collect --keep=0", SAYS("forgot 1 generations"));
+	place_expect(p, "SELECT generation FROM v_store ORDER BY 1", "2\n3");
+	pin_drop(&pin);
+	expect_says(p, EXIT_OK, "collect --keep=0", SAYS("forgot 1 generations"));
+	place_expect(p, "SELECT generation FROM v_store ORDER BY 1", "3");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -215,6 +396,12 @@ int main(void)
 		T(a_damaged_flattened_layer_is_made_again_from_its_parts),
 		T(what_nothing_brings_back_is_told_with_the_job_that_made_it),
 		T(rebuilding_says_what_it_found),
+		T(a_store_goes_back_to_an_older_generation),
+		T(a_stack_becomes_one_layer),
+		T(what_one_job_brought_is_taken_back),
+		T(old_generations_go_and_what_only_they_needed),
+		T(a_store_over_its_size_loses_what_was_not_used_for_the_longest_time),
+		T(a_pinned_generation_stays),
 	};
 	return cmocka_run_group_tests_name("cmd/cache", tests, NULL, NULL);
 }
