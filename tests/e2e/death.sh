@@ -70,8 +70,7 @@ fact "what it left is swept and the next run works" ends 0 "$assay" run "$work/s
 fact "the killed run is told as aborted" is "$(ask "SELECT state FROM run WHERE id = 1")" aborted
 fact "its jobs as abandoned, none as running" is "$(ask "SELECT count(*) FROM job WHERE run = 1 AND state IN ('waiting', 'running')")" 0
 fact "no directory of a job is left" is "$(ls "$ASSAY_STATE/jobs" | wc -l)" 0
-groups() { find /sys/fs/cgroup -maxdepth 6 -type d -name "assay-*.$pid" 2>/dev/null; }
-fact "no control group of it is left" is "$(groups)" ""
+fact "no control group of it is left" groups_left "$pid"
 
 # ---- gentle ends
 "$assay" run "$work/suite.yaml" --jobs 4 --only slow1 >"$work/out" 2>&1 &

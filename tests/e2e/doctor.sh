@@ -6,7 +6,9 @@ mkdir "$work/above"
 state=$work/above/state
 doctor() { "$assay" doctor --state "$state" "$@"; }
 status=0
-doctor --json >"$work/doctor.json" 2>"$work/said" || status=$?
+"$assay" doctor --state "$state" --json >"$work/doctor.json" 2>"$work/said" &
+asked=$!
+wait $asked || status=$?
 # has_of NAME: what the row of that name says: yes, partly, no
 has_of() { python3 -c 'import json, sys; print(next(a["has"] for a in json.load(open(sys.argv[1])) if a["name"] == sys.argv[2]))' "$work/doctor.json" "$1"; }
 # agrees NAME COMMAND...: the command works if and only if the row says yes; of partly nothing is known
@@ -53,11 +55,9 @@ lines() {
 	is "$n" "$(python3 -c 'import json, sys; print(len(json.load(open(sys.argv[1]))))' "$work/doctor.json")"
 }
 fact "for people the same, a line each" lines
-nothing() {
-	is "$(ls -A "$work/above" | grep -v '^keep$')" "" && [ ! -e "$state" ] || return
-	! find /sys/fs/cgroup -maxdepth 4 -type d -name 'assay-doctor.*' 2>/dev/null | while read -r g; do [ -d "/proc/${g##*.}" ] || echo "$g"; done | grep .
-}
-fact "nothing is left of it, and no state directory was made" nothing
+# nothing PID: of that process's asking
+nothing() { is "$(ls -A "$work/above" | grep -v '^keep$')" "" && [ ! -e "$state" ] && groups_left "$1"; }
+fact "nothing is left of it, and no state directory was made" nothing $asked
 killed() {
 	"$assay" doctor --state "$state" >/dev/null 2>&1 &
 	local p=$!
@@ -67,7 +67,7 @@ killed() {
 	wait $p 2>/dev/null
 	[ -n "$(ls -A "$work/above" | grep assay-doctor)" ] || { echo "it had ended already"; return 1; }
 	doctor >/dev/null
-	nothing
+	nothing $p
 }
 fact "what a killed one left goes with the next" killed
 # in a user namespace in which there may be no more of them

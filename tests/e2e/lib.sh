@@ -60,3 +60,11 @@ until_true() {
 		sleep 0.05
 	done
 }
+# groups_left PID: the control groups that assay made for itself as this process, wherever; fails with them if there are any
+groups_left() {
+	local mounts left
+	mapfile -t mounts < <(awk '$3 == "cgroup" || $3 == "cgroup2" { print $2 }' /proc/self/mounts)
+	# a group that goes while it is looked at is no trouble
+	left=$([ ${#mounts[@]} = 0 ] || find "${mounts[@]}" -type d \( -name "assay-*.$1" -o -name "assay-*.$1-*" \) 2>/dev/null)
+	[ -z "$left" ] || { echo "$left"; return 1; }
+}
