@@ -1,6 +1,8 @@
 /* How boxes end: what is said about it is exact, and nothing of them is left. */
 #include "test_sandbox.h"
 
+#include "test_processes.h"
+
 #include <dirent.h>
 #include <dlfcn.h>
 #include <spawn.h>
@@ -24,22 +26,12 @@ static char *marked(const char *text, pid_t pid)
 /* How many processes have a command line that begins with these bytes, marked. */
 static unsigned running_of(const char *text, pid_t pid)
 {
-	char buf[256];
 	unsigned n = 0;
 	auto_free char *line = marked(text, pid);
+	struct process p;
 	DIR *proc = opendir("/proc");
-	for (struct dirent *d; (d = readdir(proc));) {
-		auto_free char *rel = own_fmt("%s/cmdline", d->d_name);
-		auto_fd int fd = d->d_name[0] >= '0' && d->d_name[0] <= '9'
-					 ? openat(dirfd(proc), rel, O_RDONLY | O_CLOEXEC)
-					 : -1;
-		ssize_t got = fd < 0 ? -1 : read(fd, buf, sizeof(buf) - 1);
-		for (ssize_t i = 0; i < got; i++)
-			if (!buf[i])
-				buf[i] = ' ';
-		if (got > 0 && (size_t)got > strlen(line) && !strncmp(buf, line, strlen(line)))
-			n++;
-	}
+	while (process_next(proc, &p))
+		n += !strncmp(p.line, line, strlen(line));
 	closedir(proc);
 	return n;
 }
@@ -278,19 +270,10 @@ static void when_its_helper_dies_a_box_fails_and_the_next_has_a_new_one(void **s
 	while (!t.out.n)
 		uv_run(&try_loop, UV_RUN_ONCE);
 	/* our children are helpers, and nothing else */
-	DIR *proc = opendir("/proc");
-	unsigned killed = 0;
-	for (struct dirent *d; (d = readdir(proc));) {
-		auto_free char *rel = own_fmt("%s/stat", d->d_name);
-		auto_fd int fd = openat(dirfd(proc), rel, O_RDONLY | O_CLOEXEC);
-		char buf[512] = "";
-		int parent;
-		const char *rest =
-			fd < 0 || read(fd, buf, sizeof(buf) - 1) <= 0 ? NULL : strrchr(buf, ')');
-		if (rest && sscanf(rest + 1, " %*c %d", &parent) == 1 && parent == getpid())
-			killed += !kill((pid_t)strtol(d->d_name, NULL, 10), SIGKILL);
-	}
-	closedir(proc);
+	pid_t helpers[8];
+	size_t killed = process_children(getpid(), "", helpers, countof(helpers));
+	for (size_t i = 0; i < killed; i++)
+		assert_int_equal(kill(helpers[i], SIGKILL), 0);
 	assert_int_not_equal(killed, 0);
 	try_wait(&t);
 	assert_int_equal(t.facts.end, BOX_FAILED);

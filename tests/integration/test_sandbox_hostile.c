@@ -2,6 +2,8 @@
  * given, to the box's own pid 1. Whatever they do, it is their own affair: never BOX_FAILED. */
 #include "test_sandbox.h"
 
+#include "test_processes.h"
+
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/xattr.h>
@@ -113,12 +115,7 @@ static void tree_text(const char *rel, struct text *out)
 					  "'%%n %%F %%i %%h %%a %%u %%g %%s %%y %%z' && "
 					  "find . -type f -print0 | sort -z | xargs -0 sha256sum",
 					  try_dir, rel);
-	char buf[4096];
-	FILE *f = popen(command, "re");
-	assert_non_null(f);
-	for (size_t n; (n = fread(buf, 1, sizeof(buf), f)) > 0;)
-		text_put(out, buf, n);
-	assert_int_equal(pclose(f), 0);
+	assert_int_equal(shell_says(command, out), 0);
 }
 
 static void a_layer_is_never_written(void **state)

@@ -3,6 +3,8 @@
  * child that becomes nobody. */
 #include "test_sandbox.h"
 
+#include "test_processes.h"
+
 #include <dirent.h>
 #include <grp.h>
 #include <linux/magic.h>
@@ -130,25 +132,6 @@ static void what_other_ids_own_is_removed(void **state)
 	assert_int_equal(sandbox_remove(try_sandbox, try_dir_fd, "never/was", &e), 0);
 }
 
-static bool anybody_lives(const char *argument)
-{
-	DIR *proc = opendir("/proc");
-	bool found = false;
-	for (struct dirent *d; proc && (d = readdir(proc));) {
-		char path[300], line[256];
-		snprintf(path, sizeof(path), "/proc/%s/cmdline", d->d_name);
-		auto_fd int fd = d->d_name[0] > '0' && d->d_name[0] <= '9'
-					 ? open(path, O_RDONLY | O_CLOEXEC)
-					 : -1;
-		ssize_t n = fd < 0 ? -1 : read(fd, line, sizeof(line));
-		if (n > 0 && memmem(line, (size_t)n, argument, strlen(argument)))
-			found = true;
-	}
-	if (proc)
-		closedir(proc);
-	return found;
-}
-
 static void processes_of_other_ids_end_with_the_box(void **state)
 {
 	struct try t;
@@ -162,7 +145,7 @@ static void processes_of_other_ids_end_with_the_box(void **state)
 	assert_int_equal(t.facts.end, BOX_LIMITED);
 	assert_int_equal(t.facts.limit, BOX_LIMIT_WALL);
 	try_fini(&t);
-	assert_false(anybody_lives("987001"));
+	assert_false(process_count("987001"));
 }
 
 static void processes_of_other_ids_are_counted(void **state)

@@ -2,6 +2,8 @@
  * mountinfo, any order. */
 #include "test_sandbox.h"
 
+#include "test_processes.h"
+
 #include <sys/utsname.h>
 
 /* What is below rel, as find(1) tells it, one path a line. */
@@ -9,12 +11,7 @@ static void tree_is(const char *rel, const char *expected)
 {
 	auto_free char *command = own_fmt("cd %s/%s && find . -mindepth 1 | sort", try_dir, rel);
 	auto_text struct text t = TEXT_INIT;
-	char buf[4096];
-	FILE *f = popen(command, "re");
-	assert_non_null(f);
-	for (size_t n; (n = fread(buf, 1, sizeof(buf), f)) > 0;)
-		text_put(&t, buf, n);
-	assert_int_equal(pclose(f), 0);
+	assert_int_equal(shell_says(command, &t), 0);
 	assert_string_equal(text_str(&t), expected);
 }
 

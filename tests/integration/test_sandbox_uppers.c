@@ -3,6 +3,8 @@
  * directory, whose marks are the usual ones. */
 #include "test_sandbox.h"
 
+#include "test_processes.h"
+
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/xattr.h>
@@ -22,12 +24,7 @@ static char *shell(const char *format, const char *rel)
 	auto_free char *at = own_fmt("%s/%s", try_dir, rel);
 	auto_free char *command = own_fmt(format, at);
 	struct text t = TEXT_INIT;
-	char buf[4096];
-	FILE *f = popen(command, "re");
-	assert_non_null(f);
-	for (size_t n; (n = fread(buf, 1, sizeof(buf), f)) > 0;)
-		text_put(&t, buf, n);
-	pclose(f);
+	shell_says(command, &t);
 	return text_take(&t);
 }
 
@@ -287,30 +284,14 @@ static void what_is_lost_is_said_to_be_in_memory(void **state)
 	try_fini(&t);
 }
 
-/* Children of pid that are called so. */
-static size_t children(pid_t pid, const char *name, pid_t *out, size_t room)
-{
-	auto_free char *command =
-		own_fmt("ps -o pid= -o comm= --ppid %d | awk '$2 ~ /^%s/ {print $1}'", (int)pid,
-			name);
-	size_t n = 0;
-	int found;
-	FILE *f = popen(command, "re");
-	assert_non_null(f);
-	while (n < room && fscanf(f, "%d", &found) == 1)
-		out[n++] = found;
-	pclose(f);
-	return n;
-}
-
 /* Children of a helper, or of who runs an engine for it. */
 static size_t below(pid_t helper, const char *name, pid_t *out, size_t room)
 {
 	pid_t keepers[8];
-	size_t n = children(helper, name, out, room);
-	size_t n_keepers = children(helper, "assay-", keepers, countof(keepers));
+	size_t n = process_children(helper, name, out, room);
+	size_t n_keepers = process_children(helper, "assay-", keepers, countof(keepers));
 	for (size_t i = 0; i < n_keepers; i++)
-		n += children(keepers[i], name, out + n, room - n);
+		n += process_children(keepers[i], name, out + n, room - n);
 	return n;
 }
 
@@ -338,7 +319,7 @@ static void nobody_is_left_of_what_carried(void **state)
 		try_start(&t);
 		while (!t.ends && !t.out.n)
 			uv_run(&try_loop, UV_RUN_ONCE);
-		size_t n_helpers = children(getpid(), "assay-", helpers, countof(helpers));
+		size_t n_helpers = process_children(getpid(), "assay-", helpers, countof(helpers));
 		for (size_t i = 0; i < n_helpers; i++)
 			n += below(helpers[i], "fuse-overlayfs", programs + n,
 				   countof(programs) - n);
