@@ -76,7 +76,7 @@ static void silence(void **state)
 	struct try t;
 	(void)state;
 	limited("for i in 1 2 3; do sleep 0.2; echo $i; done; sleep 30",
-		(struct box_limits){.silence_ms = 500}, BOX_LIMIT_SILENCE, &t);
+		(struct box_limits){.silence_ms = 1500}, BOX_LIMIT_SILENCE, &t);
 	assert_int_equal(t.bytes, 6);
 }
 
@@ -241,7 +241,7 @@ static void who_was_there_is_told_when_we_end_it(void **state)
 	try_init(&t, "cp /bin/sleep '/tmp/a b\\\nc\x1b[2J'; '/tmp/a b\\\nc\x1b[2J' 4321 & "
 		     "sh -c 'kill -STOP $$' & (while :; do :; done) & true & sleep 0.3; echo up; "
 		     "sleep 4322");
-	t.spec.limits.wall_ms = 900;
+	t.spec.limits.wall_ms = 2000;
 	try_run(&t);
 	assert_int_equal(t.facts.limit, BOX_LIMIT_WALL);
 	if (try_slow_kernel()) { /* 20 ms may not be enough for all */
