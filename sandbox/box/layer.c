@@ -22,6 +22,16 @@ static char *layer_path(int fd, struct err *e)
 	return own_dup_n(path, (size_t)n);
 }
 
+/* A mount of fd with the layer's flags; shown: its owners as the box's. */
+static int layer_clone(struct layer *l, int fd, bool shown, const struct ids *ids, struct err *e)
+{
+	l->fd = mnt_clone(fd, "", l->recursive, e);
+	if (l->fd < 0)
+		return -1;
+	return shown ? mnt_idmap(l->fd, ids->userns_fd, l->attr, l->recursive, e)
+		     : mnt_set(l->fd, l->attr, l->recursive, e);
+}
+
 /* Shown as the box's. Where that can't be, what may be given is given; else it belongs to nobody
  * the box knows, and what everybody may read is read. */
 static int layer_show(struct layer *l, int fd, const struct stat *st, const struct ids *ids,
@@ -30,7 +40,7 @@ static int layer_show(struct layer *l, int fd, const struct stat *st, const stru
 	bool can = owners_can(ids->owners, fd, st->st_dev, ids);
 	if (give_is_away(st) == can && owners_may_give(ids->owners, fd) && give_tree(fd, !can, e))
 		return -1;
-	return can ? mnt_idmap(l->fd, ids->userns_fd, l->recursive, e) : 0;
+	return layer_clone(l, fd, can, ids, e);
 }
 
 static int layer_open(struct layer *l, int fd, bool ours, const struct ids *ids, struct err *e)
@@ -43,9 +53,7 @@ static int layer_open(struct layer *l, int fd, bool ours, const struct ids *ids,
 	l->ino = st.st_ino;
 	if (!ids->above)
 		return 0;
-	l->fd = mnt_clone(fd, "", l->recursive, e);
-	if (l->fd < 0 || (ours && layer_show(l, fd, &st, ids, e)) ||
-	    mnt_set(l->fd, l->attr, l->recursive, e))
+	if (ours ? layer_show(l, fd, &st, ids, e) : layer_clone(l, fd, false, ids, e))
 		return err_add(e, "%s", l->path);
 	return 0;
 }
@@ -70,19 +78,25 @@ static int layer_open_file(struct layer *l, int fd, bool ours, const struct ids 
 }
 
 /* What the box writes is its own, wherever it is. */
-static int layer_show_upper(struct layer *upper, int above, int upper_fd, int work_fd,
-			    const struct ids *ids, struct err *e)
+static int layer_show_upper(struct layer *upper, int above, const struct stat *st, int upper_fd,
+			    int work_fd, const struct ids *ids, struct err *e)
 {
-	struct stat st;
 	bool can = owners_can(ids->owners, above, upper->dev, ids);
-	if (fstat(upper_fd, &st))
-		return err_sys(e, "stat %s", upper->path);
-	if (give_is_away(&st) == can &&
-	    (give_tree(upper_fd, !can, e) || give_tree(work_fd, !can, e)))
+	if ((give_is_away(st) == can &&
+	     (give_tree(upper_fd, !can, e) || give_tree(work_fd, !can, e))) ||
+	    layer_clone(upper, above, can, ids, e))
 		return err_add(e, "%s", upper->path);
 	if (!can && !owners_may_give(ids->owners, upper_fd))
 		upper->back_fd = openat(upper_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return can ? mnt_idmap(upper->fd, ids->userns_fd, false, e) : 0;
+	return 0;
+}
+
+/* path becomes the directory above, to be freed; its last name, too. */
+static char *layer_cut(char *path)
+{
+	char *slash = strrchr(path, '/'), *name = own_dup(slash + 1);
+	slash[slash == path] = 0;
+	return name;
 }
 
 /* An upper and its work directory must be on one mount (overlayfs says so), hence the directory
@@ -90,35 +104,34 @@ static int layer_show_upper(struct layer *upper, int above, int upper_fd, int wo
 static int layer_open_upper(struct layer *upper, struct layer *work, int upper_fd, int work_fd,
 			    const struct ids *ids, struct err *e)
 {
-	struct stat a, b;
+	struct stat up, a, b;
 	auto_fd int above = openat(upper_fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	auto_fd int beside = openat(work_fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	auto_free char *upper_path = layer_path(upper_fd, e), *work_path = layer_path(work_fd, e);
-	if (!upper_path || !work_path)
+	auto_free char *work_path = layer_path(work_fd, e);
+	upper->path = layer_path(upper_fd, e);
+	if (!upper->path || !work_path)
 		return -1;
-	if (above < 0 || beside < 0 || fstat(above, &a) || fstat(beside, &b))
-		return err_sys(e, "directory above %s", upper_path);
-	if (a.st_dev != b.st_dev || a.st_ino != b.st_ino)
+	if (above < 0 || fstat(above, &up) || fstatat(work_fd, "..", &b, 0))
+		return err_sys(e, "directory above %s", upper->path);
+	if (up.st_dev != b.st_dev || up.st_ino != b.st_ino)
 		return err_set(e, ERR_USAGE,
 			       "upper %s and work directory %s are not beside each other",
-			       upper_path, work_path);
-	upper->name = own_dup(strrchr(upper_path, '/') + 1);
-	work->name = own_dup(strrchr(work_path, '/') + 1);
+			       upper->path, work_path);
+	upper->dev = up.st_dev;
+	upper->ino = up.st_ino;
+	upper->name = layer_cut(upper->path);
+	work->name = layer_cut(work_path);
 	if (fstatat(above, upper->name, &a, AT_SYMLINK_NOFOLLOW) || fstat(upper_fd, &b) ||
 	    a.st_ino != b.st_ino)
-		return err_set(e, ERR_BOX, "upper %s is not there any more", upper_path);
-	if (layer_open(upper, above, false, ids, e))
-		return -1;
-	return ids->above ? layer_show_upper(upper, above, upper_fd, work_fd, ids, e) : 0;
+		return err_set(e, ERR_BOX, "upper %s/%s is not there any more", upper->path,
+			       upper->name);
+	return ids->above ? layer_show_upper(upper, above, &b, upper_fd, work_fd, ids, e) : 0;
 }
 
-/* The directory that the owners of a lower are asked of. */
-static int layer_dir(int fd, bool file)
+/* The directory that the owners of a single file are asked of. */
+static int layer_dir(int fd)
 {
 	struct err ignored = ERR_INIT;
-	auto_free char *path = file ? layer_path(fd, &ignored) : NULL;
-	if (!file)
-		return openat(fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_free char *path = layer_path(fd, &ignored);
 	if (!path)
 		return -1;
 	*strrchr(path, '/') = 0;
@@ -138,15 +151,11 @@ static bool layers_can(const struct spec *spec, const int *fds, const struct ids
 	for (size_t i = 0; i < spec->n_mounts; i++) {
 		const struct spec_mount *m = &spec->mounts[i];
 		for (uint32_t k = m->first; m->ours && k < m->first + m->n; k++) {
-			auto_fd int fd = layer_dir(fds[k], m->file);
-			if (!layer_can(fd, ids))
+			auto_fd int above = m->file ? layer_dir(fds[k]) : -1;
+			if (!layer_can(m->file ? above : fds[k], ids))
 				return false;
 		}
-		auto_fd int upper =
-			m->upper == PLAN_NO_FD
-				? -1
-				: openat(fds[m->upper], "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (!layer_can(upper, ids))
+		if (m->upper != PLAN_NO_FD && !layer_can(fds[m->upper], ids))
 			return false;
 	}
 	return true;

@@ -76,9 +76,11 @@ int mnt_set(int fd, uint64_t attr, bool recursive, struct err *e)
 	return err_sys(e, "mount_setattr%s", attr & MOUNT_ATTR_RDONLY ? " read-only" : "");
 }
 
-int mnt_idmap(int fd, int userns_fd, bool recursive, struct err *e)
+int mnt_idmap(int fd, int userns_fd, uint64_t attr, bool recursive, struct err *e)
 {
-	struct mount_attr a = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (unsigned)userns_fd};
+	struct mount_attr a = {.attr_set = MOUNT_ATTR_IDMAP | attr,
+			       .propagation = MS_PRIVATE,
+			       .userns_fd = (unsigned)userns_fd};
 	if (mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &a, sizeof(a)))
 		return err_sys(e, "idmapped mount (needs Linux 5.12 and a file system that can: "
 				  "not an overlay, not NFS)");
