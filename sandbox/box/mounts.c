@@ -59,20 +59,21 @@ static void names_insert(struct names *names, size_t at, const char *name)
 	names->n++;
 }
 
-/* Add what the box needs in there: the root's skeleton, and layers for what is wanted. How many
- * came. */
+/* Add what the box needs in there: the skeleton of a root of the host's, and layers for what is
+ * wanted. How many came. */
 static int names_complete(struct stage *st, const struct step *owner, struct names *names,
 			  struct err *e)
 {
 	struct wants_layers *ours = &names->ours;
 	size_t before = names->n;
-	if (!owner) {
+	bool host = !owner && st->spec->flags & PLAN_ROOT_HOST;
+	if (host) {
 		names_add(names, "k");
 		snprintf(ours->bottom, sizeof(ours->bottom), "k");
 	}
 	if (wants_layers(st, owner, names->list, names->n, ours, e))
 		return -1;
-	if (owner && ours->bottom[0])
+	if (!host && ours->bottom[0])
 		names_insert(names, names->n, ours->bottom);
 	if (ours->middle[0])
 		names_insert(names, ours->past, ours->middle);

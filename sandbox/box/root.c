@@ -49,7 +49,8 @@ static int skeleton_host(int dirfd, struct err *e)
 	return symlinkat("/run", dirfd, "var/run") ? err_sys(e, "link /var/run") : 0;
 }
 
-/* What every root has. As the lowest layer it hides nothing. */
+/* What every root has. Of layers it is the lowest, where it hides nothing; those of a root of the
+ * plan's have most of it themselves, and the rest is wanted like anything else (wants.c). */
 static int skeleton_fill(struct stage *st, int dirfd, struct err *e)
 {
 	static const char *const always[] = {"proc", "sys", "dev", "tmp", "run"};
@@ -59,6 +60,14 @@ static int skeleton_fill(struct stage *st, int dirfd, struct err *e)
 		if (mkdirat(dirfd, always[i], 0755))
 			return err_sys(e, "mkdir /%s", always[i]);
 	return 0;
+}
+
+static int skeleton_layer(struct stage *st, struct err *e)
+{
+	if (mkdir("k", 0755))
+		return err_sys(e, "mkdir k");
+	auto_fd int fd = open("k", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? err_sys(e, "open the skeleton") : skeleton_fill(st, fd, e);
 }
 
 static const struct spec_mount *root_mount(const struct stage *st)
@@ -71,26 +80,22 @@ static const struct spec_mount *root_mount(const struct stage *st)
 
 static int root_open(struct stage *st, const struct spec_mount *m, struct err *e)
 {
-	auto_fd int skeleton = open("k", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (skeleton < 0)
-		return err_sys(e, "open the skeleton");
 	if (!m || m->mode == PLAN_MOUNT_TMPFS) {
 		auto_fd int fd =
 			mnt_tmpfs(m && m->size ? m->size : st->tmpfs, 0755, MOUNT_ATTR_NODEV, e);
 		return fd < 0 || skeleton_fill(st, fd, e) ? -1 : give_fd(&fd);
 	}
-	if (spec_mount_is_live(m) && !(st->spec->flags & PLAN_ROOT_HOST)) {
+	bool host = st->spec->flags & PLAN_ROOT_HOST;
+	if (spec_mount_is_live(m) && !host) {
 		struct layer *l = &st->layers->all[m->first];
 		auto_fd int fd = layer_take(l, e);
 		if (fd < 0)
 			return -1;
 		if (m->mode == PLAN_MOUNT_RW || !wants_missing(st, NULL, fd))
 			return give_fd(&fd);
-		l->fd = give_fd(&fd); /* an overlay then, with a skeleton */
+		l->fd = give_fd(&fd); /* an overlay then */
 	}
-	if (skeleton_fill(st, skeleton, e))
-		return -1;
-	return mount_overlay(st, NULL, m, e);
+	return host && skeleton_layer(st, e) ? -1 : mount_overlay(st, NULL, m, e);
 }
 
 int root_make(struct stage *st, struct err *e)
@@ -103,8 +108,5 @@ int root_make(struct stage *st, struct err *e)
 		 : spec_mount_is_live(m)       ? "a directory of the host"
 		 : m->mode == PLAN_MOUNT_TMPFS ? "in memory"
 					       : "an overlay");
-	st->root = root_open(st, m, e);
-	if (st->root < 0 || mnt_put(st->root, AT_FDCWD, "r", e))
-		return err_add(e, "mount /");
-	return 0;
+	return stage_root(st, root_open(st, m, e), e) ? err_add(e, "mount /") : 0;
 }

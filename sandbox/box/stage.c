@@ -18,9 +18,10 @@
 #define STAGE_ROOM_FILE (64ull << 10) /* a file and the directories above it */
 
 #define STAGE_STACKED 64
+#define STAGE_WHICH (STATX_MNT_ID | STATX_INO) /* what tells directories apart */
 
 /* What only some boxes need is made by who needs it. */
-static const char *const stage_dirs[] = {"k", "n", "r", "d", "p", "s", "w"};
+static const char *const stage_dirs[] = {"n", "r", "d", "p", "s", "w"};
 
 static const char *const stage_host[] = PLAN_HOST_DIRS;
 
@@ -127,12 +128,22 @@ static uint64_t stage_mount_id(int dirfd, const char *path)
  * come to see. */
 bool stage_is_root(const struct stage *st, int place)
 {
-	struct statx a, b;
-	unsigned want = STATX_MNT_ID | STATX_INO;
-	return !statx(place, "", AT_EMPTY_PATH, want, &a) &&
-	       !statx(st->root, "", AT_EMPTY_PATH, want, &b) && a.stx_mnt_id == b.stx_mnt_id &&
-	       a.stx_ino == b.stx_ino && a.stx_dev_major == b.stx_dev_major &&
-	       a.stx_dev_minor == b.stx_dev_minor;
+	struct statx a;
+	const struct statx *b = &st->root_is;
+	return !statx(place, "", AT_EMPTY_PATH, STAGE_WHICH, &a) && a.stx_mnt_id == b->stx_mnt_id &&
+	       a.stx_ino == b->stx_ino && a.stx_dev_major == b->stx_dev_major &&
+	       a.stx_dev_minor == b->stx_dev_minor;
+}
+
+int stage_root(struct stage *st, int fd, struct err *e)
+{
+	if (fd < 0)
+		return -1;
+	st->root = fd;
+	if (mnt_put(fd, AT_FDCWD, "r", e))
+		return -1;
+	return statx(fd, "", AT_EMPTY_PATH, STAGE_WHICH, &st->root_is) ? err_sys(e, "the new root")
+								       : 0;
 }
 
 int stage_dir(const struct stage *st, const char *path, struct err *e)
@@ -236,8 +247,7 @@ int stage_resume(struct stage *st, const char *root, struct err *e)
 {
 	if (stage_open(st, "/sys", e) || stage_sizes(st, e) || kernelfs_make_proc(st, e))
 		return -1;
-	st->root = mnt_clone(AT_FDCWD, root, true, e);
-	return st->root < 0 || mnt_put(st->root, AT_FDCWD, "r", e) || stage_devices(st, e) ||
+	return stage_root(st, mnt_clone(AT_FDCWD, root, true, e), e) || stage_devices(st, e) ||
 			       stage_enter(st, e)
 		       ? -1
 		       : 0;

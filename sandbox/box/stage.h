@@ -19,6 +19,8 @@
 #include "sandbox/box/spec.h"
 #include "sandbox/box/upper.h"
 
+#include <sys/stat.h>
+
 enum step_kind {
 	STEP_HOST,  /* the host's directory, read-only */
 	STEP_TMPFS, /* ours, with the mode */
@@ -69,6 +71,7 @@ struct stage {
 	int helper;           /* the socket to it (init.h), -1: nobody is told */
 	uint64_t tmpfs;       /* bytes of a tmpfs */
 	int root;             /* descriptor */
+	struct statx root_is; /* which directory on which mount that is */
 	int null;             /* the box's /dev/null */
 	int devices;          /* a file system of device.h, or -1 */
 	int terminal;         /* where one is wanted: its master's end */
@@ -100,6 +103,8 @@ int stage_resume(struct stage *st, const char *root, struct err *e) must_check;
  * earlier box of the job may have put in the way is ERR_HOSTILE. */
 int stage_dir(const struct stage *st, const char *path, struct err *e) must_check;
 int stage_file(const struct stage *st, const char *path, struct err *e) must_check;
+/* stage_root(st, fd, e): fd, a mount or -1, is the root from now on, at "r". It is st's. */
+int stage_root(struct stage *st, int fd, struct err *e) must_check;
 /* stage_is_root(st, place): a link of the job's may lead to the root itself: what is put over that,
  * nobody in the box could come to see. */
 bool stage_is_root(const struct stage *st, int place);
