@@ -360,8 +360,10 @@ static void init_supervise(int socket, pid_t command)
 	}
 	init_say(socket, &m, -1);
 	/* The end of pid 1 is the end of all in its namespace (pid_namespaces(7)); waited for by
-	 * hand, their times count in our rusage. */
-	kill(-1, SIGKILL);
+	 * hand, their times count in our rusage. kill(2) looks for them among all processes of the
+	 * machine: not where there are none. */
+	if (waitpid(-1, NULL, WNOHANG | __WALL) >= 0 || errno != ECHILD)
+		kill(-1, SIGKILL);
 	while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
 		;
 	_exit(0);

@@ -40,7 +40,7 @@ struct life {
 	int userns_fd;         /* -1, or the box's */
 	struct carried *carry; /* owned; what is to be moved when it is over */
 	size_t n_carry;
-	bool ran, moved;
+	bool ran, moved, over; /* over: its command is, and the rest is soon */
 	struct fuse_task task; /* for the next of fuse */
 	struct fuse *fuse;     /* owned */
 	size_t n_fuse;
@@ -333,6 +333,7 @@ static bool life_hear(struct life *l)
 		life_fuse(l, fd);
 	} else if (m.kind == INIT_OVER) {
 		l->end.command_status = m.status;
+		l->over = true;
 	} else if (m.kind == INIT_FAILED) {
 		m.error[sizeof(m.error) - 1] = 0;
 		memcpy(l->end.error, m.error, sizeof(m.error));
@@ -485,7 +486,7 @@ int serve_run(const struct serve *s, struct err *e)
 	while (rc > 0) {
 		struct pollfd p[] = {
 			{.fd = PLAN_SOCKET, .events = POLLIN},
-			{.fd = l.birth.pid && l.birth.socket_open ? l.birth.socket : -1,
+			{.fd = l.birth.pid && l.birth.socket_open && !l.over ? l.birth.socket : -1,
 			 .events = POLLIN},
 			{.fd = l.birth.pid ? l.birth.pidfd : -1, .events = POLLIN},
 			{.fd = l.looks.rest.pidfd, .events = POLLIN},
