@@ -116,6 +116,8 @@ struct cgroup_host *cgroup_host_open_in(const struct cgroup_world *w, const char
 	    !cgroup_v1_open(h, name, &p))
 		cgroup_v2_open(h, name, &p, 0);
 	cgroup_places_close(&p);
+	for (size_t i = 0; h->kind && i < h->n; i++)
+		h->keeps_peak |= !faccessat(h->dir[i], "pids.peak", F_OK, 0);
 	return h;
 }
 
@@ -322,9 +324,16 @@ void cgroup_read_processes(const struct cgroup *c, int dirfd, struct cgroup_coun
 	uint64_t now;
 	out->has_processes =
 		dirfd >= 0 && !cgroup_key(dirfd, "pids.events", "max", &out->processes_refused);
-	if (out->has_processes && !cgroup_number(dirfd, "pids.current", &now) &&
-	    now > c->highest->processes)
+	if (out->has_processes && !c->host->keeps_peak &&
+	    !cgroup_number(dirfd, "pids.current", &now) && now > c->highest->processes)
 		c->highest->processes = now;
+}
+
+void cgroup_read_peak(const struct cgroup *c, int dirfd, struct cgroup_counts *out)
+{
+	if (dirfd < 0 || !c->host->keeps_peak ||
+	    cgroup_number(dirfd, "pids.peak", &out->processes_peak))
+		out->processes_peak = c->highest->processes;
 }
 
 /* The kernel takes periods of 1 ms to 1 s and no quota below 1 ms (sched-bwc.rst). */

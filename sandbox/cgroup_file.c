@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#define CGROUP_PAGE 4096 /* seq_file's first buffer: seq_read_iter(), fs/seq_file.c */
+
 static bool real_is_cgroupfs(int fd, int version)
 {
 	struct statfs s;
@@ -48,18 +50,19 @@ const struct cgroup_world cgroup_world_real = {
 	.write = real_write,
 };
 
-/* Up to size - 1 bytes of the file, NUL-terminated: the files here are far smaller. */
+/* Up to size - 1 bytes of the file, NUL-terminated: the files here are far smaller. One that is
+ * less than a page comes in one read(2), so that nobody need ask for its end. */
 int cgroup_content(int dirfd, const char *file, char *buf, size_t size)
 {
 	auto_fd int fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	size_t n = 0;
-	while (fd >= 0 && n < size - 1) {
-		ssize_t r = read(fd, buf + n, size - 1 - n);
+	size_t n = 0, all = size - 1;
+	while (fd >= 0 && n < all) {
+		ssize_t r = read(fd, buf + n, all - n);
 		if (r < 0)
 			return -1;
-		if (!r)
-			break;
 		n += (size_t)r;
+		if (!r || (n < CGROUP_PAGE && n < all && buf[n - 1] == '\n'))
+			break;
 	}
 	buf[n] = 0;
 	return fd < 0 ? -1 : 0;

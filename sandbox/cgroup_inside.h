@@ -84,9 +84,11 @@ struct cgroup_host {
 	size_t n;       /* hierarchies in use; all below are parallel */
 	struct cgroup_place base[CGROUP_HIERARCHIES]; /* NAME.<pid> is in it */
 	int dir[CGROUP_HIERARCHIES];                  /* NAME.<pid> itself, locked (flock(2)) */
-	bool moved;    /* v2: this process is in NAME.<pid>/supervisor */
-	bool writable; /* a group that this process began in */
-	struct {       /* what a group can count, without and with a quota; once one was read */
+	bool moved;       /* v2: this process is in NAME.<pid>/supervisor */
+	bool counts_swap; /* v1: swap is limited, too */
+	bool keeps_peak;  /* of processes at once */
+	bool writable;    /* a group that this process began in */
+	struct {          /* what a group can count, without and with a quota; once one was read */
 		bool known, has_memory, has_processes, has_cpu, has_quota;
 	} can[2];
 };
@@ -112,8 +114,10 @@ int cgroup_list(const struct cgroup *c);
 int cgroup_limit_write(const struct cgroup *c, int dirfd, const char *file, uint64_t value,
 		       struct err *e) must_check;
 
-/* cgroup_read_processes(c, dirfd, out): pids.events and pids.current, alike in v1 and v2. */
+/* cgroup_read_processes(c, dirfd, out): pids.events, and pids.current where nothing else keeps the
+ * peak; cgroup_read_peak(c, dirfd, out): that peak (pids.peak, Linux 6.1). Alike in v1 and v2. */
 void cgroup_read_processes(const struct cgroup *c, int dirfd, struct cgroup_counts *out);
+void cgroup_read_peak(const struct cgroup *c, int dirfd, struct cgroup_counts *out);
 /* cgroup_quota(milli, period_us): its quota per period, both in µs. */
 uint64_t cgroup_quota(uint64_t milli, uint64_t *period_us);
 

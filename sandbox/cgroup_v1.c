@@ -4,23 +4,15 @@
 
 #include <errno.h>
 
-/* memory.memsw.* is there when swap is counted. Where it is not, swappiness 0 keeps the group's own
- * limit from pushing pages out. The switch of memory.oom_control and the swappiness are inherited
- * from the parent: a box wants its own. */
+/* memory.memsw.* is there when swap is counted; v1_settle sees to the rest. */
 static int v1_limit_memory(const struct cgroup *c, int dirfd, uint64_t bytes, struct err *e)
 {
-	const struct cgroup_world *w = c->host->world;
-	if (cgroup_limit_write(c, dirfd, "memory.limit_in_bytes", bytes, e))
-		return -1;
-	if (!faccessat(dirfd, "memory.memsw.limit_in_bytes", F_OK, 0)) {
-		if (cgroup_limit_write(c, dirfd, "memory.memsw.limit_in_bytes", bytes, e))
-			return -1;
-	} else if (w->write(dirfd, "memory.swappiness", "0") && errno != ENOENT) {
-		return err_sys(e, "cgroup %s: memory.swappiness", c->name);
-	}
-	if (w->write(dirfd, "memory.oom_control", "0") && errno != ENOENT)
-		return err_sys(e, "cgroup %s: memory.oom_control", c->name);
-	return 0;
+	return cgroup_limit_write(c, dirfd, "memory.limit_in_bytes", bytes, e) ||
+			       (c->host->counts_swap &&
+				cgroup_limit_write(c, dirfd, "memory.memsw.limit_in_bytes", bytes,
+						   e))
+		       ? -1
+		       : 0;
 }
 
 static int v1_limit_cpu(const struct cgroup *c, int dirfd, uint64_t milli, struct err *e)
@@ -67,12 +59,10 @@ static void v1_read(const struct cgroup *c, struct cgroup_counts *out)
 	out->has_quota = cgroup_in(c, CGROUP_CPU) >= 0;
 }
 
-/* pids.peak came with 6.1. */
 static void v1_read_more(const struct cgroup *c, struct cgroup_counts *out)
 {
-	int pids = cgroup_in(c, CGROUP_PIDS), cpu = cgroup_in(c, CGROUP_CPU);
-	if (pids < 0 || cgroup_number(pids, "pids.peak", &out->processes_peak))
-		out->processes_peak = c->highest->processes;
+	int cpu = cgroup_in(c, CGROUP_CPU);
+	cgroup_read_peak(c, cgroup_in(c, CGROUP_PIDS), out);
 	if (cpu >= 0 && (cgroup_key(cpu, "cpu.stat", "nr_throttled", &out->throttled) ||
 			 cgroup_key(cpu, "cpu.stat", "throttled_time", &out->throttled_ns)))
 		out->throttled = out->throttled_ns = 0;
@@ -96,8 +86,32 @@ const struct cgroup_kind cgroup_v1 = {
 	.kill = v1_kill,
 };
 
+/* A box inherits the switch of memory.oom_control and the swappiness from NAME.<pid>, which
+ * inherits them from wherever this process is: boxes want OOM kills, and where swap is not counted,
+ * a limit that pushes no pages out. */
+static bool v1_settle(struct cgroup_host *h)
+{
+	const struct cgroup_world *w = h->world;
+	for (size_t i = 0; i < h->n; i++) {
+		int dir = h->dir[i];
+		if (!(h->base[i].controllers & CGROUP_MEMORY))
+			continue;
+		h->counts_swap = !faccessat(dir, "memory.memsw.limit_in_bytes", F_OK, 0);
+		if ((w->write(dir, "memory.oom_control", "0") && errno != ENOENT) ||
+		    (!h->counts_swap && w->write(dir, "memory.swappiness", "0") && errno != ENOENT))
+			return false;
+	}
+	return true;
+}
+
 bool cgroup_v1_open(struct cgroup_host *h, const char *name, struct cgroup_places *p)
 {
-	h->kind = cgroup_claim(h, name, p->v1, CGROUP_HIERARCHIES) ? &cgroup_v1 : NULL;
-	return h->kind;
+	if (!cgroup_claim(h, name, p->v1, CGROUP_HIERARCHIES))
+		return false;
+	if (!v1_settle(h)) {
+		cgroup_unclaim(h);
+		return false;
+	}
+	h->kind = &cgroup_v1;
+	return true;
 }

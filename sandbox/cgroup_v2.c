@@ -259,13 +259,11 @@ static bool v2_read_io(int dirfd, struct cgroup_counts *out)
 	return true;
 }
 
-/* pids.peak came with 6.1; PSI, with 5.2, is there in every group that is not the root. */
+/* PSI, with 5.2, is there in every group that is not the root. */
 static void v2_read_more(const struct cgroup *c, struct cgroup_counts *out)
 {
-	int pids = cgroup_in(c, CGROUP_PIDS);
 	uint64_t us;
-	if (pids < 0 || cgroup_number(pids, "pids.peak", &out->processes_peak))
-		out->processes_peak = c->highest->processes;
+	cgroup_read_peak(c, cgroup_in(c, CGROUP_PIDS), out);
 	if (out->has_quota && !cgroup_key(c->dir[0], "cpu.stat", "throttled_usec", &us) &&
 	    !cgroup_key(c->dir[0], "cpu.stat", "nr_throttled", &out->throttled))
 		out->throttled_ns = us * 1000;

@@ -7,25 +7,46 @@ static void no_limit_writes_no_limit(void **state)
 	(void)state;
 	a_v1_host();
 	struct cgroup_host *h = open_as("v1");
+	text_fini(&fake.writes);
 	struct cgroup *c = make(h, 0, 0);
 	assert_string_equal(text_str(&fake.writes), "");
 	end(h, c);
 }
 
+/* From now on the fake kernel's v1 groups lack this file. */
+static void v1_without(const char *name)
+{
+	static struct file files[countof(v1_files)];
+	size_t n = 0;
+	for (const struct file *f = v1_files; f->name; f++)
+		if (strcmp(f->name, name))
+			files[n++] = *f;
+	files[n].name = NULL;
+	fake.files = files;
+}
+
+/* What boxes' groups inherit. */
 static void v1_without_counted_swap_does_not_swap(void **state)
 {
 	(void)state;
-	static struct file files[countof(v1_files)];
-	size_t n = 0;
 	a_v1_host();
-	for (const struct file *f = v1_files; f->name; f++)
-		if (strcmp(f->name, "memory.memsw.limit_in_bytes"))
-			files[n++] = *f;
-	fake.files = files;
+	v1_without("memory.memsw.limit_in_bytes");
 	struct cgroup_host *h = open_as("v1");
 	struct cgroup *c = make(h, 4096, 0);
-	check("cg/my memory", "/box-job/memory.swappiness", "0");
+	check("cg/my memory", "/memory.swappiness", "0");
+	check("cg/my memory", "/memory.oom_control", "0");
 	end(h, c);
+}
+
+static void v1_whose_oom_kills_cannot_be_switched_on_is_not_used(void **state)
+{
+	(void)state;
+	a_v1_host();
+	fake.refuse = "memory.oom_control";
+	fake.refuse_errno = EACCES;
+	cgroup_host_close(open_as("none"));
+	auto_free char *left = own_name("cg/my memory", "");
+	assert_false(there(left));
 }
 
 static void names_that_are_no_names_are_refused(void **state)
@@ -179,6 +200,7 @@ static void a_quota_is_a_part_of_a_period(void **state)
 	(void)state;
 	a_v1_host();
 	struct cgroup_host *h = open_as("v1");
+	text_fini(&fake.writes);
 	limit_cpu(h, 1500);
 	limit_cpu(h, 5);
 	assert_string_equal(text_str(&fake.writes),
@@ -236,15 +258,23 @@ static void v1_tells_the_rest_at_the_end(void **state)
 	assert_int_equal(n.throttled, 4);
 	assert_int_equal(n.throttled_ns, 77);
 	assert_int_equal(n.processes_peak, 12);
-	/* older kernels: what was seen */
-	auto_free char *peak = own_name("cg/pids/user/a b:c", "/box-job/pids.peak");
-	drop(peak);
+	assert_false(n.has_io);
+	end(h, c);
+}
+
+static void without_a_peak_of_processes_it_is_what_was_seen(void **state)
+{
+	(void)state;
+	struct cgroup_counts n;
+	a_v1_host();
+	v1_without("pids.peak");
+	struct cgroup_host *h = open_as("v1");
+	struct cgroup *c = make(h, 0, 7);
 	fill("cg/pids/user/a b:c", "/box-job/pids.current", "8\n");
 	cgroup_read(c, &n);
 	fill("cg/pids/user/a b:c", "/box-job/pids.current", "3\n");
 	cgroup_read_all(c, &n);
 	assert_int_equal(n.processes_peak, 8);
-	assert_false(n.has_io);
 	end(h, c);
 }
 
@@ -288,6 +318,7 @@ static void v1_thaws_what_it_has_killed(void **state)
 				       (int)getpid(), (int)two);
 	a_v1_host();
 	struct cgroup_host *h = open_as("v1");
+	text_fini(&fake.writes);
 	struct cgroup *c = make(h, 0, 0);
 	fill("cg/pids/user/a b:c", "/box-job/cgroup.procs", list);
 	cgroup_kill(c);
@@ -423,6 +454,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(no_limit_writes_no_limit),
 		TEST(v1_without_counted_swap_does_not_swap),
+		TEST(v1_whose_oom_kills_cannot_be_switched_on_is_not_used),
 		TEST(names_that_are_no_names_are_refused),
 		TEST(a_limit_that_is_refused_leaves_no_group),
 		TEST(processes_may_be_below_what_limits_them),
@@ -432,6 +464,7 @@ int main(void)
 		TEST(a_quota_is_a_part_of_a_period),
 		TEST(without_a_quota_nothing_is_made_for_one),
 		TEST(v1_tells_the_rest_at_the_end),
+		TEST(without_a_peak_of_processes_it_is_what_was_seen),
 		TEST(v2_tells_the_rest_at_the_end),
 		TEST(v1_thaws_what_it_has_killed),
 		TEST(v2_without_cgroup_kill_signals_each),
