@@ -30,6 +30,14 @@ struct code {
 	struct sock_filter at[FILTER_ROOM];
 	unsigned n;
 	bool full;
+	/* What a row left to do: conditions that lead to an answer, which comes behind all rows;
+	 * and what the accumulator holds when it does not hold, or NULL. */
+	struct {
+		unsigned at;
+		uint32_t answer;
+	} jumps[FILTER_ROOM];
+	unsigned n_jumps;
+	const struct filter_condition *loaded;
 };
 
 static void code_put(struct code *c, unsigned op, uint32_t k, unsigned jt, unsigned jf)
@@ -51,25 +59,56 @@ static void code_answer(struct code *c, uint32_t answer)
 	code_put(c, BPF_RET | BPF_K, answer, 0, 0);
 }
 
-/* Instructions that a row takes: the answer, and two or three per condition. */
-static unsigned row_length(const struct filter_check *row)
+/* What w looks at, unless it is in the accumulator already. */
+static void code_argument(struct code *c, const struct filter_condition *w)
 {
-	unsigned n = 1;
-	for (size_t i = 0; i < FILTER_CONDITIONS && row->when[i].mask; i++)
-		n += row->when[i].mask == UINT32_MAX ? 2 : 3;
-	return n;
+	if (c->loaded && c->loaded->arg == w->arg && c->loaded->mask == w->mask)
+		return;
+	code_load(c, offsetof(struct seccomp_data, args) + 8u * w->arg);
+	if (w->mask != UINT32_MAX)
+		code_put(c, BPF_ALU | BPF_AND | BPF_K, w->mask, 0, 0);
+	c->loaded = w;
 }
 
 static void code_row(struct code *c, const struct filter_check *row)
 {
-	unsigned end = c->n + row_length(row);
-	for (size_t i = 0; i < FILTER_CONDITIONS && row->when[i].mask; i++) {
-		code_load(c, offsetof(struct seccomp_data, args) + 8u * row->when[i].arg);
-		if (row->when[i].mask != UINT32_MAX)
-			code_put(c, BPF_ALU | BPF_AND | BPF_K, row->when[i].mask, 0, 0);
-		code_put(c, BPF_JMP | BPF_JEQ | BPF_K, row->when[i].value, 0, end - c->n - 1);
+	unsigned tests[FILTER_CONDITIONS], n = 0;
+	for (; n < FILTER_CONDITIONS && row->when[n].mask; n++) {
+		code_argument(c, &row->when[n]);
+		tests[n] = c->n;
+		code_put(c, BPF_JMP | BPF_JEQ | BPF_K, row->when[n].value, 0, 0);
 	}
-	code_answer(c, row->answer);
+	if (!n) {
+		code_answer(c, row->answer);
+		return;
+	}
+	if (c->full)
+		return;
+	for (unsigned i = 0; i < n; i++)
+		c->at[tests[i]].jf = (uint8_t)(c->n - tests[i] - 1);
+	c->jumps[c->n_jumps].at = tests[n - 1];
+	c->jumps[c->n_jumps++].answer = row->answer;
+	if (n > 1)
+		c->loaded = NULL; /* any of them may have failed */
+}
+
+/* One instruction per answer, whoever gives it. */
+static void code_answers(struct code *c)
+{
+	for (unsigned i = 0; i < c->n_jumps && !c->full; i++) {
+		if (c->at[c->jumps[i].at].jt)
+			continue; /* it has its answer */
+		uint32_t answer = c->jumps[i].answer;
+		for (unsigned k = i; k < c->n_jumps; k++) {
+			unsigned far = c->n - c->jumps[k].at - 1;
+			if (c->jumps[k].answer != answer)
+				continue;
+			c->full |= far > UINT8_MAX;
+			c->at[c->jumps[k].at].jt = (uint8_t)far;
+		}
+		code_answer(c, answer);
+	}
+	c->n_jumps = 0;
 }
 
 /* What is said about a call. */
@@ -183,6 +222,7 @@ static void code_tree(struct code *c, const struct table *t, unsigned from, unsi
 static void code_rows(struct code *c, const struct filter_check *row, unsigned loosen)
 {
 	const char *call = row->call;
+	c->loaded = NULL;
 	for (; row < filter_checks + filter_n_checks && !strcmp(row->call, call); row++)
 		if (!row->loosen || row->loosen & loosen)
 			code_row(c, row);
@@ -206,6 +246,7 @@ static void code_arch(struct code *c, struct table *t, uint32_t arch, unsigned l
 			c->at[leaves + i].k = c->n - (leaves + i) - 1;
 			code_rows(c, t->leaves[i].rows, loosen);
 		}
+	code_answers(c);
 }
 
 /* Call numbers mean something on their architecture only; those that are not the box's kill. */

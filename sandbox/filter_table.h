@@ -47,12 +47,13 @@ extern const size_t filter_n_loosened;
  * 64 bits is passed by setting a high one). Mask 0: no condition. Rows of one call stand together
  * and are tried in order, those with `loosen` only with one of these (FILTER_NO_CGROUPS among
  * them); the last of them has no condition, and none but it and those with `loosen`. */
+struct filter_condition {
+	uint8_t arg;
+	uint32_t mask, value;
+};
 struct filter_check {
 	const char *call;
-	struct {
-		uint8_t arg;
-		uint32_t mask, value;
-	} when[FILTER_CONDITIONS];
+	struct filter_condition when[FILTER_CONDITIONS];
 	uint32_t answer;
 	unsigned loosen;
 };
