@@ -290,13 +290,12 @@ static int life_open(struct life *l, struct err *e)
 		.name = BOX_NAME,
 		.verbose = l->o->verbose,
 		.no_probe = true,
+		.first = &l->spec.box,
 	};
 	static const struct terminal_events terminal = {on_terminal_output, on_hangup};
 	if (state && !access(state, X_OK))
 		conf.given = state; /* its layers are ours */
 	if (l->o->tty && !(l->terminal = terminal_new(&l->loop, &terminal, l, e)))
-		return -1;
-	if (sandbox_sweep(BOX_NAME, e))
 		return -1;
 	l->sandbox = sandbox_open(&l->loop, &conf, e);
 	return l->sandbox ? 0 : -1;
@@ -332,6 +331,14 @@ static int life_begin(struct life *l, struct err *e)
 		       : 0;
 }
 
+/* What killed ones left; while our box is being made. */
+static void life_sweep(void)
+{
+	struct err e = ERR_INIT;
+	if (sandbox_sweep(BOX_NAME, &e))
+		fprintf(stderr, "assay: %s\n", e.text);
+}
+
 static void life_run(struct life *l)
 {
 	struct err e = ERR_INIT;
@@ -339,6 +346,8 @@ static void life_run(struct life *l)
 		life_fails(l, &e);
 	if (!l->outlet)
 		l->outlet = outlet_new(&l->loop, 1, NULL, NULL);
+	if (l->box)
+		life_sweep();
 	life_settle(l);
 	uv_run(&l->loop, UV_RUN_DEFAULT);
 	sandbox_spec_close(&l->spec);

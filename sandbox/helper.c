@@ -276,6 +276,33 @@ void helper_stop(struct helper *h)
 		shutdown(h->socket, SHUT_RDWR);
 }
 
+static void leave_reply(void *owner, const struct plan_reply *r, int fd)
+{
+	(void)owner;
+	(void)r;
+	own_close(&fd);
+}
+
+static void leave_death(void *owner, const char *how)
+{
+	(void)owner;
+	(void)how;
+}
+
+static void leave_freed(void *owner)
+{
+	(void)owner;
+}
+
+void helper_leave(struct helper *h)
+{
+	static const struct helper_events nobody = {leave_reply, leave_death, leave_freed};
+	if (!h)
+		return;
+	h->ev = &nobody;
+	helper_stop(h);
+}
+
 void helper_kill(struct helper *h)
 {
 	if (!h->dead)

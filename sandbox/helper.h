@@ -41,8 +41,8 @@ struct helper *helper_start(uv_loop_t *loop, const struct helper_program *p,
  * box_spec.stdio. */
 int helper_plan(struct helper *h, const struct pack *p, int output_fd, const int *stdio,
 		const struct cgroup *c, struct err *e) must_check;
-/* helper_say(h, kind, signal): PLAN_SIGNAL, PLAN_KILL, PLAN_GO (signal 0). If it can't be said, the
- * helper is dead: on_death comes. */
+/* helper_say(h, kind, signal): PLAN_SIGNAL; PLAN_KILL, PLAN_GO, PLAN_AHEAD (signal 0). If it can't
+ * be said, the helper is dead: on_death comes. */
 void helper_say(struct helper *h, enum plan_kind kind, int signal);
 /* helper_look(h, m, fds, n): PLAN_LOOK with its descriptors, borrowed; on_reply brings what was
  * seen.
@@ -52,7 +52,10 @@ void helper_look(struct helper *h, const struct plan_start *m, int *fds, size_t 
  * said again. */
 void helper_stop(struct helper *h);
 
-/* helper_kill(h): the same for one that does not listen. */
+/* helper_leave(h): helper_stop, and its owner hears nothing more of it. NULL is fine. */
+void helper_leave(struct helper *h);
+
+/* helper_kill(h): the same as helper_stop for one that does not listen. */
 void helper_kill(struct helper *h);
 
 /* helper_run(box_fd, words, fd, userns_fd, e): another of assay-box's verbs and at most

@@ -87,6 +87,17 @@ static int sandbox_give(struct sandbox *sb, const char *path, struct err *e)
 	return 0;
 }
 
+/* Half of a box that is sure to come is made meanwhile: unless its namespaces are not the usual
+ * ones (ahead.h), or it is to be born in its cgroup. */
+static void sandbox_expect(const struct sandbox *sb, const struct box_spec *first)
+{
+	bool usual = first->net != BOX_NET_HOST &&
+		     !(first->loosen & (BOX_LOOSEN_FUSE | BOX_LOOSEN_KVM)) &&
+		     strcmp(cgroup_host_kind(sb->cgroups), "v2");
+	if (usual && sb->n_cpus > 1)
+		helper_say(sb->slots[0].helper, PLAN_AHEAD, 0);
+}
+
 struct sandbox *sandbox_open(uv_loop_t *loop, const struct sandbox_conf *conf, struct err *e)
 {
 	struct sandbox *sb = own_calloc(1, sizeof(*sb));
@@ -104,11 +115,15 @@ struct sandbox *sandbox_open(uv_loop_t *loop, const struct sandbox_conf *conf, s
 	if (helper_find(&sb->program, conf->helper, conf->executor, e) ||
 	    sandbox_give(sb, conf->given, e) ||
 	    ranges_open(&sb->ranges, conf->ids, sb->program.box_fd, sb->n_slots, e) ||
+	    (conf->first && sandbox_helper(&sb->slots[0], e)) ||
 	    !(sb->cgroups = cgroup_host_open(conf->name, e)) ||
 	    (!conf->no_probe && probe_box(sb, conf->uppers, e))) {
+		helper_leave(sb->slots[0].helper);
 		sandbox_free(sb);
 		return NULL;
 	}
+	if (conf->first)
+		sandbox_expect(sb, conf->first);
 	uv_timer_init(loop, &sb->last);
 	uv_unref((uv_handle_t *)&sb->last);
 	sb->last.data = sb;

@@ -299,6 +299,9 @@ struct sandbox_conf {
 	 * in the box: read if everybody may read them, and not changed. NULL: none. */
 	const char *given;
 	bool no_probe; /* no box is tried: for who needs but one, which says itself what lacks */
+	/* A box like this one will be started at once: some of it is made while the caller gets the
+	 * rest ready. Not needed after the call. NULL: none. */
+	const struct box_spec *first;
 };
 
 /* sandbox_open(loop, conf, e): NULL with e where no box could ever be made: one is tried, over the

@@ -46,19 +46,26 @@ void ahead_ended(struct ahead *a)
 	a->ended_ns = clock_mono_ns();
 }
 
-void ahead_make(struct ahead *a, const struct ids *ids)
+void ahead_soon(struct ahead *a, const struct ids *ids)
 {
 	struct err ignored = ERR_INIT;
-	if (!a->again || a->birth.pid || a->mounts_fd < 0)
+	if (a->birth.pid || a->mounts_fd < 0)
 		return;
 	ahead_mounts_changed(a);
+	a->made_ns = clock_mono_ns();
 	if (birth_ahead(&a->birth, ids, &ignored))
 		birth_fini(&a->birth); /* the next box says what is wrong */
 }
 
+void ahead_make(struct ahead *a, const struct ids *ids)
+{
+	if (a->again)
+		ahead_soon(a, ids);
+}
+
 int ahead_patience(const struct ahead *a)
 {
-	int64_t left = a->ended_ns + AHEAD_NS - clock_mono_ns();
+	int64_t left = a->made_ns + AHEAD_NS - clock_mono_ns();
 	if (!a->birth.pid)
 		return -1;
 	return left > 0 ? (int)(left / 1000000) + 1 : 0;

@@ -7,6 +7,7 @@
  * user namespace as PLAN_USERNS. What else it does, once and waited for, is told in main.c. One
  * message is one struct; descriptors travel beside it (SCM_RIGHTS). A box, from the caller's side:
  *
+ *     -> PLAN_AHEAD  if it likes: the next plan comes soon and is like most, its namespaces its own
  *     -> PLAN_START  struct plan_start; the text of the plan (a memfd), the output pipe, for each
  * bit of stdio a descriptor, with in_cgroup a cgroup directory, n_doors files to enter cgroups by
  *     -> PLAN_FDS    as often as it takes: the next layers' descriptors, at most PLAN_FDS_MAX each,
@@ -114,6 +115,7 @@ enum plan_kind {
 	PLAN_KILL,
 	PLAN_GO,
 	PLAN_LOOK,
+	PLAN_AHEAD,
 	PLAN_BORN = 16,
 	PLAN_RUNS,
 	PLAN_ENDED,

@@ -444,6 +444,10 @@ static int serve_caller(const struct serve *s, struct life *l, struct err *e)
 	case PLAN_LOOK:
 		life_look(l, &m, fds, n_fds);
 		return 1;
+	case PLAN_AHEAD:
+		if (s->kind == &birth_native && !l->birth.pid)
+			ahead_soon(l->ahead, &s->ids);
+		return 1;
 	case PLAN_FDS:
 	case PLAN_BORN:
 	case PLAN_RUNS:

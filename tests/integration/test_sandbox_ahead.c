@@ -161,6 +161,52 @@ static void plans_of_every_kind_follow_each_other(void **state)
 	}
 }
 
+/* Who says what comes first has it begun while the sandbox is opened; the box is the plan's. */
+static void the_first_is_begun_before_it_is_ordered(void **state)
+{
+	struct err e = ERR_INIT;
+	struct sandbox *mine = try_sandbox;
+	struct box_spec most = {.net = BOX_NET_NONE};
+	struct sandbox_conf conf = {.helper = getenv("ASSAY_BOX") ? getenv("ASSAY_BOX") : ASSAY_BOX,
+				    .slots = 1,
+				    .name = "assay-first",
+				    .no_probe = true,
+				    .first = &most};
+	struct try t;
+	pid_t all[8];
+	cpu_set_t set;
+	bool closed = false;
+	(void)state;
+	while (pid_1s(all, countof(all)))
+		wait_ms(20);
+	try_init(&t, "cat /proc/sys/kernel/hostname");
+	try_sandbox = sandbox_open(&try_loop, &conf, &e);
+	if (!try_sandbox)
+		print_error("%s\n", e.text);
+	assert_non_null(try_sandbox);
+	try_start(&t);
+	try_wait(&t);
+	try_expect(&t, 0, "box\n");
+	bool v2 = !strcmp(t.facts.cgroup, "v2");
+	try_fini(&t);
+	sandbox_close(try_sandbox, try_closed, &closed);
+	while (!closed)
+		uv_run(&try_loop, UV_RUN_ONCE);
+	/* None that nobody orders is left over. */
+	try_sandbox = sandbox_open(&try_loop, &conf, &e);
+	assert_non_null(try_sandbox);
+	bool made = !v2 && !sched_getaffinity(0, sizeof(set), &set) && CPU_COUNT(&set) > 1;
+	for (int i = 0; made && i < 400 && !pid_1s(all, countof(all)); i++)
+		wait_ms(5);
+	assert_int_equal(pid_1s(all, countof(all)), made);
+	closed = false;
+	sandbox_close(try_sandbox, try_closed, &closed);
+	while (!closed)
+		uv_run(&try_loop, UV_RUN_ONCE);
+	assert_int_equal(pid_1s(all, countof(all)), 0);
+	try_sandbox = mine;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +215,7 @@ int main(void)
 		cmocka_unit_test(one_that_was_killed_is_nobody_s_trouble),
 		cmocka_unit_test(nothing_of_a_box_is_in_the_next),
 		cmocka_unit_test(plans_of_every_kind_follow_each_other),
+		cmocka_unit_test(the_first_is_begun_before_it_is_ordered),
 	};
 	return cmocka_run_group_tests(tests, try_setup, try_teardown);
 }
