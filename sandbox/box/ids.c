@@ -103,6 +103,13 @@ static int ids_map_these(const void *ids, pid_t pid, struct err *e)
 	return ids_map(ids, pid, e);
 }
 
+int ids_userns(const struct ids *ids, struct err *e)
+{
+	if (*ids->userns_fd < 0)
+		*ids->userns_fd = ids_namespace(ids_map_these, ids, e);
+	return *ids->userns_fd;
+}
+
 static int ids_open_all(struct ids *ids, struct err *e)
 {
 	ids->ranged = true;
@@ -130,7 +137,7 @@ bool ids_enters(const char *word)
 int ids_open(struct ids *ids, const char *word, struct err *e)
 {
 	char end;
-	*ids = (struct ids){.uid = geteuid(), .gid = getegid(), .userns_fd = -1};
+	*ids = (struct ids){.uid = geteuid(), .gid = getegid()};
 	if (!strcmp(word, "one"))
 		return 0;
 	if (!strcmp(word, "all"))
@@ -143,6 +150,7 @@ int ids_open(struct ids *ids, const char *word, struct err *e)
 	ids->ranged = ids->above = true;
 	snprintf(ids->uid_map, IDS_MAP, "0 %" PRIu32 " %u", ids->uid, IDS_RANGE);
 	snprintf(ids->gid_map, IDS_MAP, "0 %" PRIu32 " %u", ids->gid, IDS_RANGE);
-	ids->userns_fd = ids_namespace(ids_map_these, ids, e);
-	return ids->userns_fd < 0 ? -1 : 0;
+	ids->userns_fd = own_alloc(sizeof(*ids->userns_fd));
+	*ids->userns_fd = -1;
+	return 0;
 }

@@ -24,7 +24,7 @@ struct ids {
 	uint32_t uid, gid;       /* of the host, for 0 inside; not where ids are `all` */
 	uint32_t in_uid, in_gid; /* not ranged: what the one id is inside */
 	char uid_map[IDS_MAP], gid_map[IDS_MAP]; /* ranged: as they are written */
-	int userns_fd; /* above: a user namespace with the mapping, for MOUNT_ATTR_IDMAP; else -1 */
+	int *userns_fd;        /* above: owned, shared by copies: ids_userns; else NULL */
 	struct owners *owners; /* above; borrowed: how layers are shown to them (owners.h) */
 };
 
@@ -33,6 +33,10 @@ bool ids_enters(const char *word);
 
 /* ids_open(ids, word, e): once per helper. */
 int ids_open(struct ids *ids, const char *word, struct err *e) must_check;
+
+/* ids_userns(ids, e): above: a user namespace with the mapping, for MOUNT_ATTR_IDMAP; made when it
+ * is asked for first, and ids's. -1 with e. */
+int ids_userns(const struct ids *ids, struct err *e) must_check;
 
 /* ids_map(ids, pid, e): write the maps of a new user namespace whose first process is pid. */
 int ids_map(const struct ids *ids, pid_t pid, struct err *e) must_check;

@@ -25,10 +25,13 @@ static char *layer_path(int fd, struct err *e)
 /* A mount of fd with the layer's flags; shown: its owners as the box's. */
 static int layer_clone(struct layer *l, int fd, bool shown, const struct ids *ids, struct err *e)
 {
+	int userns_fd = shown ? ids_userns(ids, e) : -1;
+	if (shown && userns_fd < 0)
+		return -1;
 	l->fd = mnt_clone(fd, "", l->recursive, e);
 	if (l->fd < 0)
 		return -1;
-	return shown ? mnt_idmap(l->fd, ids->userns_fd, l->attr, l->recursive, e)
+	return shown ? mnt_idmap(l->fd, userns_fd, l->attr, l->recursive, e)
 		     : mnt_set(l->fd, l->attr, l->recursive, e);
 }
 

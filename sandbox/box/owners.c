@@ -43,9 +43,10 @@ static bool owners_try(int fd, const struct ids *ids)
 	struct err ignored = ERR_INIT;
 	auto_fd int plain = mnt_clone(fd, "", false, &ignored);
 	auto_fd int shown = mnt_clone(fd, "", false, &ignored);
-	if (plain < 0 || shown < 0)
+	int userns_fd = ids_userns(ids, &ignored);
+	if (plain < 0 || shown < 0 || userns_fd < 0)
 		return true; /* whoever clones it next says why not */
-	if (mnt_idmap(shown, ids->userns_fd, 0, false, &ignored))
+	if (mnt_idmap(shown, userns_fd, 0, false, &ignored))
 		return false;
 	/* What an overlay does not take anyway is no matter of owners. */
 	return overlay_takes(shown) || !overlay_takes(plain);
