@@ -3,9 +3,14 @@
 #include "base/clock.h"
 #include "orchestrator/commands.h"
 #include "orchestrator/engine.h"
+#include "orchestrator/notify.h"
+#include "orchestrator/porcelain.h"
 #include "orchestrator/progress.h"
 #include "orchestrator/replay.h"
+#include "orchestrator/review.h"
 #include "orchestrator/verdicts.h"
+
+#include <string.h>
 
 /* How long it took, and how short it could have been. */
 static void carry_spent(struct db *d, int64_t run)
@@ -20,6 +25,81 @@ static void carry_spent(struct db *d, int64_t run)
 	sim_fini(&s);
 }
 
+/* Whom a run is told: people or a program, and systemd. */
+struct teller {
+	bool to_program;
+	union {
+		struct progress progress;
+		struct porcelain porcelain;
+	};
+	int64_t run;
+	size_t jobs, done;
+	int64_t told_ns; /* systemd, the last time */
+	bool watchdog;
+};
+
+static void on_news(void *owner, const struct engine_news *n)
+{
+	struct teller *t = owner;
+	t->done++;
+	if (t->to_program)
+		porcelain_news(&t->porcelain, n);
+	else
+		progress_news(&t->progress, n);
+}
+
+static void on_phase(void *owner, const struct engine_phase *p)
+{
+	struct teller *t = owner;
+	if (t->to_program)
+		porcelain_phase(&t->porcelain, p);
+}
+
+static void on_held(void *owner, const char *why)
+{
+	struct teller *t = owner;
+	if (t->to_program)
+		porcelain_held(&t->porcelain, why);
+	else
+		progress_held(&t->progress, why);
+}
+
+static void on_tick(void *owner, const struct engine_now *now)
+{
+	struct teller *t = owner;
+	char lines[200];
+	if (!t->to_program)
+		progress_tick(&t->progress, now);
+	if (t->watchdog)
+		notify_send("WATCHDOG=1");
+	if (clock_mono_ns() - t->told_ns < 5000000000)
+		return;
+	t->told_ns = clock_mono_ns();
+	snprintf(lines, sizeof(lines), "STATUS=run %lld: %zu of %zu jobs done, %zu phases running",
+		 (long long)t->run, t->done, t->jobs, now->running);
+	notify_send(lines);
+}
+
+static void teller_init(struct teller *t, const struct carry *c)
+{
+	*t = (struct teller){.to_program = c->how->porcelain,
+			     .run = c->run,
+			     .jobs = c->plan->n_jobs,
+			     .watchdog = notify_watchdog()};
+	if (t->to_program)
+		porcelain_init(&t->porcelain, c->run, c->plan->n_jobs);
+	else
+		progress_init(&t->progress, c->run, c->plan->suite, c->plan->n_jobs);
+	notify_send("READY=1");
+}
+
+static void teller_fini(struct teller *t)
+{
+	if (!t->to_program)
+		progress_fini(&t->progress);
+	notify_send("STOPPING=1");
+}
+
 /* The comparison of what was just recorded, as the command of that name prints it. */
 static int carry_compare(const struct carry *c)
 {
@@ -29,8 +109,19 @@ static int carry_compare(const struct carry *c)
 	return cmd_compare(c->how->json ? 5 : 4, argv);
 }
 
-static int carry_run(const struct carry *c, struct progress *progress,
-		     struct engine_outcome *outcome, struct err *e)
+/* A program is told by the exit status alone. */
+static int carry_status(const struct carry *c, struct err *e)
+{
+	struct review *r = review_load(c->state->db, c->run, NULL, NULL, e);
+	if (!r)
+		return e->kind == ERR_USAGE ? EXIT_OK : -1; /* nothing to compare */
+	int status = review_exit(r);
+	review_free(r);
+	return status;
+}
+
+static int carry_run(const struct carry *c, struct teller *teller, struct engine_outcome *outcome,
+		     struct err *e)
 {
 	struct engine_conf conf = {
 		.plan = c->plan,
@@ -45,40 +136,52 @@ static int carry_run(const struct carry *c, struct progress *progress,
 		.best_effort = c->how->best_effort,
 		.verbose = c->how->verbose,
 		.resumed = c->resumed,
-		.on_news = progress_news,
-		.on_tick = progress_tick,
-		.on_held = progress_held,
-		.owner = progress,
+		.on_news = on_news,
+		.on_phase = on_phase,
+		.on_tick = on_tick,
+		.on_held = on_held,
+		.owner = teller,
 	};
-	progress_init(progress, c->run, c->plan->suite, c->plan->n_jobs);
+	teller_init(teller, c);
 	int rc = engine_run(&conf, outcome, e);
-	progress_fini(progress);
+	teller_fini(teller);
 	return rc;
+}
+
+/* What became of it, as a row; -1: that could not be recorded either. */
+static int carry_end(const struct carry *c, const struct engine_outcome *outcome, const char *end,
+		     struct err *e)
+{
+	struct db *d = c->state->db;
+	if (db_run_held(d, c->run, (int64_t)outcome->held_ms, e) ||
+	    db_run_end(d, c->run, end, clock_real_ms(), e))
+		return -1;
+	/* what was cut short may be gone on with: nothing is said of it yet */
+	return strcmp(end, "done") ? 0 : verdicts_record(d, c->run, e);
 }
 
 int carry_out(const struct carry *c, struct err *e)
 {
 	struct engine_outcome outcome;
-	struct progress progress;
-	struct db *d = c->state->db;
-	int rc = carry_run(c, &progress, &outcome, e);
+	struct teller teller;
 	struct err late = ERR_INIT; /* the first trouble is the one to tell */
+	int rc = carry_run(c, &teller, &outcome, e);
 	const char *end = rc ? "aborted" : outcome.interrupted ? "interrupted" : "done";
-	if (db_run_held(d, c->run, (int64_t)outcome.held_ms, rc ? &late : e) ||
-	    db_run_end(d, c->run, end, clock_real_ms(), rc ? &late : e))
+	if (carry_end(c, &outcome, end, rc ? &late : e))
 		rc = -1;
-	/* what was cut short may be gone on with: nothing is said of it yet */
-	if (!rc && !outcome.interrupted)
-		rc = verdicts_record(d, c->run, e);
+	if (teller.to_program)
+		porcelain_fini(&teller.porcelain, end);
 	if (rc || outcome.interrupted)
 		fprintf(stderr,
 			"assay: run %lld was %s with %zu of %zu jobs done; go on with: assay "
-			"resume "
-			"%lld\n",
+			"resume %lld\n",
 			(long long)c->run, rc ? "ended by trouble of our own" : "interrupted",
 			outcome.done, c->plan->n_jobs, (long long)c->run);
 	if (rc)
 		return -1;
-	carry_spent(d, c->run);
-	return outcome.interrupted ? EXIT_OURS : carry_compare(c);
+	if (!teller.to_program)
+		carry_spent(c->state->db, c->run);
+	if (outcome.interrupted)
+		return EXIT_OURS;
+	return teller.to_program ? carry_status(c, e) : carry_compare(c);
 }

@@ -12,11 +12,13 @@ enum {
 
 int cmd_baseline(int argc, char **argv);
 int cmd_cache(int argc, char **argv);
+int cmd_cancel(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_history(int argc, char **argv);
 int cmd_layer(int argc, char **argv);
 int cmd_logs(int argc, char **argv);
+int cmd_pause(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
 int cmd_query(int argc, char **argv);
 int cmd_reclassify(int argc, char **argv);
@@ -24,8 +26,11 @@ int cmd_report(int argc, char **argv);
 int cmd_resume(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_sandbox(int argc, char **argv);
+int cmd_set(int argc, char **argv);
 int cmd_simulate(int argc, char **argv);
 int cmd_status(int argc, char **argv);
+int cmd_unpause(int argc, char **argv);
+int cmd_watch(int argc, char **argv);
 
 struct command {
 	const char *name, *says;

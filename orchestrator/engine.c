@@ -35,7 +35,7 @@ struct job *engine_pop(struct job_queue *q)
 	return j;
 }
 
-static void engine_cancel_boxes(struct engine *g, bool gently)
+void engine_cancel_boxes(struct engine *g, bool gently)
 {
 	for (size_t i = 0; i < g->conf->plan->n_units; i++)
 		if (g->jobs[i] && g->jobs[i]->box)
@@ -135,6 +135,9 @@ static void engine_close(struct engine *g)
 	for (size_t i = 0; i < countof(handles); i++)
 		if (handles[i]->data)
 			uv_close(handles[i], NULL);
+	control_close(g->control, g->failed                         ? "aborted"
+				  : g->done < g->conf->plan->n_jobs ? "interrupted"
+								    : "done");
 	if (g->sandbox)
 		sandbox_close(g->sandbox, engine_sandbox_closed, g);
 }
@@ -176,8 +179,12 @@ static void engine_on_tick(uv_timer_t *h)
 	struct engine *g = h->data;
 	engine_look(g);
 	engine_again(g);
+	struct engine_now now = {.running = g->boxes};
+	engine_eta(g, &now.likely_ms, &now.late_ms);
 	if (g->conf->on_tick)
-		g->conf->on_tick(g->conf->owner, g->boxes);
+		g->conf->on_tick(g->conf->owner, &now);
+	if (g->control)
+		control_tick(g->control);
 	engine_kick(g);
 }
 
@@ -249,6 +256,10 @@ static int engine_signal(struct engine *g, uv_signal_t *h, int number, struct er
 
 static int engine_handles(struct engine *g, struct err *e)
 {
+	static const struct control_calls calls = {engine_ask, engine_snapshot};
+	g->control = control_open(&g->loop, g->state->fd, &calls, g, e);
+	if (!g->control)
+		return -1;
 	uv_timer_init(&g->loop, &g->tick);
 	g->tick.data = g;
 	uv_timer_start(&g->tick, engine_on_tick, 500, 500);
@@ -278,6 +289,7 @@ static void engine_free(struct engine *g)
 		shelf_fini(&g->shelves[i]);
 	free(g->shelves);
 	free(g->jobs);
+	free(g->cancelled);
 	engine_unschedule(g);
 	own_close(&g->runs_fd);
 	if (sandbox_remove(NULL, g->state->fd, dir, &ignored))
@@ -291,6 +303,8 @@ int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struc
 		.suite = conf->plan->suite,
 		.state = conf->state,
 		.at_once = conf->at_once,
+		.fetches = conf->fetches,
+		.began_ns = clock_mono_ns(),
 		.units_left = conf->plan->n_units,
 		.runs_fd = -1,
 	};
@@ -320,7 +334,7 @@ int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struc
 	}
 	out->done = g.done;
 	out->held_ms = g.held_ms;
-	out->interrupted = g.signals && g.done < conf->plan->n_jobs;
+	out->interrupted = (g.signals || g.cancelled_all) && g.done < conf->plan->n_jobs;
 	if (g.failed)
 		*e = g.err;
 	engine_free(&g);

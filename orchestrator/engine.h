@@ -17,6 +17,20 @@ struct engine_news { /* one job has its result */
 
 #define ENGINE_AT_ONCE 512 /* most that at_once and fetches may be, each */
 
+struct engine_now {
+	size_t running; /* phases */
+	uint64_t likely_ms,
+		late_ms; /* how long it will still take, as far as can be told; 0: it can't */
+};
+
+/* A box was started, or is over. */
+struct engine_phase {
+	const struct suite_package *package;
+	const struct suite_variant *variant; /* NULL: shared */
+	const char *phase;
+	const struct box_facts *facts; /* NULL: it was started */
+};
+
 struct engine_conf {
 	const struct plan *plan;
 	struct state *state;
@@ -33,7 +47,9 @@ struct engine_conf {
 	bool best_effort;   /* a limit that can't be kept on this machine is no error */
 	bool verbose;
 	void (*on_news)(void *owner, const struct engine_news *n); /* or NULL */
-	void (*on_tick)(void *owner, size_t running); /* twice a second while it runs; or NULL */
+	/* twice a second while it runs; or NULL */
+	void (*on_tick)(void *owner, const struct engine_now *now);
+	void (*on_phase)(void *owner, const struct engine_phase *p); /* or NULL */
 	/* Why nothing more is started for now ("memory pressure"); NULL: it goes on. Or NULL. */
 	void (*on_held)(void *owner, const char *why);
 	/* NULL: pressure_read; a test's machine. */

@@ -60,6 +60,9 @@ void engine_wait(struct job *j)
 void engine_unit_over(struct job *j)
 {
 	struct engine *g = j->engine;
+	uint64_t skipped =
+		expect_left(g->expect, j->number, j->has_result ? j->phase + 1 : j->phase);
+	g->left_ms -= skipped < g->left_ms ? skipped : g->left_ms;
 	g->units_left--;
 	if (!--g->left[j->unit->package] && g->graph)
 		graph_done(g->graph, (uint32_t)j->unit->package, engine_package, g);
@@ -74,10 +77,15 @@ void engine_start_some(struct engine *g)
 	struct sched_need taken;
 	while ((j = engine_pop(&g->branches)))
 		job_go(j, JOB_BEGIN);
-	if (g->admit != ADMIT_YES)
+	if (g->admit != ADMIT_YES || g->paused)
 		return;
 	while (sched_pick(g->sched, &unit, &taken)) {
 		j = g->jobs[unit];
+		if (job_cancelled(j)) {
+			sched_give(g->sched, &taken);
+			job_cancel(j);
+			continue;
+		}
 		/* What others fetched while it waited may be all it needs. */
 		if (j->networked && job_may_try_offline(j)) {
 			sched_give(g->sched, &taken);
@@ -121,9 +129,9 @@ static void engine_hold(struct engine *g, enum admit admit)
 
 void engine_look(struct engine *g)
 {
-	struct readings r;
 	struct err e = ERR_INIT;
-	(g->conf->readings ? g->conf->readings : pressure_read)(g->state->fd, &r);
+	(g->conf->readings ? g->conf->readings : pressure_read)(g->state->fd, &g->readings);
+	const struct readings r = g->readings;
 	sched_have(g->sched, SCHED_DISK,
 		   r.disk_free == UINT64_MAX      ? UINT64_MAX
 		   : r.disk_free > ADMIT_DISK_MIN ? r.disk_free - ADMIT_DISK_MIN
@@ -171,6 +179,8 @@ static void engine_rank(struct engine *g)
 								: (uint32_t)p->units[i].trunk,
 			.total_ms = expect_left(g->expect, i, p->units[i].first_phase),
 		};
+	for (size_t i = 0; i < p->n_units; i++)
+		g->left_ms += u[i].total_ms;
 	rank_units(u, p->n_units, g->graph, g->suite->n_packages, g->after);
 }
 

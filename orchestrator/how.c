@@ -7,7 +7,7 @@
 #include <sched.h>
 #include <string.h>
 
-enum { HOW_BEST_EFFORT = 0x400, HOW_FETCHES };
+enum { HOW_BEST_EFFORT = 0x400, HOW_FETCHES, HOW_PORCELAIN };
 
 static const struct argp_option how_options[] = {
 	{"jobs", 'j', "N", 0, "processors that boxes use at once (default: all there are)", 0},
@@ -16,6 +16,8 @@ static const struct argp_option how_options[] = {
 	{"best-effort", HOW_BEST_EFFORT, NULL, 0,
 	 "go on where a limit of the suite can't be kept on this machine", 0},
 	{"executor", 'e', "NAME", 0, "who makes the boxes (default: native)", 0},
+	{"porcelain", HOW_PORCELAIN, NULL, 0,
+	 "tell a program: a line per event on standard output, and no comparison", 0},
 	{"verbose", 'v', NULL, 0, "tell every step on stderr", 0},
 	{0},
 };
@@ -62,6 +64,9 @@ static error_t how_parse(int key, char *arg, struct argp_state *st)
 		return 0;
 	case 'e':
 		how_executor(h, arg, st);
+		return 0;
+	case HOW_PORCELAIN:
+		h->porcelain = true;
 		return 0;
 	case 'v':
 		h->verbose = true;

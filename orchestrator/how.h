@@ -12,7 +12,7 @@ struct how {
 	const char *helper;     /* assay-box, NULL: found */
 	struct options_ids ids;
 	bool best_effort;
-	bool verbose;
+	bool verbose, porcelain;
 	bool json;
 };
 /* As a child of argp its input is a struct how. */

@@ -4,6 +4,7 @@
 #pragma once
 #include "orchestrator/boxing.h"
 #include "orchestrator/capture.h"
+#include "orchestrator/control.h"
 #include "orchestrator/engine.h"
 #include "orchestrator/expect.h"
 #include "orchestrator/lane.h"
@@ -29,6 +30,15 @@ enum job_state {
 #define JOB_STATES (JOB_DONE + 1)
 
 struct engine;
+
+#define ENGINE_RECENT 16 /* results that a snapshot tells of */
+struct engine_recent {
+	uint32_t package, variant;
+	enum status status;
+	enum reason reason;
+	const char *phase; /* the suite's */
+	uint64_t wall_ms;
+};
 
 struct job {
 	struct engine *engine;
@@ -111,7 +121,17 @@ struct engine {
 	uint32_t *left;      /* by package of the suite: units that are not over */
 	size_t units_left;
 	size_t at_once;
-	size_t boxes;          /* phases that have theirs */
+	size_t boxes; /* phases that have theirs */
+	struct control *control;
+	bool *cancelled; /* by package of the suite; NULL: none */
+	bool cancelled_all, paused;
+	size_t fetches;
+	int64_t began_ns;
+	struct readings readings;                   /* the last */
+	uint64_t left_ms;                           /* expected, of phases that are not over */
+	uint64_t past_ms, past_expected_ms;         /* of those that are */
+	struct engine_recent recent[ENGINE_RECENT]; /* n_recent - 1 is the newest */
+	size_t n_recent, counts[STATUS_COUNT];
 	enum admit admit;      /* as of the last tick */
 	int64_t held_since_ns; /* 0: it is not held */
 	uint64_t held_ms;
@@ -170,6 +190,8 @@ bool job_may_try_offline(const struct job *j);
 void job_close_start(struct job *j);
 enum job_state job_close_finish(struct job *j);
 void job_again_start(struct job *j);
+/* job_cancel(j): of JOB_QUEUE: it ends as kill/cancelled, without a box. */
+void job_cancel(struct job *j);
 /* job_try_free(j): what one try of a phase held. */
 void job_try_free(struct job *j);
 
@@ -193,7 +215,20 @@ void engine_wait(struct job *j);
 /* engine_unit_over(j): of what waits for its package, some may begin. */
 void engine_unit_over(struct job *j);
 
+/* engine_control.c: what a run may be asked, and what it says of itself (control.h). */
+bool engine_ask(void *engine, const json_t *request, char **says);
+json_t *engine_snapshot(void *engine);
+/* engine_eta(g, likely_ms, late_ms): how long it will still take: as what is over, compared with
+ * what was expected of it, tells; and as nine of ten phases would have it. */
+void engine_eta(const struct engine *g, uint64_t *likely_ms, uint64_t *late_ms);
+/* engine_remember(j): its result is recorded. engine_past(j): one of its phases is over. */
+void engine_remember(struct job *j);
+void engine_past(struct job *j);
+/* Somebody asked for its package to end. */
+bool job_cancelled(const struct job *j);
+
 /* engine.c */
+void engine_cancel_boxes(struct engine *g, bool gently);
 void engine_push(struct job_queue *q, struct job *j);
 struct job *engine_pop(struct job_queue *q);
 /* job_limits(l): as the sandbox takes them. */

@@ -52,6 +52,20 @@ static bool host_full(const struct job *j)
 	return pressure_full(&r) || (j->engine->full_ns && j->engine->full_ns >= j->began_ns);
 }
 
+static void tell(const struct job *j, const struct box_facts *facts)
+{
+	const struct engine_conf *c = j->engine->conf;
+	const struct suite *s = j->engine->suite;
+	const struct engine_phase p = {
+		&s->packages[j->unit->package],
+		job_is_trunk(j) ? NULL : &s->variants[j->unit->variant],
+		job_phase(j)->name,
+		facts,
+	};
+	if (c->on_phase)
+		c->on_phase(c->owner, &p);
+}
+
 static void on_box_end(void *owner, const struct box_facts *facts)
 {
 	struct job *j = owner;
@@ -65,6 +79,7 @@ static void on_box_end(void *owner, const struct box_facts *facts)
 	j->ended_ms = clock_real_ms();
 	j->host_full = host_full(j);
 	engine_give_back(j);
+	tell(j, facts);
 	capture_finish(j->capture, on_log);
 	engine_kick(j->engine);
 }
@@ -141,6 +156,7 @@ void job_box_start(struct job *j)
 	plan_env_free(env);
 	hostfiles_fini(&files);
 	boxing_close(&j->boxing);
+	tell(j, NULL);
 	if (!j->box)
 		box_never_was(j, &e);
 }

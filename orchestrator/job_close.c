@@ -78,6 +78,8 @@ enum job_state job_close_finish(struct job *j)
 	bool again = online || j->retry;
 	if (!online && j->facts.end != BOX_CANCELLED)
 		engine_note(j, passed);
+	if (!again)
+		engine_past(j);
 	if (again) {
 		engine_discard(g, j->phase_dir);
 	} else {
@@ -85,7 +87,7 @@ enum job_state job_close_finish(struct job *j)
 		j->uppers[j->phase] = give(j->phase_dir);
 	}
 	job_try_free(j);
-	if (g->failed || j->facts.end == BOX_CANCELLED)
+	if (g->failed || (j->facts.end == BOX_CANCELLED && !job_cancelled(j)))
 		return JOB_CLEAN; /* cut short by us or by the person at the keyboard: no result */
 	if (j->retry)
 		return close_retry(j);
@@ -101,4 +103,12 @@ enum job_state job_close_finish(struct job *j)
 	if (job_is_trunk(j))
 		return j->branches_left ? JOB_KEEP : JOB_CLEAN;
 	return JOB_RESULT;
+}
+
+void job_cancel(struct job *j)
+{
+	j->facts = (struct box_facts){.end = BOX_CANCELLED, .exit_code = -1, .cgroup = "none"};
+	j->result = (struct result){STATUS_KILL, REASON_CANCELLED, job_phase(j)->name, NULL};
+	j->has_result = true;
+	job_go(j, job_is_trunk(j) ? JOB_KEEP : JOB_RESULT);
 }

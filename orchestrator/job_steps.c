@@ -310,6 +310,7 @@ static enum job_state result_finish(struct job *j)
 	if (j->task.rc)
 		return JOB_CLEAN; /* not recorded: there is none */
 	g->done++;
+	engine_remember(j);
 	if (g->conf->on_news)
 		g->conf->on_news(g->conf->owner, &news);
 	return JOB_CLEAN;
@@ -347,7 +348,7 @@ static void done_start(struct job *j)
 const struct job_step job_steps[JOB_STATES] = {
 	[JOB_WAIT]    = {"wait",    NULL,          NULL,           true,  TO(BEGIN)},
 	[JOB_BEGIN]   = {"begin",   begin_start,   begin_finish,   false, TO(QUEUE) | TO(RESULT) | TO(CLEAN)},
-	[JOB_QUEUE]   = {"queue",   queue_start,   NULL,           true,  TO(OPEN)},
+	[JOB_QUEUE]   = {"queue",   queue_start,   NULL,           true,  TO(OPEN) | TO(KEEP) | TO(RESULT)},
 	[JOB_OPEN]    = {"open",    open_start,    open_finish,    false, TO(BOX) | TO(CLOSE) | TO(CLEAN)},
 	[JOB_BOX]     = {"box",     job_box_start, NULL,           false, TO(SHELVE) | TO(CLOSE)},
 	[JOB_SHELVE]  = {"shelve",  shelve_start,  NULL,           false, TO(PUBLISH) | TO(CLOSE)},

@@ -74,6 +74,11 @@ static const char *const ends[] = {
 	[BOX_CANCELLED] = "cancelled", [BOX_FAILED] = "failed",
 };
 
+const char *judge_end_name(enum box_end end)
+{
+	return ends[end];
+}
+
 void judge_facts(const struct box_facts *f, const struct capture_log *log, struct db_facts *row)
 {
 	*row = (struct db_facts){

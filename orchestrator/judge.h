@@ -22,3 +22,5 @@ void judge_facts(const struct box_facts *f, const struct capture_log *log, struc
  * at. A word nobody knows is ERR_CORRUPT. */
 int judge_recall(const struct db_table *t, size_t row, struct box_facts *f, bool *host_full,
 		 struct err *e) must_check;
+/* judge_end_name(end): "exited" …, as the database has it. */
+const char *judge_end_name(enum box_end end);

@@ -60,6 +60,11 @@ int sandbox_layer_named(const struct sandbox_options *o, const char *name, struc
 static const struct command commands[] = {
 	{"run", "run a suite: every package under every variant", whole},
 	{"resume", "go on with a run that was interrupted or killed", whole},
+	{"watch", "show the run that goes on, live", whole},
+	{"cancel", "end packages of it, or all of it", whole},
+	{"pause", "start nothing more of it", whole},
+	{"unpause", "let it go on", whole},
+	{"set", "change how much it does at once", whole},
 	{"plan", "show what a run of a suite would do", whole},
 	{"compare", "what regressed in a run, or between any two", whole},
 	{"baseline", "name a run to compare others with", whole},

@@ -50,19 +50,20 @@ void progress_news(void *progress, const struct engine_news *n)
 		fprintf(stderr, "assay: %s: %s\n", n->package->id, n->note);
 }
 
-void progress_tick(void *progress, size_t running)
+void progress_tick(void *progress, const struct engine_now *now)
 {
 	struct progress *p = progress;
-	char so_far[UNIT_TEXT], left[UNIT_TEXT];
+	char so_far[UNIT_TEXT], left[UNIT_TEXT], late[UNIT_TEXT];
 	uint64_t ms = (uint64_t)(clock_mono_ns() - p->started_ns) / 1000000;
 	if (!p->terminal)
 		return;
 	progress_clear(p);
-	fprintf(stderr, "%zu of %zu done, %zu running, %s", p->done, p->total, running,
+	fprintf(stderr, "%zu of %zu done, %zu running, %s", p->done, p->total, now->running,
 		unit_duration(ms, so_far));
-	if (p->done >= 3 && p->done < p->total)
-		fprintf(stderr, ", about %s left",
-			unit_duration(ms * (p->total - p->done) / p->done, left));
+	if (p->done >= 3 && now->late_ms)
+		fprintf(stderr, ", about %s to %s left",
+			unit_duration(now->likely_ms - now->likely_ms % 1000, left),
+			unit_duration(now->late_ms - now->late_ms % 1000, late));
 	fflush(stderr);
 	p->shown = true;
 }

@@ -14,7 +14,7 @@ struct progress {
 void progress_init(struct progress *p, int64_t run, const struct suite *s, size_t total);
 /* For engine_conf: on_news and on_tick with a struct progress as owner. */
 void progress_news(void *progress, const struct engine_news *n);
-void progress_tick(void *progress, size_t running);
+void progress_tick(void *progress, const struct engine_now *now);
 /* on_held */
 void progress_held(void *progress, const char *why);
 void progress_fini(struct progress *p);

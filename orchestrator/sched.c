@@ -238,6 +238,8 @@ void sched_give(struct sched *s, const struct sched_need *taken)
 void sched_have(struct sched *s, enum sched_token token, uint64_t n)
 {
 	s->conf.have.of[token] = n;
+	if (token == SCHED_CPU)
+		s->conf.ahead = (size_t)n;
 }
 
 void sched_look(const struct sched *s, struct sched_state *out)

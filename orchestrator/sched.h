@@ -69,7 +69,8 @@ void sched_push(struct sched *s, const struct sched_task *t);
  * sched_give. false: none may start. */
 bool sched_pick(struct sched *s, uint32_t *id, struct sched_need *taken);
 void sched_give(struct sched *s, const struct sched_need *taken);
-/* sched_have(s, token, n): from now on there is so much of it; what is taken stays taken. */
+/* sched_have(s, token, n): from now on there is so much of it; what is taken stays taken. Of
+ * processors: and so many units are begun ahead. */
 void sched_have(struct sched *s, enum sched_token token, uint64_t n);
 
 /* How many wait to be begun, and for tokens; what is taken and what there is. */

@@ -6,6 +6,7 @@
  *   jobs/<run>/<unit>/    uppers and work directories of running jobs; gone with them
  *   runs/<run>/           logs: PACKAGE[.VARIANT].PHASE[~offline].log.zst
  *   reports/              what `assay report` wrote
+ *   socket                where a run that goes on is asked (control.h)
  *   lock                  flock(2)ed by the one writer, holds its pid
  */
 #pragma once

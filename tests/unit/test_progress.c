@@ -108,7 +108,7 @@ static void without_a_terminal_nothing_is_drawn(void **state)
 	(void)state;
 	catch_stderr();
 	progress_init(&p, 1, &suite, 2);
-	progress_tick(&p, 2);
+	progress_tick(&p, &(struct engine_now){2, 30000, 60000});
 	progress_fini(&p);
 	caught_text(&t);
 	assert_null(strchr(t.p, '\r'));
@@ -123,11 +123,11 @@ static void on_a_terminal_the_last_line_is_redrawn_and_gone_in_the_end(void **st
 	catch_stderr();
 	progress_init(&p, 1, &suite, 9);
 	p.terminal = true;
-	progress_tick(&p, 4);
+	progress_tick(&p, &(struct engine_now){4, 30000, 60000});
 	struct engine_news passed = news(STATUS_PASS, REASON_OK, NULL);
 	for (int i = 0; i < 3; i++)
 		progress_news(&p, &passed);
-	progress_tick(&p, 2);
+	progress_tick(&p, &(struct engine_now){2, 30000, 60000});
 	progress_fini(&p);
 	caught_text(&t);
 	const char *first = strstr(t.p, "0 of 9 done, 4 running, "),
@@ -136,7 +136,7 @@ static void on_a_terminal_the_last_line_is_redrawn_and_gone_in_the_end(void **st
 	assert_null(memmem(first, (size_t)(strchr(first, '\r') - first), " left",
 			   5)); /* too early to tell */
 	assert_memory_equal(strchr(first, '\r'), "\r\033[K  1/9", 9);
-	assert_non_null(strstr(last, ", about "));
+	assert_non_null(strstr(last, ", about 30.0 s to 1 m 00 s left"));
 	assert_non_null(strstr(last, " left\r\033[Krun 1: 3 of 9 jobs"));
 }
 
