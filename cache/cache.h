@@ -317,6 +317,37 @@ int cache_flatten_but(struct cache *c, const char *const *layers, size_t n,
 		      const struct cache_but *but, struct cache_layer *out, struct err *e)
 	must_check;
 
+/* ---- out of a store, and into it ---- */
+
+struct cache_exported {
+	uint64_t entries, bytes; /* bytes: of the files */
+	uint64_t archive_bytes;
+	char sha256[CACHE_ID]; /* of the archive */
+};
+/* cache_export(c, layers, n, fd, out, e): what n layers, uppermost first, show, as one tar archive
+ * (pax, zstd) that any tar restores: entries bytewise by path, owner 0, and nothing that another
+ * stack which shows the same would have otherwise, so that it gives the same bytes. Written to fd,
+ * synced. Each file is compared with its digest. */
+int cache_export(struct cache *c, const char *const *layers, size_t n, int fd,
+		 struct cache_exported *out, struct err *e) must_check;
+/* cache_restore(c, layers, n, dirfd, out, e): the same as copies in an empty directory; out's
+ * archive and sha256 are none. */
+int cache_restore(struct cache *c, const char *const *layers, size_t n, int dirfd,
+		  struct cache_exported *out, struct err *e) must_check;
+
+/* cache_unpack(c, source, sha256, how, out, e): a directory or an archive, as hostile as in
+ * cache_layer_import(), as a tree that cache_publish() takes for an upper. sha256: of the archive's
+ * bytes, compared before anything else is done; NULL: anything. Nothing of it is left after
+ * cache_unpack_drop, nor after a kill and the next cache_open. */
+struct cache_unpacked {
+	int fd; /* of the tree; -1: none */
+	void *inner;
+};
+int cache_unpack(struct cache *c, const char *source, const char *sha256,
+		 const struct cache_import *how, struct cache_unpacked *out, struct err *e)
+	must_check;
+void cache_unpack_drop(struct cache_unpacked *u);
+
 /* A generation with more layers than this should be flattened before the next job mounts it (misses
  * cost per layer). */
 #define CACHE_MAX_LAYERS 32

@@ -267,6 +267,9 @@ static int extract_members(struct extract *x, struct err *e)
 			continue;
 		if (r < ARCHIVE_WARN)
 			return extract_damaged(x, e);
+		/* One filter and the one that does nothing: nobody packs twice but for a bomb. */
+		if (archive_filter_count(x->a) > 2)
+			return err_set(e, ERR_HOSTILE, "it is compressed more than once");
 		x->member = archive_entry_pathname(entry);
 		if (!x->member)
 			x->member = archive_entry_pathname_utf8(entry);

@@ -1,33 +1,10 @@
 /* One layer that shows what a stack of them shows: the lists are merged, the files are linked, no
  * content is read. */
-#include "cache/build.h"
+#include "cache/flatten.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-
-struct flatten_layer {
-	int fd;
-	struct list list;
-	struct tree_at at;
-	size_t next;
-};
-
-/* A path where the layers disagree about what it is: what lies in layers from `from` on is hidden
- * below it. */
-struct flatten_cut {
-	const char *path;
-	size_t n, from;
-};
-
-struct flatten {
-	struct build b;
-	const struct cache_but *but; /* NULL: none */
-	struct flatten_layer *v;
-	size_t n;
-	struct flatten_cut *cuts;
-	size_t n_cuts;
-};
 
 /* A list that is gone or damaged is made again by reading the layer. */
 static int flatten_relist(struct cache *c, struct flatten_layer *l, const char *id, struct err *e)
@@ -86,6 +63,7 @@ static int flatten_file(struct flatten *f, struct flatten_layer *l, const struct
 {
 	struct stat st;
 	const char *name;
+	char id[CACHE_ID];
 	uint64_t size;
 	struct build_meta m = {x->mode, x->mtime_s, x->mtime_ns};
 	int dir = tree_at(&l->at, path, &name);
@@ -93,15 +71,30 @@ static int flatten_file(struct flatten *f, struct flatten_layer *l, const struct
 		return err_sys(e, "open %s", path);
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != x->size)
 		return err_set(e, ERR_CORRUPT, "%s is not what the list of its layer says", path);
-	int linked = build_link(&f->b, path, dir, name, &st, x->mode, e);
+	int linked = f->copy ? 0 : build_link(&f->b, path, dir, name, &st, x->mode, e);
 	if (linked)
 		return linked < 0 ? -1 : 0;
 	auto_fd int fd = tree_open(dir, name, O_RDONLY | O_NOFOLLOW);
-	return fd < 0 ? err_sys(e, "open %s", path)
-		      : build_copy(&f->b, path, fd, x->size, &m, &size, NULL, e);
+	if (fd < 0)
+		return err_sys(e, "open %s", path);
+	if (build_copy(&f->b, path, fd, x->size, &m, &size, f->copy ? id : NULL, e))
+		return -1;
+	if (f->copy && (x->end_n != CACHE_ID - 1 || memcmp(id, x->end, x->end_n)))
+		return err_set(e, ERR_CORRUPT, "%s has other bytes than the list of its layer says",
+			       path);
+	return 0;
 }
 
-static int flatten_put(struct flatten *f, size_t layer, const struct list_entry *x, struct err *e)
+int flatten_read(struct flatten *f, size_t layer, const struct list_entry *x, struct err *e)
+{
+	const char *name;
+	auto_free char *path = own_dup_n(x->path, x->path_n);
+	int dir = tree_at(&f->v[layer].at, path, &name);
+	int fd = dir < 0 ? -1 : tree_open(dir, name, O_RDONLY | O_NOFOLLOW);
+	return fd < 0 ? err_sys(e, "open %s", path) : fd;
+}
+
+int flatten_put(struct flatten *f, size_t layer, const struct list_entry *x, struct err *e)
 {
 	auto_free char *path = own_dup_n(x->path, x->path_n);
 	struct build_meta m = {x->mode, x->mtime_s, x->mtime_ns};
@@ -114,7 +107,7 @@ static int flatten_put(struct flatten *f, size_t layer, const struct list_entry 
 	} else {
 		rc = flatten_file(f, &f->v[layer], x, path, e);
 	}
-	return rc ? -1 : list_add(&f->b.list, x, e);
+	return rc || (f->b.list.fd >= 0 && list_add(&f->b.list, x, e)) ? -1 : 0;
 }
 
 /* May layer i give this path? */
@@ -164,7 +157,7 @@ static int flatten_step(struct flatten *f, struct err *e)
 	 */
 	if (seen > 1 && cut < f->n)
 		flatten_cut(f, min, cut);
-	return shown && flatten_put(f, top, shown, e) ? -1 : 1;
+	return shown && f->put(f, top, shown, e) ? -1 : 1;
 }
 
 static void flatten_fini(struct flatten *f)
@@ -184,25 +177,36 @@ int cache_flatten(struct cache *c, const char *const *layers, size_t n, struct c
 	return cache_flatten_but(c, layers, n, NULL, out, e);
 }
 
+int flatten_walk(struct flatten *f, struct cache *c, const char *const *layers, size_t n,
+		 struct err *e)
+{
+	int rc = 0;
+	f->n = n;
+	f->v = own_calloc(n + 1, sizeof(*f->v));
+	for (size_t i = 0; i < n; i++) {
+		f->v[i].fd = -1;
+		f->v[i].at = (struct tree_at)TREE_AT(-1);
+	}
+	for (size_t i = 0; !rc && i < n; i++)
+		rc = flatten_open(c, &f->v[i], layers[i], e);
+	while (!rc && (rc = flatten_step(f, e)) > 0)
+		rc = 0;
+	flatten_fini(f);
+	return rc;
+}
+
 int cache_flatten_but(struct cache *c, const char *const *layers, size_t n,
 		      const struct cache_but *but, struct cache_layer *out, struct err *e)
 {
-	struct flatten f = {.n = n, .but = but, .v = own_calloc(n + 1, sizeof(*f.v))};
+	struct flatten f = {.but = but, .put = flatten_put};
 	int rc = cache_may_write(c, e);
 	*out = (struct cache_layer){0};
-	for (size_t i = 0; i < n; i++) {
-		f.v[i].fd = -1;
-		f.v[i].at = (struct tree_at)TREE_AT(-1);
-	}
-	for (size_t i = 0; !rc && i < n; i++)
-		rc = flatten_open(c, &f.v[i], layers[i], e);
 	if (!rc && !(rc = build_begin(&f.b, c, e))) {
-		int more;
-		while ((more = flatten_step(&f, e)) > 0)
-			;
-		rc = more || build_name(&f.b, out, e) || build_settle(&f.b, out, e) ? -1 : 0;
+		rc = flatten_walk(&f, c, layers, n, e) || build_name(&f.b, out, e) ||
+				     build_settle(&f.b, out, e)
+			     ? -1
+			     : 0;
 		build_drop(&f.b);
 	}
-	flatten_fini(&f);
 	return rc ? err_add(e, "flatten") : 0;
 }

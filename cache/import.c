@@ -165,8 +165,9 @@ static int import_check_prefix(const char *prefix, struct err *e)
 	return 0;
 }
 
-static int import_into(struct build *b, int fd, const struct cache_import *how,
-		       struct cache_layer *out, struct err *e)
+/* Everything below b's root; listed only where it comes in order. 0 or -1. */
+static int import_tree(struct build *b, int fd, const struct cache_import *how, bool *listed,
+		       struct err *e)
 {
 	struct stat st;
 	struct import_left left = {
@@ -177,17 +178,30 @@ static int import_into(struct build *b, int fd, const struct cache_import *how,
 	left.bytes = left.max_bytes;
 	if (fstat(fd, &st))
 		return err_sys(e, "stat");
-	if (S_ISDIR(st.st_mode)) {
-		if (import_directory(b, fd, how, &left, e))
-			return -1;
-	} else if (!S_ISREG(st.st_mode)) {
+	*listed = S_ISDIR(st.st_mode);
+	if (*listed)
+		return import_directory(b, fd, how, &left, e);
+	if (!S_ISREG(st.st_mode))
 		return err_set(e, ERR_INPUT, "neither a directory nor a file");
-	} else if (extract_archive(b, fd, how, &left, e) || build_list(b, e)) {
-		return -1;
-	}
-	if (build_name(b, out, e))
+	return extract_archive(b, fd, how, &left, e);
+}
+
+static int import_into(struct build *b, int fd, const struct cache_import *how,
+		       struct cache_layer *out, struct err *e)
+{
+	bool listed;
+	if (import_tree(b, fd, how, &listed, e) || (!listed && build_list(b, e)) ||
+	    build_name(b, out, e))
 		return -1;
 	return build_settle(b, out, e);
+}
+
+static int import_open(const char *source, struct err *e)
+{
+	int fd = open(source, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return err_set(e, ERR_ABSENT, "%s does not exist", source);
+	return fd < 0 ? err_sys(e, "open %s", source) : fd;
 }
 
 int cache_layer_import(struct cache *c, const char *source, const struct cache_import *how,
@@ -199,14 +213,72 @@ int cache_layer_import(struct cache *c, const char *source, const struct cache_i
 	*out = (struct cache_layer){0};
 	if (import_check_prefix(how->prefix, e))
 		return -1;
-	auto_fd int fd = open(source, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-		return err_set(e, ERR_ABSENT, "%s does not exist", source);
-	if (fd < 0)
-		return err_sys(e, "open %s", source);
-	if (build_begin(&b, c, e))
+	auto_fd int fd = import_open(source, e);
+	if (fd < 0 || build_begin(&b, c, e))
 		return -1;
 	int rc = import_into(&b, fd, how, out, e);
 	build_drop(&b);
 	return rc ? err_add(e, "import %s", source) : 0;
+}
+
+/* What is read afterwards is what has the digest: only who may write the file could change it in
+ * between. */
+static int unpack_check(int fd, const char *sha256, struct err *e)
+{
+	struct hash h = {0};
+	char is[CACHE_ID];
+	int rc = 0;
+	if (hash_open(&h, "SHA256"))
+		return err_set(e, ERR_SYS, "libcrypto has no SHA-256");
+	auto_free char *buffer = own_alloc(BUILD_BUFFER);
+	for (ssize_t n; !rc && (n = read(fd, buffer, BUILD_BUFFER));) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			rc = err_sys(e, "read");
+		else
+			hash_add(&h, buffer, (size_t)n);
+	}
+	hash_id(&h, is);
+	hash_close(&h);
+	if (!rc && strcmp(is, sha256))
+		rc = err_set(e, ERR_HOSTILE, "its digest is %s, not %s", is, sha256);
+	if (!rc && lseek(fd, 0, SEEK_SET))
+		rc = err_sys(e, "read again");
+	return rc;
+}
+
+int cache_unpack(struct cache *c, const char *source, const char *sha256,
+		 const struct cache_import *how, struct cache_unpacked *out, struct err *e)
+{
+	static const struct cache_import plain = {0};
+	bool listed;
+	*out = (struct cache_unpacked){.fd = -1};
+	how = how ? how : &plain;
+	if (import_check_prefix(how->prefix, e))
+		return -1;
+	auto_fd int fd = import_open(source, e);
+	if (fd < 0 || (sha256 && unpack_check(fd, sha256, e)))
+		return fd < 0 ? -1 : err_add(e, "import %s", source);
+	struct build *b = own_calloc(1, sizeof(*b));
+	if (build_begin(b, c, e)) {
+		free(b);
+		return -1;
+	}
+	if (import_tree(b, fd, how, &listed, e)) {
+		build_drop(b);
+		free(b);
+		return err_add(e, "import %s", source);
+	}
+	*out = (struct cache_unpacked){.fd = b->root, .inner = b};
+	return 0;
+}
+
+void cache_unpack_drop(struct cache_unpacked *u)
+{
+	struct build *b = u->inner;
+	if (b)
+		build_drop(b);
+	free(b);
+	*u = (struct cache_unpacked){.fd = -1};
 }

@@ -15,9 +15,11 @@ struct cache_args {
 	size_t n_words;
 	bool dry_run;
 	enum cache_level level;
-	uint64_t keep;      /* generations; UINT64_MAX: not said */
-	uint64_t age_ms;    /* 0: not said */
-	uint64_t max_bytes; /* UINT64_MAX: not said */
+	uint64_t keep;              /* generations; UINT64_MAX: not said */
+	uint64_t age_ms;            /* 0: not said */
+	uint64_t max_bytes;         /* UINT64_MAX: not said */
+	const char *suite, *sha256; /* NULL: not given */
+	struct cache_import how;
 };
 
 /* 0, -1 with e; 1: all went well, and what was found is bad news (exit status 1). */
@@ -32,6 +34,10 @@ int cache_rollback(const struct cache_args *a, struct err *e) must_check;
 int cache_compact(const struct cache_args *a, struct err *e) must_check;
 int cache_revoke(const struct cache_args *a, struct err *e) must_check;
 int cache_collect(const struct cache_args *a, struct err *e) must_check;
+int cache_export_cmd(const struct cache_args *a, struct err *e) must_check;
+int cache_restore_cmd(const struct cache_args *a, struct err *e) must_check;
+int cache_import_cmd(const struct cache_args *a, struct err *e) must_check;
+int cache_publish_cmd(const struct cache_args *a, struct err *e) must_check;
 int cache_verify(const struct cache_args *a, struct err *e) must_check;
 int cache_rebuild(const struct cache_args *a, struct err *e) must_check;
 

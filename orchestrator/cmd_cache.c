@@ -6,7 +6,17 @@
 
 #include <string.h>
 
-enum { CACHE_OPT_DRY_RUN = 0x100, CACHE_OPT_KEEP, CACHE_OPT_AGE, CACHE_OPT_MAX, CACHE_OPT_LEVEL };
+enum {
+	CACHE_OPT_DRY_RUN = 0x100,
+	CACHE_OPT_KEEP,
+	CACHE_OPT_AGE,
+	CACHE_OPT_MAX,
+	CACHE_OPT_SUITE,
+	CACHE_OPT_SHA256,
+	CACHE_OPT_STRIP,
+	CACHE_OPT_PREFIX,
+	CACHE_OPT_LEVEL
+};
 
 static const struct argp_option cache_options[] = {
 	{"dry-run", CACHE_OPT_DRY_RUN, NULL, 0, "say what would be done, and change nothing", 0},
@@ -16,6 +26,11 @@ static const struct argp_option cache_options[] = {
 	 "collect: leave out what packages brought that did not run for so long (90d)", 0},
 	{"max-size", CACHE_OPT_MAX, "SIZE", 0,
 	 "collect: leave out, oldest use first, until a store has no more than that (20G)", 0},
+	{"suite", CACHE_OPT_SUITE, "FILE", 0,
+	 "import, publish: by this suite's rules for the store (default: what is there stays)", 0},
+	{"sha256", CACHE_OPT_SHA256, "HEX", 0, "import: refuse an archive with another digest", 0},
+	{"strip", CACHE_OPT_STRIP, "N", 0, "import: take N leading components off every name", 0},
+	{"prefix", CACHE_OPT_PREFIX, "PATH", 0, "import: put PATH in front of every name", 0},
 	{"level", CACHE_OPT_LEVEL, "LEVEL", 0,
 	 "verify: frames, entries (each digest of the archive too) or layers (these too; the "
 	 "default)",
@@ -50,6 +65,15 @@ static const struct verb {
 	 "nothing",
 	 {CACHE_OPT_DRY_RUN, CACHE_OPT_KEEP, CACHE_OPT_AGE, CACHE_OPT_MAX},
 	 cache_collect},
+	{"export", 1, 2, "a store or a generation, and a file", {0}, cache_export_cmd},
+	{"restore", 1, 2, "a store or a generation, and a directory", {0}, cache_restore_cmd},
+	{"import",
+	 2,
+	 2,
+	 "a store and an archive or a directory",
+	 {CACHE_OPT_SUITE, CACHE_OPT_SHA256, CACHE_OPT_STRIP, CACHE_OPT_PREFIX},
+	 cache_import_cmd},
+	{"publish", 2, 2, "a store and a directory", {CACHE_OPT_SUITE}, cache_publish_cmd},
 	{"compact", 0, 1, "a store", {CACHE_OPT_DRY_RUN}, cache_compact},
 	{"verify", 0, 0, "nothing", {CACHE_OPT_DRY_RUN, CACHE_OPT_LEVEL}, cache_verify},
 	{"rebuild", 0, 0, "nothing", {0}, cache_rebuild},
@@ -75,6 +99,7 @@ static int parse_level(const char *word, enum cache_level *out)
 static error_t cache_parse(int key, char *arg, struct argp_state *st)
 {
 	struct parse *p = st->input;
+	uint64_t n;
 	if (key >= CACHE_OPT_DRY_RUN && key <= CACHE_OPT_LEVEL && p->n_given < countof(p->given))
 		p->given[p->n_given++] = key;
 	switch (key) {
@@ -96,6 +121,22 @@ static error_t cache_parse(int key, char *arg, struct argp_state *st)
 		if (unit_parse_size(arg, &p->a.max_bytes))
 			argp_error(st, "--max-size takes a size (20G), not '%s'", arg);
 		return 0;
+	case CACHE_OPT_SUITE:
+		p->a.suite = arg;
+		return 0;
+	case CACHE_OPT_SHA256:
+		if (strlen(arg) != 64 || strspn(arg, "0123456789abcdef") != 64)
+			argp_error(st, "--sha256 takes 64 lower-case hex digits, not '%s'", arg);
+		p->a.sha256 = arg;
+		return 0;
+	case CACHE_OPT_STRIP:
+		if (unit_parse_count(arg, &n) || n > 64)
+			argp_error(st, "--strip takes a number from 0 to 64, not '%s'", arg);
+		p->a.how.strip = (unsigned)n;
+		return 0;
+	case CACHE_OPT_PREFIX:
+		p->a.how.prefix = arg;
+		return 0;
 	case CACHE_OPT_LEVEL:
 		if (parse_level(arg, &p->a.level))
 			argp_error(st, "--level takes frames, entries or layers, not '%s'", arg);
@@ -110,9 +151,10 @@ static error_t cache_parse(int key, char *arg, struct argp_state *st)
 		return 0;
 	case ARGP_KEY_END:
 		if (!p->a.verb)
-			argp_error(st, "which of: list, show, entries, who, diff, rollback, "
-				       "revoke, collect, "
-				       "compact, verify, rebuild?");
+			argp_error(st,
+				   "which of: list, show, entries, who, diff, rollback, "
+				   "revoke, collect, "
+				   "compact, export, restore, import, publish, verify, rebuild?");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -124,7 +166,9 @@ static const struct argp cache_argp = {
 	cache_parse,
 	"list\nshow [STORE|GENERATION]\nentries [STORE|GENERATION]\nwho PATH\n"
 	"diff GENERATION GENERATION\nrollback GENERATION\nrevoke JOB|PACKAGE|HARVEST\n"
-	"collect\ncompact [STORE]\nverify\nrebuild",
+	"collect\ncompact [STORE]\nexport [STORE|GENERATION] FILE|-\n"
+	"restore [STORE|GENERATION] DIR\nimport STORE ARCHIVE|DIR\npublish STORE "
+	"DIR\nverify\nrebuild",
 	"Look after the package stores that jobs share, and their archive.\v"
 	"list: the stores. show: the generations of a store, newest first, or the layers of one. "
 	"entries: the files a generation shows, and who brought them. who: every job that brought "
@@ -134,6 +178,9 @@ static const struct argp cache_argp = {
 	"job, or package, brought and nobody else vouches for. collect: forget old generations, "
 	"and "
 	"what was not used for long. compact: one layer in the place of a stack of them. "
+	"export: what a generation shows as one tar archive that gives the same bytes each time. "
+	"restore: the same as a directory. import, publish: what an archive or a directory holds "
+	"goes through the checks of a harvest into a store. "
 	"verify: read the archive and the layers, compare them with their digests, make damaged "
 	"layers again from the archive. rebuild: make what the database says of stores, and all "
 	"layers, again from the archive alone.\n\n"

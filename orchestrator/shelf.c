@@ -29,10 +29,11 @@ static struct shelf shelf_with(const struct shelf *sh, const struct cache_layer 
 	return with;
 }
 
-int shelf_load(struct shelf *sh, const struct suite *s, size_t i, struct db *d, struct err *e)
+int shelf_load_named(struct shelf *sh, const struct suite_store *store, const char *key,
+		     struct db *d, struct err *e)
 {
 	struct db_generation g = {0};
-	*sh = (struct shelf){.store = &s->stores[i], .key = plan_store_key(s, i)};
+	*sh = (struct shelf){.store = store, .key = own_dup(key)};
 	if (db_store_current(d, sh->key, &g, e))
 		return err_add(e, "store %s", sh->key);
 	sh->generation = g.id;
@@ -41,6 +42,12 @@ int shelf_load(struct shelf *sh, const struct suite *s, size_t i, struct db *d, 
 		shelf_add(sh, g.layers[k], (uint64_t)g.entries[k]);
 	db_generation_fini(&g);
 	return 0;
+}
+
+int shelf_load(struct shelf *sh, const struct suite *s, size_t i, struct db *d, struct err *e)
+{
+	auto_free char *key = plan_store_key(s, i);
+	return shelf_load_named(sh, &s->stores[i], key, d, e);
 }
 
 void shelf_fini(struct shelf *sh)

@@ -20,6 +20,10 @@ struct shelf {
 /* shelf_load(sh, s, i, d, e): store i of the suite with its current generation. */
 int shelf_load(struct shelf *sh, const struct suite *s, size_t i, struct db *d, struct err *e)
 	must_check;
+/* shelf_load_named(sh, store, key, d, e): the store of that name in the database, with the rules of
+ * `store`, which is borrowed. */
+int shelf_load_named(struct shelf *sh, const struct suite_store *store, const char *key,
+		     struct db *d, struct err *e) must_check;
 void shelf_fini(struct shelf *sh);
 
 /* shelf_copy(sh): generation and layers, to be handed to a lane; shelf_fini it. */

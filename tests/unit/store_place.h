@@ -47,20 +47,8 @@ static inline void place_close(struct place *p)
 static inline void place_load(struct place *p)
 {
 	struct err e = ERR_INIT;
-	struct db_generation g;
 	shelf_fini(&p->shelf);
-	p->shelf = (struct shelf){.store = &p->store, .key = own_dup("cache")};
-	OK(db_store_current(p->state->db, "cache", &g, &e));
-	p->shelf.generation = g.id;
-	memcpy(p->shelf.chain, g.chain, sizeof(g.chain));
-	p->shelf.n_layers = g.n_layers;
-	p->shelf.layers = own_calloc(g.n_layers + 1, sizeof(*p->shelf.layers));
-	p->shelf.entries = own_calloc(g.n_layers + 1, sizeof(*p->shelf.entries));
-	for (size_t i = 0; i < g.n_layers; i++) {
-		memcpy(p->shelf.layers[i], g.layers[i], 65);
-		p->shelf.entries[i] = (uint64_t)g.entries[i];
-	}
-	db_generation_fini(&g);
+	OK(shelf_load_named(&p->shelf, &p->store, "cache", p->state->db, &e));
 }
 
 static inline int place_setup(void **state)

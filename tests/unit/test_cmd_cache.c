@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <stdarg.h>
 
 /* assay cache WORDS --state …; its exit status, and in *out what it printed, the caller's to free.
@@ -386,6 +387,122 @@ static void a_pinned_generation_stays(void **state)
 	place_expect(p, "SELECT generation FROM v_store ORDER BY 1", "3");
 }
 
+/* ---- out and in ---- */
+
+/* Run a command line of our own making; its status. */
+static int shell(const char *command)
+{
+	pid_t pid = fork();
+	if (!pid) {
+		execl("/bin/sh", "sh", "-c", command, NULL);
+		_exit(127);
+	}
+	int status = -1;
+	assert_true(pid > 0 && waitpid(pid, &status, 0) == pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void a_generation_is_one_archive_with_the_same_bytes_whatever_its_layers(void **state)
+{
+	struct place *p = *state;
+	publish_few(p);
+	auto_free char *one = own_fmt("export %s/one.tar.zst", p->path),
+		       *two = own_fmt("export cache %s/two.tar.zst", p->path),
+		       *first = own_fmt("export 1 %s/first.tar.zst", p->path);
+	expect_says(p, EXIT_OK, one, (const char *const[]){NULL});
+	expect_says(p, EXIT_OK, "compact", (const char *const[]){NULL});
+	json_t *j = cache_json(p, EXIT_OK, two);
+	assert_int_equal(json_int(j, "entries"), 5);
+	json_decref(j);
+	expect_says(p, EXIT_OK, first, (const char *const[]){NULL});
+	auto_free char *check = own_fmt(
+		"cd %s && cmp one.tar.zst two.tar.zst && ! cmp -s one.tar.zst first.tar.zst &&"
+		" mkdir x && tar --zstd -xf one.tar.zst -C x && test \"$(cat x/b/three)\" = third "
+		"&&"
+		" test $(find x -type f | wc -l) = 3 && test -z \"$(find . -maxdepth 1 -name "
+		"'*.part')\"",
+		p->path);
+	assert_int_equal(shell(check), 0);
+	/* It goes into another store as it is. */
+	auto_free char *in = own_fmt("import other %s/one.tar.zst", p->path);
+	expect_says(p, EXIT_OK, in, SAYS("other: generation", "5 added"));
+	expect_says(p, EXIT_OK, in, SAYS("0 added, 0 replaced, 3 were there"));
+	auto_free char *again = own_fmt("export other %s/again.tar.zst", p->path),
+		       *same = own_fmt("cmp %s/one.tar.zst %s/again.tar.zst", p->path, p->path);
+	expect_says(p, EXIT_OK, again, (const char *const[]){NULL});
+	assert_int_equal(shell(same), 0);
+	expect_rebuilds(p);
+}
+
+static void a_generation_becomes_a_directory_whole_or_not_at_all(void **state)
+{
+	struct place *p = *state;
+	publish_few(p);
+	auto_free char *out = own_fmt("restore %s/out", p->path),
+		       *first = own_fmt("restore 1 %s/first/", p->path),
+		       *check = own_fmt(
+			       "cd %s && test \"$(cat out/a/two)\" = second && test $(find "
+			       "out -type f | wc -l) = 3 && test $(find first -type f | wc "
+			       "-l) = 1 && test -z \"$(find . -maxdepth 1 -name '*.part')\"",
+			       p->path);
+	expect_says(p, EXIT_OK, out, (const char *const[]){NULL});
+	expect_says(p, EXIT_OK, first, (const char *const[]){NULL});
+	assert_int_equal(shell(check), 0);
+	assert_int_equal(cache(p, NULL, out), EXIT_USAGE); /* not over something */
+	damage_layer(p, 1, "a/two");
+	auto_free char *bad = own_fmt("restore %s/bad", p->path),
+		       *archive = own_fmt("export %s/bad.tar.zst", p->path),
+		       *nothing = own_fmt("ls %s | grep -q bad", p->path);
+	assert_int_equal(cache(p, NULL, bad), EXIT_OURS);
+	assert_int_equal(cache(p, NULL, archive), EXIT_OURS);
+	assert_int_equal(shell(nothing), 1);
+	struct stat st;
+	assert_int_equal(fstatat(p->state->fd, "pins", &st, 0), 0);
+	auto_free char *pins = own_fmt("test -z \"$(ls %s/pins)\"", p->path);
+	assert_int_equal(shell(pins), 0);
+}
+
+static void what_is_imported_goes_through_the_checks_of_a_harvest(void **state)
+{
+	struct place *p = *state;
+	publish_few(p);
+	auto_free char *make =
+		own_fmt("cd %s && mkdir -p d/a && echo other > d/a/one && echo new > d/a/new && ln "
+			"-s /etc/passwd "
+			"d/out && tar -cf d.tar -C d . && gzip -k d.tar && xz -k d.tar && zstd -q "
+			"d.tar.gz -o "
+			"twice.tar.gz.zst && head -c 200 d.tar.xz > cut.tar.xz && mkfifo d/pipe",
+			p->path);
+	assert_int_equal(shell(make), 0);
+	auto_free char *xz = own_fmt("import cache %s/d.tar.xz", p->path);
+	expect_says(p, EXIT_OK, xz,
+		    SAYS("1 added", "1 conflicts", "1 refused", "conflict: a/one",
+			 "refused: out: a link that leads out of the store"));
+	static const char *const hostile[] = {"twice.tar.gz.zst", "cut.tar.xz", "d", "nothing"};
+	for (size_t i = 0; i < countof(hostile); i++) {
+		auto_free char *words = own_fmt("import cache %s/%s", p->path, hostile[i]);
+		if (!cache(p, NULL, words))
+			fail_msg("%s was taken", hostile[i]);
+	}
+	auto_free char *digest = own_fmt("import cache %s/d.tar.gz --sha256=%064d", p->path, 0);
+	assert_int_equal(cache(p, NULL, digest), EXIT_OURS);
+	auto_free char *deep = own_fmt("import cache %s/d.tar.gz --prefix=deep/er", p->path);
+	expect_says(p, EXIT_OK, deep, SAYS("added"));
+	assert_true(shows(p, "deep/er/a/new"));
+	auto_free char *dir = own_fmt("publish cache %s/first", p->path),
+		       *file = own_fmt("publish cache %s/d.tar.gz", p->path),
+		       *mk = own_fmt("mkdir %s/first && echo x > %s/first/y", p->path, p->path);
+	assert_int_equal(shell(mk), 0);
+	expect_says(p, EXIT_OK, dir, SAYS("1 added"));
+	assert_int_equal(cache(p, NULL, file), EXIT_USAGE);
+	auto_free char *clean =
+		own_fmt("test -z \"$(find %s/tmp %s/trash -mindepth 1)\"", p->path, p->path);
+	place_expect(p, "SELECT count(*) FROM v_harvest WHERE job LIKE 'assay cache import %'",
+		     "2");
+	assert_int_equal(shell(clean), 0);
+	expect_rebuilds(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -402,6 +519,9 @@ int main(void)
 		T(old_generations_go_and_what_only_they_needed),
 		T(a_store_over_its_size_loses_what_was_not_used_for_the_longest_time),
 		T(a_pinned_generation_stays),
+		T(a_generation_is_one_archive_with_the_same_bytes_whatever_its_layers),
+		T(a_generation_becomes_a_directory_whole_or_not_at_all),
+		T(what_is_imported_goes_through_the_checks_of_a_harvest),
 	};
 	return cmocka_run_group_tests_name("cmd/cache", tests, NULL, NULL);
 }
