@@ -85,7 +85,7 @@ enum verdict compare_sides(const struct compare_side *base, const struct compare
 
 /* ---- all that was seen ---- */
 
-static bool tells(const struct compare_side *s)
+bool compare_tells(const struct compare_side *s)
 {
 	return side_severity(s) > 0;
 }
@@ -94,8 +94,8 @@ static struct confirm_tally tally(const struct compare_all *a)
 {
 	struct confirm_tally t = {0};
 	for (size_t i = 0; i < a->n; i++) {
-		t.n += tells(&a->seen[i]);
-		t.passes += tells(&a->seen[i]) && a->seen[i].status == STATUS_PASS;
+		t.n += compare_tells(&a->seen[i]);
+		t.passes += compare_tells(&a->seen[i]) && a->seen[i].status == STATUS_PASS;
 	}
 	return t;
 }
@@ -131,7 +131,7 @@ static struct compare_side commonest(const struct compare_all *a)
 	size_t most = 0;
 	for (size_t i = 0; i < a->n; i++) {
 		const struct compare_side *s = &a->seen[i];
-		if (!tells(s)) {
+		if (!compare_tells(s)) {
 			if (!most && s->presence > best.presence)
 				best = *s;
 			continue;

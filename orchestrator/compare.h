@@ -44,6 +44,10 @@ struct compare_side {
  * gone, and changes nothing else. */
 enum verdict compare_sides(const struct compare_side *base, const struct compare_side *next);
 
+/* compare_tells(side): the result is about the package: a pass, fail, crash, or a limit that fired.
+ */
+bool compare_tells(const struct compare_side *s);
+
 /* Everything seen of one side of a package: its own result and those of repeats, in any order. */
 struct compare_all {
 	const struct compare_side *seen;

@@ -56,6 +56,7 @@ void engine_give_back(struct job *j)
 	struct engine *g = j->engine;
 	sched_give(g->sched, &j->taken);
 	g->boxes--;
+	g->alone &= !j->alone;
 	j->taken = (struct sched_need){0};
 }
 
@@ -151,6 +152,8 @@ void engine_kick(struct engine *g)
 		g->publishing = true;
 		job_go(j, JOB_PUBLISH);
 	}
+	while (!g->stopping && (j = engine_pop(&g->holds)))
+		repeat_look(j);
 	if (!g->stopping)
 		engine_start_some(g);
 	/* What rests in a queue calls nobody back, once nothing is started any more. */
@@ -238,7 +241,7 @@ static int engine_open(struct engine *g, struct err *e)
 	    sandbox_remove(NULL, g->state->fd, jobs, e))
 		return -1;
 	g->runs_fd = dir_make(g->state->fd, runs, 0700, e);
-	if (g->runs_fd < 0 || engine_stores(g, e) || engine_schedule(g, e))
+	if (g->runs_fd < 0 || engine_stores(g, e) || repeat_open(g, e) || engine_schedule(g, e))
 		return -1;
 	g->sandbox = sandbox_open(&g->loop, &conf, e);
 	return g->sandbox ? engine_limits(g, e) : -1;
@@ -285,6 +288,7 @@ static void engine_free(struct engine *g)
 	struct err ignored; /* the next start sweeps what stays */
 	for (size_t i = 0; i < g->conf->plan->n_units; i++)
 		job_free(g->jobs[i]);
+	repeat_forget(g);
 	for (size_t i = 0; g->shelves && i < g->suite->n_stores; i++)
 		shelf_fini(&g->shelves[i]);
 	free(g->shelves);

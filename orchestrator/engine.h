@@ -3,6 +3,7 @@
  * trash). Called by cmd_run, on the main thread. */
 #pragma once
 #include "orchestrator/admit.h"
+#include "orchestrator/confirm.h"
 #include "orchestrator/plan.h"
 #include "orchestrator/result.h"
 #include "orchestrator/state.h"
@@ -46,6 +47,8 @@ struct engine_conf {
 	bool at_once_again; /* what is tried again is so without a pause: a test's clock */
 	bool best_effort;   /* a limit that can't be kept on this machine is no error */
 	bool verbose;
+	struct confirm_conf confirm; /* how what differs is repeated; most 0: it is not */
+	unsigned repeat_fixes;       /* of what is fixed: this percentage, too */
 	void (*on_news)(void *owner, const struct engine_news *n); /* or NULL */
 	/* twice a second while it runs; or NULL */
 	void (*on_tick)(void *owner, const struct engine_now *now);

@@ -41,6 +41,10 @@ void engine_wait(struct job *j)
 {
 	struct engine *g = j->engine;
 	j->networked = job_phase(j)->network != BOX_NET_NONE && !job_may_try_offline(j);
+	if (j->alone) {
+		engine_push(&g->solo, j);
+		return;
+	}
 	struct expected x = expect_phase(g->expect, j->number, j->phase);
 	uint64_t cpus = job_phase(j)->limits.cpus;
 	struct sched_task t = {
@@ -70,6 +74,23 @@ void engine_unit_over(struct job *j)
 
 /* ---- what starts ---- */
 
+/* A repeat that is to run alone: when nothing else does, nor will before it is over. */
+static void engine_start_alone(struct engine *g)
+{
+	struct sched_state st;
+	sched_look(g->sched, &st);
+	if (!g->solo.n || g->boxes || g->moving || g->later.n || st.offered || st.waiting)
+		return;
+	struct job *j = engine_pop(&g->solo);
+	if (job_cancelled(j)) {
+		job_cancel(j);
+		return;
+	}
+	g->boxes++;
+	g->alone = true;
+	job_go(j, JOB_OPEN);
+}
+
 void engine_start_some(struct engine *g)
 {
 	struct job *j;
@@ -77,7 +98,7 @@ void engine_start_some(struct engine *g)
 	struct sched_need taken;
 	while ((j = engine_pop(&g->branches)))
 		job_go(j, JOB_BEGIN);
-	if (g->admit != ADMIT_YES || g->paused)
+	if (g->admit != ADMIT_YES || g->paused || g->alone)
 		return;
 	while (sched_pick(g->sched, &unit, &taken)) {
 		j = g->jobs[unit];
@@ -101,6 +122,7 @@ void engine_start_some(struct engine *g)
 	while (g->publishers.n <= g->at_once && g->leaving <= ENGINE_LEAVING * g->at_once &&
 	       sched_begin(g->sched, &unit))
 		job_go(engine_job(g, unit), JOB_BEGIN);
+	engine_start_alone(g);
 }
 
 void engine_again(struct engine *g)

@@ -6,10 +6,14 @@
 
 #include <stdint.h>
 
+#define HOW_UNGIVEN UINT64_MAX
+#define HOW_REPEATS 50 /* most that repeats may be */
+
 struct how {
-	uint64_t jobs, fetches; /* 0: not given */
-	const char *executor;   /* one of executor_names; NULL: not given */
-	const char *helper;     /* assay-box, NULL: found */
+	uint64_t jobs, fetches;         /* 0: not given */
+	uint64_t repeats, repeat_fixes; /* HOW_UNGIVEN: not given */
+	const char *executor;           /* one of executor_names; NULL: not given */
+	const char *helper;             /* assay-box, NULL: found */
 	struct options_ids ids;
 	bool best_effort;
 	bool verbose, porcelain;

@@ -3,6 +3,7 @@
  * and the queue's fields. Private to the engine (engine.c, job*.c). */
 #pragma once
 #include "orchestrator/boxing.h"
+#include "orchestrator/compare.h"
 #include "orchestrator/capture.h"
 #include "orchestrator/control.h"
 #include "orchestrator/engine.h"
@@ -23,7 +24,8 @@ enum job_state {
 	JOB_CLOSE,   /* facts judged and recorded */
 	JOB_AGAIN,   /* the phase will be tried again, after a while */
 	JOB_KEEP,    /* a trunk: its frozen uppers serve its branches */
-	JOB_RESULT,  /* the job's result is recorded */
+	JOB_RESULT,  /* the job's result is recorded, or what a repeat of its last phase brought */
+	JOB_HOLD,    /* for its other side, and to be repeated */
 	JOB_CLEAN,   /* its directory is removed */
 	JOB_DONE,
 };
@@ -89,6 +91,12 @@ struct job {
 	struct result result;
 	struct evidence evidence;
 
+	/* repeats of the phase in which the sides differ */
+	unsigned repeat;   /* which one this is; 0: the job itself */
+	bool alone;        /* it waits until nothing else runs, and nothing starts beside it */
+	bool by_cpu;       /* its time limit counts processor time */
+	struct result own; /* the job's, once it has one */
+
 	/* lane */
 	struct job_task {
 		struct lane_task task; /* first */
@@ -138,6 +146,11 @@ struct engine {
 	struct job_queue branches;   /* JOB_WAIT: whose trunk is done */
 	struct job_queue publishers; /* JOB_SHELVE */
 	struct job_queue later;      /* JOB_AGAIN, in no order */
+	struct job_queue holds;      /* JOB_HOLD: to be looked at */
+	struct job_queue solo;       /* JOB_QUEUE: repeats that run alone */
+	bool alone;                  /* one of them runs */
+	struct repeat_pair **pairs;  /* by package of the suite; NULL: none yet */
+	struct db_table *flakes;     /* named query, of the suite */
 	bool publishing;
 	size_t leaving; /* trees that wait to be removed: jobs in JOB_CLEAN, and what was discarded
 			 */
@@ -199,6 +212,17 @@ void job_try_free(struct job *j);
 void job_box_start(struct job *j);
 /* Exit status 0 and nothing killed for want of memory. */
 bool job_box_passed(const struct job *j);
+
+/* job_repeat.c: JOB_HOLD. */
+/* repeat_open(g, e): what is known of flakes. repeat_forget(g): all of it. */
+int repeat_open(struct engine *g, struct err *e) must_check;
+void repeat_forget(struct engine *g);
+/* Whether a job that has its result may be repeated, and so goes to JOB_HOLD. */
+bool repeat_may(const struct job *j);
+/* repeat_look(j): a job of g->holds goes on: to be repeated, or to its end. */
+void repeat_look(struct job *j);
+/* repeat_gone(j): a job leaves; its other side need not wait for it. */
+void repeat_gone(struct job *j);
 
 /* engine_sched.c: what the engine asks of the scheduler. */
 /* engine_schedule(g, e): what is expected, what depends on what, the units that may begin. */

@@ -21,7 +21,8 @@ static void on_log(void *owner, struct capture_log *log)
 	j->harvest_at = 0;
 	if (j->log.err.kind)
 		engine_fail(g, &j->log.err);
-	bool harvest = job_box_passed(j) && job_phase(j)->n_harvest && !g->failed;
+	/* what a repeat leaves is nobody's */
+	bool harvest = job_box_passed(j) && job_phase(j)->n_harvest && !g->failed && !j->repeat;
 	/* It passed; but what it wrote last may not be there. */
 	if (harvest && j->host_full && !j->note)
 		j->note = own_dup("harvest left out: the disk was full");
@@ -107,6 +108,15 @@ struct box_limits job_limits(const struct suite_limits *l)
 	};
 }
 
+/* By processor time: a busy machine can't make it fail. */
+static struct box_limits limits_by_cpu(struct box_limits l)
+{
+	if (!l.cpu_ms || l.cpu_ms > l.wall_ms)
+		l.cpu_ms = l.wall_ms;
+	l.wall_ms *= 3;
+	return l;
+}
+
 /* No box at all: what the sandbox says about that is the phase's outcome, as where it could not be
  * built later. */
 static void box_never_was(struct job *j, const struct err *e)
@@ -144,7 +154,8 @@ void job_box_start(struct job *j)
 		.hostname = hostname,
 		.net = net,
 		.loosen = p->loosen,
-		.limits = job_limits(&p->limits),
+		.limits =
+			j->by_cpu ? limits_by_cpu(job_limits(&p->limits)) : job_limits(&p->limits),
 	};
 	hostfiles_make(&files, &spec);
 	spec.files = files.files;

@@ -100,8 +100,9 @@ static void open_names(struct job *j)
 	auto_free char *resumed =
 		g->conf->resumed ? own_fmt("~r%u", g->conf->resumed) : own_dup("");
 	auto_free char *again = j->again ? own_fmt("~%u", j->again + 1) : own_dup("");
-	j->log_rel = own_fmt("%s%s%s.%s%s%s%s.log.zst", file, variant ? "." : "", side, phase,
-			     j->offline ? "~offline" : "", resumed, again);
+	auto_free char *repeat = j->repeat ? own_fmt("~repeat%u", j->repeat) : own_dup("");
+	j->log_rel = own_fmt("%s%s%s.%s%s%s%s%s.log.zst", file, variant ? "." : "", side, phase,
+			     j->offline ? "~offline" : "", resumed, repeat, again);
 	j->label = own_fmt("run %lld %s@%s %s%s%s", (long long)g->conf->run, package->name,
 			   package->version, variant ? variant : "", variant ? " " : "",
 			   job_phase(j)->name);
@@ -254,10 +255,11 @@ static int result_work(struct job *j, struct err *e)
 	const struct suite *s = j->engine->suite;
 	auto_free int64_t *ids = own_calloc(s->n_phases, sizeof(*ids));
 	size_t n = 0;
-	for (size_t i = 0; i < s->n_phases; i++) {
-		int64_t id = j->phase_ids[i] ? j->phase_ids[i]
-			     : j->trunk      ? j->trunk->phase_ids[i]
-					     : 0;
+	for (size_t i = 0; i < s->n_phases && !(j->repeat && i > j->phase); i++) {
+		int64_t id = j->repeat && i == j->phase ? j->phase_id
+			     : j->phase_ids[i]          ? j->phase_ids[i]
+			     : j->trunk                 ? j->trunk->phase_ids[i]
+							: 0;
 		if (id)
 			ids[n++] = id;
 	}
@@ -281,7 +283,11 @@ static int result_work(struct job *j, struct err *e)
 		.n_phases = n,
 		.ended_ms = clock_real_ms(),
 	};
-	return db_result(j->engine->state->db, j->id, j->attempt, &row, e);
+	struct db *d = j->engine->state->db;
+	if (j->repeat)
+		j->attempt = db_repeat_begin(d, j->id,
+					     row.ended_ms - (int64_t)(f->wall_ns / 1000000), e);
+	return j->attempt < 0 ? -1 : db_result(d, j->id, j->attempt, &row, e);
 }
 
 static void result_start(struct job *j)
@@ -309,11 +315,19 @@ static enum job_state result_finish(struct job *j)
 	};
 	if (j->task.rc)
 		return JOB_CLEAN; /* not recorded: there is none */
+	if (j->repeat)
+		return JOB_HOLD;
+	j->own = j->result;
 	g->done++;
 	engine_remember(j);
 	if (g->conf->on_news)
 		g->conf->on_news(g->conf->owner, &news);
-	return JOB_CLEAN;
+	return repeat_may(j) ? JOB_HOLD : JOB_CLEAN;
+}
+
+static void hold_start(struct job *j)
+{
+	engine_push(&j->engine->holds, j);
 }
 
 /* What a job leaves that can't be removed is told and no reason to end a run: the next start tries
@@ -328,6 +342,7 @@ static int clean_work(struct job *j, struct err *e)
 static void clean_start(struct job *j)
 {
 	j->engine->leaving++;
+	repeat_gone(j);
 	job_lane(j, &j->engine->trash, clean_work);
 }
 
@@ -357,7 +372,8 @@ const struct job_step job_steps[JOB_STATES] = {
 	[JOB_CLOSE]   = {"close",   job_close_start,   job_close_finish,   false, TO(QUEUE) | TO(AGAIN) | TO(KEEP) | TO(RESULT) | TO(CLEAN)},
 	[JOB_AGAIN]   = {"again",   job_again_start,   NULL,           true,  TO(QUEUE)},
 	[JOB_KEEP]    = {"keep",    keep_start,    NULL,           true,  TO(CLEAN)},
-	[JOB_RESULT]  = {"result",  result_start,  result_finish,  false, TO(CLEAN)},
+	[JOB_RESULT]  = {"result",  result_start,  result_finish,  false, TO(HOLD) | TO(CLEAN)},
+	[JOB_HOLD]    = {"hold",    hold_start,    NULL,           true,  TO(QUEUE) | TO(CLEAN)},
 	[JOB_CLEAN]   = {"clean",   clean_start,   clean_finish,   false, TO(DONE)},
 	[JOB_DONE]    = {"done",    done_start,    NULL,           true,  0},
 };

@@ -111,7 +111,7 @@ fact "a stranger to the state directory sees no run" ends 0 "$assay" status
 fact "the run ends with 1: something regressed" ends 1 "$assay" run "$work/suite.yaml" --jobs 3
 run=$(ask "SELECT max(id) FROM run")
 result() { ask "SELECT group_concat(variant || ':' || status || '/' || reason || ':' || phase, ' ') FROM
-	(SELECT * FROM v_result WHERE run = $run AND package = '$1' ORDER BY variant DESC)"; }
+	(SELECT * FROM v_result WHERE run = $run AND package = '$1' AND NOT repeat ORDER BY variant DESC)"; }
 fact "a package that both understand passes" is "$(result alpha)" "old:pass/ok:test new:pass/ok:test"
 fact "a name with shell in it is a name" is "$(result 'weird;touch $(id)')" "old:pass/ok:test new:pass/ok:test"
 fact "a package from a file passes" is "$(result gamma)" "old:pass/ok:test new:pass/ok:test"
@@ -148,6 +148,11 @@ fact "a Markdown summary is beside it" bash -c 'grep -q legacy "$1"/reports/*.md
 
 fact "verdicts are recorded with the run" is "$(ask "SELECT group_concat(package || '=' || verdict, ' ') FROM
 	(SELECT * FROM v_verdict WHERE run = $run AND verdict <> 'same' ORDER BY package)")" "crasher=regressed legacy=regressed modern=fixed"
+sure() { ask "SELECT package, confidence, base_passes, base_runs, next_passes, next_runs, round(p, 4) FROM v_verdict
+	WHERE run = $run AND verdict = 'regressed' ORDER BY package" | tr '\n' ' '; }
+fact "what regressed was repeated until it was sure" is "$(sure)" "crasher,confirmed,5,5,0,5,0.0143 legacy,confirmed,5,5,0,5,0.0143 "
+fact "of it only the phase that fails" is "$(ask "SELECT count(*) FROM v_phase WHERE run = $run AND package = 'legacy' AND phase <> 'test'")" 3
+fact "which is said" has "$compared" "5/5 → 0/5, p 0.014, confirmed"
 fact "so is whether the run can be believed" is "$(ask "SELECT validity FROM v_run WHERE run = $run")" valid
 fact "what regressed is told by its causes" bash -c 'grep -A3 "^PACKAGES.*CAUSE" <<<"$1" | grep -q "new .*option --legacy was removed"' - "$compared"
 sed 's/^suite: river/suite: river-known/' "$work/suite.yaml" >"$work/known.yaml"
@@ -169,11 +174,11 @@ fact "with its place" has "$said" "known.yaml:14:5: what is known of legacy (fai
 fact "that can be made a warning" ends 0 "$assay" run "$work/known.yaml" --only legacy --allow-expired
 
 logs_of() { "$assay" logs "$@"; }
-fact "logs are printed phase after phase" is "$(logs_of "$run" legacy --variant new | grep '^==' | tr '\n' ' ')" \
-	"== legacy new build: exited == legacy new test: exited "
+fact "logs are printed phase after phase" is "$(logs_of "$run" legacy --variant new | grep '^==' | uniq -c | tr -s ' ' | tr '\n' ' ')" \
+	" 1 == legacy new build: exited  5 == legacy new test: exited "
 fact "shared ones too" has "$(logs_of "$run" legacy --phase fetch)" "== legacy fetch: exited"
 fact "with what was said" has "$(logs_of "$run" legacy --phase test --variant new)" "Error: option --legacy was removed"
-fact "lines are found in all logs of a run" is "$(logs_of --grep '^Error: .*(removed|modern)$' "$run")" \
+fact "lines are found in all logs of a run" is "$(logs_of --grep '^Error: .*(removed|modern)$' "$run" | uniq)" \
 	"legacy new test: Error: option --legacy was removed
 modern old test: Error: unknown word modern"
 fact "none is exit status 1" ends 1 "$assay" logs --grep 'no such words' "$run"
@@ -221,15 +226,15 @@ fact "a run tells its comparison as JSON" is "$("$assay" run "$work/suite.yaml" 
 	"$(ask "SELECT max(id) FROM run") legacy=regressed"
 revised() { ask "SELECT reason || ' ' || coalesce(rule, '-') || ' ' || (revised_ms IS NOT NULL) FROM v_result
 	WHERE run = $run AND package = 'modern' AND variant = 'old'"; }
-fact "judged once more by the same rules nothing changes" has "$("$assay" reclassify "$run")" "Run $run: 0 of 16 results changed"
+fact "judged once more by the same rules nothing changes" has "$("$assay" reclassify "$run")" "Run $run: 0 of 32 results changed"
 echo "  - {id: unknown-word, match: '^Error: unknown word', reason: fail/missing-dep}" >>"$work/ecosystems/lang.yaml"
 said=$("$assay" reclassify "$run" --dry-run)
-fact "a new rule would change what it matches" has "$said" "1 of 16 results would change"
+fact "a new rule would change what it matches" has "$said" "1 of 32 results would change"
 fact "and is not obeyed yet" is "$(revised)" "exit - 0"
 fact "then it is" has "$("$assay" reclassify "$run")" "fail/exit  fail/missing-dep  unknown-word"
 fact "and the database says so, and that it was later" is "$(revised)" "missing-dep unknown-word 1"
 rm "$ASSAY_STATE/runs/$run"/modern.old.test.log.zst
-fact "a result of which the log is gone stays" has "$("$assay" reclassify "$run")" "0 of 15 results changed; 1 have no log"
+fact "a result of which the log is gone stays" has "$("$assay" reclassify "$run")" "0 of 31 results changed; 1 have no log"
 fact "a run that is not there is named" ends 3 "$assay" reclassify 999
 fact "two nights are compared, and nothing regressed" ends 0 "$assay" compare "$run" "$second"
 fact "between other sides of them something did" ends 1 "$assay" compare "$run:old" "$second:new"

@@ -186,6 +186,8 @@ static int64_t *world_rows(struct world *w)
 	}
 	struct db_run run = {.suite = "world",
 			     .goal = "test",
+			     .compare_base = s->variants[0].name,
+			     .compare_next = s->variants[1].name,
 			     .pid = 1,
 			     .started_ms = clock_real_ms(),
 			     .jobs_at_once = 1};
@@ -223,6 +225,8 @@ int world_run(struct world *w, size_t at_once)
 		.fetches = w->fetches ? w->fetches : at_once,
 		.readings = world_readings,
 		.at_once_again = true,
+		.confirm = w->confirm,
+		.repeat_fixes = w->repeat_fixes,
 		.on_news = on_news,
 		.owner = w,
 		.verbose = getenv("ASSAY_TEST_VERBOSE") != NULL,

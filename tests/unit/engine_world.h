@@ -25,6 +25,8 @@ struct world {
 	struct world_news *news;
 	size_t n_news;
 	struct engine_outcome outcome;
+	struct confirm_conf confirm; /* all 0: nothing is repeated */
+	unsigned repeat_fixes;
 	struct err err;
 };
 

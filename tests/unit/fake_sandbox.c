@@ -256,6 +256,8 @@ static size_t box_see(const struct box_spec *spec)
 		.store = lowers_of(store),
 		.n_store = store ? store->n_lowers : 0,
 		.began_ms = fake.now_ms,
+		.wall_ms = spec->limits.wall_ms,
+		.cpu_ms = spec->limits.cpu_ms,
 	};
 	return fake.n_seen++;
 }

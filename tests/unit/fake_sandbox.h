@@ -28,6 +28,7 @@ struct fake_seen {
 				 first */
 	size_t n_store;
 	uint64_t began_ms, ended_ms;
+	uint64_t wall_ms, cpu_ms; /* its limits */
 	bool ended, cancelled, gently;
 };
 
