@@ -7,6 +7,7 @@
 static const struct command commands[] = {
 	{"run", NULL, cmd_run},
 	{"plan", NULL, cmd_plan},
+	{"aa", NULL, cmd_aa},
 	{"baseline", NULL, cmd_baseline},
 	{"compare", NULL, cmd_compare},
 	{"report", NULL, cmd_report},

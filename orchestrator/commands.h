@@ -10,6 +10,7 @@ enum {
 	EXIT_USAGE = 3,     /* the command line or an input file */
 };
 
+int cmd_aa(int argc, char **argv);
 int cmd_baseline(int argc, char **argv);
 int cmd_cache(int argc, char **argv);
 int cmd_cancel(int argc, char **argv);

@@ -67,6 +67,7 @@ static const struct command commands[] = {
 	{"set", "change how much it does at once", whole},
 	{"plan", "show what a run of a suite would do", whole},
 	{"compare", "what regressed in a run, or between any two", whole},
+	{"aa", "run a variant against itself: what comes of nothing", whole},
 	{"baseline", "name a run to compare others with", whole},
 	{"report", "write a run's report as HTML and Markdown", whole},
 	{"reclassify", "judge a run once more by changed log rules", whole},

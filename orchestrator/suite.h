@@ -152,6 +152,14 @@ struct suite {
  * from, and in ASSAY_DATADIR; a name with a '/' is a path relative to the suite file. */
 struct suite *suite_load(const char *path, struct err *e) must_check;
 void suite_free(struct suite *s);
+/* Parts of one that leave it: what they own. */
+void suite_variant_fini(struct suite_variant *v);
+void suite_known_fini(struct suite_known *k);
+
+/* suite_against_itself(s, variant, e): that variant (NULL: the base of the comparison) and a second
+ * one that is the same, NAME-again, are all it has, and are compared. What is known of that variant
+ * holds for both. The digest is another: it is another suite. */
+int suite_against_itself(struct suite *s, const char *variant, struct err *e) must_check;
 
 const char *suite_expect_name(enum suite_expect x);
 /* suite_known_of(s, package, variant): what is known of that package under that variant, both by

@@ -80,6 +80,22 @@ static void free_phases(struct suite *s)
 	free(s->log_rules);
 }
 
+void suite_variant_fini(struct suite_variant *v)
+{
+	free(v->name);
+	free_texts(v->layers, v->n_layers);
+	free_env(v->env, v->n_env);
+}
+
+void suite_known_fini(struct suite_known *k)
+{
+	free(k->package);
+	free(k->reason);
+	free(k->link);
+	free(k->until);
+	free(k->where);
+}
+
 void suite_free(struct suite *s)
 {
 	if (!s)
@@ -87,20 +103,11 @@ void suite_free(struct suite *s)
 	free_packages(s);
 	free_places(s);
 	free_phases(s);
-	for (size_t i = 0; i < s->n_variants; i++) {
-		free(s->variants[i].name);
-		free_texts(s->variants[i].layers, s->variants[i].n_layers);
-		free_env(s->variants[i].env, s->variants[i].n_env);
-	}
+	for (size_t i = 0; i < s->n_variants; i++)
+		suite_variant_fini(&s->variants[i]);
 	free(s->variants);
-	for (size_t i = 0; i < s->n_known; i++) {
-		struct suite_known *k = &s->known[i];
-		free(k->package);
-		free(k->reason);
-		free(k->link);
-		free(k->until);
-		free(k->where);
-	}
+	for (size_t i = 0; i < s->n_known; i++)
+		suite_known_fini(&s->known[i]);
 	free(s->known);
 	free_texts(s->layers, s->n_layers);
 	free_texts(s->inherit_env, s->n_inherit_env);

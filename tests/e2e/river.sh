@@ -207,6 +207,9 @@ if command -v zstd >/dev/null; then
 	fact "tar alone restores the store from its segments" restore
 fi
 
+fact "a variant against itself regresses nowhere" ends 0 "$assay" aa "$work/suite.yaml" --variant new
+fact "and that is said" has "$said" "Noise floor: of 8 packages 0 differ from themselves, 0 as if they had regressed; 0 confirmed"
+fact "a variant that is none is told" ends 3 "$assay" aa "$work/suite.yaml" --variant none
 generations=$(ask "SELECT count(*) FROM generation")
 fact "it runs again" ends 1 "$assay" run "$work/suite.yaml" --jobs 2
 second=$(ask "SELECT max(id) FROM run")

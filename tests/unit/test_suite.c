@@ -332,6 +332,32 @@ static void what_is_known_is_of_packages_and_variants_and_has_its_day(void **sta
 	suite_free(s);
 }
 
+static void a_suite_against_itself_has_one_variant_twice(void **state)
+{
+	struct err e = ERR_INIT;
+	struct suite *s =
+		desk_suite(*state, SUITE_HEAD
+			   "packages: [a, b]\nvariants: [{name: v}, {name: w, env: {X: \"1\"}}]\n"
+			   "phases: [{name: t, run: x}]\n"
+			   "known:\n"
+			   "  - {package: a, expect: fail, reason: r, variant: w}\n"
+			   "  - {package: b, expect: fail, reason: r, variant: v}\n");
+	auto_free char *sha256 = own_dup(s->sha256);
+	assert_int_equal(suite_against_itself(s, "z", &e), -1);
+	assert_int_equal(e.kind, ERR_USAGE);
+	assert_int_equal(suite_against_itself(s, "w", &e), 0);
+	assert_int_equal(s->n_variants, 2);
+	assert_string_equal(s->variants[0].name, "w");
+	assert_string_equal(s->variants[1].name, "w-again");
+	assert_string_equal(s->variants[1].env[0].value, "1");
+	assert_true(s->has_compare && s->compare[0] == 0 && s->compare[1] == 1);
+	assert_int_equal(s->n_known, 1);
+	assert_non_null(suite_known_of(s, 0, 1));
+	assert_null(suite_known_of(s, 1, 0));
+	assert_string_not_equal(s->sha256, sha256);
+	suite_free(s);
+}
+
 static void what_is_known_wrongly_is_refused(void **state)
 {
 	static const struct {
@@ -358,6 +384,8 @@ static void what_is_known_wrongly_is_refused(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_suite_against_itself_has_one_variant_twice,
+						desk_open, desk_close),
 		cmocka_unit_test_setup_teardown(what_is_known_wrongly_is_refused, desk_open,
 						desk_close),
 		cmocka_unit_test_setup_teardown(
