@@ -41,6 +41,9 @@ int cache_publish_cmd(const struct cache_args *a, struct err *e) must_check;
 int cache_verify(const struct cache_args *a, struct err *e) must_check;
 int cache_rebuild(const struct cache_args *a, struct err *e) must_check;
 
+/* assay cache refresh: a command line of its own. The exit status. */
+int cmd_cache_refresh(int argc, char **argv);
+
 /* cache_cmd_db(a, e): the database, for reading. */
 struct db *cache_cmd_db(const struct cache_args *a, struct err *e) must_check;
 /* cache_cmd_store(d, a, word, out, e): the store that is meant: `word`, else --store, else the only

@@ -161,7 +161,7 @@ static int carry_end(const struct carry *c, const struct engine_outcome *outcome
 	    db_run_end(d, c->run, end, clock_real_ms(), e))
 		return -1;
 	/* what was cut short may be gone on with: nothing is said of it yet */
-	return strcmp(end, "done") ? 0 : verdicts_record(d, c->run, e);
+	return strcmp(end, "done") || c->fetches_only ? 0 : verdicts_record(d, c->run, e);
 }
 
 int carry_out(const struct carry *c, struct err *e)
@@ -187,5 +187,7 @@ int carry_out(const struct carry *c, struct err *e)
 		carry_spent(c->state->db, c->run);
 	if (outcome.interrupted)
 		return EXIT_OURS;
+	if (c->fetches_only)
+		return EXIT_OK;
 	return teller.to_program ? carry_status(c, e) : carry_compare(c);
 }

@@ -11,6 +11,7 @@ struct carry {
 	int64_t run;
 	const int64_t *ids; /* the database's, by unit */
 	unsigned resumed;
+	bool fetches_only; /* there is nothing to compare */
 };
 
 /* carry_out(c, e): the command's exit status, or -1: our own trouble ended it. */

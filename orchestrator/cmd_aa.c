@@ -101,7 +101,7 @@ static int aa_run(struct aa_args *a, const struct suite *s, struct state *st, st
 		return -1;
 	auto_free int64_t *ids = own_calloc(plan->n_units, sizeof(*ids));
 	int64_t run = record_begin(plan, st, &a->how, ids, e);
-	struct carry c = {&a->how, plan, st, run, ids, 0};
+	struct carry c = {.how = &a->how, .plan = plan, .state = st, .run = run, .ids = ids};
 	int status = run > 0 ? carry_out(&c, e) : -1;
 	if (status == EXIT_OK || status == EXIT_REGRESSED)
 		status = aa_report(a, st, run, status, e);

@@ -151,10 +151,10 @@ static error_t cache_parse(int key, char *arg, struct argp_state *st)
 		return 0;
 	case ARGP_KEY_END:
 		if (!p->a.verb)
-			argp_error(st,
-				   "which of: list, show, entries, who, diff, rollback, "
-				   "revoke, collect, "
-				   "compact, export, restore, import, publish, verify, rebuild?");
+			argp_error(st, "which of: list, show, entries, who, diff, rollback, "
+				       "revoke, collect, "
+				       "compact, export, restore, import, publish, refresh, "
+				       "verify, rebuild?");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -180,7 +180,8 @@ static const struct argp cache_argp = {
 	"what was not used for long. compact: one layer in the place of a stack of them. "
 	"export: what a generation shows as one tar archive that gives the same bytes each time. "
 	"restore: the same as a directory. import, publish: what an archive or a directory holds "
-	"goes through the checks of a harvest into a store. "
+	"goes through the checks of a harvest into a store. refresh: only the phases of a suite "
+	"that fetch. "
 	"verify: read the archive and the layers, compare them with their digests, make damaged "
 	"layers again from the archive. rebuild: make what the database says of stores, and all "
 	"layers, again from the archive alone.\n\n"
@@ -226,6 +227,11 @@ int cmd_cache(int argc, char **argv)
 	struct parse p = {
 		.a = {.level = CACHE_LAYERS, .keep = UINT64_MAX, .max_bytes = UINT64_MAX}};
 	struct err e = ERR_INIT;
+	if (argc > 1 && !strcmp(argv[1], "refresh")) {
+		static char name[] = "assay cache refresh";
+		argv[1] = name;
+		return cmd_cache_refresh(argc - 1, argv + 1);
+	}
 	if (argp_parse(&cache_argp, argc, argv, 0, NULL, &p))
 		return EXIT_USAGE;
 	const struct verb *v = verb_find(p.a.verb, &e);

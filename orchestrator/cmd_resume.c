@@ -57,7 +57,12 @@ static int resume_run(struct resume_args *a, struct state *st, struct err *e)
 	how_fill(&a->how);
 	int status = -1;
 	if (!record_resume(&again, st, &a->how, e)) {
-		struct carry c = {&a->how, again.plan, st, again.run, again.ids, again.resumed};
+		struct carry c = {.how = &a->how,
+				  .plan = again.plan,
+				  .state = st,
+				  .run = again.run,
+				  .ids = again.ids,
+				  .resumed = again.resumed};
 		fprintf(stderr, "run %lld goes on: %zu of %zu jobs are left\n",
 			(long long)again.run, again.plan->n_jobs, again.jobs);
 		status = carry_out(&c, e);

@@ -65,7 +65,7 @@ static int run_suite(struct run_args *a, const struct suite *s, struct state *st
 		return -1;
 	auto_free int64_t *ids = own_calloc(plan->n_units, sizeof(*ids));
 	int64_t run = record_begin(plan, st, &a->how, ids, e);
-	struct carry c = {&a->how, plan, st, run, ids, 0};
+	struct carry c = {.how = &a->how, .plan = plan, .state = st, .run = run, .ids = ids};
 	int status = run > 0 ? carry_out(&c, e) : -1;
 	plan_free(plan);
 	return status;
