@@ -433,12 +433,6 @@ static int options_check(struct sandbox_options *o, struct err *e)
 			return err_set(e, ERR_USAGE,
 				       "a mount at / is the root: not with --root, --layer, "
 				       "--read-only, or --keep before it");
-	bool kept = o->keep;
-	for (size_t i = 0; i < o->n_mounts; i++)
-		kept |= !!o->mounts[i].keep;
-	if (o->limits.disk_inodes && !kept)
-		return err_set(e, ERR_USAGE,
-			       "--inodes counts what is kept, and nothing is: give --keep");
 	if (o->read_only && o->keep)
 		return err_set(e, ERR_USAGE,
 			       "--keep %s: nothing is written to a root that is read-only",

@@ -71,11 +71,10 @@ static int spec_root(struct sandbox_spec *s, const struct sandbox_options *o, bo
 		if (!o->mounts[i].path[1])
 			return 0;
 	s->box.root_host = host;
-	if (host && !o->n_layers && !o->read_only && !o->keep && !o->limits.disk)
+	bool counted = o->limits.disk || o->limits.disk_inodes;
+	if (host && !o->n_layers && !o->read_only && !o->keep && !counted)
 		return 0; /* a skeleton in memory, which may be written */
 	struct box_mount *m = spec_mount(s, "/", o->read_only ? BOX_RO : BOX_COW);
-	/* In memory, where nobody counts what is there: there is no more room than that. */
-	m->size = o->read_only ? 0 : o->limits.disk;
 	for (size_t i = 0; i < o->n_layers; i++)
 		if (spec_lower(s, m, layer_open(o, o->layers[i], e)))
 			return err_add(e, "--layer %s", o->layers[i]);
@@ -90,7 +89,7 @@ static int spec_mounts(struct sandbox_spec *s, const struct sandbox_options *o, 
 	for (size_t i = 0; i < o->n_mounts; i++) {
 		const struct sandbox_mount *from = &o->mounts[i];
 		struct box_mount *m = spec_mount(s, from->path, from->mode);
-		m->size = from->mode == BOX_COW ? o->limits.disk : from->size;
+		m->size = from->size;
 		m->live = true;
 		if (from->source && spec_lower(s, m, open(from->source, O_PATH | O_CLOEXEC)))
 			return err_sys(e, "%s", from->source);

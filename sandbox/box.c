@@ -138,6 +138,7 @@ struct box *box_start(struct sandbox *sb, const struct box_spec *spec, const str
 		.name = own_dup(spec->name),
 		.profile = box_profile_name(spec->loosen),
 		.limits = spec->limits,
+		.watch = {.room = {.fd = -1}},
 		.output_fd = -1,
 		.pidfd = -1,
 		.started_ns = now,
@@ -213,8 +214,8 @@ void box_heard(struct box *b, const struct plan_reply *r, int fd)
 	} else if (r->kind == PLAN_TERMINAL && b->state == BOX_BORN && fd >= 0) {
 		heard_terminal(b, fd);
 		return;
-	} else if (r->kind == PLAN_CARRIED && b->state == BOX_BORN && fd >= 0) {
-		watch_carried(&b->watch, fd);
+	} else if (r->kind == PLAN_ROOM && b->state == BOX_BORN && fd >= 0) {
+		watch_room(&b->watch, fd, &r->seen, r->uppers != PLAN_UPPERS_GIVEN);
 		return;
 	} else if (r->kind == PLAN_RUNS && b->state == BOX_BORN) {
 		heard_runs(b, r);

@@ -40,8 +40,28 @@ static void on_closed(uv_handle_t *handle)
 		box_free(b);
 }
 
+static void on_room_closed(uv_fs_t *closing)
+{
+	struct box *b = closing->data;
+	uv_fs_req_cleanup(closing);
+	if (!--b->handles)
+		box_free(b);
+}
+
+/* Not here: with the last descriptor goes the tmpfs and all that is in it. */
+static void box_leave_room(struct box *b)
+{
+	int fd = watch_leave(&b->watch);
+	if (fd < 0)
+		return;
+	b->closing.data = b;
+	if (!uv_fs_close(b->sandbox->loop, &b->closing, fd, on_room_closed))
+		b->handles++;
+}
+
 void box_close(struct box *b)
 {
+	box_leave_room(b);
 	uv_handle_t *all[] = {(uv_handle_t *)&b->output, (uv_handle_t *)&b->timer,
 			      (uv_handle_t *)&b->orphan};
 	for (size_t i = 0; i < countof(all); i++)
@@ -124,8 +144,7 @@ static void box_count_rest(struct box *b)
 	f->io_read_bytes = larger(f->io_read_bytes, c->io_read_bytes);
 	f->io_write_bytes = larger(f->io_write_bytes, c->io_write_bytes);
 	f->processes = w->table ? w->table : "";
-	f->disk_bytes = w->seen.disk_bytes;
-	f->disk_inodes = w->seen.disk_inodes;
+	watch_used(w, &f->disk_bytes, &f->disk_inodes);
 	f->throttled = c->throttled;
 	f->throttled_ns = c->throttled_ns;
 	f->stalled_memory_ns = c->stalled_memory_ns;

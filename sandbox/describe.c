@@ -98,7 +98,7 @@ static void add_mount(struct text *t, const struct box_spec *s, const struct box
 	}
 	if (m->mode == BOX_TMPFS || (m->mode == BOX_COW && m->upper_fd < 0 && !m->to_be)) {
 		text_add(t, m->mode == BOX_COW ? ": changes are lost: " : ": ");
-		add_room(t, s, m->mode == BOX_TMPFS ? m->size : 0);
+		add_room(t, s, m->mode == BOX_TMPFS ? m->size : s->limits.disk);
 	}
 	text_addc(t, '\n');
 	if (m->to_be) {

@@ -91,6 +91,7 @@ struct box {
 
 	uv_poll_t output, orphan;
 	uv_timer_t timer;
+	uv_fs_t closing;
 	unsigned handles; /* on the loop */
 };
 

@@ -43,12 +43,13 @@ void limits_hidden(struct box *b, unsigned look)
 void limits_disk(struct box *b)
 {
 	const struct box_limits *l = &b->limits;
-	const struct plan_seen *s = &b->watch.seen;
-	if (l->disk && s->disk_bytes > l->disk)
-		box_fire(b, BOX_LIMIT_DISK, l->disk, s->disk_bytes);
-	if (l->disk_inodes && s->disk_inodes > l->disk_inodes)
-		box_fire(b, BOX_LIMIT_INODES, l->disk_inodes, s->disk_inodes);
-	if (s->deep) /* deeper than anybody looks */
+	uint64_t bytes, inodes;
+	watch_used(&b->watch, &bytes, &inodes);
+	if (l->disk && bytes > l->disk)
+		box_fire(b, BOX_LIMIT_DISK, l->disk, bytes);
+	if (l->disk_inodes && inodes > l->disk_inodes)
+		box_fire(b, BOX_LIMIT_INODES, l->disk_inodes, inodes);
+	if (b->watch.seen.deep) /* deeper than anybody looks */
 		disk_hidden(b);
 }
 

@@ -57,12 +57,12 @@ struct box_mount {
 	 * what the command wrote will be in it, as overlayfs keeps it, and nothing else (no mount
 	 * point of the box). And an empty work directory in the same directory as it. Where their
 	 * file system carries no upper (an overlay, some network file systems: found by trying, in
-	 * the work directory) a tmpfs does, of limits.disk and disk_inodes, or of limits.memory, or
-	 * of 2 GiB; what is in it when the box is over, however it ended, is moved to the upper
-	 * then (facts.uppers tells). Where the directory can't even keep that something is gone, or
-	 * what is moved is more than it takes, the box ends as BOX_FAILED. An upper may have what
-	 * an earlier box wrote, which is there again; not where a tmpfs carries it: BOX_FAILED.
-	 * Both -1: the changes go to such a tmpfs and are lost. */
+	 * the work directory) a tmpfs does, a little larger than limits.disk and disk_inodes, or of
+	 * limits.memory, or of 2 GiB; what is in it when the box is over, however it ended, is
+	 * moved to the upper then (facts.uppers tells). Where the directory can't even keep that
+	 * something is gone, or what is moved is more than it takes, the box ends as BOX_FAILED. An
+	 * upper may have what an earlier box wrote, which is there again; not where a tmpfs carries
+	 * it: BOX_FAILED. Both -1: the changes go to such a tmpfs and are lost. */
 	int upper_fd, work_fd;
 	const char *to_be; /* for box_describe, else NULL: the path of the upper, whose work
 			      directory, or which itself, is not there yet (-1) */

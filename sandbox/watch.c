@@ -59,6 +59,7 @@ static int watch_upper(struct watch *w, int fd)
 int watch_open(struct watch *w, const struct box_spec *spec, struct err *e)
 {
 	w->processes_at_ns = w->disk_at_ns = w->idle_at_ns = INT64_MAX;
+	w->room.fd = -1;
 	for (size_t i = 0; i < spec->n_mounts; i++) {
 		const struct box_mount *m = &spec->mounts[i];
 		if (m->mode != BOX_COW || m->upper_fd < 0)
@@ -74,23 +75,47 @@ int watch_open(struct watch *w, const struct box_spec *spec, struct err *e)
 
 /* Nothing is in the caller's uppers until the box is over, in none of them: uppers_choose. The
  * quota is for these, too. */
-static void watch_replace(struct watch *w)
+static void watch_none(struct watch *w)
 {
 	quota_clear(&w->quota);
 	while (w->n_uppers)
 		close(w->uppers[--w->n_uppers]);
 	w->n_devices = 0;
-	w->carried = true;
 }
 
-void watch_carried(struct watch *w, int fd)
+void watch_room(struct watch *w, int fd, const struct plan_seen *own, bool all)
 {
-	if (!w->carried)
-		watch_replace(w);
-	if (w->n_uppers == PLAN_UPPERS_MAX) /* there were not that many */
-		close(fd);
-	else if (watch_upper(w, fd))
-		return; /* what it writes has the tmpfs's size as its limit */
+	if (all)
+		watch_none(w);
+	own_close(&w->room.fd);
+	w->room.fd = fd;
+	w->room.own = *own;
+}
+
+int watch_leave(struct watch *w)
+{
+	return give_fd(&w->room.fd);
+}
+
+static uint64_t more_than(uint64_t now, uint64_t before)
+{
+	return now > before ? now - before : 0;
+}
+
+static void room_look(struct watch *w)
+{
+	struct plan_seen now = {.has = 0};
+	if (w->room.fd < 0)
+		return;
+	plan_room_used(w->room.fd, &now);
+	w->room.seen.disk_bytes = more_than(now.disk_bytes, w->room.own.disk_bytes);
+	w->room.seen.disk_inodes = more_than(now.disk_inodes, w->room.own.disk_inodes);
+}
+
+void watch_used(const struct watch *w, uint64_t *bytes, uint64_t *inodes)
+{
+	*bytes = w->seen.disk_bytes + w->room.seen.disk_bytes;
+	*inodes = w->seen.disk_inodes + w->room.seen.disk_inodes;
 }
 
 void watch_close(struct watch *w)
@@ -98,6 +123,7 @@ void watch_close(struct watch *w)
 	quota_clear(&w->quota);
 	for (size_t i = 0; i < w->n_uppers; i++)
 		close(w->uppers[i]);
+	own_close(&w->room.fd);
 	free(w->uppers);
 	free(w->devices);
 	free(w->table);
@@ -112,7 +138,8 @@ static bool counts_all(const struct box *b)
 
 static bool wants_disk(const struct box *b)
 {
-	return (b->limits.disk || b->limits.disk_inodes) && b->watch.n_uppers;
+	const struct watch *w = &b->watch;
+	return (b->limits.disk || b->limits.disk_inodes) && (w->n_uppers || w->room.fd >= 0);
 }
 
 /* What is free now; what is gone since then. Somebody else may have taken it, or given back: so
@@ -214,6 +241,12 @@ static bool asked_waits(struct watch_asked *a, int64_t now)
 	return false;
 }
 
+static uint64_t room_blocks(const struct watch *w)
+{
+	struct statfs fs;
+	return w->room.fd < 0 || fstatfs(w->room.fd, &fs) ? 0 : fs.f_blocks;
+}
+
 static bool ask(struct box *b, unsigned what, int64_t now)
 {
 	struct watch *w = &b->watch;
@@ -221,7 +254,8 @@ static bool ask(struct box *b, unsigned what, int64_t now)
 			       .version = PLAN_VERSION,
 			       .look = what,
 			       .memory = b->limits.memory,
-			       .inodes = b->limits.disk_inodes};
+			       .inodes = b->limits.disk_inodes,
+			       .room = room_blocks(w)};
 	if (!b->slot || !b->slot->helper || b->pid <= 0)
 		return false;
 	helper_look(b->slot->helper, &m, w->uppers, what & PLAN_LOOK_DISK ? w->n_uppers : 0);
@@ -231,20 +265,24 @@ static bool ask(struct box *b, unsigned what, int64_t now)
 	return true;
 }
 
-/* Disk without a walk: what the quota says, or what is gone of the file systems since the last one.
- * true: it takes a walk to know. */
+/* Disk without a walk: what the quota and the room say, and what is gone of the file systems since
+ * the last one. true: it takes a walk to know. */
 static bool peek(struct box *b, int64_t now)
 {
 	struct watch *w = &b->watch;
-	uint64_t bytes, inodes;
-	if (quota_used(&w->quota, &w->seen.disk_bytes, &w->seen.disk_inodes)) {
-		w->disk_at_ns = now + disk_pause(b, w->seen.disk_bytes, w->seen.disk_inodes);
+	uint64_t bytes, inodes, gone_bytes, gone_inodes;
+	bool counted = quota_used(&w->quota, &w->seen.disk_bytes, &w->seen.disk_inodes);
+	room_look(w);
+	watch_used(w, &bytes, &inodes);
+	if (counted || w->room.fd >= 0)
 		limits_disk(b);
+	if (counted || !w->n_uppers) {
+		w->disk_at_ns = now + disk_pause(b, bytes, inodes);
 		return false;
 	}
-	devices_gone(w, &bytes, &inodes);
-	bytes += w->seen.disk_bytes;
-	inodes += w->seen.disk_inodes;
+	devices_gone(w, &gone_bytes, &gone_inodes);
+	bytes += gone_bytes;
+	inodes += gone_inodes;
 	w->disk_at_ns = now + disk_pause(b, bytes, inodes);
 	if (now >= w->walk_at_ns)
 		return true;
@@ -317,7 +355,9 @@ static void heard_disk(struct box *b, const struct plan_seen *s, int64_t now)
 	w->seen.deep = s->deep;
 	w->walk_took_ns = (int64_t)s->took_ns;
 	w->walk_at_ns = now + within(w->walk_took_ns * PART, DISK_NS, INT64_MAX);
-	w->disk_at_ns = now + disk_pause(b, s->disk_bytes, s->disk_inodes);
+	uint64_t bytes, inodes;
+	watch_used(w, &bytes, &inodes);
+	w->disk_at_ns = now + disk_pause(b, bytes, inodes);
 	limits_seen(b, s);
 }
 
@@ -380,15 +420,18 @@ void watch_last(struct box *b)
 {
 	struct watch *w = &b->watch;
 	quota_used(&w->quota, &w->seen.disk_bytes, &w->seen.disk_inodes);
+	room_look(w);
 }
 
 bool watch_over(const struct box *b, enum box_limit *limit, uint64_t *bound, uint64_t *value)
 {
-	const struct plan_seen *s = &b->watch.seen;
-	bool disk = b->limits.disk && s->disk_bytes > b->limits.disk;
-	bool inodes = b->limits.disk_inodes && s->disk_inodes > b->limits.disk_inodes;
+	const struct watch *w = &b->watch;
+	uint64_t bytes, inodes;
+	watch_used(w, &bytes, &inodes);
+	bool disk = b->limits.disk && bytes > b->limits.disk;
+	bool files = b->limits.disk_inodes && inodes > b->limits.disk_inodes;
 	*limit = disk ? BOX_LIMIT_DISK : BOX_LIMIT_INODES;
 	*bound = disk ? b->limits.disk : b->limits.disk_inodes;
-	*value = disk ? s->disk_bytes : s->disk_inodes;
-	return b->watch.quota.project && (disk || inodes);
+	*value = disk ? bytes : inodes;
+	return (w->quota.project || w->room.fd >= 0) && (disk || files);
 }

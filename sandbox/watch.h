@@ -32,10 +32,15 @@ struct watch_asked {
 struct watch {
 	int *uppers;                  /* owned descriptors of the upper directories */
 	size_t n_uppers;              /* at most PLAN_UPPERS_MAX */
-	bool carried;                 /* they are in the place of the caller's */
 	struct watch_device *devices; /* owned */
 	size_t n_devices;
 	struct quota quota; /* counts instead of walks, where there is one */
+	struct {
+		int fd; /* -1: none. Owned, of a tmpfs that takes what is written: by far, or to all
+			   of the uppers, whose memory goes with it */
+		struct plan_seen own; /* what it took before the command */
+		struct plan_seen seen;
+	} room;
 
 	int64_t processes_at_ns, disk_at_ns, idle_at_ns; /* when to look; INT64_MAX: never */
 	int64_t walk_at_ns; /* DISK: not before, so that walks take a bounded part of the time */
@@ -59,9 +64,14 @@ struct box_spec;
 int watch_open(struct watch *w, const struct box_spec *spec, struct err *e) must_check;
 void watch_close(struct watch *w);
 
-/* watch_carried(w, fd): this is where the box writes instead of in one of the uppers, and so it is
- * for each of them; taken. */
-void watch_carried(struct watch *w, int fd);
+/* watch_room(w, fd, own, all): a tmpfs that the box writes to, and what of it was taken before the
+ * command ran; all: nothing is written to the uppers. fd is taken. */
+void watch_room(struct watch *w, int fd, const struct plan_seen *own, bool all);
+/* watch_used(w, bytes, inodes): of what limits.disk is about, as last seen. */
+void watch_used(const struct watch *w, uint64_t *bytes, uint64_t *inodes);
+/* watch_leave(w): the room's descriptor, now the caller's, or -1: to close the last one of a tmpfs
+ * takes as long as there is something in it. */
+int watch_leave(struct watch *w);
 
 /* watch_begin(b, now): its command runs. */
 void watch_begin(struct box *b, int64_t now);
@@ -73,8 +83,8 @@ void watch_look(struct box *b, int64_t now);
 bool watch_heard(struct box *b, const struct plan_reply *r, int fd);
 /* watch_table(b): ask for the table of its processes: false: nobody can. */
 bool watch_table(struct box *b);
-/* watch_last(b): what the quota says at the end. watch_over(b, limit, bound, value): it has refused
- * something: by how the command ended then nobody could tell. */
+/* watch_last(b): what the quota and the room say at the end. watch_over(b, limit, bound, value): a
+ * limit was passed there, or something refused: by how the command ended then nobody could tell. */
 void watch_last(struct box *b);
 bool watch_over(const struct box *b, enum box_limit *limit, uint64_t *bound, uint64_t *value);
 

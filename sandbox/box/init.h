@@ -5,12 +5,12 @@
  * init_message. The helper says INIT_MAPPED, and INIT_SIGNAL at any time after that; pid 1 says
  * INIT_RUNS, then INIT_OVER, or INIT_FAILED. Where a terminal is wanted, pid 1 says INIT_TERMINAL
  * first, with the master's end, and waits for INIT_GO. What is found out about uppers (upper.h) it
- * says by INIT_UPPER; what is to be moved when it is over by INIT_CARRIED with the directory, after
- * INIT_USERNS with the user namespace in which that is to be done. So is INIT_FUSE, with the
- * descriptor of a fuse file system, after INIT_MOUNTNS with the mount namespace and an
- * INIT_FUSE_DIR for each directory (fuse.h). With PLAN_NET_NAT it says INIT_NETWORK with its
- * network namespace, and waits for INIT_ONLINE before the command. If the helper is gone, so is
- * pid 1.
+ * says by INIT_UPPER; the tmpfs that a limit of disk is about by INIT_ROOM with a directory of it;
+ * what is to be moved when it is over by INIT_CARRIED with the directory, after INIT_USERNS with
+ * the user namespace in which that is to be done. So is INIT_FUSE, with the descriptor of a fuse
+ * file system, after INIT_MOUNTNS with the mount namespace and an INIT_FUSE_DIR for each directory
+ * (fuse.h). With PLAN_NET_NAT it says INIT_NETWORK with its network namespace, and waits for
+ * INIT_ONLINE before the command. If the helper is gone, so is pid 1.
  *
  * A pid 1 may be made ahead of its plan: it builds what no plan changes and waits for INIT_PLAN,
  * once, with struct init_plan in one message with the text of its layers (layers_put) and these
@@ -39,6 +39,7 @@ enum init_kind {
 	INIT_UPPER,
 	INIT_USERNS,
 	INIT_CARRIED,
+	INIT_ROOM,
 	INIT_PLAN,
 	INIT_USED,
 	INIT_MOUNTNS,
@@ -51,11 +52,12 @@ enum init_kind {
 struct init_message {
 	uint32_t kind;
 	int32_t status;   /* INIT_OVER: as of wait(2); INIT_SIGNAL: the number; INIT_CARRIED: index
-			     of the layer; INIT_UPPER, INIT_RUNS: enum plan_uppers */
+			     of the layer; INIT_UPPER, INIT_RUNS, INIT_ROOM: enum plan_uppers */
 	uint32_t way;     /* INIT_RUNS: the enum overlay_way that this kernel takes; INIT_UPPER,
 			     INIT_CARRIED: enum upper_marks */
 	uint64_t exec_ns; /* INIT_RUNS */
-	uint64_t dev;     /* INIT_UPPER; INIT_CARRIED: 1: its marks are fuse-overlayfs's */
+	uint64_t disk_bytes, disk_inodes; /* INIT_ROOM: taken by now */
+	uint64_t dev;           /* INIT_UPPER; INIT_CARRIED: 1: its marks are fuse-overlayfs's */
 	char error[PLAN_ERROR]; /* INIT_FAILED; INIT_FUSE_DIR: its path */
 	struct rusage used; /* INIT_USED: what the box used, where the helper can't wait for it */
 };

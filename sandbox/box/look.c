@@ -69,7 +69,7 @@ static void look_at_processes(const struct looking *w)
 	struct look_unnamed u = {.disk = 0};
 	unsigned look = w->m->look;
 	if (look & (PLAN_LOOK_DISK | PLAN_LOOK_MEMORY))
-		u = look_unnamed(w->at.own_mounts);
+		u = look_unnamed(w->at.own_mounts, w->m->room);
 	w->seen->disk_bytes += look & PLAN_LOOK_DISK ? u.disk : 0;
 	if (!(look & (PLAN_LOOK_PROCESSES | PLAN_LOOK_MEMORY | PLAN_LOOK_IO)))
 		return;

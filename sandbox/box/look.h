@@ -80,11 +80,11 @@ struct look_disk_at {
 };
 void look_disk(const struct look_disk_at *d, struct plan_seen *s);
 /* What is open and has no name: in an upper bytes of its disk, in memory (memfd) bytes of that.
- * Asks no file system that the job itself may serve. */
+ * Asks no file system that the job itself may serve. room: of plan_start. */
 struct look_unnamed {
 	uint64_t disk, memory;
 };
-struct look_unnamed look_unnamed(bool own_mounts);
+struct look_unnamed look_unnamed(bool own_mounts, uint64_t room);
 /* LOOK_PROCESSES and LOOK_IO at once. */
 struct look_processes {
 	uint64_t tasks, cpu_ns;

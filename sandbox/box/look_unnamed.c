@@ -41,6 +41,7 @@ struct unnamed {
 	size_t n, looked, mounts_read;
 	struct mounts box, other; /* of its pid 1; of the process that was looked at last */
 	bool own_mounts;
+	uint64_t room;
 	uint64_t memfds; /* the device of all memfds */
 	struct look_unnamed sum;
 };
@@ -154,6 +155,13 @@ static bool is_unlimited(int fd)
 	return !fstatfs(fd, &fs) && !fs.f_blocks;
 }
 
+/* An overlay's numbers are those of what its upper is on; the room's size nothing else has. */
+static bool is_in_room(const struct unnamed *u, int fd)
+{
+	struct statfs fs;
+	return u->room && !fstatfs(fd, &fs) && fs.f_blocks == u->room;
+}
+
 /* On an overlay it is in an upper. What lies in a mount that is in neither list, somebody else's or
  * nobody's any more, counts as an overlay's where the job can make mounts and its device is no real
  * one; else it is a file that was handed in. */
@@ -163,7 +171,7 @@ static uint64_t *unnamed_sum(struct unnamed *u, int process, int fd, const struc
 		return &u->sum.memory;
 	switch (mount_of(u, process, x->stx_mnt_id)) {
 	case MOUNT_OVERLAY:
-		return &u->sum.disk;
+		return is_in_room(u, fd) ? NULL : &u->sum.disk;
 	case MOUNT_TMPFS:
 		return is_unlimited(fd) ? &u->sum.memory : NULL;
 	case MOUNT_OTHER:
@@ -214,10 +222,11 @@ static uint64_t memfds_device(void)
 	return fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &x) ? UINT64_MAX : device_of(&x);
 }
 
-struct look_unnamed look_unnamed(bool own_mounts)
+struct look_unnamed look_unnamed(bool own_mounts, uint64_t room)
 {
 	auto_free struct unnamed *u = own_calloc(1, sizeof(*u));
 	u->own_mounts = own_mounts;
+	u->room = room;
 	u->memfds = memfds_device();
 	look_each(unnamed_look, u);
 	free(u->box.all);

@@ -13,12 +13,13 @@
  *     -> PLAN_FDS    as often as it takes: the next layers' descriptors, at most PLAN_FDS_MAX each,
  * n_fds in all
  *     <- PLAN_BORN   pid, and a pidfd: the box's pid 1 is there
- *     <- PLAN_CARRIED  a directory that is in the place of one of the caller's uppers until the
- * box is over; what is in it is moved there before PLAN_ENDED. So often as there are such
+ *     <- PLAN_ROOM   where disk is limited and what a box writes over is a tmpfs of the helper's: a
+ * directory of that, and in seen what it took before the command. uppers is not PLAN_UPPERS_GIVEN:
+ * nothing is in the caller's uppers before PLAN_ENDED
  *     <- PLAN_TERMINAL  with PLAN_TERMINAL_WANTED: the master's end of the box's terminal
  *     -> PLAN_GO     in answer to it: it is set up, the command may run
  *     <- PLAN_RUNS   exec_ns: the command was executed
- *     -> PLAN_LOOK   look, memory, inodes; with PLAN_LOOK_DISK, which is asked for alone,
+ *     -> PLAN_LOOK   look, memory, inodes, room; with PLAN_LOOK_DISK, which is asked for alone,
  * descriptors: the box's uppers, at most PLAN_UPPERS_MAX. One with it and one without may go on at
  * a time: a later one ends an earlier
  *     <- PLAN_LOOKED look, seen; with PLAN_LOOK_TABLE a memfd with the table of processes. Once for
@@ -50,6 +51,7 @@
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/vfs.h>
 
 #define PLAN_VERSION 9u
 #define PLAN_SOCKET 3
@@ -121,7 +123,7 @@ enum plan_kind {
 	PLAN_RUNS,
 	PLAN_ENDED,
 	PLAN_TERMINAL,
-	PLAN_CARRIED,
+	PLAN_ROOM,
 	PLAN_LOOKED,
 };
 
@@ -161,6 +163,8 @@ struct plan_start {
 	uint32_t look;      /* PLAN_LOOK: enum plan_look */
 	uint64_t memory;    /* PLAN_LOOK_MEMORY: more than this is more than this; 0: how much? */
 	uint64_t inodes;    /* PLAN_LOOK_DISK: likewise */
+	uint64_t room;      /* PLAN_LOOK_DISK: of the box's PLAN_ROOM statfs(2)'s f_blocks: what is
+			       there needs no looking for; 0: there is none */
 	uint32_t ahead;     /* a processor is free: another such box may be made ready meanwhile */
 	uint64_t bytes;     /* of the plan's text */
 };
@@ -171,7 +175,7 @@ struct plan_reply {
 	int32_t pid;            /* PLAN_BORN: as the caller sees it; PLAN_RUNS: the box's pid 1 */
 	int32_t command_status; /* PLAN_ENDED: as of wait(2), of the command; -1: not known */
 	int32_t init_status;    /* PLAN_ENDED: as of wait(2), of the box's pid 1 */
-	uint32_t uppers;        /* PLAN_RUNS: enum plan_uppers, of the box's */
+	uint32_t uppers;        /* PLAN_RUNS, PLAN_ROOM: enum plan_uppers, of the box's */
 	uint32_t network_lost;  /* PLAN_ENDED: PLAN_NET_NAT, and the network ended before the box */
 	uint32_t refused;       /* PLAN_ENDED: error is not our trouble but the job's: what it left
 				   can't be kept whole */
@@ -182,10 +186,20 @@ struct plan_reply {
 	uint64_t peak_bytes;         /* PLAN_ENDED: the largest process */
 	uint64_t io_read_bytes, io_write_bytes; /* PLAN_ENDED: likewise; of block devices, pages
 						   made dirty */
-	struct plan_seen seen;                  /* PLAN_LOOKED */
+	struct plan_seen seen;                  /* PLAN_LOOKED, PLAN_ROOM */
 	char error[PLAN_ERROR]; /* PLAN_ENDED: "" or why the command could not be run, or what it
 				   left not be kept: our own trouble, but for `refused` */
 };
+
+/* plan_room_used(fd, s): of the file system it is on: what is taken. */
+static inline void plan_room_used(int fd, struct plan_seen *s)
+{
+	struct statfs fs;
+	if (fstatfs(fd, &fs))
+		return;
+	s->disk_bytes = (fs.f_blocks - fs.f_bfree) * (uint64_t)fs.f_bsize;
+	s->disk_inodes = fs.f_files - fs.f_ffree;
+}
 
 /* How many descriptors come with it, before those of the layers. */
 static inline size_t plan_fds(const struct plan_start *start)

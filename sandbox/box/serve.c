@@ -178,13 +178,23 @@ static void life_found(struct life *l, pid_t pid)
 
 static void life_carried(struct life *l, const struct init_message *m, int *fd)
 {
-	struct plan_reply r = {.kind = PLAN_CARRIED, .version = PLAN_VERSION};
 	if (*fd < 0 || m->status < 0 || (size_t)m->status >= l->birth.layers.n)
 		return;
 	l->carry = own_grow(l->carry, l->n_carry + 1, sizeof(*l->carry));
-	life_reply(&r, *fd);
 	l->carry[l->n_carry++] = (struct carried){give_fd(fd), (uint32_t)m->status,
 						  (enum upper_marks)m->way, m->dev};
+}
+
+static void life_room(const struct init_message *m, int fd)
+{
+	struct plan_reply r = {.kind = PLAN_ROOM,
+			       .version = PLAN_VERSION,
+			       .uppers = (uint32_t)m->status,
+			       .seen = {.has = PLAN_LOOK_DISK,
+					.disk_bytes = m->disk_bytes,
+					.disk_inodes = m->disk_inodes}};
+	if (fd >= 0)
+		life_reply(&r, fd);
 }
 
 /* If it does not come to be, whoever looks into the mount is told that nobody is there. */
@@ -320,6 +330,8 @@ static bool life_hear(struct life *l)
 		life_network(l, fd);
 	} else if (m.kind == INIT_CARRIED) {
 		life_carried(l, &m, &fd);
+	} else if (m.kind == INIT_ROOM) {
+		life_room(&m, fd);
 	} else if (m.kind == INIT_USED) {
 		l->used = m;
 	} else if (m.kind == INIT_MOUNTNS) {
@@ -453,7 +465,7 @@ static int serve_caller(const struct serve *s, struct life *l, struct err *e)
 	case PLAN_RUNS:
 	case PLAN_ENDED:
 	case PLAN_TERMINAL:
-	case PLAN_CARRIED:
+	case PLAN_ROOM:
 	case PLAN_LOOKED:
 		break;
 	}

@@ -195,7 +195,7 @@ static int stage_mounts(struct stage *st, struct err *e)
 	for (size_t i = 0; i < st->n_steps; i++)
 		if (mount_step(st, &st->steps[i], e))
 			return err_add(e, "mount %s", st->steps[i].path);
-	return files_bind(st, e) || kernelfs_sys(st, e) ? -1 : 0;
+	return files_bind(st, e) || kernelfs_sys(st, e) || upper_tell_room(st, e) ? -1 : 0;
 }
 
 int stage_raise(struct stage *st, const char *at, struct err *e)

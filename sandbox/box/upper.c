@@ -15,6 +15,8 @@
 #include <sys/xattr.h>
 
 #define ROOM_OWN 16 /* inodes: of the tmpfs itself, and upper and work directories */
+#define ROOM_MORE_BYTES (1ull << 20)
+#define ROOM_MORE_INODES 64
 
 const struct upper_known *uppers_know(const struct uppers *u, uint64_t dev)
 {
@@ -167,17 +169,37 @@ static int marks_of(struct stage *st, const char *upper, enum upper_marks *marks
 
 /* ---- the tmpfs ---- */
 
+/* So much more than the limit, that to pass it can be seen. */
+static uint64_t room_more(uint64_t limit, uint64_t least)
+{
+	return limit / 16 > least ? limit / 16 : least;
+}
+
+static uint64_t room_sum(uint64_t a, uint64_t b)
+{
+	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+static void room_options(const struct stage *st, char *options, size_t n)
+{
+	const struct spec *spec = st->spec;
+	uint64_t bytes = spec->disk ? room_sum(spec->disk, room_more(spec->disk, ROOM_MORE_BYTES))
+				    : st->tmpfs;
+	uint64_t inodes = room_sum(spec->disk_inodes,
+				   ROOM_OWN + room_more(spec->disk_inodes, ROOM_MORE_INODES));
+	int at = snprintf(options, n, "mode=755,size=%llu", (unsigned long long)bytes);
+	if (spec->disk_inodes)
+		snprintf(options + at, n - (size_t)at, ",nr_inodes=%llu",
+			 (unsigned long long)inodes);
+}
+
 static int room_open(struct stage *st, struct err *e)
 {
 	const struct spec *spec = st->spec;
 	char options[96];
 	if (st->room)
 		return 0;
-	snprintf(options, sizeof(options), "mode=755,size=%llu,nr_inodes=%llu",
-		 (unsigned long long)(spec->disk ? spec->disk : st->tmpfs),
-		 (unsigned long long)(spec->disk_inodes ? spec->disk_inodes + ROOM_OWN : 0));
-	if (!spec->disk_inodes)
-		*strrchr(options, ',') = 0;
+	room_options(st, options, sizeof(options));
 	st->room = true;
 	spec_say(spec, "uppers in memory: tmpfs %s", options);
 	if (mkdir("t", 0755))
@@ -379,4 +401,20 @@ int upper_open(struct stage *st, const struct spec_mount *m, char **upper, char 
 	if (room_upper(st, upper, work, e))
 		return -1;
 	return m->upper == PLAN_NO_FD ? 0 : carry_later(st, m, *upper, e);
+}
+
+int upper_tell_room(struct stage *st, struct err *e)
+{
+	struct init_message m = {.kind = INIT_ROOM, .status = (int32_t)st->by};
+	struct plan_seen taken = {.has = 0};
+	if (!st->room || st->helper < 0 || (!st->spec->disk && !st->spec->disk_inodes))
+		return 0;
+	auto_fd int fd = open("t", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, "open the tmpfs of the uppers");
+	plan_room_used(fd, &taken);
+	m.disk_bytes = taken.disk_bytes;
+	m.disk_inodes = taken.disk_inodes;
+	init_say(st->helper, &m, fd);
+	return 0;
 }

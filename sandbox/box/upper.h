@@ -53,3 +53,7 @@ int upper_tell_userns(struct stage *st, struct err *e) must_check;
  * stage; the caller frees them. */
 int upper_open(struct stage *st, const struct spec_mount *m, char **upper, char **work,
 	       struct err *e) must_check;
+
+/* upper_tell_room(st, e): once all is mounted: the helper has the tmpfs, where one carries
+ * something and disk is limited. */
+int upper_tell_room(struct stage *st, struct err *e) must_check;

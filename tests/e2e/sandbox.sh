@@ -114,8 +114,12 @@ fact "a single file of this machine" says here box --ro "$work/src/file:/opt/one
 
 # ---- what is kept ----
 full() { box --disk 4M "$@" -- sh -c 'head -c 100M /dev/zero >/opt/big'; }
-fact "without a place on disk there is no more room than --disk says" ends 1 full
-fact "and the program is told" has "$said" "No space left on device"
+fact "what is not kept has --disk as its limit, too, however quickly it ends" ends 124 full
+fact "which is told" has "$said" "ended by its limit: --disk 4.0 MiB (it was at "
+many_files() { box --inodes 100 --cow "$work/src:/src" -- sh -c 'cd /src; for i in $(seq 300); do : >$i; done; sleep 60'; }
+fact "and --inodes" ends 124 many_files
+fact "which is told, too" has "$said" "ended by its limit: --inodes 100 (it was at "
+fact "less is no matter" box --disk 4M --inodes 100 -- sh -c 'head -c 3M /dev/zero >/opt/big && cd /opt && for i in $(seq 80); do : >$i || exit 1; done'
 slow_full() { box --disk 4M --keep "$work/kept-big" -- sh -c 'head -c 100M /dev/zero >/opt/big; sleep 60'; }
 fact "on disk it ends the box" ends 124 slow_full
 fact "which is told" has "$said" "ended by its limit: --disk 4.0 MiB"

@@ -141,6 +141,33 @@ static void disk(void **state)
 		(struct box_limits){.disk_inodes = 500}, BOX_LIMIT_INODES, &t);
 }
 
+/* Some uppers are on disk and walked, others in memory and not: what is open there and has no name
+ * counts once. */
+static void disk_and_memory_count_together(void **state)
+{
+	static const char unnamed[] = "exec 5>/lost/f; rm /lost/f; head -c 5M /dev/zero >&5; ";
+	struct try t;
+	(void)state;
+	for (int more = 0; more < 2; more++) {
+		auto_free char *script = own_fmt("%shead -c %dM /dev/zero >/data/f; sleep %s",
+						 unnamed, more ? 5 : 1, more ? "60" : "2.5");
+		auto_free char *rel = own_fmt("together/%d", more);
+		try_init(&t, script);
+		try_upper(try_mount(&t, "/data", BOX_COW), rel);
+		try_mount(&t, "/lost", BOX_COW);
+		t.spec.limits.disk = 8 << 20;
+		try_start(&t);
+		if (more) {
+			limited_wait(&t, BOX_LIMIT_DISK);
+			continue;
+		}
+		try_wait(&t);
+		try_expect(&t, 0, "");
+		assert_in_range(t.facts.disk_bytes, 1 << 20, 7 << 20);
+		try_fini(&t);
+	}
+}
+
 static void output(void **state)
 {
 	struct try t;
@@ -347,6 +374,7 @@ int main(void)
 		cmocka_unit_test(memory_is_no_address_space),
 		cmocka_unit_test(processes),
 		cmocka_unit_test(disk),
+		cmocka_unit_test(disk_and_memory_count_together),
 		cmocka_unit_test(output),
 		cmocka_unit_test(open_files_and_file_size_are_refused),
 		cmocka_unit_test(a_command_that_ends_of_its_file_s_size_is_told_so),

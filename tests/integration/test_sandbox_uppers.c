@@ -169,25 +169,73 @@ static void what_a_limit_ended_is_kept_as_far_as_it_came(void **state)
 	is("cat %s/f", "ended/u", "half\n");
 }
 
-static void the_tmpfs_has_the_size_of_the_disk_limit(void **state)
+static void limited(struct try *t, enum box_limit limit, uint64_t bound, uint64_t most)
+{
+	try_run(t);
+	if (t->facts.end != BOX_LIMITED || t->facts.limit != limit)
+		try_tell(t);
+	assert_int_equal(t->facts.end, BOX_LIMITED);
+	assert_int_equal(t->facts.limit, limit);
+	assert_int_equal(t->facts.limit_bound, bound);
+	assert_in_range(t->facts.limit_value, bound + 1, most);
+	try_fini(t);
+}
+
+/* Two uppers; kept, or lost: then there is no place for them on disk. */
+static void limited_uppers(struct try *t, const char *script, const char *kept)
+{
+	static unsigned n;
+	try_init(t, script);
+	struct box_mount *m[] = {try_mount(t, "/data", BOX_COW), try_mount(t, "/more", BOX_COW)};
+	for (size_t i = 0; kept && i < countof(m); i++) {
+		auto_free char *rel = own_fmt("%s/%u", kept, n++);
+		try_upper(m[i], rel);
+	}
+}
+
+/* The program is refused more, or it is ended before that; told is the limit. Both uppers count,
+ * and how the program ended does not. */
+static void what_fills_the_tmpfs_has_passed_the_limit(void **state)
+{
+	static const char *const kept[] = {"full", NULL};
+	static const char *const ends[] = {"", "sleep 60", "exit 0"};
+	struct try t;
+	(void)state;
+	for (size_t k = 0; k < countof(kept); k++)
+		for (size_t i = 0; i < countof(ends); i++) {
+			auto_free char *script =
+				own_fmt("head -c 5M /dev/zero >/more/f; head -c 20M /dev/zero "
+					">/data/big; %s",
+					ends[i]);
+			limited_uppers(&t, script, kept[k]);
+			t.spec.limits.disk = 8 << 20;
+			limited(&t, BOX_LIMIT_DISK, 8 << 20, (8 << 20) + (1 << 20));
+			auto_free char *many = own_fmt("cd /data; for i in $(seq 300); do : >$i; "
+						       "done; %s",
+						       ends[i]);
+			limited_uppers(&t, many, kept[k]);
+			t.spec.limits.disk_inodes = 100;
+			limited(&t, BOX_LIMIT_INODES, 100, 180);
+		}
+}
+
+static void what_is_below_the_limit_is_no_matter(void **state)
 {
 	struct try t;
 	(void)state;
-	try_init(&t, "df -B1M --output=size /data | tail -n 1 | tr -d ' '; head -c 20M /dev/zero "
-		     "2>/dev/null >/data/big; stat -c %s /data/big; df --output=itotal /data | "
-		     "tail -n 1 "
-		     "| tr -d ' '");
-	t.spec.limits.disk = 8 << 20;
-	t.spec.limits.disk_inodes = 100;
-	try_upper(try_mount(&t, "/data", BOX_COW), "size/1");
-	try_upper(try_mount(&t, "/more", BOX_COW), "size/2");
-	try_run(&t);
-	/* or it is ended by the limit, if who looks is quicker */
-	if (t.facts.end == BOX_EXITED)
-		try_expect(&t, 0, "8\n8388608\n116\n");
-	else
-		assert_int_equal(t.facts.limit, BOX_LIMIT_DISK);
-	try_fini(&t);
+	for (int kept = 0; kept < 2; kept++) {
+		limited_uppers(&t,
+			       "head -c 3M /dev/zero >/data/a && head -c 3M /dev/zero >/more/b && "
+			       "cd /data && for i in $(seq 80); do : >$i || exit 9; done",
+			       kept ? "below" : NULL);
+		t.spec.limits.disk = 8 << 20;
+		t.spec.limits.disk_inodes = 100;
+		try_run(&t);
+		try_expect(&t, 0, "");
+		assert_int_equal(t.facts.disk_bytes, 6 << 20);
+		assert_in_range(t.facts.disk_inodes, 82, 88);
+		try_fini(&t);
+	}
 }
 
 /* To the job, whose affair it is; how it ended itself stays, if that was not well. */
@@ -377,7 +425,8 @@ static int group(const char *name, int (*prepare)(void), const char *force)
 		cmocka_unit_test(marks_are_those_of_overlayfs),
 		cmocka_unit_test(xattrs_of_the_job_are_kept),
 		cmocka_unit_test(what_a_limit_ended_is_kept_as_far_as_it_came),
-		cmocka_unit_test(the_tmpfs_has_the_size_of_the_disk_limit),
+		cmocka_unit_test(what_fills_the_tmpfs_has_passed_the_limit),
+		cmocka_unit_test(what_is_below_the_limit_is_no_matter),
 		cmocka_unit_test(what_can_not_be_kept_is_told),
 		cmocka_unit_test(what_can_not_be_kept_is_told_after_a_pause),
 		cmocka_unit_test(each_slot_finds_out_for_itself),

@@ -66,9 +66,10 @@ void look_disk(const struct look_disk_at *d, struct plan_seen *s)
 		pause();
 }
 
-struct look_unnamed look_unnamed(bool own_mounts)
+struct look_unnamed look_unnamed(bool own_mounts, uint64_t room)
 {
 	(void)own_mounts;
+	(void)room;
 	return (struct look_unnamed){0, 0};
 }
 

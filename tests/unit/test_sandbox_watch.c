@@ -159,27 +159,76 @@ static void a_look_that_is_lost_is_begun_anew(void **state)
 	lost((struct box_limits){.memory = 1 << 20}, PLAN_LOOK_PROCESSES | PLAN_LOOK_MEMORY);
 }
 
-static int some_directory(void)
+/* The file system of /usr stands for the tmpfs; what is taken there. Others may write to it
+ * meanwhile: as much again is far. */
+static struct plan_seen room(bool all)
 {
-	return open("/usr", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct plan_seen own = {.has = 0}, taken = {.has = 0};
+	int fd = open("/usr", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	plan_room_used(fd, &taken);
+	watch_room(&box.watch, fd, &own, all);
+	return taken;
 }
 
-/* So a walk is never asked for with more descriptors than the helper takes, which would end it. */
-static void what_carries_an_upper_is_walked_in_its_place(void **state)
+static void what_is_in_memory_is_counted_without_a_walk(void **state)
+{
+	enum box_limit limit;
+	uint64_t bound, value;
+	(void)state;
+	begin((struct box_limits){.disk = 1});
+	box.limits.disk = 2 * room(true).disk_bytes;
+	watch_begin(&box, now);
+	for (int64_t later = S; later < 9 * S; later += S)
+		watch_look(&box, now + later);
+	assert_int_equal(n_asked, 0);
+	assert_int_equal(fired, BOX_LIMIT_NONE);
+	watch_last(&box);
+	assert_false(watch_over(&box, &limit, &bound, &value));
+	box.limits.disk /= 4;
+	watch_look(&box, now + 20 * S);
+	assert_int_equal(n_asked, 0);
+	assert_int_equal(fired, BOX_LIMIT_DISK);
+	watch_close(&box.watch);
+}
+
+/* Its end came before there was a look. */
+static void what_is_in_memory_is_known_at_the_end(void **state)
+{
+	enum box_limit limit;
+	uint64_t bound, value;
+	(void)state;
+	begin((struct box_limits){.disk_inodes = 1});
+	uint64_t inodes = room(true).disk_inodes;
+	box.limits.disk_inodes = inodes / 2;
+	watch_last(&box);
+	bool over = watch_over(&box, &limit, &bound, &value);
+	watch_close(&box.watch);
+	if (inodes < 2)
+		skip(); /* a file system that counts none */
+	assert_true(over);
+	assert_int_equal(limit, BOX_LIMIT_INODES);
+	assert_int_equal(bound, inodes / 2);
+	assert_true(value > inodes / 2);
+}
+
+/* Some of it is on disk: that is walked, and counts with what is in memory. */
+static void what_is_on_disk_and_what_is_in_memory_count_together(void **state)
 {
 	(void)state;
-	begin((struct box_limits){.disk = 1 << 20});
-	watch_carried(&box.watch, some_directory());
+	begin((struct box_limits){.disk = 1});
+	uint64_t taken = room(false).disk_bytes;
+	box.limits.disk = 2 * taken;
+	watch_begin(&box, now);
 	watch_look(&box, now + 2 * S);
+	assert_int_equal(fired, BOX_LIMIT_NONE);
 	assert_int_equal(n_asked, 1);
+	assert_int_equal(asked[0].look, PLAN_LOOK_DISK);
 	assert_int_equal(asked[0].n_fds, 1);
-	assert_int_equal(box.watch.n_devices, 1);
-	for (int i = 0; i < 2 * PLAN_UPPERS_MAX; i++)
-		watch_carried(&box.watch, some_directory());
-	answer(PLAN_LOOK_DISK, PLAN_LOOK_DISK);
-	watch_look(&box, now + 100 * S);
-	assert_int_equal(n_asked, 2);
-	assert_int_equal(asked[1].n_fds, PLAN_UPPERS_MAX);
+	struct plan_reply r = {.kind = PLAN_LOOKED,
+			       .look = PLAN_LOOK_DISK,
+			       .seen = {.has = PLAN_LOOK_DISK, .disk_bytes = taken * 3 / 2}};
+	watch_heard(&box, &r, -1);
+	assert_int_equal(fired, BOX_LIMIT_DISK);
 	watch_close(&box.watch);
 }
 
@@ -250,7 +299,9 @@ int main(void)
 		cmocka_unit_test(memory_is_looked_at_while_a_walk_goes_on),
 		cmocka_unit_test(a_walk_that_is_lost_is_begun_anew),
 		cmocka_unit_test(a_look_that_is_lost_is_begun_anew),
-		cmocka_unit_test(what_carries_an_upper_is_walked_in_its_place),
+		cmocka_unit_test(what_is_in_memory_is_counted_without_a_walk),
+		cmocka_unit_test(what_is_in_memory_is_known_at_the_end),
+		cmocka_unit_test(what_is_on_disk_and_what_is_in_memory_count_together),
 		cmocka_unit_test(who_can_t_be_looked_at_has_passed_the_limit),
 		cmocka_unit_test(memory_of_who_may_mount_takes_a_cgroup),
 	};
