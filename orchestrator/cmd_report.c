@@ -48,8 +48,9 @@ static const struct argp report_argp = {
 	report_options,
 	report_parse,
 	"[RUN]\nBASE NEXT",
-	"Write what a run (default: the newest) says as one self-contained HTML page and as "
-	"Markdown, run-N.html and run-N.md.\v"
+	"Write what a run (default: the newest) says as one self-contained HTML page, run-N.html, "
+	"and "
+	"beside it as Markdown (.md), JSON (.json), CSV (.csv) and JUnit XML (.xml).\v"
 	"The page needs no server and no network, and can be read without scripts; the Markdown "
 	"fits into a comment.\n\n"
 	"Example:\n  assay report\n  assay report 7 --out public/",
@@ -78,34 +79,54 @@ static int report_directory(const struct report_args *a, const char *state, char
 	return fd;
 }
 
+static void report_json(const struct report *r, struct text *t)
+{
+	json_t *j = review_json(r->review);
+	auto_free char *text = json_dumps(j, JSON_INDENT(2));
+	text_add(t, text ? text : "null");
+	text_addc(t, '\n');
+	json_decref(j);
+}
+
+/* What is written, by the ending of its name. */
+static const struct {
+	const char *ending, *name;
+	void (*make)(const struct report *r, struct text *t);
+} files[] = {
+	{"html", "html", report_html},  {"md", "markdown", report_markdown},
+	{"json", "json", report_json},  {"csv", "csv", report_csv},
+	{"xml", "junit", report_junit},
+};
+
 static int report_write(const struct report_args *a, const struct report *r, struct err *e)
 {
-	auto_text struct text page = TEXT_INIT, summary = TEXT_INIT;
 	auto_free char *dir = NULL;
 	auto_fd int fd = report_directory(a, r->state, &dir, e);
 	if (fd < 0)
 		return -1;
-	auto_free char *html = own_fmt("run-%lld.html", (long long)r->review->run);
-	auto_free char *markdown = own_fmt("run-%lld.md", (long long)r->review->run);
-	report_html(r, &page);
-	report_markdown(r, &summary);
-	if (dir_write_whole(fd, html, text_str(&page), page.n, 0644, e) ||
-	    dir_write_whole(fd, markdown, text_str(&summary), summary.n, 0644, e))
-		return err_add(e, "report into %s", dir);
-	auto_free char *html_path = own_fmt("%s/%s", dir, html),
-		       *markdown_path = own_fmt("%s/%s", dir, markdown);
-	if (!a->common.json) {
-		printf("%s\n%s\n", html_path, markdown_path);
-		return 0;
+	json_t *names = json_pack("{s:I}", "run", (json_int_t)r->review->run);
+	int rc = 0;
+	for (size_t i = 0; i < countof(files) && !rc; i++) {
+		auto_text struct text content = TEXT_INIT;
+		auto_free char *name =
+			own_fmt("run-%lld.%s", (long long)r->review->run, files[i].ending);
+		auto_free char *path = own_fmt("%s/%s", dir, name);
+		files[i].make(r, &content);
+		rc = dir_write_whole(fd, name, text_str(&content), content.n, 0644, e);
+		if (rc)
+			err_add(e, "report into %s", dir);
+		else if (!a->common.json)
+			puts(path);
+		else if (json_object_set_new(names, files[i].name, json_string(path)))
+			rc = err_set(e, ERR_USAGE, "%s is no name that JSON can hold (not UTF-8)",
+				     dir);
 	}
-	json_t *j = json_pack("{s:I, s:s, s:s}", "run", (json_int_t)r->review->run, "html",
-			      html_path, "markdown", markdown_path);
-	if (!j)
-		return err_set(e, ERR_USAGE, "%s is no name that JSON can hold (not UTF-8)", dir);
-	json_dumpf(j, stdout, JSON_INDENT(2));
-	putchar('\n');
-	json_decref(j);
-	return 0;
+	if (!rc && a->common.json) {
+		json_dumpf(names, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	json_decref(names);
+	return rc;
 }
 
 static int report_run(const struct report_args *a, const char *state, struct db *d, struct err *e)

@@ -27,8 +27,12 @@ void report_fini(struct report *r);
 void report_html(const struct report *r, struct text *page);
 /* GitHub's Markdown, fit for a comment: at most REPORT_COMMENT bytes; what did not fit is counted.
  */
-enum { REPORT_COMMENT = 65000 };
+enum { REPORT_COMMENT = 65000 /* of 65,536 */ };
 void report_markdown(const struct report *r, struct text *out);
+
+/* One row a package, and what shows tests: report_files.c. */
+void report_csv(const struct report *r, struct text *out);
+void report_junit(const struct report *r, struct text *out);
 
 /* Parts both share. */
 /* "2026-11-25 15:05 UTC"; "" for none. */

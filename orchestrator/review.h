@@ -7,6 +7,8 @@
 #include "orchestrator/compare.h"
 #include "orchestrator/suite.h"
 
+#include <jansson.h>
+
 /* One job's result, borrowed from its run's rows. */
 struct review_side {
 	struct compare_side is;
@@ -153,5 +155,7 @@ const struct review_side *review_telling(const struct review_pair *p);
  * meant. */
 char *review_repeat(const struct review *r, const struct review_pair *p, const char *state)
 	must_check;
+/* All of it: validity first, then counts, causes, what was known, packages. */
+json_t *review_json(const struct review *r) must_check;
 /* s as one word of a POSIX shell, quoted only where it has to be. */
 char *shell_word(const char *s) must_check;

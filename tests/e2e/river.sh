@@ -144,6 +144,16 @@ page=$(ls "$ASSAY_STATE"/reports/*.html 2>/dev/null | head -n 1)
 fact "it is one page that names the regression" grep -q legacy "$page"
 fact "and refers to nothing outside itself" bash -c '! grep -oE "(src|href)=\"?(https?:)?//[^\" >]*" "$1"' - "$page"
 fact "and says how to repeat it" grep -qE 'assay run .*--only' "$page"
+reports=$ASSAY_STATE/reports/run-$run
+fact "JUnit XML beside it is well-formed" python3 -c '
+import sys, xml.etree.ElementTree as t
+s = t.parse(sys.argv[1]).getroot()
+assert (s.get("tests"), s.get("failures")) == ("8", "2"), s.attrib' "$reports.xml"
+fact "CSV has a row for each package" python3 -c '
+import csv, sys
+rows = list(csv.DictReader(open(sys.argv[1])))
+assert {r["package"] for r in rows if r["verdict"] == "regressed"} == {"legacy", "crasher"} and len(rows) == 8, rows' "$reports.csv"
+fact "JSON says what compare says" cmp "$reports.json" <("$assay" compare "$run" --json)
 fact "a Markdown summary is beside it" bash -c 'grep -q legacy "$1"/reports/*.md' - "$ASSAY_STATE"
 
 fact "verdicts are recorded with the run" is "$(ask "SELECT group_concat(package || '=' || verdict, ' ') FROM

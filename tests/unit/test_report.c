@@ -468,6 +468,62 @@ static void a_network_that_was_lost_is_told_of_its_phase_and_counted(void **stat
 	in_order(page.p, html, countof(html));
 }
 
+/* ---- the same for programs ---- */
+
+static struct report *loaded(struct made *m, struct review **v)
+{
+	*v = review_load(m->db, m->run, NULL, NULL, &m->e);
+	struct report *r = own_calloc(1, sizeof(*r));
+	r->state = "/var/lib/assay";
+	assert_int_equal(report_load(m->db, *v, r, &m->e), 0);
+	return r;
+}
+
+static void csv_is_one_row_a_package_whatever_its_name(void **state)
+{
+	struct made *m = *state;
+	struct review *v;
+	auto_text struct text csv = TEXT_INIT;
+	static const struct wanted w[] = {
+		{"=cmd()|x",
+		 {"pass", "ok", "test", NULL, 0, 0, -1, 0},
+		 {"fail", "exit", "test", "a,\"b\"", 1, 0, 0, 5}},
+		{"plain",
+		 {"pass", "ok", "test", NULL, 0, 0, -1, 0},
+		 {"pass", "ok", "test", NULL, 0, 0, -1, 0}},
+	};
+	run_add(m, w, countof(w), false, "done");
+	struct report *r = loaded(m, &v);
+	report_csv(r, &csv);
+	size_t lines = times(csv.p, "\n");
+	assert_int_equal(lines, 3);
+	assert_non_null(strstr(csv.p, "\n'=cmd()|x,"));
+	assert_non_null(strstr(csv.p, ",\"a,\"\"b\"\"\"\n"));
+	assert_non_null(strstr(csv.p, ",regressed,single,,,,pass,ok,test,"));
+	report_fini(r);
+	free(r);
+	review_free(v);
+}
+
+static void junit_fails_where_something_is_news(void **state)
+{
+	struct made *m = *state;
+	struct review *v;
+	auto_text struct text xml = TEXT_INIT;
+	run_add(m, hostile, countof(hostile), false, "done");
+	struct report *r = loaded(m, &v);
+	report_junit(r, &xml);
+	assert_non_null(strstr(xml.p, "tests=\"6\" failures=\"2\" errors=\"1\" skipped=\"0\""));
+	assert_non_null(strstr(xml.p, "<property name=\"validity\" value=\"degraded\"/>"));
+	assert_int_equal(times(xml.p, "<failure "), 2);
+	assert_int_equal(times(xml.p, "<testcase "), 6);
+	assert_null(strpbrk(xml.p, "\033\007"));
+	assert_null(strstr(xml.p, "<script"));
+	report_fini(r);
+	free(r);
+	review_free(v);
+}
+
 /* ---- the review under it ---- */
 
 static struct review *reviewed(struct made *m)
@@ -610,6 +666,10 @@ int main(void)
 			made_setup, made_teardown),
 		cmocka_unit_test_setup_teardown(markdown_fits_a_comment_and_counts_what_did_not,
 						made_setup, made_teardown),
+		cmocka_unit_test_setup_teardown(csv_is_one_row_a_package_whatever_its_name,
+						made_setup, made_teardown),
+		cmocka_unit_test_setup_teardown(junit_fails_where_something_is_news, made_setup,
+						made_teardown),
 		cmocka_unit_test_setup_teardown(a_run_of_one_variant_has_results_and_no_verdicts,
 						made_setup, made_teardown),
 		cmocka_unit_test_setup_teardown(
