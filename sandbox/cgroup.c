@@ -14,7 +14,7 @@
 
 enum claim { CLAIM_GOT, CLAIM_TAKEN, CLAIM_REFUSED };
 
-/* The lock tells sandbox_sweep our groups from those of a dead process that had our pid. */
+/* The lock tells sandbox_sweep the groups of the living, whatever pid they have where it runs. */
 static enum claim claim_one(const struct cgroup_world *w, int base, const char *name, int *fd)
 {
 	if (w->make(base, name))

@@ -114,11 +114,13 @@ static pid_t owner_of(const char *entry, const char *name)
 	return errno || *end || pid <= 0 || pid > INT32_MAX ? 0 : (pid_t)pid;
 }
 
-/* Who has our own pid is us, or was somebody before us: the lock says which. */
+/* The lock of who made it (cgroup.c) tells: its pid may be another's by now, our own among them,
+ * and is none here where it lives in another pid namespace. Between making and locking the pid
+ * does. */
 static bool owner_lives(int base, const char *entry, pid_t pid)
 {
-	if (pid != getpid())
-		return !kill(pid, 0) || errno != ESRCH;
+	if (pid != getpid() && (!kill(pid, 0) || errno != ESRCH))
+		return true;
 	auto_fd int fd = openat(base, entry, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
 }

@@ -335,8 +335,11 @@ static void be_killed_with_a_box(int fd)
 	if (!c || !h->kind)
 		_exit(1);
 	pid_t job = fork();
-	if (!job)
+	if (!job) {
+		for (size_t i = 0; i < h->n; i++)
+			close(h->dir[i]); /* as being executed would */
 		_exit(read(fd, &byte, 1) == 1);
+	}
 	if (put_into(c, job))
 		_exit(2);
 	raise(SIGKILL);

@@ -2,6 +2,8 @@
  * groups. */
 #include "tests/unit/fake_cgroup.h"
 
+#include <sys/file.h>
+
 static void no_limit_writes_no_limit(void **state)
 {
 	(void)state;
@@ -430,6 +432,24 @@ static void the_sweep_takes_what_the_dead_left_and_nothing_else(void **state)
 		    there("cg/my memory/n.x"));
 }
 
+/* Its pid says nothing here, as that of one in another pid namespace does. */
+static void the_sweep_leaves_what_somebody_holds(void **state)
+{
+	(void)state;
+	struct err e = ERR_INIT;
+	a_v1_host();
+	auto_free char *path = own_fmt("cg/my memory/n.%d", (int)a_dead_pid());
+	put_group(path, v1_files);
+	int held = openat(fake.fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(held >= 0);
+	assert_int_equal(flock(held, LOCK_EX | LOCK_NB), 0);
+	assert_int_equal(cgroup_sweep_in(&world, "n", &e), 0);
+	assert_true(there(path));
+	close(held);
+	assert_int_equal(cgroup_sweep_in(&world, "n", &e), 0);
+	assert_false(there(path));
+}
+
 static void the_sweep_kills_what_is_left_in_a_group(void **state)
 {
 	(void)state;
@@ -471,6 +491,7 @@ int main(void)
 		TEST(v2_without_cgroup_kill_signals_those_below_too),
 		TEST(one_process_may_open_twice),
 		TEST(the_sweep_takes_what_the_dead_left_and_nothing_else),
+		TEST(the_sweep_leaves_what_somebody_holds),
 		TEST(the_sweep_kills_what_is_left_in_a_group),
 	};
 	return cmocka_run_group_tests_name("sandbox/cgroup_life", tests, NULL, NULL);
