@@ -331,14 +331,6 @@ static int life_begin(struct life *l, struct err *e)
 		       : 0;
 }
 
-/* What killed ones left; while our box is being made. */
-static void life_sweep(void)
-{
-	struct err e = ERR_INIT;
-	if (sandbox_sweep(BOX_NAME, &e))
-		fprintf(stderr, "assay: %s\n", e.text);
-}
-
 static void life_run(struct life *l)
 {
 	struct err e = ERR_INIT;
@@ -347,7 +339,7 @@ static void life_run(struct life *l)
 	if (!l->outlet)
 		l->outlet = outlet_new(&l->loop, 1, NULL, NULL);
 	if (l->box)
-		life_sweep();
+		sandbox_sweep_now(BOX_NAME); /* while it is being made */
 	life_settle(l);
 	uv_run(&l->loop, UV_RUN_DEFAULT);
 	sandbox_spec_close(&l->spec);

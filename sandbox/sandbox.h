@@ -354,6 +354,9 @@ void box_pause_output(struct box *b, bool paused);
  * (kill what is in them first). Call it when no other living process uses the name... those of
  * living pids are left alone. 0 or -1. */
 int sandbox_sweep(const char *name, struct err *e) must_check;
+/* sandbox_sweep_now(name): the same for who has a loop to get back to: nobody is waited for, and
+ * what does not go at once is left to the next sweep. */
+void sandbox_sweep_now(const char *name);
 
 /* sandbox_remove(sb, dirfd, name, e): dir_remove for what boxes of this sandbox wrote: with
  * BOX_IDS_RANGE an ordinary user's files may belong to ids that only a box's root may remove. What

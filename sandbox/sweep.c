@@ -152,10 +152,11 @@ static int sweep_place(const struct sweep *s, int base, const char *name, const 
 	return rc;
 }
 
-int cgroup_sweep_in(const struct cgroup_world *w, const char *name, struct err *e)
+static int sweep_all(const struct cgroup_world *w, const char *name, int64_t patience_ns,
+		     struct err *e)
 {
 	struct cgroup_places p;
-	struct sweep s = {.world = w, .deadline_ns = clock_mono_ns() + SWEEP_NS};
+	struct sweep s = {.world = w, .deadline_ns = clock_mono_ns() + patience_ns};
 	int rc = cgroup_find(w, &p, e);
 	s.kind = &cgroup_v1;
 	for (size_t i = 0; !rc && i < CGROUP_HIERARCHIES; i++)
@@ -167,7 +168,19 @@ int cgroup_sweep_in(const struct cgroup_world *w, const char *name, struct err *
 	return rc;
 }
 
+int cgroup_sweep_in(const struct cgroup_world *w, const char *name, struct err *e)
+{
+	return sweep_all(w, name, SWEEP_NS, e);
+}
+
 int sandbox_sweep(const char *name, struct err *e)
 {
 	return cgroup_sweep_in(&cgroup_world_real, name, e);
+}
+
+void sandbox_sweep_now(const char *name)
+{
+	struct err later = ERR_INIT;
+	if (sweep_all(&cgroup_world_real, name, 0, &later))
+		return;
 }
