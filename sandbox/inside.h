@@ -38,6 +38,9 @@ struct sandbox {
 /* In probe.c. probe_box(sb, uppers, e): a whole box, once, waited for. Nothing of it is left on sb.
  */
 int probe_box(struct sandbox *sb, const char *uppers, struct err *e) must_check;
+/* probe_engine(sb, e): where another program is to make the boxes: could it? In one line, before
+ * there is a helper that only its end says something of. */
+int probe_engine(struct sandbox *sb, struct err *e) must_check;
 
 /* In sandbox.c. sandbox_filter(sb, loosen, e): of boxes with these loosenings; NULL with e. */
 const struct filter *sandbox_filter(struct sandbox *sb, unsigned loosen, struct err *e) must_check;

@@ -134,6 +134,18 @@ static int probe_namespaces(struct sandbox *sb, struct err *e)
 	return helper_try(&sb->program, &ids, e);
 }
 
+int probe_engine(struct sandbox *sb, struct err *e)
+{
+	char said[sizeof(e->text)];
+	if (sb->program.oci_fd < 0 || !probe_namespaces(sb, e))
+		return 0;
+	memcpy(said, e->text, sizeof(said));
+	return err_set(e, e->kind,
+		       "executor %s: %.500s; assay doctor tells how to get what it takes, and "
+		       "native, the default, needs none",
+		       sb->program.executor, said);
+}
+
 int probe_box(struct sandbox *sb, const char *uppers, struct err *e)
 {
 	struct probe p = {

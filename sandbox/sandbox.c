@@ -115,6 +115,7 @@ struct sandbox *sandbox_open(uv_loop_t *loop, const struct sandbox_conf *conf, s
 	if (helper_find(&sb->program, conf->helper, conf->executor, e) ||
 	    sandbox_give(sb, conf->given, e) ||
 	    ranges_open(&sb->ranges, conf->ids, sb->program.box_fd, sb->n_slots, e) ||
+	    (conf->no_probe && probe_engine(sb, e)) ||
 	    (conf->first && sandbox_helper(&sb->slots[0], e)) ||
 	    !(sb->cgroups = cgroup_host_open(conf->name, e)) ||
 	    (!conf->no_probe && probe_box(sb, conf->uppers, e))) {

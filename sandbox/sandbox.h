@@ -303,7 +303,8 @@ struct sandbox_conf {
 	 * and they get back what the box saw when it has ended. Other layers elsewhere are nobody's
 	 * in the box: read if everybody may read them, and not changed. NULL: none. */
 	const char *given;
-	bool no_probe; /* no box is tried: for who needs but one, which says itself what lacks */
+	bool no_probe; /* no box is tried: for who needs but one, which says itself what lacks; only
+			  that another executor is there at all */
 	/* A box like this one will be started at once: some of it is made while the caller gets the
 	 * rest ready. Not needed after the call. NULL: none. */
 	const struct box_spec *first;

@@ -40,7 +40,7 @@ static pid_t docker_daemon(struct err *e)
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) ||
 	    connect(fd, (const struct sockaddr *)&at, sizeof(at)) ||
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
-		return err_sys(e, "docker's daemon at %s", host);
+		return err_sys(e, "reach docker's daemon, which must run, at %s", host);
 	return peer.pid;
 }
 

@@ -36,6 +36,8 @@ fact "a word that is wrong is 125, in one line" line 125 "--time takes a time wi
 fact "an option that does not exist is 125, in one line" line 125 "there is no option --frob" --frob -- true
 fact "no command is 125" line 125 "which command?"
 fact "a directory that is not there" line 125 "$work/none: No such file or directory" --ro "$work/none:/x" -- true
+no_docker() { DOCKER_HOST=unix://$work/none line 125 "assay doctor" --executor docker -- true; }
+fact "an executor that is not there, in one line that says what to do" no_docker
 fact "a layer that is not there" line 125 "there is no layer ghost" --root ghost -- true
 fact "two mounts of one path" line 125 "/x" --ro /usr:/x --ro /etc:/x -- true
 fact "a mount over what the box makes itself" line 125 "/proc" --ro /usr:/proc/x -- true
