@@ -285,6 +285,14 @@ static void life_network_heard(struct life *l)
 		l->end.network_lost = 1;
 }
 
+/* What came since the last poll, and while the box was ending. */
+static void life_network_last(struct life *l)
+{
+	struct pollfd p = {.fd = l->network.report_fd, .events = POLLIN};
+	if (l->network.up && p.fd >= 0 && poll(&p, 1, 0) > 0)
+		life_network_heard(l);
+}
+
 /* What the box's pid 1 says. false: no more will come. */
 static bool life_hear(struct life *l)
 {
@@ -370,6 +378,7 @@ static void life_end(struct life *l)
 		if (poll(&p, 1, 0) <= 0)
 			break;
 	}
+	life_network_last(l);
 	while (wait4(l->birth.pid, &status, __WALL, &usage) < 0 && errno == EINTR)
 		;
 	if (l->used.kind)

@@ -493,25 +493,75 @@ static void a_lost_network_is_told_and_the_box_goes_on(void **state)
 	expect_nat("/box/program patiently tcp 10.9.0.1", "10.9.0.1 reached\n");
 }
 
-/* The helpers of this process. */
-static unsigned kill_helpers(void)
+/* Children of parent's, with this in their name and, unless it is 0, in this state: so many; the
+ * first `room` are out's. */
+static size_t children(pid_t parent, const char *name, char state, pid_t *out, size_t room)
 {
-	unsigned n = 0;
+	size_t n = 0;
 	DIR *proc = opendir("/proc");
 	for (struct dirent *d; (d = readdir(proc));) {
-		char line[256], comm[256];
+		char line[256], comm[256], is[256], its = 0;
 		pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
-		int parent = 0;
+		int whose = 0;
 		if (pid <= 0)
 			continue;
 		status_line(pid, "Name:", comm, sizeof(comm));
 		status_line(pid, "PPid:", line, sizeof(line));
-		if (sscanf(line, "PPid: %d", &parent) == 1 && parent == getpid() &&
-		    strstr(comm, "assay-"))
-			n += !kill(pid, SIGKILL);
+		status_line(pid, "State:", is, sizeof(is));
+		if (sscanf(line, "PPid: %d", &whose) != 1 || whose != parent ||
+		    !strstr(comm, name) ||
+		    (state && (sscanf(is, "State: %c", &its) != 1 || its != state)))
+			continue;
+		if (n < room)
+			out[n] = pid;
+		n++;
 	}
 	closedir(proc);
 	return n;
+}
+
+/* The helpers of this process: so many got it. */
+static size_t signal_helpers(int signal)
+{
+	pid_t all[16];
+	size_t n = children(getpid(), "assay-", 0, all, countof(all));
+	for (size_t i = 0; i < n && i < countof(all); i++)
+		kill(all[i], signal);
+	return n;
+}
+
+/* Both are over before the helper looks at either of them. */
+static void a_network_that_is_lost_as_the_box_ends_is_told(void **state)
+{
+	struct try t;
+	pid_t pasta = 0, helpers[16];
+	size_t ended = 0;
+	int64_t until = clock_mono_ns() + INT64_C(20000000000);
+	(void)state;
+	needs_lab();
+	try_nat(&t, "echo ready; until [ -e /go/now ]; do sleep 0.01; done; exit 3");
+	try_lower(&t, try_mount(&t, "/go", BOX_RW), "go");
+	try_start(&t);
+	while (!t.out.n && !t.ends)
+		uv_run(&try_loop, UV_RUN_ONCE);
+	assert_int_equal(pastas(&pasta), 1);
+	size_t n = children(getpid(), "assay-", 0, helpers, countof(helpers));
+	signal_helpers(SIGSTOP);
+	assert_int_equal(kill(pasta, SIGKILL), 0);
+	try_write("go/now", "");
+	/* its pid 1, and who kept pasta */
+	while (ended < 2 && clock_mono_ns() < until) {
+		ended = 0;
+		for (size_t i = 0; i < n; i++)
+			ended += children(helpers[i], "", 'Z', NULL, 0);
+		usleep(1000);
+	}
+	signal_helpers(SIGCONT);
+	try_wait(&t);
+	assert_int_equal(ended, 2);
+	try_expect(&t, 3, "ready\n");
+	assert_true(t.facts.network_lost);
+	try_fini(&t);
 }
 
 static void with_the_helper_killed_no_pasta_is_left(void **state)
@@ -524,7 +574,7 @@ static void with_the_helper_killed_no_pasta_is_left(void **state)
 	while (!t.out.n && !t.ends)
 		uv_run(&try_loop, UV_RUN_ONCE);
 	assert_int_equal(pastas(NULL), 1);
-	assert_int_not_equal(kill_helpers(), 0);
+	assert_int_not_equal(signal_helpers(SIGKILL), 0);
 	int64_t began = clock_mono_ns();
 	while (pastas(NULL) && clock_mono_ns() - began < 5000000000)
 		usleep(1000);
@@ -643,6 +693,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(nothing_comes_in),
 		cmocka_unit_test(pasta_is_nobody_and_in_no_group_of_the_box),
 		cmocka_unit_test(a_lost_network_is_told_and_the_box_goes_on),
+		cmocka_unit_test(a_network_that_is_lost_as_the_box_ends_is_told),
 		cmocka_unit_test(with_the_helper_killed_no_pasta_is_left),
 		cmocka_unit_test(without_pasta_or_a_way_out_it_is_said),
 		cmocka_unit_test(this_machine_s_loopback_is_not_the_box_s),
