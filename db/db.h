@@ -30,6 +30,7 @@ struct db_variant {
 	const char *name;
 	const char *layers; /* "node-22=<id> npm=<id>", for people */
 	const char *env;    /* "K=V\nK=V", for people */
+	const char *inputs; /* NULL: not known */
 };
 
 struct db_job {
@@ -38,6 +39,7 @@ struct db_job {
 				"des.js+mocha5") */
 	const char *version;
 	const char *variant;
+	const char *inputs, *input_key; /* orchestrator/inputs.h; NULL: not known */
 };
 
 struct db_run {
@@ -51,6 +53,7 @@ struct db_run {
 	const char *engine;    /* what the boxes could use, for people: "native, root, cgroup v1" */
 	int64_t pid, started_ms;
 	uint64_t jobs_at_once;
+	const char *inputs;  /* what all its jobs have in common of what they see; NULL */
 	const char *options; /* what else a run that is gone on with must be given again; NULL */
 };
 
@@ -63,6 +66,24 @@ int64_t db_run_begin(struct db *d, const struct db_run *run, const struct db_var
  * run become "abandoned". */
 int db_run_end(struct db *d, int64_t run, const char *state, int64_t ended_ms, struct err *e)
 	must_check;
+/* A job whose inputs were judged before. */
+struct db_unchanged {
+	int64_t job, attempt,
+		run; /* of the run; the newest attempt that judged them, and its run */
+};
+/* db_unchanged(d, run, list, n, e): the jobs of a run that need not be run: those with the key of
+ * earlier ones whose results agree, all of them, and are pass, or are two at least. What was
+ * skipped, blocked, cancelled or ended by our own trouble says nothing. The caller frees the list.
+ */
+int db_unchanged(struct db *d, int64_t run, struct db_unchanged **list, size_t *n, struct err *e)
+	must_check;
+/* db_spare(d, list, n, now_ms, e): these jobs are done: skip/unchanged, and v_job tells the result
+ * that spared them. db_recheck(d, list, n, e): these run all the same, to see whether that is true.
+ * All or nothing. */
+int db_spare(struct db *d, const struct db_unchanged *list, size_t n, int64_t now_ms, struct err *e)
+	must_check;
+int db_recheck(struct db *d, const struct db_unchanged *list, size_t n, struct err *e) must_check;
+
 /* db_run_held(d, run, ms, e): so long, more than what is noted, it started nothing although
  * something waited. */
 int db_run_held(struct db *d, int64_t run, int64_t ms, struct err *e) must_check;
@@ -456,6 +477,10 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *   run           run                one or none; the same
  *   last-run      -                  the newest or none; the same
  *   again         run                one or none: state suite_path suite_sha256 options resumed jobs jobs_done; what resuming it takes
+ *   spared        run                one row: spared rechecked stale; jobs that were not run for what an earlier run found, those that ran all
+ *                                    the same, and of them those that ended otherwise
+ *   inputs        run package        by variant as the suite lists them, then the run itself and the newest runs before it, at most two:
+ *                                    variant run suite_inputs variant_inputs package_inputs input_key judged_in status phase reason
  *   unfinished    run                as the plan listed them: job package variant; without a result, or with one that is infra
  *   resumable     -                  newest first: run; interrupted or aborted
  *   variants      run                as the suite lists them: number name layers env

@@ -41,10 +41,27 @@ static const struct query {
 	{"again", 1,
 	 "SELECT state, suite_path, suite_sha256, options, resumed, (SELECT count(*) FROM job j WHERE j.run = r.id) AS jobs,"
 	 "  (SELECT count(*) FROM job j WHERE j.run = r.id AND j.state = 'done') AS jobs_done FROM run r WHERE id = ?1"},
+	{"spared", 1,
+	 "SELECT count(j.unchanged) AS spared, count(j.recheck) AS rechecked,"
+	 "  coalesce(sum(j.recheck IS NOT NULL AND n.status IS NOT NULL AND n.status NOT IN ('infra', 'skip')"
+	 "   AND (n.status, n.phase, n.reason) IS NOT (w.status, w.phase, w.reason)), 0) AS stale"
+	 " FROM job j LEFT JOIN result w ON w.attempt = j.recheck LEFT JOIN result n ON n.attempt ="
+	 "  (SELECT x.id FROM attempt x WHERE x.job = j.id AND NOT x.repeat ORDER BY x.number DESC LIMIT 1)"
+	 " WHERE j.run = ?1"},
+	{"inputs", 2,
+	 "WITH asked AS (SELECT j.package, r.suite, j.run FROM job j JOIN run r ON r.id = j.run JOIN package p ON p.id = j.package"
+	 "   WHERE j.run = CAST(?1 AS INTEGER) AND p.name = ?2 LIMIT 1),"
+	 " seen AS (SELECT v.name AS variant, v.number, j.run, r.inputs AS suite_inputs, v.inputs AS variant_inputs, j.inputs AS package_inputs,"
+	 "   lower(nullif(hex(j.input_key), '')) AS input_key, j.id AS job,"
+	 "   row_number() OVER (PARTITION BY v.name ORDER BY j.run DESC) AS place"
+	 "  FROM asked JOIN job j ON j.package = asked.package AND j.run <= asked.run JOIN run r ON r.id = j.run AND r.suite = asked.suite"
+	 "  JOIN variant v ON v.run = j.run AND v.number = j.variant)"
+	 " SELECT seen.variant, seen.run, seen.suite_inputs, seen.variant_inputs, seen.package_inputs, seen.input_key, w.judged_in, w.status, w.phase, w.reason"
+	 " FROM seen JOIN v_job w ON w.job = seen.job WHERE seen.place <= 3 ORDER BY seen.number, seen.variant, seen.run DESC"},
 	{"unfinished", 1,
 	 "SELECT j.id AS job, p.name AS package, v.name AS variant FROM job j JOIN package p ON p.id = j.package"
 	 " JOIN variant v ON v.run = j.run AND v.number = j.variant"
-	 " WHERE j.run = ?1 AND (j.state <> 'done' OR (SELECT s.status FROM attempt a JOIN result s ON s.attempt = a.id WHERE a.job = j.id"
+	 " WHERE j.run = ?1 AND (j.state <> 'done' OR (SELECT s.status FROM attempt a JOIN result s ON s.attempt = a.id WHERE a.job = j.id AND NOT a.repeat"
 	 "  ORDER BY a.number DESC LIMIT 1) = 'infra') ORDER BY j.id"},
 	{"resumable", 0, "SELECT id AS run FROM run WHERE state IN ('interrupted', 'aborted') ORDER BY id DESC"},
 

@@ -13,12 +13,12 @@ static int64_t record_run(struct db *d, const struct db_run *r, struct err *e)
 	int rc = db_do(d, e,
 		       "INSERT INTO run (suite, suite_path, suite_sha256, ecosystem, goal, "
 		       "compare_base, compare_next, host, version,"
-		       " engine, pid, started_ms, jobs_at_once, options, state)"
-		       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
+		       " engine, pid, started_ms, jobs_at_once, options, inputs, state)"
+		       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
 		       "'running')",
-		       "ssssssssssiiis", r->suite, r->suite_path, r->suite_sha256, r->ecosystem,
+		       "ssssssssssiiiss", r->suite, r->suite_path, r->suite_sha256, r->ecosystem,
 		       r->goal, r->compare_base, r->compare_next, r->host, r->version, r->engine,
-		       r->pid, r->started_ms, (int64_t)r->jobs_at_once, r->options);
+		       r->pid, r->started_ms, (int64_t)r->jobs_at_once, r->options, r->inputs);
 	return rc < 0 ? -1 : sqlite3_last_insert_rowid(d->h);
 }
 
@@ -27,9 +27,10 @@ static int record_variants(struct db *d, int64_t run, const struct db_variant *v
 {
 	for (size_t i = 0; i < n; i++)
 		if (db_do(d, e,
-			  "INSERT INTO variant (run, number, name, layers, env) VALUES (?1, ?2, "
-			  "?3, ?4, ?5)",
-			  "iisss", run, (int64_t)i, v[i].name, v[i].layers, v[i].env) < 0)
+			  "INSERT INTO variant (run, number, name, layers, env, inputs)"
+			  " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+			  "iissss", run, (int64_t)i, v[i].name, v[i].layers, v[i].env,
+			  v[i].inputs) < 0)
 			return err_add(e, "variant %s", v[i].name);
 	return 0;
 }
@@ -62,8 +63,10 @@ static int record_job(struct db *d, int64_t run, struct db_job *j, struct err *e
 	int64_t package, number;
 	if (record_package(d, j->package, &package, e) ||
 	    record_variant_number(d, run, j->variant, &number, e) ||
-	    db_do(d, e, "INSERT INTO job (run, package, variant, version) VALUES (?1, ?2, ?3, ?4)",
-		  "iiis", run, package, number, j->version) < 0)
+	    db_do(d, e,
+		  "INSERT INTO job (run, package, variant, version, inputs, input_key)"
+		  " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+		  "iiissx", run, package, number, j->version, j->inputs, j->input_key) < 0)
 		return err_add(e, "job %s under %s", j->package, j->variant);
 	j->id = sqlite3_last_insert_rowid(d->h);
 	return 0;

@@ -386,6 +386,19 @@ static const char step_13[] =
 	"CREATE INDEX harvest_by_seen ON harvest (seen) WHERE seen IS NOT NULL;"
 	"CREATE INDEX generation_by_parent ON generation (parent) WHERE parent IS NOT NULL;";
 
+/* What a job's phases could see (orchestrator/inputs.h), and the result it was spared for: that of another
+ * attempt with the same key. recheck: such an attempt there was, and the job ran all the same. */
+static const char step_14[] =
+	"ALTER TABLE run ADD COLUMN inputs TEXT;"
+	"ALTER TABLE variant ADD COLUMN inputs TEXT;"
+	"ALTER TABLE job ADD COLUMN inputs TEXT;"
+	"ALTER TABLE job ADD COLUMN input_key BLOB CHECK (length(input_key) = 32);"
+	"ALTER TABLE job ADD COLUMN unchanged INTEGER REFERENCES attempt ON DELETE SET NULL;"
+	"ALTER TABLE job ADD COLUMN recheck INTEGER REFERENCES attempt ON DELETE SET NULL;"
+	"CREATE INDEX job_by_input_key ON job (input_key) WHERE input_key IS NOT NULL;"
+	"CREATE INDEX job_by_unchanged ON job (unchanged) WHERE unchanged IS NOT NULL;"
+	"CREATE INDEX job_by_recheck ON job (recheck) WHERE recheck IS NOT NULL;";
+
 /* From version i to version i + 1. */
 static const char *const steps[] = {
 	step_1,
@@ -401,6 +414,7 @@ static const char *const steps[] = {
 	step_11,
 	step_12,
 	step_13,
+	step_14,
 };
 /* clang-format on */
 

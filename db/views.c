@@ -38,10 +38,12 @@ const char *const schema_views[] = {
 	"  (SELECT max(f.peak_memory) FROM attempt_phase ap JOIN phase f ON f.id = ap.phase WHERE ap.attempt = a.id) AS peak_memory_bytes,"
 	"  s.status, s.phase, s.reason, s.exit_code, s.signal, s.limit_name AS limit_hit, s.rule,"
 	"  s.evidence_offset, s.evidence_length, s.evidence, d.log,"
-	"  " FIRED(limit_bound) ", " FIRED(limit_value) ", s.revised_ms, g.name AS cause"
+	"  " FIRED(limit_bound) ", " FIRED(limit_value) ", s.revised_ms, g.name AS cause,"
+	"  CASE WHEN j.unchanged IS NOT NULL THEN (SELECT o.run FROM attempt x JOIN job o ON o.id = x.job WHERE x.id = j.unchanged) END AS judged_in"
 	" FROM job j JOIN run r ON r.id = j.run JOIN package p ON p.id = j.package"
 	"  JOIN variant v ON v.run = j.run AND v.number = j.variant"
-	"  LEFT JOIN attempt a ON a.job = j.id AND a.number = (SELECT max(number) FROM attempt x WHERE x.job = j.id AND NOT x.repeat)"
+	"  LEFT JOIN attempt a ON a.id = coalesce(j.unchanged,"
+	"   (SELECT x.id FROM attempt x WHERE x.job = j.id AND NOT x.repeat ORDER BY x.number DESC LIMIT 1))"
 	"  LEFT JOIN result s ON s.attempt = a.id LEFT JOIN phase d ON d.id = " DECIDING
 	"  LEFT JOIN signature g ON g.id = s.signature;",
 

@@ -18,6 +18,7 @@ static const struct command commands[] = {
 	{"simulate", NULL, cmd_simulate},
 	{"resume", NULL, cmd_resume},
 	{"watch", NULL, cmd_watch},
+	{"why", NULL, cmd_why},
 	{"cancel", NULL, cmd_cancel},
 	{"pause", NULL, cmd_pause},
 	{"unpause", NULL, cmd_unpause},

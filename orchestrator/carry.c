@@ -8,6 +8,7 @@
 #include "orchestrator/progress.h"
 #include "orchestrator/replay.h"
 #include "orchestrator/review.h"
+#include "orchestrator/rows.h"
 #include "orchestrator/verdicts.h"
 
 #include <string.h>
@@ -100,6 +101,23 @@ static void teller_fini(struct teller *t)
 	notify_send("STOPPING=1");
 }
 
+/* Were those that were run all the same what they had been? */
+static void carry_stale(struct db *d, int64_t run)
+{
+	char id[24];
+	const char *arg = id;
+	struct db_table *t = NULL;
+	struct err e = ERR_INIT;
+	snprintf(id, sizeof(id), "%lld", (long long)run);
+	if (!db_named(d, "spared", &arg, 1, &t, &e) && rows_int(t, 0, "rechecked", 0))
+		fprintf(stderr,
+			"run %lld: of %lld unchanged jobs that were run to check, %lld ended "
+			"otherwise\n",
+			(long long)run, (long long)rows_int(t, 0, "rechecked", 0),
+			(long long)rows_int(t, 0, "stale", 0));
+	db_table_free(t);
+}
+
 /* The comparison of what was just recorded, as the command of that name prints it. */
 static int carry_compare(const struct carry *c)
 {
@@ -183,8 +201,10 @@ int carry_out(const struct carry *c, struct err *e)
 			outcome.done, c->plan->n_jobs, (long long)c->run);
 	if (rc)
 		return -1;
-	if (!teller.to_program)
+	if (!teller.to_program) {
 		carry_spent(c->state->db, c->run);
+		carry_stale(c->state->db, c->run);
+	}
 	if (outcome.interrupted)
 		return EXIT_OURS;
 	if (c->fetches_only)

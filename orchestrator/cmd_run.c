@@ -11,9 +11,13 @@ struct run_args {
 	bool allow_expired;
 };
 
-enum { RUN_ALLOW_EXPIRED = 0x380 };
+enum { RUN_ALLOW_EXPIRED = 0x380, RUN_SKIP_UNCHANGED, RUN_RECHECK };
 
 static const struct argp_option run_options[] = {
+	{"skip-unchanged", RUN_SKIP_UNCHANGED, NULL, 0,
+	 "do not run what earlier runs judged with the same inputs", 0},
+	{"recheck", RUN_RECHECK, "PERCENT", 0,
+	 "with --skip-unchanged: run so many of them all the same (default 2)", 0},
 	{"allow-expired", RUN_ALLOW_EXPIRED, NULL, 0,
 	 "only warn where what the suite knows of a package is past its day", 0},
 	{0},
@@ -24,10 +28,17 @@ static const struct argp_child run_children[] = {{&options_suite_argp, 0, NULL, 
 						 {&options_common_argp, 0, NULL, 0},
 						 {0}};
 
+static void run_recheck(struct run_args *a, const char *arg, const struct argp_state *st)
+{
+	char *end;
+	a->how.recheck = strtod(arg, &end);
+	if (end == arg || *end || !(a->how.recheck >= 0 && a->how.recheck <= 100))
+		argp_error(st, "--recheck takes a number from 0 to 100, not '%s'", arg);
+}
+
 static error_t run_parse(int key, char *arg, struct argp_state *st)
 {
 	struct run_args *a = st->input;
-	(void)arg;
 	switch (key) {
 	case ARGP_KEY_INIT:
 		st->child_inputs[0] = &a->suite;
@@ -36,6 +47,12 @@ static error_t run_parse(int key, char *arg, struct argp_state *st)
 		return 0;
 	case RUN_ALLOW_EXPIRED:
 		a->allow_expired = true;
+		return 0;
+	case RUN_SKIP_UNCHANGED:
+		a->how.skip_unchanged = true;
+		return 0;
+	case RUN_RECHECK:
+		run_recheck(a, arg, st);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -65,6 +82,14 @@ static int run_suite(struct run_args *a, const struct suite *s, struct state *st
 		return -1;
 	auto_free int64_t *ids = own_calloc(plan->n_units, sizeof(*ids));
 	int64_t run = record_begin(plan, st, &a->how, ids, e);
+	struct record_spared spared = {0};
+	if (run > 0 && record_spare(plan, st, run, &a->how, ids, &spared, e))
+		run = -1;
+	if (spared.spared)
+		fprintf(stderr,
+			"run %lld: unchanged since an earlier run judged them: %zu jobs; run all "
+			"the same to check: %zu\n",
+			(long long)run, spared.spared, spared.rechecked);
 	struct carry c = {.how = &a->how, .plan = plan, .state = st, .run = run, .ids = ids};
 	int status = run > 0 ? carry_out(&c, e) : -1;
 	plan_free(plan);
@@ -73,7 +98,7 @@ static int run_suite(struct run_args *a, const struct suite *s, struct state *st
 
 int cmd_run(int argc, char **argv)
 {
-	struct run_args a = {0};
+	struct run_args a = {.how = {.recheck = 2}};
 	struct err e = ERR_INIT;
 	if (argp_parse(&run_argp, argc, argv, 0, NULL, &a))
 		return EXIT_USAGE;

@@ -17,6 +17,8 @@ struct how {
 	struct options_ids ids;
 	bool best_effort;
 	bool verbose, porcelain;
+	bool skip_unchanged;
+	double recheck; /* percent of what is unchanged that runs all the same */
 	bool json;
 };
 /* As a child of argp its input is a struct how. */

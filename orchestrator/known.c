@@ -11,8 +11,9 @@ void known_jobs(const struct plan *p, struct db_job *jobs)
 	const struct suite *s = p->suite;
 	for (size_t i = 0; i < p->n_skips; i++) {
 		const struct suite_package *package = &s->packages[p->skips[i].package];
-		jobs[i] = (struct db_job){0, package->id, package->version,
-					  s->variants[p->skips[i].variant].name};
+		jobs[i] = (struct db_job){.package = package->id,
+					  .version = package->version,
+					  .variant = s->variants[p->skips[i].variant].name};
 	}
 }
 

@@ -150,7 +150,7 @@ void plan_keep(struct plan *p, bool (*keep)(void *ctx, const struct plan_unit *b
 			if (trunk != PLAN_NONE && trunk + 1 == n)
 				n--;
 			trunk = n;
-		} else if (!keep(ctx, &u)) {
+		} else if (!keep(ctx, &p->units[i])) {
 			continue;
 		} else {
 			u.trunk = u.trunk == PLAN_NONE ? PLAN_NONE : trunk;

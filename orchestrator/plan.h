@@ -43,7 +43,8 @@ struct plan *plan_make(const struct suite *s, const char *const *only, size_t n_
 		       struct err *e) must_check;
 void plan_free(struct plan *p);
 
-/* plan_keep(p, keep, ctx): only the jobs that keep says yes to, and the trunks they need. */
+/* plan_keep(p, keep, ctx): only the jobs that keep says yes to, and the trunks they need;
+ * branch stands where it stood in p->units. */
 void plan_keep(struct plan *p, bool (*keep)(void *ctx, const struct plan_unit *branch), void *ctx);
 
 /* plan_env(s, unit, phase, offline): the complete environment of the box of s->phases[phase]:

@@ -2,8 +2,10 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "orchestrator/inputs.h"
 #include "orchestrator/known.h"
 #include "orchestrator/rows.h"
+#include "orchestrator/sim.h"
 
 #include <string.h>
 #include <uthash.h>
@@ -40,6 +42,53 @@ static char *record_layers(struct db *d, const struct suite_variant *v)
 	return text_take(&t);
 }
 
+/* The texts of the packages and the keys of the jobs, which the rows borrow. */
+struct record_inputs {
+	struct inputs of;
+	char **packages; /* by package of the suite */
+	char (*keys)[CACHE_ID];
+	size_t n_packages;
+};
+
+static void record_inputs_fini(struct record_inputs *in)
+{
+	for (size_t i = 0; in->packages && i < in->n_packages; i++)
+		free(in->packages[i]);
+	free(in->packages);
+	free(in->keys);
+	inputs_fini(&in->of);
+}
+
+static int record_inputs_load(struct record_inputs *in, const struct plan *p, struct state *st,
+			      const struct how *h, struct err *e)
+{
+	const struct suite *s = p->suite;
+	*in = (struct record_inputs){
+		.packages = own_calloc(s->n_packages + 1, sizeof(*in->packages)),
+		.keys = own_calloc(p->n_jobs + 1, sizeof(*in->keys)),
+		.n_packages = s->n_packages,
+	};
+	int rc = inputs_load(&in->of, s, h, st->db, e);
+	for (size_t i = 0; !rc && i < p->n_units; i++) {
+		char **package = &in->packages[p->units[i].package];
+		if (!*package)
+			*package = inputs_package(s, p->units[i].package, e);
+		rc = *package ? 0 : -1;
+	}
+	if (rc)
+		record_inputs_fini(in);
+	return rc;
+}
+
+/* Where something may change and nobody would know there is no key. */
+static const char *record_key(struct record_inputs *in, const struct plan_unit *u, size_t n)
+{
+	if (in->of.unknown)
+		return NULL;
+	inputs_key(&in->of, u->variant, in->packages[u->package], in->keys[n]);
+	return in->keys[n];
+}
+
 int64_t record_begin(const struct plan *p, struct state *st, const struct how *h, int64_t *ids,
 		     struct err *e)
 {
@@ -48,20 +97,26 @@ int64_t record_begin(const struct plan *p, struct state *st, const struct how *h
 	auto_free struct db_variant *variants = own_calloc(s->n_variants, sizeof(*variants));
 	auto_free struct db_job *jobs = own_calloc(p->n_jobs + p->n_skips, sizeof(*jobs));
 	auto_free size_t *units = own_calloc(p->n_jobs, sizeof(*units));
+	struct record_inputs in;
 	size_t n = 0;
+	if (record_inputs_load(&in, p, st, h, e))
+		return -1;
 	gethostname(host, sizeof(host) - 1);
 	for (size_t i = 0; i < s->n_variants; i++)
 		variants[i] =
 			(struct db_variant){s->variants[i].name,
 					    record_layers(st->db, &s->variants[i]),
-					    record_lines(s->variants[i].env, s->variants[i].n_env)};
+					    record_lines(s->variants[i].env, s->variants[i].n_env),
+					    in.of.variants[i]};
 	for (size_t i = 0; i < p->n_units; i++) {
 		const struct plan_unit *u = &p->units[i];
 		if (u->variant == PLAN_NONE)
 			continue;
-		jobs[n] = (struct db_job){0, s->packages[u->package].id,
-					  s->packages[u->package].version,
-					  s->variants[u->variant].name};
+		jobs[n] = (struct db_job){.package = s->packages[u->package].id,
+					  .version = s->packages[u->package].version,
+					  .variant = s->variants[u->variant].name,
+					  .inputs = in.packages[u->package],
+					  .input_key = record_key(&in, u, n)};
 		units[n++] = i;
 	}
 	auto_free char *engine = how_engine(h), *options = how_json(h);
@@ -83,6 +138,7 @@ int64_t record_begin(const struct plan *p, struct state *st, const struct how *h
 		.pid = getpid(),
 		.started_ms = clock_real_ms(),
 		.jobs_at_once = h->jobs,
+		.inputs = in.of.suite,
 		.options = options,
 	};
 	known_jobs(p, jobs + n);
@@ -95,7 +151,96 @@ int64_t record_begin(const struct plan *p, struct state *st, const struct how *h
 		free((void *)(uintptr_t)variants[i].layers);
 		free((void *)(uintptr_t)variants[i].env);
 	}
+	record_inputs_fini(&in);
 	return id;
+}
+
+/* ---- what need not run ---- */
+
+struct spared {
+	const int64_t *ids; /* by unit */
+	const struct plan *plan;
+	struct db_unchanged *list; /* by job */
+	size_t n;
+};
+
+static bool spared_not(void *ctx, const struct plan_unit *u)
+{
+	const struct spared *s = ctx;
+	int64_t job = s->ids[u - s->plan->units];
+	size_t low = 0, high = s->n;
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		if (s->list[mid].job == job)
+			return false;
+		if (s->list[mid].job < job)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return true;
+}
+
+static int by_job(const void *pa, const void *pb)
+{
+	const struct db_unchanged *a = pa, *b = pb;
+	return a->job < b->job ? -1 : a->job > b->job;
+}
+
+/* One in so many is run all the same: those at the front of the list afterwards, `n` of them. By
+ * chance, but for the first, so that there always is one. */
+static size_t spared_recheck(struct spared *s, int64_t run, double percent)
+{
+	uint64_t seed = (uint64_t)run;
+	size_t n = 0;
+	for (size_t i = 0; percent > 0 && i < s->n; i++)
+		if (sim_random(&seed) * 100 < percent || (!i && percent > 0 && s->n >= 20)) {
+			struct db_unchanged x = s->list[n];
+			s->list[n++] = s->list[i];
+			s->list[i] = x;
+		}
+	return n;
+}
+
+/* Ids stand by unit: they follow their units. */
+static void spared_ids(const struct plan *p, const struct plan_unit *before, size_t n_before,
+		       int64_t *ids)
+{
+	size_t k = 0;
+	for (size_t i = 0; i < p->n_units; i++) {
+		while (k < n_before && (before[k].package != p->units[i].package ||
+					before[k].variant != p->units[i].variant))
+			k++;
+		ids[i] = k < n_before ? ids[k] : 0;
+	}
+}
+
+int record_spare(struct plan *p, struct state *st, int64_t run, const struct how *h, int64_t *ids,
+		 struct record_spared *out, struct err *e)
+{
+	struct spared s = {.ids = ids, .plan = p};
+	*out = (struct record_spared){0};
+	if (!h->skip_unchanged)
+		return 0;
+	if (db_unchanged(st->db, run, &s.list, &s.n, e))
+		return -1;
+	struct db_unchanged *list = s.list;
+	size_t n_units = p->n_units;
+	auto_free struct plan_unit *before = own_calloc(n_units + 1, sizeof(*before));
+	memcpy(before, p->units, n_units * sizeof(*before));
+	out->rechecked = spared_recheck(&s, run, h->recheck);
+	out->spared = s.n - out->rechecked;
+	int rc = db_recheck(st->db, list, out->rechecked, e);
+	if (!rc)
+		rc = db_spare(st->db, list + out->rechecked, out->spared, clock_real_ms(), e);
+	s.list += out->rechecked;
+	s.n = out->spared;
+	qsort(s.list, s.n, sizeof(*s.list), by_job);
+	if (!rc)
+		plan_keep(p, spared_not, &s);
+	spared_ids(p, before, n_units, ids);
+	free(list);
+	return rc;
 }
 
 /* ---- once more ---- */

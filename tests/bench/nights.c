@@ -238,7 +238,7 @@ static void ingest(const char *file, size_t n)
 {
 	struct err e = ERR_INIT;
 	struct db *d = db_open(file, DB_WRITE, &e);
-	struct db_variant variants[] = {{"base", "", ""}};
+	struct db_variant variants[] = {{.name = "base", .layers = "", .env = ""}};
 	struct db_job *jobs = own_calloc(n, sizeof(*jobs));
 	char(*name)[32] = own_calloc(n, sizeof(*name));
 	struct db_run run = {.suite = "ingest",
@@ -251,7 +251,8 @@ static void ingest(const char *file, size_t n)
 			     .jobs_at_once = 64};
 	for (size_t i = 0; i < n; i++) {
 		snprintf(name[i], sizeof(name[i]), "package-%05zu", i + 1);
-		jobs[i] = (struct db_job){0, name[i], "1.0.0", "base"};
+		jobs[i] =
+			(struct db_job){.package = name[i], .version = "1.0.0", .variant = "base"};
 	}
 	int64_t id = d ? db_run_begin(d, &run, variants, 1, jobs, n, &e) : -1;
 	int64_t began = clock_mono_ns();

@@ -63,7 +63,7 @@ while [ $killed -lt "$kills" ]; do
 	[ "$(ask "SELECT state FROM v_run WHERE run = $run")" = done ] || "$assay" resume >"$work/out" 2>&1
 	results $run >"$work/got"
 	fact "run $run, after $killed kills in all, has the results of the first" diff "$work/wanted" "$work/got"
-	fact "each of them once" is "$(ask "SELECT count(*) FROM v_result WHERE run = $run")" 20
+	fact "each of them once" is "$(ask "SELECT count(*), count(DISTINCT job) FROM v_result WHERE run = $run AND NOT repeat")" 20,20
 	fact "and is done" is "$(ask "SELECT state FROM v_run WHERE run = $run")" done
 done 2>/dev/null
 fact "the database is whole" is "$(ask "PRAGMA integrity_check")" ok

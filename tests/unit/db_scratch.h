@@ -143,12 +143,12 @@ struct life {
 static inline struct life life_begin(struct db *d, int64_t started_ms)
 {
 	struct err e = ERR_INIT;
-	struct life l = {.jobs = {{0, "a", "1.0", "base"},
-				  {0, "a", "1.0", "next"},
-				  {0, "b", "2.0", "base"},
-				  {0, "b", "2.0", "next"}}};
-	static const struct db_variant variants[] = {{"base", "node-20=1", ""},
-						     {"next", "node-22=2", "K=V"}};
+	struct life l = {.jobs = {{0, "a", "1.0", "base", NULL, NULL},
+				  {0, "a", "1.0", "next", NULL, NULL},
+				  {0, "b", "2.0", "base", NULL, NULL},
+				  {0, "b", "2.0", "next", NULL, NULL}}};
+	static const struct db_variant variants[] = {{"base", "node-20=1", "", NULL},
+						     {"next", "node-22=2", "K=V", NULL}};
 	const struct db_run run = {
 		.suite = "s",
 		.ecosystem = "npm",

@@ -180,9 +180,11 @@ static int64_t *world_rows(struct world *w)
 	for (size_t i = 0; i < w->plan->n_units; i++) {
 		const struct plan_unit *u = &w->plan->units[i];
 		if (u->variant != PLAN_NONE)
-			jobs[n++] = (struct db_job){0, s->packages[u->package].id,
-						    s->packages[u->package].version,
-						    s->variants[u->variant].name};
+			jobs[n++] = (struct db_job){
+				.package = s->packages[u->package].id,
+				.version = s->packages[u->package].version,
+				.variant = s->variants[u->variant].name,
+			};
 	}
 	struct db_run run = {.suite = "world",
 			     .goal = "test",

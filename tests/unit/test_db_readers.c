@@ -104,8 +104,8 @@ static void a_reader_cannot_write(void **state)
 	struct err e = ERR_INIT;
 	struct db *reader = db_open(s->file, DB_READ, &e);
 	assert_non_null(reader);
-	struct db_job jobs[] = {{0, "a", NULL, "base"}};
-	const struct db_variant v = {"base", NULL, NULL};
+	struct db_job jobs[] = {{.package = "a", .variant = "base"}};
+	const struct db_variant v = {.name = "base"};
 	const struct db_run run = {.suite = "s", .pid = 1, .started_ms = 1, .jobs_at_once = 1};
 	assert_int_equal(db_run_begin(reader, &run, &v, 1, jobs, 1, &e), -1);
 	assert_int_equal(e.kind, ERR_SYS);

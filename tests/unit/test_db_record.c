@@ -59,10 +59,12 @@ static void a_run_begins_whole_or_not_at_all(void **state)
 {
 	struct db *d = ((struct scratch *)*state)->db;
 	struct err e = ERR_INIT;
-	static const struct db_variant variants[] = {{"base", NULL, NULL}};
+	static const struct db_variant variants[] = {{.name = "base"}};
 	const struct db_run run = {.suite = "s", .pid = 1, .started_ms = 1, .jobs_at_once = 1};
-	struct db_job twice[] = {{0, "a", NULL, "base"}, {0, "a", NULL, "base"}},
-		      nowhere[] = {{0, "a", NULL, "base"}, {0, "b", NULL, "x"}};
+	struct db_job twice[] = {{0, "a", NULL, "base", NULL, NULL},
+				 {0, "a", NULL, "base", NULL, NULL}},
+		      nowhere[] = {{0, "a", NULL, "base", NULL, NULL},
+				   {0, "b", NULL, "x", NULL, NULL}};
 	assert_int_equal(db_run_begin(d, &run, variants, 1, twice, 2, &e), -1);
 	assert_int_equal(e.kind, ERR_CORRUPT);
 	assert_int_equal(twice[0].id, 0);

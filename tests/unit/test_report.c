@@ -155,8 +155,9 @@ static void harvest_add(struct made *m, int64_t fetch)
  */
 static void run_add(struct made *m, const struct wanted *w, size_t n, bool one, const char *state)
 {
-	const struct db_variant variants[] = {{"old<i>", "node=1 npm=2" EVIL, "A=" EVIL "\nB=2"},
-					      {"new", NULL, NULL}};
+	const struct db_variant variants[] = {{"old<i>", "node=1 npm=2" EVIL, "A=" EVIL "\nB=2",
+					       NULL},
+					      {"new", NULL, NULL, NULL}};
 	const struct db_run run = {
 		.suite = "suite<u>",
 		.suite_path = "/suites/a suite.yaml",
@@ -174,8 +175,9 @@ static void run_add(struct made *m, const struct wanted *w, size_t n, bool one, 
 	auto_free struct db_job *jobs = own_calloc(2 * n + 1, sizeof(*jobs));
 	size_t sides = one ? 1 : 2;
 	for (size_t i = 0; i < n * sides; i++)
-		jobs[i] = (struct db_job){0, w[i / sides].package, "1.0 " EVIL,
-					  variants[i % sides].name};
+		jobs[i] = (struct db_job){.package = w[i / sides].package,
+					  .version = "1.0 " EVIL,
+					  .variant = variants[i % sides].name};
 	m->run = db_run_begin(m->db, &run, variants, sides, jobs, n * sides, &m->e);
 	assert_true(m->run > 0);
 	for (size_t i = 0; i < n; i++) {

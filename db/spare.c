@@ -1,0 +1,76 @@
+/* Jobs that need not run, because what they would see was judged before. */
+#include "db/handle.h"
+
+/* clang-format off */
+static const char agreeing[] =
+	"SELECT j.id, max(a.id), max(o.run) FROM job j JOIN job o ON o.input_key = j.input_key AND o.run < j.run"
+	" JOIN attempt a ON a.job = o.id JOIN result s ON s.attempt = a.id"
+	" WHERE j.run = ?1 AND s.status NOT IN ('skip', 'infra', 'block') AND s.reason <> 'cancelled'"
+	" GROUP BY j.id HAVING count(DISTINCT s.status || ' ' || s.phase || ' ' || s.reason) = 1"
+	"  AND (min(s.status) = 'pass' OR count(*) >= 2)";
+/* clang-format on */
+
+int db_unchanged(struct db *d, int64_t run, struct db_unchanged **list, size_t *n, struct err *e)
+{
+	sqlite3_stmt *s = db_ask(d, e, agreeing, "i", run);
+	int rc = s ? 0 : -1;
+	size_t room = 0;
+	*list = NULL;
+	*n = 0;
+	while (!rc && (rc = db_step(d, s, e)) > 0) {
+		if (*n == room) {
+			room = room ? room * 2 : 64;
+			*list = own_grow(*list, room, sizeof(**list));
+		}
+		(*list)[(*n)++] = (struct db_unchanged){sqlite3_column_int64(s, 0),
+							sqlite3_column_int64(s, 1),
+							sqlite3_column_int64(s, 2)};
+		rc = 0;
+	}
+	db_done(s);
+	if (rc >= 0)
+		return 0;
+	free(*list);
+	*list = NULL;
+	return -1;
+}
+
+static int spare_one(struct db *d, const struct db_unchanged *u, int64_t now_ms, struct err *e)
+{
+	auto_free char *evidence = own_fmt("judged in run %lld", (long long)u->run);
+	int64_t attempt = db_attempt_begin(d, u->job, now_ms, e);
+	return attempt < 0 ||
+			       db_do(d, e, "UPDATE attempt SET ended_ms = ?2 WHERE id = ?1", "ii",
+				     attempt, now_ms) < 0 ||
+			       db_do(d, e,
+				     "INSERT INTO result (attempt, status, phase, reason, evidence)"
+				     " SELECT ?1, 'skip', phase, 'unchanged', ?3 FROM result"
+				     " WHERE attempt = ?2",
+				     "iis", attempt, u->attempt, evidence) < 0 ||
+			       db_do(d, e,
+				     "UPDATE job SET state = 'done', unchanged = ?2 WHERE id = ?1",
+				     "ii", u->job, u->attempt) < 0
+		       ? -1
+		       : 0;
+}
+
+int db_spare(struct db *d, const struct db_unchanged *list, size_t n, int64_t now_ms, struct err *e)
+{
+	int rc = 0;
+	if (db_begin(d, e))
+		return -1;
+	for (size_t i = 0; !rc && i < n; i++)
+		rc = spare_one(d, &list[i], now_ms, e);
+	return db_end(d, rc, e);
+}
+
+int db_recheck(struct db *d, const struct db_unchanged *list, size_t n, struct err *e)
+{
+	int rc = 0;
+	if (db_begin(d, e))
+		return -1;
+	for (size_t i = 0; rc >= 0 && i < n; i++)
+		rc = db_do(d, e, "UPDATE job SET recheck = ?2 WHERE id = ?1", "ii", list[i].job,
+			   list[i].attempt);
+	return db_end(d, rc < 0 ? -1 : 0, e);
+}
