@@ -115,6 +115,7 @@ static int range_choose(struct ranges *r, size_t slot, struct err *e)
 			continue;
 		if (range_is_there(range)) {
 			memcpy(r->of[slot], range, sizeof(range));
+			r->alone[slot] = r->lock_fd >= 0 && i >= n_own(r);
 			return 0;
 		}
 		range_unlock(r, range);
@@ -143,6 +144,7 @@ static int ranges_open_root(struct ranges *r, struct err *e)
 	subids_cut(&r->gids, RANGES_SIZE);
 	r->lock_fd = open(RANGES_LOCK, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	r->of = own_calloc(r->n_slots, sizeof(*r->of));
+	r->alone = own_calloc(r->n_slots, sizeof(*r->alone));
 	return 0;
 }
 
@@ -185,7 +187,9 @@ void ranges_close(struct ranges *r)
 	subids_fini(&r->uids);
 	subids_fini(&r->gids);
 	free(r->of);
+	free(r->alone);
 	r->of = NULL;
+	r->alone = NULL;
 	r->n_slots = 0;
 }
 
@@ -199,7 +203,8 @@ int ranges_word(struct ranges *r, size_t slot, char word[RANGES_WORD], struct er
 	}
 	if (!r->of[slot][0] && range_choose(r, slot, e))
 		return -1;
-	snprintf(word, RANGES_WORD, "%" PRIu32 ":%" PRIu32, r->of[slot][0], r->of[slot][1]);
+	snprintf(word, RANGES_WORD, "%" PRIu32 ":%" PRIu32 "%s", r->of[slot][0], r->of[slot][1],
+		 r->alone[slot] ? ":alone" : "");
 	return 0;
 }
 

@@ -30,6 +30,8 @@ struct ranges {
 	int lock_fd;              /* RANGES_ROOT, or -1 */
 	struct subids uids, gids; /* RANGES_ROOT: root's, in pieces of RANGES_SIZE */
 	uint32_t (*of)[2];        /* RANGES_ROOT: by slot, first uid and gid; 0: none yet */
+	bool *alone;              /* RANGES_ROOT: by slot: no other sandbox has it, and nobody of
+				     /etc/subuid (containers of root's may) */
 	size_t n_slots;
 };
 

@@ -2,6 +2,7 @@
 
 #include "base/child.h"
 #include "base/dir.h"
+#include "sandbox/box/guard.h"
 #include "sandbox/box/landlock.h"
 #include "sandbox/box/nest.h"
 #include "sandbox/box/privilege.h"
@@ -66,14 +67,19 @@ static int command_led_astray(struct err *e, const char *cwd)
 	return -1;
 }
 
-static int command_files(const struct spec *spec, const int stdio[3], int *report_fd, struct err *e)
+static int command_files(const struct spec *spec, const int stdio[3], int *report_fd, int *helper,
+			 struct err *e)
 {
 	char cwd[PATH_MAX];
+	int socket = *helper < 0 ? -1 : fcntl(*helper, F_DUPFD_CLOEXEC, 5);
 	/* The report first goes where it can't be in the way, then to 3. */
 	if (dup2(stdio[0], 0) < 0 || dup2(stdio[1], 1) < 0 || dup2(stdio[2], 2) < 0 ||
-	    dup3(*report_fd, 3, O_CLOEXEC) < 0 || close_range(4, ~0u, 0))
+	    dup3(*report_fd, 3, O_CLOEXEC) < 0 ||
+	    (*helper >= 0 && dup3(socket, 4, O_CLOEXEC) < 0) ||
+	    close_range(*helper < 0 ? 4 : 5, ~0u, 0))
 		return err_sys(e, "descriptors of the command");
 	*report_fd = 3;
+	*helper = *helper < 0 ? -1 : 4;
 	if (spec->flags & PLAN_TERMINAL_WANTED && ioctl(0, TIOCSCTTY, 0))
 		return err_sys(e, "the terminal of the command");
 	/* It is there, pid 1 has seen to that; who can't go there was led to some other place by a
@@ -131,17 +137,31 @@ static int command_exec(const struct spec *spec)
 	return found;
 }
 
-static void command_run(const struct spec *spec, const int stdio[3], int report_fd)
+/* With mounts of its own, which somebody watches before there are any. */
+static int command_nest(int helper, struct err *e)
+{
+	const struct init in = {.socket = helper};
+	if (nest_enter(e))
+		return -1;
+	guard_tell(helper, INIT_NESTED);
+	init_await(&in, INIT_GO);
+	close(helper);
+	return 0;
+}
+
+static void command_run(const struct init *in, const int stdio[3], int report_fd)
 	__attribute__((noreturn));
-static void command_run(const struct spec *spec, const int stdio[3], int report_fd)
+static void command_run(const struct init *in, const int stdio[3], int report_fd)
 {
 	struct err e = ERR_INIT;
+	const struct spec *spec = in->spec;
 	bool mounts = spec->flags & PLAN_LOOSEN_FUSE;
+	int helper = mounts ? in->socket : -1;
 	if (setsid() < 0)
 		err_sys(&e, "setsid");
-	else if (!command_files(spec, stdio, &report_fd, &e) && !command_rlimits(spec, &e) &&
-		 (!mounts || !nest_enter(&e)) && !privilege_drop(mounts, &e) &&
-		 !command_identity(spec, &e)) {
+	else if (!command_files(spec, stdio, &report_fd, &helper, &e) &&
+		 !command_rlimits(spec, &e) && (!mounts || !command_nest(helper, &e)) &&
+		 !privilege_drop(mounts, &e) && !command_identity(spec, &e)) {
 		command_signals();
 		if (!landlock_enter(spec, &e) &&
 		    !privilege_filter(spec->filter, spec->n_filter, &e)) {
@@ -159,7 +179,7 @@ static void command_run(const struct spec *spec, const int stdio[3], int report_
 	_exit(125);
 }
 
-pid_t command_start(const struct spec *spec, const int stdio[3], struct err *e)
+pid_t command_start(const struct init *in, const int stdio[3], struct err *e)
 {
 	int report[2];
 	if (pipe2(report, O_CLOEXEC))
@@ -167,12 +187,12 @@ pid_t command_start(const struct spec *spec, const int stdio[3], struct err *e)
 	/* The memory of pid 1 is shared until it is executed: nothing needs to be copied. In a new
 	 * time namespace before Linux 6.0 that can't be (EINVAL); nor where it is to be dumpable
 	 * before (nest.c). */
-	bool shared = !(spec->flags & PLAN_LOOSEN_FUSE);
+	bool shared = !(in->spec->flags & PLAN_LOOSEN_FUSE);
 	pid_t pid = shared ? vfork() : fork();
 	if (pid < 0 && errno == EINVAL && shared)
 		pid = fork();
 	if (!pid)
-		command_run(spec, stdio, report[1]);
+		command_run(in, stdio, report[1]);
 	if (pid < 0)
 		err_sys(e, "fork the command");
 	close(report[1]);

@@ -136,7 +136,7 @@ bool ids_enters(const char *word)
 
 int ids_open(struct ids *ids, const char *word, struct err *e)
 {
-	char end;
+	char more[8] = "";
 	*ids = (struct ids){.uid = geteuid(), .gid = getegid()};
 	if (!strcmp(word, "one"))
 		return 0;
@@ -144,8 +144,9 @@ int ids_open(struct ids *ids, const char *word, struct err *e)
 		return ids_open_all(ids, e);
 	if (ids_enters(word))
 		return ids_enter(e) || ids_open_all(ids, e) ? -1 : 0;
-	if (sscanf(word, "%" SCNu32 ":%" SCNu32 "%c", &ids->uid, &ids->gid, &end) != 2 ||
-	    !ids->uid || !ids->gid)
+	int n = sscanf(word, "%" SCNu32 ":%" SCNu32 "%7s", &ids->uid, &ids->gid, more);
+	ids->alone = !strcmp(more, ":alone");
+	if (n != 2 + ids->alone || !ids->uid || !ids->gid)
 		return err_set(e, ERR_USAGE, "%s says nothing about ids", word);
 	ids->ranged = ids->above = true;
 	snprintf(ids->uid_map, IDS_MAP, "0 %" PRIu32 " %u", ids->uid, IDS_RANGE);

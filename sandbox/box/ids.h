@@ -7,6 +7,7 @@
  *   enter    the same, once the user namespace of descriptor PLAN_USERNS is entered
  *   UID:GID  0..65535 inside are the host's from UID and from GID on. Root's; layers are cloned by
  *            the helper, and their owners shown to these ids (owners.h)
+ *   UID:GID:alone  nobody else on this machine has them
  */
 #pragma once
 #include "base/err.h"
@@ -20,6 +21,7 @@
 
 struct ids {
 	bool ranged;             /* more than one: 0 has others beside it, and may drop groups */
+	bool alone;              /* UID:GID:alone */
 	bool above;              /* UID:GID: the helper may do what boxes may not */
 	uint32_t uid, gid;       /* of the host, for 0 inside; not where ids are `all` */
 	uint32_t in_uid, in_gid; /* not ranged: what the one id is inside */

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/message.h"
 #include "sandbox/box/command.h"
+#include "sandbox/box/guard.h"
 #include "sandbox/box/privilege.h"
 #include "sandbox/box/stage.h"
 #include "sandbox/box/timens.h"
@@ -389,8 +390,10 @@ static void init_command(struct init *in)
 	spec_say(in->spec, "run %s", in->spec->argv[0]);
 	if (in->spec->flags & PLAN_NET_NAT)
 		init_await(in, INIT_ONLINE);
+	if (in->spec->flags & PLAN_LOOSEN_FUSE)
+		guard_tell(in->socket, INIT_BUILT);
 	int stdio[3];
-	pid_t command = init_stdio(in, stdio, &e) ? -1 : command_start(in->spec, stdio, &e);
+	pid_t command = init_stdio(in, stdio, &e) ? -1 : command_start(in, stdio, &e);
 	if (command < 0)
 		init_fail(in, &e);
 	struct init_message runs = {.kind = INIT_RUNS,

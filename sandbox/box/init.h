@@ -10,7 +10,9 @@
  * the user namespace in which that is to be done. So is INIT_FUSE, with the descriptor of a fuse
  * file system, after INIT_MOUNTNS with the mount namespace and an INIT_FUSE_DIR for each directory
  * (fuse.h). With PLAN_NET_NAT it says INIT_NETWORK with its network namespace, and waits for
- * INIT_ONLINE before the command. If the helper is gone, so is pid 1.
+ * INIT_ONLINE before the command. With PLAN_LOOSEN_FUSE it says INIT_BUILT, and the process that
+ * becomes the command INIT_NESTED, which waits for INIT_GO (guard.h). If the helper is gone, so is
+ * pid 1.
  *
  * A pid 1 may be made ahead of its plan: it builds what no plan changes and waits for INIT_PLAN,
  * once, with struct init_plan in one message with the text of its layers (layers_put) and these
@@ -47,6 +49,8 @@ enum init_kind {
 	INIT_FUSE,
 	INIT_NETWORK,
 	INIT_ONLINE,
+	INIT_BUILT,
+	INIT_NESTED,
 };
 
 struct init_message {

@@ -6,6 +6,7 @@
 #include "sandbox/box/carry.h"
 #include "sandbox/box/command.h"
 #include "sandbox/box/fuse.h"
+#include "sandbox/box/guard.h"
 #include "sandbox/box/init.h"
 #include "sandbox/box/look.h"
 #include "sandbox/box/network.h"
@@ -44,6 +45,9 @@ struct life {
 	struct fuse_task task; /* for the next of fuse */
 	struct fuse *fuse;     /* owned */
 	size_t n_fuse;
+	int built_fd;    /* of guard_tell, or -1 */
+	pid_t built_pid; /* who said it */
+	struct guard guard;
 	uint32_t by; /* enum plan_uppers, where an engine makes the container */
 	pid_t pid;   /* of the box's pid 1, which an engine may have made */
 	int end_signal;
@@ -81,6 +85,8 @@ static void life_begin(struct life *l, const struct serve *s, const struct plan_
 			   .network = {.report_fd = -1},
 			   .userns_fd = -1,
 			   .looks = l->looks,
+			   .built_fd = -1,
+			   .guard = GUARD_INIT,
 			   .task = {.mounts_fd = -1},
 			   .end = {.kind = PLAN_ENDED,
 				   .version = PLAN_VERSION,
@@ -135,8 +141,9 @@ static void life_look(struct life *l, const struct plan_start *m, const int *fds
 		close(fds[i]);
 }
 
-static void life_kill(const struct life *l)
+static void life_kill(struct life *l)
 {
+	guard_warn(&l->guard);
 	if (l->birth.pid)
 		syscall(SYS_pidfd_send_signal, l->birth.pidfd, l->end_signal, NULL, 0);
 }
@@ -257,6 +264,21 @@ static void life_carry(struct life *l)
 	own_close(&l->userns_fd);
 }
 
+/* The command waits for it. Ids that others have too say nothing about whose a file system is. */
+static void life_guard(struct life *l, int nested_fd)
+{
+	const struct ids *ids = l->birth.layers.ids;
+	const struct guard_box box = {.built = l->built_fd,
+				      .nested = nested_fd,
+				      .pidfd = l->birth.pidfd,
+				      .pid = l->built_pid,
+				      .uid = ids->alone ? ids->uid : 0};
+	if (!l->guard.pid)
+		guard_begin(&l->guard, &box);
+	own_close(&l->built_fd);
+	life_say(l, INIT_GO, 0);
+}
+
 /* Our own trouble: it ends. */
 static void life_fail(struct life *l, const struct err *e)
 {
@@ -351,7 +373,14 @@ static bool life_hear(struct life *l)
 		l->task.dirs[l->task.n++] = own_dup(m.error);
 	} else if (m.kind == INIT_FUSE && fd >= 0) {
 		life_fuse(l, fd);
+	} else if (m.kind == INIT_BUILT) {
+		own_close(&l->built_fd);
+		l->built_fd = give_fd(&fd);
+		l->built_pid = pid > 0 ? pid : l->pid;
+	} else if (m.kind == INIT_NESTED) {
+		life_guard(l, fd);
 	} else if (m.kind == INIT_OVER) {
+		guard_warn(&l->guard);
 		l->end.command_status = m.status;
 		l->over = true;
 	} else if (m.kind == INIT_FAILED) {
@@ -359,6 +388,13 @@ static bool life_hear(struct life *l)
 		memcpy(l->end.error, m.error, sizeof(m.error));
 	}
 	return true;
+}
+
+static void life_listen(struct life *l)
+{
+	l->birth.socket_open = life_hear(l);
+	if (!l->birth.socket_open)
+		guard_warn(&l->guard); /* pid 1 has died, and its namespace dies */
 }
 
 static uint64_t life_ns(const struct timeval *t)
@@ -390,7 +426,10 @@ static void life_end(struct life *l)
 	l->end.peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
 	l->end.io_read_bytes = (uint64_t)usage.ru_inblock * 512;
 	l->end.io_write_bytes = (uint64_t)usage.ru_oublock * 512;
-	look_ns_close(&l->birth.ns); /* it holds the box's mounts, and fuse-overlayfs with them */
+	/* They hold the box's mounts, and fuse-overlayfs with them. */
+	guard_end(&l->guard);
+	own_close(&l->built_fd);
+	look_ns_close(&l->birth.ns);
 	life_fuse_end(l);
 	life_carry(l);
 	network_end(&l->network);
@@ -504,6 +543,8 @@ int serve_run(const struct serve *s, struct err *e)
 			 .uppers = {.least = s->uppers},
 			 .network = {.report_fd = -1},
 			 .userns_fd = -1,
+			 .built_fd = -1,
+			 .guard = GUARD_INIT,
 			 .task = {.mounts_fd = -1},
 			 .looks = LOOKS_INIT};
 	int rc = 1;
@@ -526,7 +567,7 @@ int serve_run(const struct serve *s, struct err *e)
 		if (!n)
 			ahead_expire(&ahead);
 		if (p[1].revents)
-			l.birth.socket_open = life_hear(&l);
+			life_listen(&l);
 		if (p[3].revents)
 			life_looked(&l.looks.rest);
 		if (p[5].revents)
@@ -545,6 +586,7 @@ int serve_run(const struct serve *s, struct err *e)
 		life_kill(&l);
 		while (waitpid(l.birth.pid, NULL, __WALL) < 0 && errno == EINTR)
 			;
+		guard_end(&l.guard);
 		network_end(&l.network);
 	}
 	return rc;
