@@ -17,6 +17,7 @@ static const struct command commands[] = {
 	{"layer", NULL, cmd_layer},
 	{"simulate", NULL, cmd_simulate},
 	{"resume", NULL, cmd_resume},
+	{"rerun", NULL, cmd_rerun},
 	{"watch", NULL, cmd_watch},
 	{"why", NULL, cmd_why},
 	{"cancel", NULL, cmd_cancel},

@@ -24,6 +24,7 @@ int cmd_plan(int argc, char **argv);
 int cmd_query(int argc, char **argv);
 int cmd_reclassify(int argc, char **argv);
 int cmd_report(int argc, char **argv);
+int cmd_rerun(int argc, char **argv);
 int cmd_resume(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_sandbox(int argc, char **argv);

@@ -60,6 +60,7 @@ int sandbox_layer_named(const struct sandbox_options *o, const char *name, struc
 static const struct command commands[] = {
 	{"run", "run a suite: every package under every variant", whole},
 	{"resume", "go on with a run that was interrupted or killed", whole},
+	{"rerun", "run packages of a run again", whole},
 	{"why", "why a package was run, or was not", whole},
 	{"watch", "show the run that goes on, live", whole},
 	{"cancel", "end packages of it, or all of it", whole},

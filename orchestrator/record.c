@@ -344,13 +344,9 @@ static int again_plan(struct record_again *a, struct db *d, const char *run, str
 static int again_suite(struct record_again *a, struct db *d, const char *run,
 		       const struct db_table *t, struct err *e)
 {
-	const char *state = rows_str(t, 0, "state");
-	if (strcmp(state, "interrupted") && strcmp(state, "aborted"))
-		return err_set(e, ERR_USAGE, "run %s is %s: there is nothing to go on with", run,
-			       state);
 	a->suite = suite_load(rows_str(t, 0, "suite_path"), e);
 	if (!a->suite)
-		return err_add(e, "go on with run %s", run);
+		return err_add(e, "suite of run %s", run);
 	if (strcmp(a->suite->sha256, rows_str(t, 0, "suite_sha256")))
 		return err_set(e, ERR_INPUT,
 			       "%s: suite, ecosystem or packages changed since run %s began: begin "
@@ -373,32 +369,46 @@ static int again_which(struct db *d, int64_t *run, struct err *e)
 			      "no run was interrupted: there is nothing to go on with");
 }
 
-int record_again(struct record_again *a, struct state *st, int64_t run, struct how *h,
-		 struct err *e)
+/* Row `t` of the run, its options and suite. */
+static int again_load(struct record_again *a, struct db *d, int64_t run, bool unfinished,
+		      struct how *h, struct err *e)
 {
 	char id[24];
-	const char *arg = id;
+	const char *arg = id, *state;
 	struct db_table *t = NULL;
-	*a = (struct record_again){0};
-	if (again_which(st->db, &run, e))
-		return -1;
 	snprintf(id, sizeof(id), "%lld", (long long)run);
-	a->run = run;
-	if (db_named(st->db, "again", &arg, 1, &t, e))
+	*a = (struct record_again){.run = run};
+	if (db_named(d, "again", &arg, 1, &t, e))
 		return -1;
 	int rc = t->n_rows ? 0 : err_set(e, ERR_ABSENT, "there is no run %s", id);
+	state = rc ? "" : rows_str(t, 0, "state");
+	if (!rc && unfinished && strcmp(state, "interrupted") && strcmp(state, "aborted"))
+		rc = err_set(e, ERR_USAGE, "run %s is %s: there is nothing to go on with", id,
+			     state);
 	if (!rc)
 		rc = how_again(h, rows_text(t, 0, "options"), e);
 	if (!rc)
-		rc = again_suite(a, st->db, id, t, e);
-	if (!rc)
-		rc = again_plan(a, st->db, id, e);
+		rc = again_suite(a, d, id, t, e);
 	if (!rc)
 		a->jobs = (size_t)rows_int(t, 0, "jobs", 0);
+	if (!rc && unfinished)
+		rc = again_plan(a, d, id, e);
 	db_table_free(t);
 	if (rc)
 		record_again_fini(a);
 	return rc;
+}
+
+int record_again(struct record_again *a, struct state *st, int64_t run, struct how *h,
+		 struct err *e)
+{
+	*a = (struct record_again){0};
+	return again_which(st->db, &run, e) ? -1 : again_load(a, st->db, run, true, h, e);
+}
+
+int record_same(struct record_again *a, struct state *st, int64_t run, struct how *h, struct err *e)
+{
+	return again_load(a, st->db, run, false, h, e);
 }
 
 int record_resume(struct record_again *a, struct state *st, const struct how *h, struct err *e)

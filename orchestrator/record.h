@@ -35,6 +35,10 @@ struct record_again {
  * suite or layers are not what they were: the rest would mean something else. */
 int record_again(struct record_again *a, struct state *st, int64_t run, struct how *h,
 		 struct err *e) must_check;
+/* record_same(a, st, run, h, e): suite and options of any run, to be run anew; no plan, no ids. As
+ * record_again refuses. */
+int record_same(struct record_again *a, struct state *st, int64_t run, struct how *h, struct err *e)
+	must_check;
 /* record_resume(a, st, h, e): it is running again. */
 int record_resume(struct record_again *a, struct state *st, const struct how *h, struct err *e)
 	must_check;

@@ -89,4 +89,13 @@ fact "what is left is done" ends 1 "$assay" resume $run --jobs 4
 fact "and only that" has "$said" "$((20 - drained)) of 20 jobs are left"
 results $run >"$work/got"
 fact "with the results of the first run" diff "$work/wanted" "$work/got"
+# ---- run again
+again() { ask "SELECT group_concat(DISTINCT package) FROM v_job WHERE run = (SELECT max(run) FROM v_run)" | tr -d '"'; }
+before=$(ask "SELECT max(run) FROM v_run")
+fact "a package is run again, twice" ends 0 "$assay" rerun 1 p2 --times 2 --jobs 2
+fact "as two runs" is "$(ask "SELECT max(run) FROM v_run")" $((before + 2))
+fact "of it alone" is "$(again)" p2
+fact "what did not pass is run again" ends 1 "$assay" rerun 1 --failed --jobs 2
+fact "and nothing else" is "$(again)" p3,p5,p7
+fact "where there is nothing to run that is told" ends 2 "$assay" rerun 1 --infra
 over
