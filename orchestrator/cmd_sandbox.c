@@ -7,6 +7,7 @@
 #include "orchestrator/outlet.h"
 #include "orchestrator/sandbox_end.h"
 #include "orchestrator/sandbox_spec.h"
+#include "orchestrator/sandbox_stdio.h"
 #include "orchestrator/state.h"
 #include "orchestrator/terminal.h"
 
@@ -15,7 +16,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define BOX_NAME "assay-sandbox"           /* of its cgroups */
 #define AGAIN_NS (2 * INT64_C(1000000000)) /* a second Ctrl-C within this time ends the box */
@@ -236,36 +236,6 @@ static void life_signals_close(struct life *l)
 
 /* ---- the way in ---- */
 
-/* What is closed would else be some file of ours. */
-static int life_standard(struct err *e)
-{
-	for (int fd = 0; fd < 3; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
-			return err_sys(e, "open /dev/null");
-	return 0;
-}
-
-/* Is standard input copied? A terminal is. So is a pipe of an ordinary user's: in the box that is
- * its root, who could open it for writing (/proc/self/fd/0) and so write what whoever shares it
- * reads next, a shell its script. */
-static bool stdin_fed(const struct sandbox_spec *s)
-{
-	struct stat st;
-	if (s->stdin_taken || isatty(STDIN_FILENO))
-		return !s->stdin_taken;
-	return geteuid() && !fstat(STDIN_FILENO, &st) && S_ISFIFO(st.st_mode) &&
-	       !access("/proc/self/fd/0", R_OK | W_OK);
-}
-
-/* Which of 0, 1 and 2 the command gets as they are; -1 else. */
-static void stdio_of(const struct sandbox_options *o, const struct sandbox_spec *s, int stdio[3])
-{
-	bool heard = o->limits.silence_ms || o->limits.output_bytes;
-	stdio[0] = s->stdin_taken || stdin_fed(s) ? -1 : 0;
-	for (int fd = 1; fd < 3; fd++)
-		stdio[fd] = heard || isatty(fd) ? -1 : fd;
-}
-
 static int life_json(struct life *l, struct err *e)
 {
 	l->json_fd = -1;
@@ -308,9 +278,9 @@ static int life_start(struct life *l, struct err *e)
 	struct sandbox_spec *s = &l->spec;
 	int stdio[3] = {-1, -1, -1};
 	if (!l->o->tty) {
-		stdio_of(l->o, s, stdio);
+		sandbox_stdio_of(l->o, s, stdio);
 		s->box.stdio = stdio;
-		if (stdin_fed(s) && !(l->feed = feed_new(&l->loop, &stdio[0], e)))
+		if (sandbox_stdio_fed(s) && !(l->feed = feed_new(&l->loop, &stdio[0], e)))
 			return -1;
 	}
 	/* where one stream alone is copied, it is that one's */
@@ -370,7 +340,7 @@ static int sandbox_plan(const struct sandbox_options *o, struct err *e)
 	auto_text struct text t = TEXT_INIT;
 	int stdio[3];
 	int rc = sandbox_spec_read(&s, o, false, e) || sandbox_spec_open(&s, o, false, e) ? -1 : 0;
-	stdio_of(o, &s, stdio);
+	sandbox_stdio_of(o, &s, stdio);
 	if (!o->tty)
 		s.box.stdio = stdio;
 	if (!rc)
@@ -387,7 +357,7 @@ int cmd_sandbox(int argc, char **argv)
 	struct err e = ERR_INIT;
 	struct life l = {.o = &o, .json_fd = -1};
 	argp_err_exit_status = SANDBOX_OURS;
-	int rc = life_standard(&e) || sandbox_options_read(&o, argc, argv, &e) ||
+	int rc = sandbox_stdio_standard(&e) || sandbox_options_read(&o, argc, argv, &e) ||
 		 (o.plan && sandbox_plan(&o, &e));
 	if (rc)
 		fprintf(stderr, "assay: sandbox: %s\n", e.text);
