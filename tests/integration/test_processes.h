@@ -15,6 +15,7 @@
 struct process {
 	pid_t pid, parent;
 	uid_t uid;
+	char state;     /* as ps(1) has it */
 	char name[32];  /* as ps(1) has it */
 	char line[512]; /* the beginning of its command line, a blank after each argument */
 };
@@ -34,7 +35,7 @@ static inline size_t process_file(DIR *proc, const char *pid, const char *name, 
 static inline bool process_next(DIR *proc, struct process *p)
 {
 	for (struct dirent *d; (d = readdir(proc));) {
-		char stat_line[512];
+		char stat_line[512], state;
 		int parent = 0;
 		struct stat st;
 		if (d->d_name[0] < '1' || d->d_name[0] > '9' ||
@@ -42,12 +43,13 @@ static inline bool process_next(DIR *proc, struct process *p)
 		    fstatat(dirfd(proc), d->d_name, &st, 0))
 			continue;
 		char *name = strchr(stat_line, '('), *end = strrchr(stat_line, ')');
-		if (!name || !end || sscanf(end + 1, " %*c %d", &parent) != 1)
+		if (!name || !end || sscanf(end + 1, " %c %d", &state, &parent) != 2)
 			continue;
 		*end = 0;
 		*p = (struct process){.pid = (pid_t)strtol(d->d_name, NULL, 10),
 				      .parent = parent,
-				      .uid = st.st_uid};
+				      .uid = st.st_uid,
+				      .state = state};
 		snprintf(p->name, sizeof(p->name), "%s", name + 1);
 		size_t n = process_file(proc, d->d_name, "cmdline", p->line, sizeof(p->line));
 		for (size_t i = 0; i < n; i++)
@@ -67,6 +69,18 @@ static inline size_t process_children(pid_t parent, const char *name, pid_t *out
 	while (n < room && process_next(proc, &p))
 		if (p.parent == parent && !strncmp(p.name, name, strlen(name)))
 			out[n++] = p.pid;
+	closedir(proc);
+	return n;
+}
+
+/* Children of a process that have ended and that nobody has waited for. */
+static inline size_t process_ended(pid_t parent)
+{
+	struct process p;
+	size_t n = 0;
+	DIR *proc = opendir("/proc");
+	while (process_next(proc, &p))
+		n += p.parent == parent && p.state == 'Z';
 	closedir(proc);
 	return n;
 }

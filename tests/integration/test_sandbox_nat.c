@@ -3,6 +3,8 @@
  * machine (10.9.0.1, fd77::1), which is a namespace too. What runs in the box is this program. */
 #include "test_sandbox.h"
 
+#include "test_processes.h"
+
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <ifaddrs.h>
@@ -493,40 +495,12 @@ static void a_lost_network_is_told_and_the_box_goes_on(void **state)
 	expect_nat("/box/program patiently tcp 10.9.0.1", "10.9.0.1 reached\n");
 }
 
-/* Children of parent's, with this in their name and, unless it is 0, in this state: so many; the
- * first `room` are out's. */
-static size_t children(pid_t parent, const char *name, char state, pid_t *out, size_t room)
+/* The helpers of this process: so many get it. */
+static size_t signal_helpers(int signal, pid_t *helpers, size_t room)
 {
-	size_t n = 0;
-	DIR *proc = opendir("/proc");
-	for (struct dirent *d; (d = readdir(proc));) {
-		char line[256], comm[256], is[256], its = 0;
-		pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
-		int whose = 0;
-		if (pid <= 0)
-			continue;
-		status_line(pid, "Name:", comm, sizeof(comm));
-		status_line(pid, "PPid:", line, sizeof(line));
-		status_line(pid, "State:", is, sizeof(is));
-		if (sscanf(line, "PPid: %d", &whose) != 1 || whose != parent ||
-		    !strstr(comm, name) ||
-		    (state && (sscanf(is, "State: %c", &its) != 1 || its != state)))
-			continue;
-		if (n < room)
-			out[n] = pid;
-		n++;
-	}
-	closedir(proc);
-	return n;
-}
-
-/* The helpers of this process: so many got it. */
-static size_t signal_helpers(int signal)
-{
-	pid_t all[16];
-	size_t n = children(getpid(), "assay-", 0, all, countof(all));
-	for (size_t i = 0; i < n && i < countof(all); i++)
-		kill(all[i], signal);
+	size_t n = process_children(getpid(), "assay-", helpers, room);
+	for (size_t i = 0; i < n; i++)
+		kill(helpers[i], signal);
 	return n;
 }
 
@@ -545,18 +519,17 @@ static void a_network_that_is_lost_as_the_box_ends_is_told(void **state)
 	while (!t.out.n && !t.ends)
 		uv_run(&try_loop, UV_RUN_ONCE);
 	assert_int_equal(pastas(&pasta), 1);
-	size_t n = children(getpid(), "assay-", 0, helpers, countof(helpers));
-	signal_helpers(SIGSTOP);
+	size_t n = signal_helpers(SIGSTOP, helpers, countof(helpers));
 	assert_int_equal(kill(pasta, SIGKILL), 0);
 	try_write("go/now", "");
 	/* its pid 1, and who kept pasta */
 	while (ended < 2 && clock_mono_ns() < until) {
 		ended = 0;
 		for (size_t i = 0; i < n; i++)
-			ended += children(helpers[i], "", 'Z', NULL, 0);
+			ended += process_ended(helpers[i]);
 		usleep(1000);
 	}
-	signal_helpers(SIGCONT);
+	signal_helpers(SIGCONT, helpers, countof(helpers));
 	try_wait(&t);
 	assert_int_equal(ended, 2);
 	try_expect(&t, 3, "ready\n");
@@ -567,6 +540,7 @@ static void a_network_that_is_lost_as_the_box_ends_is_told(void **state)
 static void with_the_helper_killed_no_pasta_is_left(void **state)
 {
 	struct try t;
+	pid_t helpers[16];
 	(void)state;
 	needs_lab();
 	try_nat(&t, "echo ready; sleep 30");
@@ -574,7 +548,7 @@ static void with_the_helper_killed_no_pasta_is_left(void **state)
 	while (!t.out.n && !t.ends)
 		uv_run(&try_loop, UV_RUN_ONCE);
 	assert_int_equal(pastas(NULL), 1);
-	assert_int_not_equal(signal_helpers(SIGKILL), 0);
+	assert_int_not_equal(signal_helpers(SIGKILL, helpers, countof(helpers)), 0);
 	int64_t began = clock_mono_ns();
 	while (pastas(NULL) && clock_mono_ns() - began < 5000000000)
 		usleep(1000);
