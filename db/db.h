@@ -497,6 +497,7 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *   verdicts      run                by package: package verdict confidence base_runs base_passes next_runs next_passes p attribution
  *                                    inherited_from cause flake_rate known
  *   expectations  run                by package, variant (NULL: any): package variant expect reason link until
+ *   trend         suite, run         the last 30 judged runs of it up to that one, newest first: run day packages regressed fixed validity
  *   baselines     -                  by name: name run variant made_ms suite validity
  *   baseline      name               one or none; the same
  *   counts        run                by variant as the suite lists them: variant status n; status NULL: jobs without a result

@@ -95,6 +95,12 @@ static const struct query {
 	{"expectations", 1,
 	 "SELECT package, variant, expect, reason, link, until FROM v_known WHERE run = ?1 ORDER BY package, variant"},
 
+	{"trend", 2,
+	 "SELECT r.id AS run, date(r.started_ms / 1000, 'unixepoch') AS day, count(t.run) AS packages, sum(t.verdict = 'regressed') AS regressed,"
+	 "  sum(t.verdict = 'fixed') AS fixed, r.validity"
+	 " FROM (SELECT id, started_ms, validity FROM run WHERE suite = ?1 AND id <= ?2 AND validity IS NOT NULL ORDER BY id DESC LIMIT 30) r"
+	 "  LEFT JOIN verdict t ON t.run = r.id GROUP BY r.id ORDER BY r.id DESC"},
+
 	{"baselines", 0, "SELECT baseline AS name, run, variant, made_ms, suite, validity FROM v_baseline ORDER BY baseline"},
 	{"baseline", 1, "SELECT baseline AS name, run, variant, made_ms, suite, validity FROM v_baseline WHERE baseline = ?1"},
 

@@ -41,6 +41,9 @@ int report_load(struct db *d, struct review *review, struct report *r, struct er
 	for (size_t i = 0; i < countof(wanted); i++)
 		if (db_named(d, wanted[i].name, args, 1, wanted[i].to, e))
 			return -1;
+	const char *upto[] = {rows_str(review->row, 0, "suite"), run};
+	if (db_named(d, "trend", upto, 2, &r->trend, e))
+		return -1;
 	return report_told(d, r, e);
 }
 
@@ -50,6 +53,7 @@ void report_fini(struct report *r)
 	db_table_free(r->phases);
 	db_table_free(r->harvests);
 	db_table_free(r->conflicts);
+	db_table_free(r->trend);
 	for (size_t i = 0; i < REPORT_TOLD; i++)
 		for (size_t k = 0; k < 2; k++)
 			db_table_free(r->told[i][k]);

@@ -11,6 +11,7 @@ struct report {
 	struct review *review;
 	/* named queries of the run, by their names */
 	struct db_table *counts, *phases, *harvests, *conflicts;
+	struct db_table *trend;                /* of the suite, up to this run */
 	struct db_table *told[REPORT_TOLD][2]; /* "phases-of-job" of the first pairs' base and next;
 						  NULL: absent side */
 	const char *state;                     /* the state directory, absolute */
@@ -23,7 +24,8 @@ struct report {
 int report_load(struct db *d, struct review *review, struct report *r, struct err *e) must_check;
 void report_fini(struct report *r);
 
-/* One self-contained page: no script or style from elsewhere, readable without scripts. */
+/* One self-contained page: no script or style from elsewhere, readable without scripts; searching
+ * the table of all packages needs its own one. */
 void report_html(const struct report *r, struct text *page);
 /* GitHub's Markdown, fit for a comment: at most REPORT_COMMENT bytes; what did not fit is counted.
  */
@@ -51,5 +53,5 @@ struct report_group {
 size_t report_groups(const struct report *r, struct report_group **groups) must_check;
 void report_groups_free(struct report_group *groups, size_t n);
 
-/* The constants of the page: report_style.c. */
+/* The constants of the page: report_style.c, report_script.c. */
 extern const char report_style[], report_script[];

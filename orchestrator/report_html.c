@@ -35,10 +35,20 @@ static enum verdict verdict_at(int rank)
 	return VERDICT_SAME;
 }
 
-static void page_verdict(struct text *t, enum verdict v)
+void page_verdict(struct text *t, enum verdict v)
 {
 	html_addf(t, "<span class=\"v %s\"><span aria-hidden=\"true\">%s</span> %s</span>",
 		  faces[v].tone, faces[v].shape, verdict_name(v));
+}
+
+json_t *page_face(enum verdict v)
+{
+	return json_pack("[ss]", faces[v].shape, faces[v].tone);
+}
+
+bool page_tells(const struct review *v, size_t pair)
+{
+	return pair < REPORT_TOLD && v->pairs[pair].verdict != VERDICT_SAME;
 }
 
 void page_duration(struct text *t, int64_t ms)
@@ -278,7 +288,7 @@ static void told_pair(struct text *t, const struct report *r, size_t i)
 	text_add(t, "</article>\n");
 }
 
-enum { CAUSE_PACKAGES = 12 };
+enum { CAUSE_PACKAGES = 12, CAUSES_OPEN = 12 };
 
 /* What differs for the worse, by what makes it so: before the packages. */
 static void page_causes(struct text *t, const struct report *r)
@@ -292,6 +302,11 @@ static void page_causes(struct text *t, const struct report *r)
 	for (size_t i = 0; i < v->n_causes; i++) {
 		const struct review_cause *c = &v->causes[i];
 		auto_free char *line = review_cause_line(v, c, 300);
+		if (i == CAUSES_OPEN)
+			html_addf(t,
+				  "</ol>\n<details><summary>%zu more</summary>\n<ol "
+				  "class=\"causes\" start=\"%zu\">\n",
+				  v->n_causes - i, i + 1);
 		html_addf(t, "<li><b>%zu</b> package%s: <span class=\"line\">%s</span> ", c->n,
 			  c->n == 1 ? "" : "s", line);
 		if (c->first_run && c->first_run != v->run)
@@ -311,7 +326,8 @@ static void page_causes(struct text *t, const struct report *r)
 			html_addf(t, " and %zu more", c->n - CAUSE_PACKAGES);
 		text_add(t, "</li>\n");
 	}
-	text_add(t, "</ol>\n</section>\n");
+	text_add(t, v->n_causes > CAUSES_OPEN ? "</ol></details>\n</section>\n"
+					      : "</ol>\n</section>\n");
 }
 
 static void page_told(struct text *t, const struct report *r)
@@ -384,81 +400,6 @@ static void page_groups(struct text *t, const struct report *r)
 	report_groups_free(groups, n);
 }
 
-static void all_side(struct text *t, const struct review_side *s)
-{
-	auto_free char *outcome = review_outcome(s);
-	bool pass = s->is.presence == PRESENCE_DONE && s->is.status == STATUS_PASS;
-	html_addf(t, "<td class=\"%s\">%s</td>", pass ? "good" : "not", outcome);
-}
-
-static void all_time(struct text *t, const struct review_side *s)
-{
-	html_addf(t, "<td class=\"n\" data-v=\"%lld\">", (long long)(s->state ? s->wall_ms : -1));
-	page_duration(t, s->state ? s->wall_ms : -1);
-	text_add(t, "</td>");
-}
-
-static void all_row(struct text *t, const struct review *v, size_t i)
-{
-	const struct review_pair *p = &v->pairs[i];
-	auto_free char *line = review_line(review_telling(p), 160);
-	bool told = i < REPORT_TOLD && p->verdict != VERDICT_SAME;
-	if (v->base) {
-		html_addf(t, "<tr data-verdict=\"%s\"><td data-v=\"%lld\">",
-			  verdict_name(p->verdict), (long long)verdict_rank(p->verdict));
-		page_verdict(t, p->verdict);
-		text_add(t, "</td>");
-	} else {
-		text_add(t, "<tr>");
-	}
-	text_add(t, "<th scope=\"row\">");
-	if (told)
-		html_addf(t, "<a href=\"#p%zu\">%s</a>", i, p->package);
-	else
-		html_addf(t, "%s", p->package);
-	html_addf(t, " <span class=\"version\">%s</span></th>", p->version);
-	if (v->base)
-		all_side(t, &p->base);
-	all_side(t, &p->next);
-	if (v->base)
-		all_time(t, &p->base);
-	all_time(t, &p->next);
-	html_addf(t, "<td class=\"line\">%s</td></tr>\n", line);
-}
-
-static void page_all(struct text *t, const struct report *r)
-{
-	const struct review *v = r->review;
-	page_section(t, "all", "All packages", NULL);
-	text_add(t, "<div id=\"tools\" class=\"tools\" hidden><label>Find <input id=\"find\" "
-		    "type=\"search\" autocomplete=\"off\"></label>\n");
-	if (v->base) {
-		text_add(t, "<label>Verdict <select id=\"only\"><option value=\"\">all</option>");
-		for (int rank = 0; rank < VERDICT_COUNT; rank++)
-			if (v->verdicts[verdict_at(rank)])
-				html_addf(t, "<option>%s</option>", verdict_name(verdict_at(rank)));
-		text_add(t, "</select></label>\n");
-	}
-	text_add(t, "<output id=\"shown\" aria-live=\"polite\"></output></div>\n<div "
-		    "class=\"wide\" tabindex=\"0\" role=\"region\" "
-		    "aria-labelledby=\"h-all\"><table id=\"packages\">\n<thead><tr>");
-	if (v->base)
-		text_add(t, "<th scope=\"col\">Verdict</th>");
-	text_add(t, "<th scope=\"col\">Package</th>");
-	if (v->base)
-		html_addf(t, "<th scope=\"col\">%s</th>", v->base);
-	html_addf(t, "<th scope=\"col\">%s</th>", v->next);
-	if (v->base)
-		html_addf(t, "<th scope=\"col\" class=\"n\">Time, %s</th>", v->base);
-	html_addf(t,
-		  "<th scope=\"col\" class=\"n\">Time, %s</th><th scope=\"col\">Deciding "
-		  "line</th></tr></thead>\n<tbody>\n",
-		  v->next);
-	for (size_t i = 0; i < v->n_pairs; i++)
-		all_row(t, v, i);
-	text_add(t, "</tbody>\n</table></div>\n</section>\n");
-}
-
 void report_html(const struct report *r, struct text *t)
 {
 	auto_free char *headline = review_headline(r->review), *made = report_time(r->made_ms);
@@ -468,7 +409,8 @@ void report_html(const struct report *r, struct text *t)
 	page_told(t, r);
 	page_stale(t, r->review);
 	page_groups(t, r);
-	page_all(t, r);
+	page_table(t, r);
+	page_charts(t, r);
 	page_annex(t, r);
 	html_addf(t,
 		  "</main>\n<footer><p>Written by assay %s on %s from run %lld of %s. Times are "

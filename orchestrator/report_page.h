@@ -8,6 +8,16 @@ void page_size(struct text *t, int64_t bytes);
 /* Opens a section with its heading; the caller closes it. says: NULL for none. */
 void page_section(struct text *t, const char *id, const char *title, const char *says);
 
+/* A verdict, its shape beside its colour; shape and class of it for the script. */
+void page_verdict(struct text *t, enum verdict v);
+json_t *page_face(enum verdict v) must_check;
+/* Whether a pair has an article of its own, #pN. */
+bool page_tells(const struct review *v, size_t pair);
+
+/* The table of all packages, to search (report_table.c); pictures (report_charts.c). */
+void page_table(struct text *t, const struct report *r);
+void page_charts(struct text *t, const struct report *r);
+
 /* What stands below the packages: results by side, where the time went, stores, conflicts, the
  * sides and the host. */
 void page_annex(struct text *t, const struct report *r);

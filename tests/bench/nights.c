@@ -188,7 +188,7 @@ static bool one_job(struct sink *k, int64_t run, size_t package, int variant, in
 		put(k->result, "issi----", id, "pass", "ok", (int64_t)0);
 	else
 		put(k->result, "issiiisi", id, "fail", "test-failed", (int64_t)1, (int64_t)1000,
-		    (int64_t)29, line, cause);
+		    (int64_t)30, line, cause);
 	return pass;
 }
 
