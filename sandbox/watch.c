@@ -5,11 +5,7 @@
 #include "base/text.h"
 #include "sandbox/inside.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
 
 #define MS INT64_C(1000000)
 #define SOONEST_NS (20 * MS)
@@ -23,100 +19,6 @@
 /* Faster than this nothing grows here. */
 #define BYTES_PER_NS 4
 #define NS_PER_INODE 1000
-
-static void watch_quota(struct watch *w, const struct box_spec *spec)
-{
-	int dirs[2 * PLAN_UPPERS_MAX];
-	size_t n = 0;
-	for (size_t i = 0; i < spec->n_mounts && n < countof(dirs); i++)
-		if (spec->mounts[i].mode == BOX_COW && spec->mounts[i].upper_fd >= 0) {
-			dirs[n++] = spec->mounts[i].upper_fd;
-			dirs[n++] = spec->mounts[i].work_fd;
-		}
-	quota_set(&w->quota, dirs, n, spec->limits.disk, spec->limits.disk_inodes);
-}
-
-/* fd is taken, in both cases. */
-static int watch_upper(struct watch *w, int fd)
-{
-	struct stat st;
-	size_t k = 0;
-	if (fstat(fd, &st)) {
-		close(fd);
-		return -1;
-	}
-	while (k < w->n_devices && w->devices[k].device != st.st_dev)
-		k++;
-	if (k == w->n_devices) {
-		w->devices = own_grow(w->devices, k + 1, sizeof(*w->devices));
-		w->devices[w->n_devices++] = (struct watch_device){w->n_uppers, st.st_dev, 0, 0};
-	}
-	w->uppers = own_grow(w->uppers, w->n_uppers + 1, sizeof(*w->uppers));
-	w->uppers[w->n_uppers++] = fd;
-	return 0;
-}
-
-int watch_open(struct watch *w, const struct box_spec *spec, struct err *e)
-{
-	w->processes_at_ns = w->disk_at_ns = w->idle_at_ns = INT64_MAX;
-	w->room.fd = -1;
-	for (size_t i = 0; i < spec->n_mounts; i++) {
-		const struct box_mount *m = &spec->mounts[i];
-		if (m->mode != BOX_COW || m->upper_fd < 0)
-			continue;
-		int fd = fcntl(m->upper_fd, F_DUPFD_CLOEXEC, 0);
-		if (fd < 0 || watch_upper(w, fd))
-			return err_sys(e, "mount %s: upper", m->path);
-	}
-	if (w->n_uppers && (spec->limits.disk || spec->limits.disk_inodes))
-		watch_quota(w, spec);
-	return 0;
-}
-
-/* Nothing is in the caller's uppers until the box is over, in none of them: uppers_choose. The
- * quota is for these, too. */
-static void watch_none(struct watch *w)
-{
-	quota_clear(&w->quota);
-	while (w->n_uppers)
-		close(w->uppers[--w->n_uppers]);
-	w->n_devices = 0;
-}
-
-void watch_room(struct watch *w, int fd, const struct plan_seen *own, bool all)
-{
-	if (all)
-		watch_none(w);
-	own_close(&w->room.fd);
-	w->room.fd = fd;
-	w->room.own = *own;
-}
-
-int watch_leave(struct watch *w)
-{
-	return give_fd(&w->room.fd);
-}
-
-static uint64_t more_than(uint64_t now, uint64_t before)
-{
-	return now > before ? now - before : 0;
-}
-
-static void room_look(struct watch *w)
-{
-	struct plan_seen now = {.has = 0};
-	if (w->room.fd < 0)
-		return;
-	plan_room_used(w->room.fd, &now);
-	w->room.seen.disk_bytes = more_than(now.disk_bytes, w->room.own.disk_bytes);
-	w->room.seen.disk_inodes = more_than(now.disk_inodes, w->room.own.disk_inodes);
-}
-
-void watch_used(const struct watch *w, uint64_t *bytes, uint64_t *inodes)
-{
-	*bytes = w->seen.disk_bytes + w->room.seen.disk_bytes;
-	*inodes = w->seen.disk_inodes + w->room.seen.disk_inodes;
-}
 
 void watch_close(struct watch *w)
 {
@@ -140,32 +42,6 @@ static bool wants_disk(const struct box *b)
 {
 	const struct watch *w = &b->watch;
 	return (b->limits.disk || b->limits.disk_inodes) && (w->n_uppers || w->room.fd >= 0);
-}
-
-/* What is free now; what is gone since then. Somebody else may have taken it, or given back: so
- * there are walks without a reason, and one every second at least. */
-static void devices_mark(struct watch *w)
-{
-	struct statfs fs;
-	for (size_t i = 0; i < w->n_devices; i++)
-		if (!fstatfs(w->uppers[w->devices[i].upper], &fs)) {
-			w->devices[i].free_bytes = fs.f_bfree * (uint64_t)fs.f_bsize;
-			w->devices[i].free_inodes = fs.f_ffree;
-		}
-}
-
-static void devices_gone(const struct watch *w, uint64_t *bytes, uint64_t *inodes)
-{
-	struct statfs fs;
-	*bytes = *inodes = 0;
-	for (size_t i = 0; i < w->n_devices; i++) {
-		const struct watch_device *d = &w->devices[i];
-		if (fstatfs(w->uppers[d->upper], &fs))
-			continue;
-		uint64_t now = fs.f_bfree * (uint64_t)fs.f_bsize;
-		*bytes += d->free_bytes > now ? d->free_bytes - now : 0;
-		*inodes += d->free_inodes > fs.f_ffree ? d->free_inodes - fs.f_ffree : 0;
-	}
 }
 
 static uint64_t left(uint64_t limit, uint64_t used)
@@ -216,7 +92,7 @@ void watch_begin(struct box *b, int64_t now)
 		w->processes_at_ns = now + SOONEST_NS;
 	if (!wants_disk(b))
 		return;
-	devices_mark(w); /* the uppers are empty */
+	watch_mark(w); /* the uppers are empty */
 	w->disk_at_ns = now + disk_pause(b, 0, 0);
 	w->walk_at_ns = now + DISK_NS;
 }
@@ -241,12 +117,6 @@ static bool asked_waits(struct watch_asked *a, int64_t now)
 	return false;
 }
 
-static uint64_t room_blocks(const struct watch *w)
-{
-	struct statfs fs;
-	return w->room.fd < 0 || fstatfs(w->room.fd, &fs) ? 0 : fs.f_blocks;
-}
-
 static bool ask(struct box *b, unsigned what, int64_t now)
 {
 	struct watch *w = &b->watch;
@@ -255,7 +125,7 @@ static bool ask(struct box *b, unsigned what, int64_t now)
 			       .look = what,
 			       .memory = b->limits.memory,
 			       .inodes = b->limits.disk_inodes,
-			       .room = room_blocks(w)};
+			       .room = watch_room_blocks(w)};
 	if (!b->slot || !b->slot->helper || b->pid <= 0)
 		return false;
 	helper_look(b->slot->helper, &m, w->uppers, what & PLAN_LOOK_DISK ? w->n_uppers : 0);
@@ -272,7 +142,7 @@ static bool peek(struct box *b, int64_t now)
 	struct watch *w = &b->watch;
 	uint64_t bytes, inodes, gone_bytes, gone_inodes;
 	bool counted = quota_used(&w->quota, &w->seen.disk_bytes, &w->seen.disk_inodes);
-	room_look(w);
+	watch_room_look(w);
 	watch_used(w, &bytes, &inodes);
 	if (counted || w->room.fd >= 0)
 		limits_disk(b);
@@ -280,7 +150,7 @@ static bool peek(struct box *b, int64_t now)
 		w->disk_at_ns = now + disk_pause(b, bytes, inodes);
 		return false;
 	}
-	devices_gone(w, &gone_bytes, &gone_inodes);
+	watch_gone(w, &gone_bytes, &gone_inodes);
 	bytes += gone_bytes;
 	inodes += gone_inodes;
 	w->disk_at_ns = now + disk_pause(b, bytes, inodes);
@@ -325,7 +195,7 @@ void watch_look(struct box *b, int64_t now)
 	bool walk = !asked_waits(&w->walk, now) && now >= w->disk_at_ns && peek(b, now);
 	unsigned what = asked_waits(&w->look, now) ? 0 : look_wanted(b, now);
 	if (walk)
-		devices_mark(w);
+		watch_mark(w);
 	if (b->ending || ((!walk || ask(b, PLAN_LOOK_DISK, now)) && (!what || ask(b, what, now))))
 		return;
 	w->processes_at_ns = w->disk_at_ns = w->idle_at_ns = INT64_MAX;
@@ -414,24 +284,4 @@ bool watch_table(struct box *b)
 {
 	unsigned what = PLAN_LOOK_TABLE | PLAN_LOOK_IO | PLAN_LOOK_PROCESSES;
 	return ask(b, what, clock_mono_ns());
-}
-
-void watch_last(struct box *b)
-{
-	struct watch *w = &b->watch;
-	quota_used(&w->quota, &w->seen.disk_bytes, &w->seen.disk_inodes);
-	room_look(w);
-}
-
-bool watch_over(const struct box *b, enum box_limit *limit, uint64_t *bound, uint64_t *value)
-{
-	const struct watch *w = &b->watch;
-	uint64_t bytes, inodes;
-	watch_used(w, &bytes, &inodes);
-	bool disk = b->limits.disk && bytes > b->limits.disk;
-	bool files = b->limits.disk_inodes && inodes > b->limits.disk_inodes;
-	*limit = disk ? BOX_LIMIT_DISK : BOX_LIMIT_INODES;
-	*bound = disk ? b->limits.disk : b->limits.disk_inodes;
-	*value = disk ? bytes : inodes;
-	return (w->quota.project || w->room.fd >= 0) && (disk || files);
 }

@@ -88,6 +88,15 @@ bool watch_table(struct box *b);
 void watch_last(struct box *b);
 bool watch_over(const struct box *b, enum box_limit *limit, uint64_t *bound, uint64_t *value);
 
+/* In watch_disk.c, as the rest of disk above. watch_mark(w): what is free now of the uppers' file
+ * systems. watch_gone(w, bytes, inodes): what is gone since then. Somebody else may have taken it,
+ * or given back: so there are walks without a reason, and one every second at least. */
+void watch_mark(struct watch *w);
+void watch_gone(const struct watch *w, uint64_t *bytes, uint64_t *inodes);
+/* watch_room_look(w): of watch_used, what is in the room. watch_room_blocks(w): plan_start.room. */
+void watch_room_look(struct watch *w);
+uint64_t watch_room_blocks(const struct watch *w);
+
 /* In idle.c. idle_next(b, now): when to look. idle_sample(b, now, io): its processor time is in its
  * counts or seen; io: bytes it read and wrote so far, in whatever way they are counted. */
 void idle_begin(struct box *b, int64_t now);

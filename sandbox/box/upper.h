@@ -54,6 +54,9 @@ int upper_tell_userns(struct stage *st, struct err *e) must_check;
 int upper_open(struct stage *st, const struct spec_mount *m, char **upper, char **work,
 	       struct err *e) must_check;
 
+/* In upper_room.c. upper_room(st, upper, work, e): new and empty ones on the tmpfs that carries
+ * uppers, as names in the stage; the caller frees them. */
+int upper_room(struct stage *st, char **upper, char **work, struct err *e) must_check;
 /* upper_tell_room(st, e): once all is mounted: the helper has the tmpfs, where one carries
  * something and disk is limited. */
 int upper_tell_room(struct stage *st, struct err *e) must_check;
