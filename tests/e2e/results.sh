@@ -1,0 +1,95 @@
+#!/bin/bash
+# Each way in which a job can end, made by a command that does just that, and the exact result it must have; and what is flaky by
+# chance, which must never be confirmed. With real boxes, and where the machine is busy, too.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+suite() { # NAME LIMITS, packages on standard input as "name command"
+	{
+		printf 'assay: 1\nsuite: %s\nroot: host\nmounts: [{path: /build, mode: cow}]\nlimits: %s\n' "$1" "$2"
+		printf 'phases: [{name: test, run: "eval \\"$WHAT\\""}]\n'
+		printf 'variants: [{name: only}]\nlog-rules:\n  - {match: "Network is unreachable", reason: fail/net-denied}\n'
+		printf '  - {match: "^gave up: ENOSPC", reason: fail/missing-file}\npackages:\n'
+		while read -r name command; do
+			printf '  - {name: %s, version: "1", env: {WHAT: "%s"}}\n' "$name" "${command//\"/\\\"}"
+		done
+	} >"$work/$1.yaml"
+}
+result() { ask "SELECT status || '/' || reason FROM v_job WHERE suite = '$1' AND package = '$2' ORDER BY run DESC LIMIT 1"; }
+all_are() { # SUITE WANT PACKAGE...
+	local suite=$1 want=$2 p
+	shift 2
+	for p; do
+		fact "$p is $want" is "$(result "$suite" "$p")" "$want"
+	done
+}
+
+suite ends '{time: 60s, silence: 30s, processes: 64, log: 1M}' <<'END2'
+zero true
+one exit 1
+e124 exit 124
+e125 exit 125
+e127 exit 127
+e134 exit 134
+e137 exit 137
+e139 exit 139
+e143 exit 143
+segv kill -SEGV $$
+abrt kill -ABRT $$
+bus kill -BUS $$
+ill kill -ILL $$
+fpe kill -FPE $$
+sys kill -SYS $$
+itself kill -KILL $$
+prints echo 'infra/enospc: No space left on device'; echo 'kill/memory: out of memory'; exit 1
+rule echo 'gave up: ENOSPC'; exit 1
+net python3 -c 'import socket; socket.create_connection((str(192) + chr(46) + str(0) + chr(46) + str(2) + chr(46) + str(1), 80))'
+END2
+"$assay" run "$work/ends.yaml" --jobs 4 >"$work/ends.log" 2>&1
+fact "what passes passes" is "$(result ends zero)" pass/ok
+all_are ends fail/exit one e124 e125 e127 e134 e137 e139 e143 prints
+for s in segv abrt bus ill fpe sys; do all_are ends "crash/$s" $s; done
+all_are ends crash/other-signal itself
+all_are ends fail/missing-file rule
+command -v python3 >/dev/null && all_are ends fail/net-denied net
+fact "evidence is the deciding line" is "$(ask "SELECT rule || ' ' || evidence_length FROM v_job WHERE suite = 'ends' AND package = 'rule'")" "ends/2 15"
+
+suite limits '{time: 5s, silence: 2s, processes: 40, disk: 32M, log: 64K}' <<'END2'
+silent sleep 60
+slow while :; do echo tick; sleep 1; done
+crowd for i in $(seq 100); do sleep 9 & done; wait
+fat head -c 200M /dev/zero >/build/fat; sleep 20
+loud yes
+END2
+"$assay" run "$work/limits.yaml" --jobs 4 >"$work/limits.log" 2>&1
+all_are limits kill/silence silent
+all_are limits kill/wall-time slow
+all_are limits kill/processes crowd
+all_are limits kill/disk fat
+all_are limits kill/log-size loud
+fact "what fired is kept with its value" is "$(ask "SELECT limit_hit || ' ' || limit_bound || ' ' || (limit_value >= limit_bound) FROM v_job WHERE suite = 'limits' AND package = 'silent'")" "silence 2000 1"
+
+suite memory '{time: 60s, memory: 64M}' <<'END2'
+hog tail /dev/zero
+child sh -c 'tail /dev/zero'; exit 1
+child0 sh -c 'tail /dev/zero'; exit 0
+END2
+"$assay" run "$work/memory.yaml" --jobs 2 >"$work/memory.log" 2>&1
+all_are memory kill/memory hog child child0
+
+# two sides that are the same, and packages that fail by chance
+{
+	printf 'assay: 1\nsuite: chance\nroot: host\nlimits: {time: 60s}\n'
+	printf 'phases: [{name: test, run: "eval \\"$WHAT\\""}]\nvariants: [{name: a}, {name: b}]\ncompare: [a, b]\npackages:\n'
+	for p in 1 10 50; do
+		for i in 1 2 3 4; do
+			printf '  - {name: f%s-%s, version: "1", env: {WHAT: "[ $(( $(od -An -N2 -tu2 /dev/urandom) %% 100 )) -ge %s ]"}}\n' $p $i $p
+		done
+	done
+	printf '  - {name: broken, version: "1", env: {WHAT: "[ $ASSAY_VARIANT = a ]"}}\n'
+} >"$work/chance.yaml"
+for night in 1 2 3; do "$assay" run "$work/chance.yaml" --jobs 4 >"$work/chance.log" 2>&1; done
+fact "of three nights no flaky package is confirmed" is "$(ask "SELECT count(*) FROM v_verdict WHERE suite = 'chance' AND confidence = 'confirmed' AND package <> 'broken'")" 0
+fact "what is broken is, each night" is "$(ask "SELECT count(*) FROM v_verdict WHERE suite = 'chance' AND confidence = 'confirmed' AND package = 'broken' AND verdict = 'regressed'")" 3
+fact "and is not called flaky" is "$(ask "SELECT count(*) FROM v_flake WHERE known AND package = 'broken'")" 0
+fact "some of the others are known to be flaky" test "$(ask "SELECT count(*) FROM v_flake WHERE known AND package LIKE 'f50-%'")" -ge 1
+over
