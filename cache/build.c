@@ -15,8 +15,10 @@ int build_begin(struct build *b, struct cache *c, struct err *e)
 	auto_free char *list = own_fmt("%s.list", b->name);
 	if (mkdirat(c->tmp_fd, b->name, 0755))
 		return err_sys(e, "make tmp/%s", b->name);
+	struct stat st;
 	b->root = dir_open_beneath(c->tmp_fd, b->name, O_RDONLY | O_DIRECTORY, 0);
 	b->buffer = own_alloc(BUILD_BUFFER);
+	b->plain_modes = b->root >= 0 && !fstat(b->root, &st) && (st.st_mode & 07777) == 0755;
 	if (b->root < 0 || fchmod(b->root, 0755))
 		err_sys(e, "open tmp/%s", b->name);
 	else if (hash_open(&b->hash, "SHA256"))
@@ -61,7 +63,7 @@ int build_dir(struct build *b, const char *path, struct err *e)
 	if (mkdirat(dir, name, 0755))
 		return errno == EEXIST ? 0 : err_sys(e, "make directory %s", path);
 	/* The umask may have taken from it what every box needs. */
-	if (fchmodat(dir, name, 0755, 0))
+	if (!b->plain_modes && fchmodat(dir, name, 0755, 0))
 		return err_sys(e, "set the mode of %s", path);
 	return 0;
 }

@@ -13,6 +13,7 @@ struct build {
 	struct list_writer list;
 	struct hash hash;
 	char *buffer;
+	bool plain_modes; /* the umask leaves new directories what they shall have */
 };
 
 struct build_meta {

@@ -22,8 +22,9 @@ void content_close(struct content_reader *r)
 	free(r->theirs);
 }
 
-/* Up to n bytes, fewer only at the end of the file. */
-static ssize_t content_fill(int fd, char *p, size_t n)
+/* Up to n bytes, fewer only at the end of the file, which is known to be `left` bytes away or else
+ * is looked for. */
+static ssize_t content_fill(int fd, char *p, size_t n, uint64_t left)
 {
 	size_t got = 0;
 	while (got < n) {
@@ -35,6 +36,8 @@ static ssize_t content_fill(int fd, char *p, size_t n)
 		if (!r)
 			break;
 		got += (size_t)r;
+		if (got == left) /* more would be seen by who looks at the size afterwards */
+			break;
 	}
 	return (ssize_t)got;
 }
@@ -47,10 +50,12 @@ static bool content_unchanged(const struct stat *a, const struct stat *b)
 }
 
 static int content_loop(struct content_reader *r, int fd, struct hash *other, int lower_fd,
-			struct text *keep, struct content *out, uint64_t *size, struct err *e)
+			struct text *keep, struct content *out, uint64_t *size, uint64_t expect,
+			struct err *e)
 {
 	for (;;) {
-		ssize_t n = content_fill(fd, r->mine, CONTENT_BUFFER);
+		uint64_t left = expect > *size ? expect - *size : UINT64_MAX;
+		ssize_t n = content_fill(fd, r->mine, CONTENT_BUFFER, left);
 		if (n < 0)
 			return err_sys(e, "read");
 		*size += (uint64_t)n;
@@ -60,7 +65,7 @@ static int content_loop(struct content_reader *r, int fd, struct hash *other, in
 		if (keep)
 			text_put(keep, r->mine, (size_t)n);
 		if (out->same) {
-			ssize_t m = content_fill(lower_fd, r->theirs, CONTENT_BUFFER);
+			ssize_t m = content_fill(lower_fd, r->theirs, CONTENT_BUFFER, left);
 			if (m < 0)
 				return err_sys(e, "read the store's file");
 			out->same = m == n && !memcmp(r->mine, r->theirs, (size_t)n);
@@ -85,7 +90,7 @@ int content_read(struct content_reader *r, int fd, const struct stat *st, const 
 	if (algo && hash_open(&other, algo))
 		return err_set(e, ERR_SYS, "libcrypto has no %s", algo);
 	int rc = content_loop(r, fd, algo ? &other : NULL, lower_fd, keep ? &bytes : NULL, out,
-			      &size, e);
+			      &size, (uint64_t)st->st_size, e);
 	hash_id(&r->sha256, out->sha256);
 	if (algo)
 		hash_hex(&other, out->other);

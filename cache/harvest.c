@@ -109,6 +109,9 @@ int harvest_run(struct harvest *h, const struct cache_harvest *how, struct err *
 	h->all = own_calloc(how->n_lowers + 1, sizeof(*h->all));
 	for (size_t i = 0; i < how->n_lowers; i++)
 		h->all[i] = (unsigned short)i;
+	h->lower_at = own_calloc(how->n_lowers + 1, sizeof(*h->lower_at));
+	for (size_t i = 0; i < how->n_lowers; i++)
+		h->lower_at[i] = (struct tree_at)TREE_AT(how->lower_fds[i]);
 	if (tree_walk(how->upper_fd, &bounds, harvest_item, h, e))
 		return -1;
 	return harvest_directories(h, e);
@@ -153,6 +156,9 @@ void harvest_fini(struct harvest *h)
 		free(x->x.reason);
 	}
 	free(h->v);
+	for (size_t i = 0; h->lower_at && i < h->how->n_lowers; i++)
+		tree_at_fini(&h->lower_at[i]);
+	free(h->lower_at);
 	free(h->all);
 	content_close(&h->reader);
 	*h = (struct harvest){0};

@@ -32,6 +32,7 @@ struct harvest {
 	int64_t deadline_ns;  /* monotonic */
 	struct content_reader reader;
 	unsigned short *all;
+	struct tree_at *lower_at; /* by layer */
 };
 
 /* harvest_hold(h, n, e): n bytes more of memory for the harvest, or ERR_HOSTILE. */

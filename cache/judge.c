@@ -130,7 +130,8 @@ static int judge_dir(struct judge *c, struct err *e)
 		return judge_refuse(c, "a directory its owner may not read");
 	auto_fd int fd = tree_open(c->it->dirfd, c->it->name, O_RDONLY | O_DIRECTORY);
 	/* Somebody else's may be listed and not entered. */
-	bool closed = fd >= 0 && faccessat(fd, ".", R_OK | X_OK, AT_EACCESS) && errno == EACCES;
+	bool closed = fd >= 0 && c->it->st.st_uid != geteuid() &&
+		      faccessat(fd, ".", R_OK | X_OK, AT_EACCESS) && errno == EACCES;
 	if (closed || (fd < 0 && (errno == EACCES || errno == EXDEV)))
 		return judge_refuse(c, "a directory we may not read");
 	if (fd < 0)
@@ -144,8 +145,9 @@ static int judge_dir(struct judge *c, struct err *e)
 	if (opaque < 0)
 		return -1;
 	c->it->skip = false;
+	c->it->opened = give_fd(&fd);
 	c->x->hidden = c->above && c->above->hidden;
-	if (!c->x->hidden && lower_dirs(c->h->how, lowers, n, c->it->path, c->x, e))
+	if (!c->x->hidden && lower_dirs(c->h, lowers, n, c->it->path, c->x, e))
 		return -1;
 	if (c->x->hidden)
 		return judge_hidden_dir(c, e);
@@ -231,7 +233,7 @@ static int judge_link(struct judge *c, const struct lower *l, struct err *e)
 	if (!l->found)
 		return judge_is_new(c, e);
 	if (S_ISLNK(l->st.st_mode))
-		m = readlinkat(l->fd, "", theirs, sizeof(theirs));
+		m = readlinkat(l->dirfd, l->name, theirs, sizeof(theirs));
 	if (m == n && !memcmp(mine, theirs, (size_t)n))
 		return judge_is(c, CACHE_IDENTICAL);
 	return judge_differs(c, l,
@@ -421,11 +423,9 @@ static int judge_leaf(struct judge *c, struct err *e)
 		return judge_refuse(c, reason);
 	if (c->above && c->above->hidden)
 		return judge_conflict(c, "the store has no directory above it");
-	if (lower_find(c->h->how, lowers, n, c->it->path, &l, e))
+	if (lower_find(c->h, lowers, n, c->it->path, &l, e))
 		return -1;
-	int rc = S_ISLNK(c->it->st.st_mode) ? judge_link(c, &l, e) : judge_file(c, &l, e);
-	own_close(&l.fd);
-	return rc;
+	return S_ISLNK(c->it->st.st_mode) ? judge_link(c, &l, e) : judge_file(c, &l, e);
 }
 
 char judge_type(mode_t mode)

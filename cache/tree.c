@@ -100,7 +100,12 @@ struct tree {
 	struct text path;
 	dev_t dev;
 	uint64_t seen;
+	int opened; /* by the visitor of opened_by, the directory that was visited last */
+	const struct tree_name *opened_by;
+	char *buffer;
 };
+
+#define TREE_BUFFER ((size_t)32 << 10)
 
 /* So many of the deepest directories stay open. */
 #define TREE_OPEN 32
@@ -119,55 +124,68 @@ static int tree_compare(const void *left, const void *right)
 	return b->inside ? (unsigned char)a->p[b->n] - '/' : 1;
 }
 
-static bool tree_is_dir(int dirfd, const struct dirent *it)
+/* linux_dirent64 of getdents64(2). */
+struct tree_dirent {
+	uint64_t ino;
+	int64_t off;
+	unsigned short reclen;
+	unsigned char type;
+	char name[];
+};
+
+static bool tree_is_dir(int dirfd, const struct tree_dirent *it)
 {
 	struct stat st;
-	if (it->d_type != DT_UNKNOWN)
-		return it->d_type == DT_DIR;
-	return !fstatat(dirfd, it->d_name, &st, AT_SYMLINK_NOFOLLOW) && S_ISDIR(st.st_mode);
+	if (it->type != DT_UNKNOWN)
+		return it->type == DT_DIR;
+	return !fstatat(dirfd, it->name, &st, AT_SYMLINK_NOFOLLOW) && S_ISDIR(st.st_mode);
 }
 
-/* Read the names of f->fd and bring them into order. */
+static int tree_add(struct tree *t, struct tree_frame *f, const struct tree_dirent *it, size_t *cap,
+		    struct err *e)
+{
+	size_t n = strlen(it->name);
+	if (!strcmp(it->name, ".") || !strcmp(it->name, ".."))
+		return 0;
+	if (++t->seen > t->bounds->max_entries)
+		return err_set(e, ERR_HOSTILE, "more than %llu entries",
+			       (unsigned long long)t->bounds->max_entries);
+	if (f->n_names + 1 >= *cap) {
+		*cap = *cap ? 2 * *cap : 16;
+		f->names = own_grow(f->names, *cap, sizeof(*f->names));
+		f->places = own_grow(f->places, 2 * *cap, sizeof(*f->places));
+	}
+	f->places[f->n_places++] = (struct tree_place){.n = n, .name = f->n_names};
+	if (tree_is_dir(f->fd, it))
+		f->places[f->n_places++] =
+			(struct tree_place){.n = n, .name = f->n_names, .inside = true};
+	f->names[f->n_names++] = (struct tree_name){.at = f->bytes.n, .n = n};
+	text_put(&f->bytes, it->name, n + 1);
+	return 0;
+}
+
+/* Read the names of f->fd, which stands at its beginning, and bring them into order. */
 static int tree_list(struct tree *t, struct tree_frame *f, struct err *e)
 {
-	int scan = openat(f->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = scan < 0 ? NULL : fdopendir(scan);
-	if (!d) {
-		err_sys(e, "read directory %s", text_str(&t->path));
-		own_close(&scan);
-		return -1;
-	}
 	size_t cap = 0;
-	int rc = 0;
-	for (struct dirent *it; !rc && (errno = 0, it = readdir(d));) {
-		size_t n = strlen(it->d_name);
-		if (!strcmp(it->d_name, ".") || !strcmp(it->d_name, ".."))
-			continue;
-		if (++t->seen > t->bounds->max_entries) {
-			rc = err_set(e, ERR_HOSTILE, "more than %llu entries",
-				     (unsigned long long)t->bounds->max_entries);
+	for (;;) {
+		long n = syscall(SYS_getdents64, f->fd, t->buffer, TREE_BUFFER);
+		if (n < 0)
+			return err_sys(e, "read directory %s", text_str(&t->path));
+		if (!n)
 			break;
+		for (long at = 0; at < n;) {
+			const struct tree_dirent *it = (const void *)(t->buffer + at);
+			if (tree_add(t, f, it, &cap, e))
+				return -1;
+			at += it->reclen;
 		}
-		if (f->n_names + 1 >= cap) {
-			cap = cap ? 2 * cap : 16;
-			f->names = own_grow(f->names, cap, sizeof(*f->names));
-			f->places = own_grow(f->places, 2 * cap, sizeof(*f->places));
-		}
-		f->places[f->n_places++] = (struct tree_place){.n = n, .name = f->n_names};
-		if (tree_is_dir(f->fd, it))
-			f->places[f->n_places++] =
-				(struct tree_place){.n = n, .name = f->n_names, .inside = true};
-		f->names[f->n_names++] = (struct tree_name){.at = f->bytes.n, .n = n};
-		text_put(&f->bytes, it->d_name, n + 1);
 	}
-	if (!rc && errno)
-		rc = err_sys(e, "read directory %s", text_str(&t->path));
-	closedir(d);
 	for (size_t i = 0; i < f->n_places; i++)
 		f->places[i].p = f->bytes.p + f->names[f->places[i].name].at;
-	if (!rc && f->n_places)
+	if (f->n_places > 1)
 		qsort(f->places, f->n_places, sizeof(*f->places), tree_compare);
-	return rc;
+	return 0;
 }
 
 static void tree_pop(struct tree *t)
@@ -225,18 +243,21 @@ static int tree_up(struct tree *t, struct err *e)
 	return 0;
 }
 
-static int tree_enter(struct tree *t, const char *name, size_t tag, struct err *e)
+static int tree_enter(struct tree *t, const struct tree_name *which, const char *name,
+		      struct err *e)
 {
 	struct tree_frame *f = &t->frames[t->depth - 1];
 	tree_path(t, f->path_n, name);
 	if (t->depth >= t->bounds->max_depth)
 		return err_set(e, ERR_HOSTILE, "deeper than %u directories: %.200s…",
 			       t->bounds->max_depth, t->path.p);
-	int fd = tree_open_short(f->fd, name, O_RDONLY | O_DIRECTORY);
+	int fd = t->opened_by == which ? give_fd(&t->opened) : -1;
+	if (fd < 0)
+		fd = tree_open_short(f->fd, name, O_RDONLY | O_DIRECTORY);
 	if (fd < 0)
 		return err_sys(e, "open directory %s", t->path.p);
 	text_addc(&t->path, '/');
-	return tree_push(t, fd, tag, e);
+	return tree_push(t, fd, which->tag, e);
 }
 
 static int tree_visit(struct tree *t, struct tree_name *name, const char *p, tree_fn fn, void *arg,
@@ -244,7 +265,9 @@ static int tree_visit(struct tree *t, struct tree_name *name, const char *p, tre
 {
 	struct tree_frame *f = &t->frames[t->depth - 1];
 	tree_path(t, f->path_n, p);
+	own_close(&t->opened);
 	struct tree_item it = {
+		.opened = -1,
 		.path = t->path.p,
 		.name = t->path.p + f->path_n,
 		.dirfd = f->fd,
@@ -255,7 +278,10 @@ static int tree_visit(struct tree *t, struct tree_name *name, const char *p, tre
 	if (fstatat(f->fd, p, &it.st, AT_SYMLINK_NOFOLLOW))
 		return err_sys(e, "stat %s", t->path.p);
 	it.elsewhere = S_ISDIR(it.st.st_mode) && it.st.st_dev != t->dev;
-	if (fn(arg, &it, e))
+	int rc = fn(arg, &it, e);
+	t->opened = it.opened;
+	t->opened_by = name;
+	if (rc)
 		return -1;
 	name->tag = it.tag;
 	name->skip = it.skip || it.elsewhere;
@@ -264,7 +290,10 @@ static int tree_visit(struct tree *t, struct tree_name *name, const char *p, tre
 
 int tree_walk(int root, const struct tree_bounds *bounds, tree_fn fn, void *arg, struct err *e)
 {
-	struct tree t = {.bounds = bounds, .path = TEXT_INIT};
+	struct tree t = {.bounds = bounds,
+			 .path = TEXT_INIT,
+			 .opened = -1,
+			 .buffer = own_alloc(TREE_BUFFER)};
 	int fd = tree_open_short(root, ".", O_RDONLY | O_DIRECTORY);
 	int rc = fd < 0 ? err_sys(e, "open the tree's root") : tree_push(&t, fd, TREE_ROOT, e);
 	while (!rc && t.depth) {
@@ -278,10 +307,12 @@ int tree_walk(int root, const struct tree_bounds *bounds, tree_fn fn, void *arg,
 		if (!place->inside)
 			rc = tree_visit(&t, name, place->p, fn, arg, e);
 		else if (!name->skip)
-			rc = tree_enter(&t, place->p, name->tag, e);
+			rc = tree_enter(&t, name, place->p, e);
 	}
 	while (t.depth)
 		tree_pop(&t);
+	own_close(&t.opened);
+	free(t.buffer);
 	free(t.frames);
 	text_fini(&t.path);
 	return rc;

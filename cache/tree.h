@@ -38,6 +38,8 @@ struct tree_item {
 	size_t above;     /* tag of the directory it is in; that of the root is TREE_ROOT */
 	size_t tag;       /* to be set for directories: `above` of what is inside */
 	bool skip;        /* to be set for directories: do not go in */
+	int opened;       /* to be set for directories that were opened to be read (and not moved on
+			     in): the walk's from then on; -1 */
 };
 #define TREE_ROOT ((size_t)-1)
 
