@@ -216,8 +216,9 @@ static int choose_empty(struct stage *st, const struct spec_mount *m, struct err
 	closedir(dir);
 	return !d ? 0
 		  : err_set(e, ERR_BOX,
-			    "%s/%s has changes of an earlier box, and no more can be added here, "
-			    "where no directory carries an overlay's upper: give an empty one",
+			    "%s/%s has changes of an earlier box, and no more can be added where a "
+			    "file system carries no upper of an overlay: give an empty directory, "
+			    "or one on a file system that does (ext4, XFS, Btrfs)",
 			    st->layers->all[m->upper].path, st->layers->all[m->upper].name);
 }
 

@@ -136,7 +136,7 @@ trial_names() { box --keep "$work/names" -- sh -c 'for n in f d n o u w work; do
 mkdir "$work/empty"
 fact "whatever its names are" says "d f n o u w work" trial_names
 fact "they stay" says "d f n o u w work" sh -c 'cd "$1" && echo *' - "$work/names/opt"
-full_upper() { ASSAY_BOX_OVERLAY=tmpfs line 125 "has changes of an earlier box" --keep "$work/names" -- true; }
+full_upper() { ASSAY_BOX_OVERLAY=tmpfs line 125 "has changes of an earlier box" --keep "$work/names" -- true && has "$said" "give an empty directory, or one on"; }
 fact "no more can be added where no directory carries an upper" full_upper
 in_memory() { ASSAY_BOX_OVERLAY=tmpfs box --keep "$work/moved" -- sh -c 'echo x >/opt/x' && is "$(cat "$work/moved/opt/x")" x; }
 fact "but to an empty one" in_memory
