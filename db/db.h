@@ -209,6 +209,13 @@ struct db_expectation {
 int db_expect(struct db *d, int64_t run, const struct db_expectation *x, size_t n, struct err *e)
 	must_check;
 
+struct db_need {
+	const char *package, *needs; /* ids of two packages of the run */
+};
+/* db_depends(d, run, x, n, e): which of a run that has just begun depend on which. */
+int db_depends(struct db *d, int64_t run, const struct db_need *x, size_t n, struct err *e)
+	must_check;
+
 /* ---- what a run says, once it is over ---- */
 
 struct db_verdict {
@@ -496,6 +503,7 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *   flakes        suite              by package: package variant phase passed failed pending streak version layers rate known
  *   verdicts      run                by package: package verdict confidence base_runs base_passes next_runs next_passes p attribution
  *                                    inherited_from cause flake_rate known
+ *   depends       run                by package: package needs
  *   expectations  run                by package, variant (NULL: any): package variant expect reason link until
  *   trend         suite, run         the last 30 judged runs of it up to that one, newest first: run day packages regressed fixed validity
  *   baselines     -                  by name: name run variant made_ms suite validity

@@ -21,6 +21,24 @@ int db_expect(struct db *d, int64_t run, const struct db_expectation *x, size_t 
 	return db_begin(d, e) ? -1 : db_end(d, judge_expect(d, run, x, n, e), e);
 }
 
+static int judge_depends(struct db *d, int64_t run, const struct db_need *x, size_t n,
+			 struct err *e)
+{
+	for (size_t i = 0; i < n; i++)
+		if (db_do(d, e,
+			  "INSERT OR IGNORE INTO depends (run, package, needs) SELECT ?1, p.id, "
+			  "o.id FROM "
+			  "package p, package o WHERE p.name = ?2 AND o.name = ?3",
+			  "iss", run, x[i].package, x[i].needs) < 0)
+			return -1;
+	return 0;
+}
+
+int db_depends(struct db *d, int64_t run, const struct db_need *x, size_t n, struct err *e)
+{
+	return db_begin(d, e) ? -1 : db_end(d, judge_depends(d, run, x, n, e), e);
+}
+
 static int judge_verdict(struct db *d, int64_t run, const struct db_verdict *v, struct err *e)
 {
 	int n = db_do(

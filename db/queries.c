@@ -92,6 +92,8 @@ static const struct query {
 	 "SELECT package, verdict, confidence, base_runs, base_passes, next_runs, next_passes, p, attribution, inherited_from, cause, flake_rate,"
 	 " known FROM v_verdict WHERE run = ?1 ORDER BY package"},
 
+	{"depends", 1, "SELECT package, needs FROM v_depends WHERE run = ?1 ORDER BY package, needs"},
+
 	{"expectations", 1,
 	 "SELECT package, variant, expect, reason, link, until FROM v_known WHERE run = ?1 ORDER BY package, variant"},
 

@@ -399,6 +399,15 @@ static const char step_14[] =
 	"CREATE INDEX job_by_unchanged ON job (unchanged) WHERE unchanged IS NOT NULL;"
 	"CREATE INDEX job_by_recheck ON job (recheck) WHERE recheck IS NOT NULL;";
 
+/* What the packages of a run depend on among themselves. */
+static const char step_15[] =
+	"CREATE TABLE depends ("
+	"  run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,"
+	"  package INTEGER NOT NULL REFERENCES package,"
+	"  needs INTEGER NOT NULL REFERENCES package,"
+	"  PRIMARY KEY (run, package, needs)"
+	") STRICT, WITHOUT ROWID;";
+
 /* From version i to version i + 1. */
 static const char *const steps[] = {
 	step_1,
@@ -415,6 +424,7 @@ static const char *const steps[] = {
 	step_12,
 	step_13,
 	step_14,
+	step_15,
 };
 /* clang-format on */
 

@@ -62,6 +62,9 @@ const char *const schema_views[] = {
 	" FROM verdict t JOIN run r ON r.id = t.run JOIN package p ON p.id = t.package LEFT JOIN package f ON f.id = t.inherited_from"
 	"  LEFT JOIN signature g ON g.id = t.signature;",
 
+	"CREATE VIEW v_depends AS SELECT x.run, p.name AS package, o.name AS needs"
+	" FROM depends x JOIN package p ON p.id = x.package JOIN package o ON o.id = x.needs;",
+
 	"CREATE VIEW v_known AS SELECT"
 	"  x.run, r.suite, x.package, nullif(x.variant, '') AS variant, x.expect, x.reason, x.link, x.until"
 	" FROM expectation x JOIN run r ON r.id = x.run;",

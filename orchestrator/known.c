@@ -80,6 +80,28 @@ static void expectations(const struct plan *p, struct db_expectation **list, siz
 	}
 }
 
+/* Which of the plan's packages depend on which others of them. */
+static int record_needs(const struct plan *p, struct db *d, int64_t run, struct err *e)
+{
+	const struct suite *s = p->suite;
+	auto_free bool *in = own_calloc(s->n_packages + 1, sizeof(*in));
+	struct db_need *list = NULL;
+	size_t n = 0;
+	for (size_t i = 0; i < p->n_units; i++)
+		in[p->units[i].package] = true;
+	for (size_t i = 0; i < s->n_packages; i++)
+		for (size_t k = 0; in[i] && k < s->packages[i].n_depends; k++) {
+			uint32_t on = s->packages[i].depends[k];
+			if (!in[on])
+				continue;
+			list = own_grow(list, n + 1, sizeof(*list));
+			list[n++] = (struct db_need){s->packages[i].id, s->packages[on].id};
+		}
+	int rc = n ? db_depends(d, run, list, n, e) : 0;
+	free(list);
+	return rc;
+}
+
 int known_record(const struct plan *p, struct db *d, int64_t run, const struct db_job *jobs,
 		 struct err *e)
 {
@@ -87,6 +109,8 @@ int known_record(const struct plan *p, struct db *d, int64_t run, const struct d
 	size_t n = 0;
 	expectations(p, &list, &n);
 	int rc = n ? db_expect(d, run, list, n, e) : 0;
+	if (!rc)
+		rc = record_needs(p, d, run, e);
 	for (size_t i = 0; i < p->n_skips && !rc; i++)
 		rc = record_skip(p, d, &p->skips[i], jobs[i].id, e);
 	free(list);

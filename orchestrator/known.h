@@ -7,8 +7,9 @@
 /* known_jobs(p, jobs): a row for each of the plan's skips, from jobs on; jobs has room for
  * p->n_skips. */
 void known_jobs(const struct plan *p, struct db_job *jobs);
-/* known_record(p, d, run, jobs, e): what the suite knows of the plan's packages, and the results of
- * its skips, whose rows known_jobs made and which have their ids now. */
+/* known_record(p, d, run, jobs, e): what the suite knows of the plan's packages and what they
+ * depend on, and the results of its skips, whose rows known_jobs made and which have their ids now.
+ */
 int known_record(const struct plan *p, struct db *d, int64_t run, const struct db_job *jobs,
 		 struct err *e) must_check;
 /* Today, UTC: "2026-11-28". */

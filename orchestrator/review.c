@@ -239,7 +239,8 @@ static int source_load(struct db *d, int64_t run, struct review_source *s, struc
 			       db_named(d, "jobs", args, 1, &s->jobs, e) ||
 			       db_named(d, "repeats", args, 1, &s->repeats, e) ||
 			       db_named(d, "causes", args, 1, &s->causes, e) ||
-			       db_named(d, "expectations", args, 1, &s->expectations, e)
+			       db_named(d, "expectations", args, 1, &s->expectations, e) ||
+			       db_named(d, "depends", args, 1, &s->depends, e)
 		       ? -1
 		       : 0;
 }
@@ -322,6 +323,7 @@ static void source_fini(struct review_source *s)
 	db_table_free(s->repeats);
 	db_table_free(s->causes);
 	db_table_free(s->expectations);
+	db_table_free(s->depends);
 }
 
 void review_free(struct review *r)

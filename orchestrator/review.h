@@ -45,6 +45,7 @@ struct review_pair {
 	struct comparison how;
 	bool attributed; /* it differs for the worse: */
 	enum attribution attribution;
+	const char *inherited_from;       /* the package it begins with, where INHERITED */
 	const struct review_known *known; /* says that it would be so; NULL: nothing does */
 	double flake_rate; /* of the side that did not pass, in the phase where it did not;
 			      negative: it never failed by itself, as far as is known */
@@ -60,7 +61,7 @@ struct review_cause {
 /* The rows of a run: named queries by their names. */
 struct review_source {
 	int64_t run;
-	struct db_table *row, *variants, *jobs, *repeats, *causes, *expectations;
+	struct db_table *row, *variants, *jobs, *repeats, *causes, *expectations, *depends;
 };
 
 struct review {

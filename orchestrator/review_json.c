@@ -35,15 +35,15 @@ static json_t *pair_json(const struct review *r, const struct review_pair *p)
 			      "base", side_json(&p->base), "next", side_json(&p->next));
 	if (!r->base)
 		return j;
-	json_t *more =
-		json_pack("{s:s, s:o, s:[ii], s:[ii], s:s?, s:o, s:s?}", "confidence",
-			  confidence_name(c->confidence), "p",
-			  c->p >= 0 ? json_real(c->p) : json_null(), "base_passes_of_runs",
-			  (int)c->base.passes, (int)c->base.n, "next_passes_of_runs",
-			  (int)c->next.passes, (int)c->next.n, "attribution",
-			  p->attributed ? attribution_name(p->attribution) : NULL, "flake_rate",
-			  p->flake_rate >= 0 ? json_real(p->flake_rate) : json_null(), "known",
-			  p->known ? suite_expect_name(p->known->expect) : NULL);
+	json_t *more = json_pack("{s:s, s:o, s:[ii], s:[ii], s:s?, s:s?, s:o, s:s?}", "confidence",
+				 confidence_name(c->confidence), "p",
+				 c->p >= 0 ? json_real(c->p) : json_null(), "base_passes_of_runs",
+				 (int)c->base.passes, (int)c->base.n, "next_passes_of_runs",
+				 (int)c->next.passes, (int)c->next.n, "attribution",
+				 p->attributed ? attribution_name(p->attribution) : NULL,
+				 "inherited_from", p->inherited_from, "flake_rate",
+				 p->flake_rate >= 0 ? json_real(p->flake_rate) : json_null(),
+				 "known", p->known ? suite_expect_name(p->known->expect) : NULL);
 	json_object_update(j, more);
 	json_decref(more);
 	return j;

@@ -208,16 +208,12 @@ void review_verdicts(struct review *r)
 				  p->how.confidence == CONFIDENCE_CONFIRMED;
 	}
 	review_expectations(r);
+	review_inherit(r);
 	if (r->n_pairs)
 		qsort(r->pairs, r->n_pairs, sizeof(*r->pairs), by_rank);
 }
 
 /* ---- causes ---- */
-
-static bool for_the_worse(enum verdict v)
-{
-	return v == VERDICT_REGRESSED || v == VERDICT_WORSE || v == VERDICT_CHANGED;
-}
 
 static int by_frequency(const void *a, const void *b)
 {
@@ -243,7 +239,6 @@ void review_causes(struct review *r)
 {
 	for (size_t i = 0; i < r->n_pairs; i++) {
 		struct review_pair *p = &r->pairs[i];
-		p->attributed = for_the_worse(p->verdict);
 		if (!p->attributed || !p->next.cause)
 			continue;
 		struct review_cause *c = cause_find(r, p->next.cause);
@@ -252,7 +247,8 @@ void review_causes(struct review *r)
 	}
 	for (size_t i = 0; i < r->n_causes; i++)
 		for (size_t k = 0; r->causes[i].n > 1 && k < r->causes[i].n; k++)
-			r->pairs[r->causes[i].pairs[k]].attribution = ATTRIBUTION_SHARED;
+			if (r->pairs[r->causes[i].pairs[k]].attribution == ATTRIBUTION_ROOT)
+				r->pairs[r->causes[i].pairs[k]].attribution = ATTRIBUTION_SHARED;
 	if (r->n_causes)
 		qsort(r->causes, r->n_causes, sizeof(*r->causes), by_frequency);
 }

@@ -11,6 +11,7 @@ struct compare_side review_result(const struct db_table *jobs, size_t row);
 void review_pair_up(struct review *r);
 void review_verdicts(struct review *r); /* calls the next, while pairs stand by package */
 void review_expectations(struct review *r);
+void review_inherit(struct review *r); /* called by it, too: whose doing what differs is */
 /* The pair of that package, while pairs stand by package; NULL: none. */
 struct review_pair *review_find(struct review *r, const char *package);
 void review_causes(struct review *r);

@@ -90,6 +90,8 @@ char *review_certainty(const struct review_pair *p)
 		text_addf(&t, ", %s", confidence_name(c->confidence));
 	if (p->flake_rate >= 0)
 		text_addf(&t, "%sflaky (%.0f %%)", t.n ? "; " : "", p->flake_rate * 100);
+	if (p->inherited_from)
+		text_addf(&t, "%sinherited from %s", t.n ? "; " : "", p->inherited_from);
 	if (p->known)
 		text_addf(&t, "%sknown to %s: %s", t.n ? "; " : "",
 			  p->known->expect == SUITE_EXPECT_FLAKY

@@ -25,6 +25,7 @@ static void record_verdict(const struct review_pair *p, struct db_verdict *v)
 		.next_passes = c->next.passes,
 		.p = c->p,
 		.attribution = p->attributed ? attribution_name(p->attribution) : NULL,
+		.inherited_from = p->inherited_from,
 		.signature = p->next.cause,
 		.flake_rate = p->flake_rate,
 		.known = p->known ? suite_expect_name(p->known->expect) : NULL,

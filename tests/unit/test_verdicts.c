@@ -70,6 +70,35 @@ static void packages_with_one_cause_share_it(void **state)
 	review_free(r);
 }
 
+static void what_a_dependency_did_is_inherited_from_it(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	static const struct db_need needs[] = {{"a", "b"}},
+				    circle[] = {{"a", "b"}, {"b", "a"}, {"b", "b"}};
+	struct life l = night(d, (const char *const[]){"p", "f", "p", "f"});
+	must(db_depends(d, l.run, needs, 1, &e));
+	must(verdicts_record(d, l.run, &e));
+	assert_rows(d,
+		    "SELECT package, attribution, inherited_from FROM v_verdict ORDER BY package",
+		    "a|inherited|b\nb|shared|-");
+	/* one that is well has nothing to hand on */
+	l = night(d, (const char *const[]){"p", "f", "p", "p"});
+	must(db_depends(d, l.run, needs, 1, &e));
+	must(verdicts_record(d, l.run, &e));
+	assert_rows(d,
+		    "SELECT package, attribution, inherited_from FROM v_verdict WHERE run = 2 "
+		    "ORDER BY package",
+		    "a|root|-\nb|-|-");
+	/* and a circle ends */
+	l = night(d, (const char *const[]){"p", "f", "p", "f"});
+	must(db_depends(d, l.run, circle, 3, &e));
+	must(verdicts_record(d, l.run, &e));
+	assert_rows(d,
+		    "SELECT package, inherited_from FROM v_verdict WHERE run = 3 ORDER BY package",
+		    "a|b\nb|a");
+}
+
 static void a_mixture_is_unstable_and_no_reason_to_exit_with_1(void **state)
 {
 	struct db *d = ((struct scratch *)*state)->db;
@@ -267,6 +296,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		scratch_test(a_run_s_verdicts_are_kept_with_what_they_rest_on),
 		scratch_test(packages_with_one_cause_share_it),
+		scratch_test(what_a_dependency_did_is_inherited_from_it),
 		scratch_test(a_mixture_is_unstable_and_no_reason_to_exit_with_1),
 		scratch_test(flake_rates_are_learned_once_from_each_night),
 		scratch_test(what_is_broken_from_one_night_on_has_no_flake_rate),
