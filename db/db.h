@@ -24,6 +24,12 @@ enum db_mode {
 struct db *db_open(const char *path, enum db_mode mode, struct err *e) must_check;
 void db_close(struct db *d);
 
+/* db_together(d, e): what is written from now on is one transaction, durable when db_together_end
+ * returns 0, and undone where that is -1. What fails alone in between is undone alone; where the
+ * whole had to be (a full disk), everything after it fails, too. */
+int db_together(struct db *d, struct err *e) must_check;
+int db_together_end(struct db *d, struct err *e) must_check;
+
 /* ---- a run's life ---- */
 
 struct db_variant {

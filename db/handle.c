@@ -110,6 +110,11 @@ static int bind_one(sqlite3_stmt *s, int at, char type, va_list *ap)
 static sqlite3_stmt *db_ask_v(struct db *d, struct err *e, const char *sql, const char *types,
 			      va_list *ap)
 {
+	/* What SQLite undid as a whole is not begun anew behind its caller's back. */
+	if (d->together && sqlite3_get_autocommit(d->h)) {
+		err_set(e, ERR_SYS, "%s: what was recorded together with it was undone", d->path);
+		return NULL;
+	}
 	sqlite3_stmt *s = db_prepare(d, sql, e);
 	if (!s)
 		return NULL;
@@ -176,14 +181,32 @@ int db_number(struct db *d, struct err *e, int64_t *out, const char *sql, const 
 
 int db_begin(struct db *d, struct err *e)
 {
-	return db_do(d, e, "BEGIN IMMEDIATE", "") < 0 ? -1 : 0;
+	return db_do(d, e, d->together ? "SAVEPOINT one" : "BEGIN IMMEDIATE", "") < 0 ? -1 : 0;
 }
 
 int db_commit(struct db *d, struct err *e)
 {
-	if (db_do(d, e, "COMMIT", "") >= 0)
+	if (db_do(d, e, d->together ? "RELEASE one" : "COMMIT", "") >= 0)
 		return 0;
 	return db_rollback(d);
+}
+
+int db_together(struct db *d, struct err *e)
+{
+	if (db_begin(d, e))
+		return -1;
+	d->together = true;
+	return 0;
+}
+
+int db_together_end(struct db *d, struct err *e)
+{
+	bool lost = sqlite3_get_autocommit(d->h);
+	d->together = false;
+	if (lost)
+		return err_set(e, ERR_SYS, "%s: what was recorded together with it was undone",
+			       d->path);
+	return db_commit(d, e);
 }
 
 int db_end(struct db *d, int rc, struct err *e)
@@ -200,8 +223,12 @@ int db_rollback(struct db *d)
 {
 	struct err ignored;
 	/* Some failures (a full disk) have rolled back already. */
-	if (!sqlite3_get_autocommit(d->h) && db_do(d, &ignored, "ROLLBACK", "") < 0)
+	if (sqlite3_get_autocommit(d->h))
 		return -1;
+	if (!d->together)
+		(void)!db_do(d, &ignored, "ROLLBACK", "");
+	else if (db_do(d, &ignored, "ROLLBACK TO one", "") >= 0)
+		(void)!db_do(d, &ignored, "RELEASE one", "");
 	return -1;
 }
 

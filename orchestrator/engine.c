@@ -300,6 +300,19 @@ static void engine_free(struct engine *g)
 		fprintf(stderr, "assay: %s\n", ignored.text);
 }
 
+static int records_begin(void *db, struct err *e)
+{
+	return db_together(db, e);
+}
+
+static int records_end(void *db, struct err *e)
+{
+	return db_together_end(db, e);
+}
+
+/* Rows that wait are made durable together: a disk is waited for once. */
+static const struct lane_group records_group = {records_begin, records_end};
+
 int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struct err *e)
 {
 	struct engine g = {
@@ -319,6 +332,7 @@ int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struc
 	if (rc)
 		return err_set(e, ERR_SYS, "event loop: %s", uv_strerror(rc));
 	lane_init(&g.records, &g.loop);
+	lane_group(&g.records, &records_group, conf->state->db);
 	lane_init(&g.stores, &g.loop);
 	lane_init(&g.logs, &g.loop);
 	lane_init(&g.trash, &g.loop);

@@ -66,6 +66,16 @@ static void job_task_work(struct lane_task *t)
 	jt->rc = jt->work(jt->job, &jt->err);
 }
 
+/* The others of its group were its undoing: what it did is not recorded. */
+static void job_task_lost(struct lane_task *t, const struct err *e)
+{
+	struct job_task *jt = (struct job_task *)t;
+	if (jt->rc)
+		return; /* it has told its own trouble */
+	jt->rc = -1;
+	jt->err = *e;
+}
+
 static void job_task_done(struct lane_task *t)
 {
 	struct job_task *jt = (struct job_task *)t;
@@ -85,7 +95,7 @@ static void job_task_done(struct lane_task *t)
 void job_lane(struct job *j, struct lane *lane, int (*work)(struct job *, struct err *))
 {
 	j->task = (struct job_task){
-		.task = {.work = job_task_work, .done = job_task_done},
+		.task = {.work = job_task_work, .lost = job_task_lost, .done = job_task_done},
 		.job = j,
 		.work = work,
 	};

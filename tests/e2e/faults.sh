@@ -31,7 +31,7 @@ variants: [{name: a}, {name: b}]
 compare: [a, b]
 END
 results() { ask "SELECT package, variant, status, phase, reason, exit_code FROM v_job WHERE run = $1 ORDER BY 1, 2"; }
-acknowledged() { ask "SELECT package, variant, status, phase, reason, exit_code FROM v_result WHERE run = $1 AND status <> 'infra' ORDER BY 1, 2"; }
+acknowledged() { ask "SELECT package, variant, status, phase, reason, exit_code FROM v_result WHERE run = $1 AND status <> 'infra' AND NOT repeat ORDER BY 1, 2"; }
 last() { ask "SELECT coalesce(max(run), 0) FROM v_run" 2>/dev/null || echo 0; }
 left() { ls "$ASSAY_STATE/jobs" "$ASSAY_STATE/tmp" "$ASSAY_STATE/trash" | grep -cv -e : -e '^$'; }
 
@@ -67,7 +67,7 @@ fault() {
 		fact "$place: nothing that was recorded is lost" bash -c '! grep -vxFf "$2" "$1"' - "$work/before" "$work/after"
 		;;
 	esac
-	fact "$place: results are there once" is "$(ask "SELECT max(n) FROM (SELECT count(*) AS n FROM v_result WHERE run = $run AND status <> 'infra' GROUP BY package, variant)")" 1
+	fact "$place: results are there once" is "$(ask "SELECT max(n) FROM (SELECT count(*) AS n FROM v_result WHERE run = $run AND status <> 'infra' AND NOT repeat GROUP BY package, variant)")" 1
 }
 happened=0
 for ((i = 1; i <= faults; i++)); do

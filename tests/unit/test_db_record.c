@@ -1,6 +1,8 @@
 /* db/record.c: a run's life. */
 #include "db_scratch.h"
 
+#include "db/handle.h"
+
 static const struct db_result passed = {
 	.status = "pass",
 	.phase = "test",
@@ -255,6 +257,32 @@ static void abandoning_ends_what_a_dead_process_left_and_nothing_else(void **sta
 	assert_rows(d, "SELECT state FROM v_run WHERE run = 2", "aborted");
 }
 
+static void what_is_recorded_together_is_kept_or_undone_together(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct life l = life_begin(d, 100);
+	must(db_together(d, &e));
+	int64_t attempt = db_attempt_begin(d, l.jobs[0].id, 130, &e);
+	struct db_result wrong = passed;
+	wrong.reason = "boredom";
+	assert_int_equal(db_result(d, l.jobs[0].id, attempt, &wrong, &e), -1);
+	must(db_result(d, l.jobs[0].id, attempt, &passed, &e)); /* alone it was undone */
+	must(db_attempt_begin(d, l.jobs[1].id, 131, &e));
+	must(db_together_end(d, &e));
+	assert_rows(d, "SELECT job, ended_ms FROM attempt ORDER BY id", "1|900\n2|-");
+	assert_rows(d, "SELECT status FROM result", "pass");
+	must(db_together(d, &e));
+	must(db_attempt_begin(d, l.jobs[2].id, 132, &e));
+	assert_int_equal(sqlite3_exec(d->h, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(db_attempt_begin(d, l.jobs[3].id, 133, &e), -1);
+	assert_int_equal(db_together_end(d, &e), -1);
+	assert_non_null(strstr(e.text, "was undone"));
+	assert_rows(d, "SELECT count(*) FROM attempt", "2");
+	must(db_attempt_begin(d, l.jobs[2].id, 134, &e));
+	assert_sound(d);
+}
+
 static void a_run_is_gone_on_with_from_what_is_recorded(void **state)
 {
 	struct db *d = ((struct scratch *)*state)->db;
@@ -300,6 +328,7 @@ int main(void)
 		scratch_test(a_phase_ends_once_and_keeps_its_facts),
 		scratch_test(a_network_that_was_lost_is_told),
 		scratch_test(hostile_bytes_come_back_as_text_that_can_be_shown),
+		scratch_test(what_is_recorded_together_is_kept_or_undone_together),
 		scratch_test(a_run_is_gone_on_with_from_what_is_recorded),
 		scratch_test(abandoning_ends_what_a_dead_process_left_and_nothing_else),
 	};

@@ -201,7 +201,7 @@ static void where_no_box_can_be_made_not_all_are_tried(void **state)
 	fake.play = none_ever_is;
 	assert_int_equal(world_run(w, 4), -1);
 	assert_non_null(strstr(w->err.text, "because of our own trouble: box-start: no box for r"));
-	assert_in_range(fake.n_seen, 8, 20);
+	assert_in_range(fake.n_seen, 8, 50); /* of 150: some are under way when it is enough */
 	assert_int_equal(jobs_with_result(w), w->n_news);
 }
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/err.h"
 #include "base/own.h"
 #include "orchestrator/lane.h"
 
@@ -175,12 +176,94 @@ static void tasks_work_and_end_in_the_order_of_pushing_and_not_inside_it(void **
 	assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+struct together {
+	struct lane_task task;
+	struct book *book;
+	bool lost;
+};
+
+struct book {
+	int begun, ended, open, worked, most, done, lost;
+	bool fails;
+};
+
+static int book_begin(void *owner, struct err *e)
+{
+	struct book *b = owner;
+	(void)e;
+	b->begun++;
+	b->open = 0;
+	return 0;
+}
+
+static int book_end(void *owner, struct err *e)
+{
+	struct book *b = owner;
+	b->ended++;
+	b->most = b->open > b->most ? b->open : b->most;
+	return b->fails ? err_set(e, ERR_SYS, "the disk is full") : 0;
+}
+
+static void together_work(struct lane_task *t)
+{
+	struct together *x = (struct together *)t;
+	x->book->open++;
+	x->book->worked++;
+}
+
+static void together_lost(struct lane_task *t, const struct err *e)
+{
+	struct together *x = (struct together *)t;
+	assert_string_equal(e->text, "the disk is full");
+	x->lost = true;
+}
+
+static void together_done(struct lane_task *t)
+{
+	struct together *x = (struct together *)t;
+	x->book->done++;
+	x->book->lost += x->lost;
+}
+
+/* The first works alone; what was pushed meanwhile works together, as many as may. */
+static void what_waits_is_taken_together_and_lost_together(void **state)
+{
+	static const struct lane_group group = {book_begin, book_end};
+	enum { N = LANE_TOGETHER + 11 };
+	static struct together tasks[N];
+	(void)state;
+	for (int fails = 0; fails < 2; fails++) {
+		uv_loop_t loop;
+		struct lane lane;
+		struct book book = {.fails = fails};
+		assert_int_equal(uv_loop_init(&loop), 0);
+		lane_init(&lane, &loop);
+		lane_group(&lane, &group, &book);
+		for (size_t i = 0; i < N; i++) {
+			tasks[i] = (struct together){.task = {.work = together_work,
+							      .lost = together_lost,
+							      .done = together_done},
+						     .book = &book};
+			lane_push(&lane, &tasks[i].task);
+		}
+		uv_run(&loop, UV_RUN_DEFAULT);
+		assert_int_equal(uv_loop_close(&loop), 0);
+		assert_int_equal(book.worked, N);
+		assert_int_equal(book.done, N);
+		assert_int_equal(book.begun, 2);
+		assert_int_equal(book.ended, 2);
+		assert_int_equal(book.most, LANE_TOGETHER);
+		assert_int_equal(book.lost, fails ? N - 1 : 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_task_may_be_pushed_again_or_freed_when_it_is_done),
 		cmocka_unit_test(two_lanes_work_beside_each_other),
 		cmocka_unit_test(a_lane_never_does_two_things_at_once),
+		cmocka_unit_test(what_waits_is_taken_together_and_lost_together),
 		cmocka_unit_test(tasks_work_and_end_in_the_order_of_pushing_and_not_inside_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
