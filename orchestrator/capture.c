@@ -39,7 +39,7 @@ struct capture_chunk {
 	struct lane_task task;
 	struct capture *c;
 	size_t n;
-	bool last;
+	ZSTD_EndDirective end;
 	char bytes[];
 };
 
@@ -78,15 +78,14 @@ static void capture_begin(struct capture *c)
 	ZSTD_CCtx_setParameter(c->z, ZSTD_c_checksumFlag, 1);
 }
 
-static void capture_store(struct capture *c, const void *bytes, size_t n, bool last)
+static void capture_store(struct capture *c, const void *bytes, size_t n, ZSTD_EndDirective end)
 {
 	char out[1 << 16];
 	ZSTD_inBuffer in = {bytes, n, 0};
 	capture_begin(c);
 	for (bool more = !c->err.kind; more;) {
 		ZSTD_outBuffer o = {out, sizeof(out), 0};
-		size_t left =
-			ZSTD_compressStream2(c->z, &o, &in, last ? ZSTD_e_end : ZSTD_e_continue);
+		size_t left = ZSTD_compressStream2(c->z, &o, &in, end);
 		if (ZSTD_isError(left)) {
 			err_set(&c->err, ERR_CORRUPT, "compress log %s: %s", c->rel,
 				ZSTD_getErrorName(left));
@@ -98,7 +97,7 @@ static void capture_store(struct capture *c, const void *bytes, size_t n, bool l
 		}
 		EVP_DigestUpdate(c->hash, out, o.pos);
 		c->stored += o.pos;
-		more = last ? left != 0 : in.pos < in.size;
+		more = end != ZSTD_e_continue ? left != 0 : in.pos < in.size;
 	}
 }
 
@@ -106,8 +105,8 @@ static void capture_chunk_work(struct lane_task *t)
 {
 	struct capture_chunk *k = (struct capture_chunk *)t;
 	struct capture *c = k->c;
-	capture_store(c, k->bytes, k->n, k->last);
-	if (k->last && !c->err.kind && (fsync(c->fd) || fsync(c->dirfd)))
+	capture_store(c, k->bytes, k->n, k->end);
+	if (k->end == ZSTD_e_end && !c->err.kind && (fsync(c->fd) || fsync(c->dirfd)))
 		err_sys(&c->err, "sync log %s", c->rel);
 }
 
@@ -117,7 +116,7 @@ static void capture_chunk_done(struct lane_task *t)
 {
 	struct capture_chunk *k = (struct capture_chunk *)t;
 	struct capture *c = k->c;
-	bool last = k->last;
+	bool last = k->end == ZSTD_e_end;
 	c->queued -= k->n;
 	free(k);
 	if (last) {
@@ -128,13 +127,13 @@ static void capture_chunk_done(struct lane_task *t)
 	}
 }
 
-static void capture_push(struct capture *c, bool last)
+static void capture_push(struct capture *c, ZSTD_EndDirective end)
 {
 	struct capture_chunk *k = c->open;
 	if (!k)
 		return;
 	c->open = NULL;
-	k->last = last;
+	k->end = end;
 	lane_push(c->lane, &k->task);
 }
 
@@ -155,10 +154,15 @@ static void capture_feed(struct capture *c, const char *p, size_t n)
 		p += take;
 		n -= take;
 		if (c->open->n == CAPTURE_CHUNK)
-			capture_push(c, false);
+			capture_push(c, ZSTD_e_continue);
 	}
 	if (c->queued > CAPTURE_QUEUE)
 		c->was_full = true;
+}
+
+void capture_flush(struct capture *c)
+{
+	capture_push(c, ZSTD_e_flush);
 }
 
 static void capture_ring(struct capture *c, const char *p, size_t n)
@@ -273,5 +277,5 @@ void capture_finish(struct capture *c, void (*done)(void *owner, struct capture_
 							   .done = capture_chunk_done},
 						  .c = c};
 	}
-	capture_push(c, true);
+	capture_push(c, ZSTD_e_end);
 }

@@ -34,6 +34,8 @@ struct capture_log {
 struct capture *capture_open(struct lane *lane, int dirfd, const char *rel, uint64_t limit,
 			     void (*on_drain)(void *owner), void *owner) must_check;
 void capture_write(struct capture *c, const void *bytes, size_t n);
+/* capture_flush(c): what came so far can be read from the file before long. */
+void capture_flush(struct capture *c);
 /* capture_full(c): more than 1 MiB waits for the disk; stop reading for now. */
 bool capture_full(const struct capture *c);
 /* capture_finish(c, done): write the rest and make the file durable; then done(owner, log) once;

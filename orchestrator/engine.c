@@ -177,9 +177,18 @@ static void engine_on_signal(uv_signal_t *h, int number)
 	engine_kick(g);
 }
 
+/* Who reads a log while it is written sees what was said half a second ago. */
+static void engine_flush(struct engine *g)
+{
+	for (size_t i = 0; i < g->conf->plan->n_units; i++)
+		if (g->jobs[i] && g->jobs[i]->box && g->jobs[i]->capture)
+			capture_flush(g->jobs[i]->capture);
+}
+
 static void engine_on_tick(uv_timer_t *h)
 {
 	struct engine *g = h->data;
+	engine_flush(g);
 	engine_look(g);
 	engine_again(g);
 	struct engine_now now = {.running = g->boxes};

@@ -220,6 +220,31 @@ fi
 fact "a variant against itself regresses nowhere" ends 0 "$assay" aa "$work/suite.yaml" --variant new
 fact "and that is said" has "$said" "Noise floor: of 8 packages 0 differ from themselves, 0 as if they had regressed; 0 confirmed"
 fact "a variant that is none is told" ends 3 "$assay" aa "$work/suite.yaml" --variant none
+cat >"$work/slow.yaml" <<'END'
+assay: 1
+suite: slow
+root: host
+packages: [snail]
+variants: [{name: only}]
+phases: [{name: test, run: "echo first; i=0; while [ ! -e /go/on ] && [ $i -lt 300 ]; do i=$((i+1)); sleep 0.1; done; echo last"}]
+mounts: [{path: /go, mode: ro, source: go}]
+END
+mkdir "$work/go"
+"$assay" run "$work/slow.yaml" >"$work/slow.log" 2>&1 &
+started+=($!)
+slow=$!
+followed() { grep -q "$1" "$work/followed"; }
+until_true 20 test -n "$(ask "SELECT max(run) FROM v_run WHERE suite = 'slow'")" || true
+until_true 20 bash -c '[ -n "$("$1" query --csv "SELECT phase_id FROM v_phase WHERE suite = '"'slow'"'" | tail -n +2)" ]' - "$assay"
+"$assay" logs --follow "$(ask "SELECT max(run) FROM v_run WHERE suite = 'slow'")" snail >"$work/followed" 2>&1 &
+follow=$!
+started+=($follow)
+fact "a log can be followed while it is written" until_true 20 followed first
+fact "which is not its end" bash -c '! grep -q last "$1"' - "$work/followed"
+touch "$work/go/on"
+wait "$slow"
+fact "following ends with the package" wait "$follow"
+fact "and has all that was said" followed last
 generations=$(ask "SELECT count(*) FROM generation")
 fact "it runs again" ends 1 "$assay" run "$work/suite.yaml" --jobs 2
 second=$(ask "SELECT max(id) FROM run")

@@ -160,6 +160,32 @@ static bool count_bytes(void *ctx, const char *bytes, size_t n)
 	return true;
 }
 
+/* What was flushed is there to read before the log is over; and over, it is what it would have
+ * been. */
+static void a_log_can_be_read_while_it_is_written(void **state)
+{
+	struct place *p = *state;
+	struct got g = {0};
+	struct err e = ERR_INIT;
+	size_t part = 0, all = 0;
+	bool whole = true;
+	struct capture *c = capture_open(&p->lane, p->fd, "log", 0, on_drain, &g);
+	capture_flush(c); /* of nothing */
+	capture_write(c, "so far\n", 7);
+	capture_flush(c);
+	uv_run(&p->loop, UV_RUN_DEFAULT);
+	assert_int_equal(logfile_read(p->fd, "log", count_bytes, &part, &whole, &e), 0);
+	assert_int_equal(part, 7);
+	assert_false(whole);
+	capture_write(c, "and on\n", 7);
+	finish(p, c, &g);
+	assert_int_equal(logfile_read(p->fd, "log", count_bytes, &all, &whole, &e), 0);
+	assert_int_equal(all, 14);
+	assert_true(whole);
+	assert_recalled(p, &g.log);
+	free(g.log.text);
+}
+
 /* assay was killed while it wrote: what is there is read, and known not to be all. */
 static void a_log_cut_short_is_read_as_far_as_it_goes(void **state)
 {
@@ -269,6 +295,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(an_empty_log_is_a_log, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_log_that_is_gone_or_none_says_so, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_log_can_be_read_while_it_is_written, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_log_cut_short_is_read_as_far_as_it_goes, set_up,
 						tear_down),
