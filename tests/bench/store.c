@@ -195,7 +195,7 @@ static int publish(struct state *st, const char *dir)
 
 static int fill(struct state *st, const char *path, uint64_t entries)
 {
-	enum { AT_ONCE = 20000 };
+	enum { AT_ONCE = 4000 };
 	for (uint64_t done = 0; done < entries; done += AT_ONCE) {
 		uint64_t n = entries - done < AT_ONCE ? entries - done : AT_ONCE;
 		auto_free char *dir = own_fmt("%s/fill", path);
