@@ -431,7 +431,8 @@ static double crowd_ends(uint64_t grace_ms, bool frozen)
 	for (int i = 0; i < 5 && best >= 1; i++) {
 		struct try t;
 		abuse_init(&t, "crowd",
-			   (struct box_limits){.silence_ms = 1000, .grace_ms = grace_ms});
+			   (struct box_limits){.silence_ms = try_slow_kernel() ? 5000 : 1000,
+					       .grace_ms = grace_ms});
 		t.spec.name = "crowd";
 		try_start(&t);
 		while (t.bytes < 500 && !t.ends)

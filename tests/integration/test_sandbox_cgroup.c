@@ -332,15 +332,16 @@ static void be_killed_with_a_box(int fd)
 	char byte;
 	struct cgroup_host *h = cgroup_host_open(NAME "-dead", &e);
 	struct cgroup *c = h ? cgroup_make(h, "left", &(struct cgroup_limits){0}, &e) : NULL;
-	if (!c || !h->kind)
+	int told[2];
+	if (!c || !h->kind || pipe2(told, O_CLOEXEC))
 		_exit(1);
 	pid_t job = fork();
 	if (!job) {
 		for (size_t i = 0; i < h->n; i++)
 			close(h->dir[i]); /* as being executed would */
-		_exit(read(fd, &byte, 1) == 1);
+		_exit(write(told[1], "x", 1) != 1 || read(fd, &byte, 1) == 1);
 	}
-	if (put_into(c, job))
+	if (put_into(c, job) || read(told[0], &byte, 1) != 1)
 		_exit(2);
 	raise(SIGKILL);
 }
