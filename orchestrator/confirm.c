@@ -42,7 +42,9 @@ static bool enough(const struct confirm_conf *conf, const struct confirm_seen *s
 
 static unsigned repeats_at_most(const struct confirm_conf *conf, const struct confirm_seen *s)
 {
-	return flake_known(&s->known) ? conf->most_flaky : conf->most;
+	/* a good side that wavers needs more runs to be told from a bad one, not fewer */
+	bool wavers = s->good.passes < s->good.n && !s->bad.passes;
+	return flake_known(&s->known) || wavers ? conf->most_flaky : conf->most;
 }
 
 /* Could it still be enough, if from now on the sides behaved as differently as can be? */

@@ -29,7 +29,8 @@ struct confirm_tally { /* of one side's repeats: those whose results are about t
 
 struct confirm_conf {
 	unsigned most;       /* repeats of a side, at the most */
-	unsigned most_flaky; /* … of a package that is known to be flaky */
+	unsigned most_flaky; /* … of a package that is known to be flaky, or whose good side is seen
+				to waver while the bad one never passes */
 	double p;            /* confirmed at this, or less */
 };
 /* What passes so often when it is repeated is at most a package that fails more often than it did:

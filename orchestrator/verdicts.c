@@ -135,6 +135,11 @@ int verdicts_record(struct db *d, int64_t run, struct err *e)
 	struct review *r = review_load(d, run, NULL, NULL, e);
 	if (!r)
 		return e->kind == ERR_USAGE ? 0 : -1;
+	/* what was cut short may be gone on with: nothing is said of it yet */
+	if (strcmp(rows_str(r->row, 0, "state"), "done")) {
+		review_free(r);
+		return 0;
+	}
 	struct record to = {.review = r,
 			    .verdicts = own_calloc(r->n_pairs + 1, sizeof(*to.verdicts))};
 	for (size_t i = 0; i < r->n_pairs; i++) {

@@ -5,5 +5,6 @@
 #include "db/db.h"
 
 /* verdicts_record(d, run, e): by the run's own comparison. May be called again: verdicts are made
- * anew, flake rates learn from a run once. A run without a comparison of its own has none. */
+ * anew, flake rates learn from a run once. A run without a comparison of its own has none, and one
+ * that did not come to its end neither. */
 int verdicts_record(struct db *d, int64_t run, struct err *e) must_check;
