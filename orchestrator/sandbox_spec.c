@@ -90,7 +90,6 @@ static int spec_mounts(struct sandbox_spec *s, const struct sandbox_options *o, 
 		const struct sandbox_mount *from = &o->mounts[i];
 		struct box_mount *m = spec_mount(s, from->path, from->mode);
 		m->size = from->size;
-		m->live = true;
 		if (from->source && spec_lower(s, m, open(from->source, O_PATH | O_CLOEXEC)))
 			return err_sys(e, "%s", from->source);
 		if (from->keep && spec_keep(s, from->keep, make, m, e))

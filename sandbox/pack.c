@@ -127,8 +127,7 @@ static void put_mount(struct pack *p, struct text *t, const struct box_mount *m)
 		pack_fd(p, m->lowers[i]);
 	put_string(t, m->path);
 	put_u32(t, plan_mode(m->mode));
-	put_u32(t, (m->ours ? PLAN_MOUNT_OURS : 0u) | (file ? PLAN_MOUNT_FILE : 0u) |
-			   (m->live || !m->ours ? PLAN_MOUNT_LIVE : 0u));
+	put_u32(t, (m->ours ? PLAN_MOUNT_OURS : 0u) | (file ? PLAN_MOUNT_FILE : 0u));
 	put_u64(t, file ? mount_file_bytes(m) : m->size);
 	put_u32(t, first);
 	put_u32(t, (uint32_t)m->n_lowers);

@@ -73,11 +73,6 @@ struct box_mount {
 	 * shown through an idmapped mount, or else see conf.given. false: a directory of the host,
 	 * shown as it is. */
 	bool ours;
-	/* BOX_RO of one lower: no layer, whose place on the host is hidden, but the directory or
-	 * file itself: what the host changes in it is seen, and so is what is mounted below it,
-	 * where all of that can be shown with the box's owners. What is not ours is so anyway.
-	 * Where it lacks a place that the box needs, a layer all the same. */
-	bool live;
 };
 
 /* A small file put at path, read-only, below any overlay's upper (so a job may replace it in its

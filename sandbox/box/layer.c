@@ -46,21 +46,6 @@ static int layer_show(struct layer *l, int fd, const struct stat *st, const stru
 	return layer_clone(l, fd, can, ids, e);
 }
 
-/* What is mounted below may be of a kind that has no owners but its own (proc, sysfs, overlays,
- * NFS): of what is only to be read, the rest is shown without it. */
-static int layer_show_all(struct layer *l, int fd, const struct stat *st, const struct ids *ids,
-			  struct err *e)
-{
-	struct err first = ERR_INIT;
-	if (!l->recursive || !(l->attr & MOUNT_ATTR_RDONLY))
-		return layer_show(l, fd, st, ids, e);
-	if (!layer_show(l, fd, st, ids, &first))
-		return 0;
-	own_close(&l->fd);
-	l->recursive = false;
-	return layer_show(l, fd, st, ids, e);
-}
-
 static int layer_open(struct layer *l, int fd, bool ours, const struct ids *ids, struct err *e)
 {
 	struct stat st;
@@ -71,7 +56,7 @@ static int layer_open(struct layer *l, int fd, bool ours, const struct ids *ids,
 	l->ino = st.st_ino;
 	if (!ids->above)
 		return 0;
-	if (ours ? layer_show_all(l, fd, &st, ids, e) : layer_clone(l, fd, false, ids, e))
+	if (ours ? layer_show(l, fd, &st, ids, e) : layer_clone(l, fd, false, ids, e))
 		return err_add(e, "%s", l->path);
 	return 0;
 }
@@ -206,11 +191,6 @@ int layers_open(struct layers *out, const struct spec *spec, const int *fds, siz
 				    ? layer_open_file(&out->all[k], fds[k], m->ours, ids, e)
 				    : layer_open(&out->all[k], fds[k], m->ours, ids, e))
 				return err_add(e, "mount %s", m->path);
-			if (bind && !out->all[k].recursive)
-				spec_say(spec,
-					 "mount %s: without what is mounted below %s: not all of "
-					 "that can be shown with the box's owners",
-					 m->path, out->all[k].path);
 		}
 		if (m->upper != PLAN_NO_FD &&
 		    layer_open_upper(&out->all[m->upper], &out->all[m->work], fds[m->upper],

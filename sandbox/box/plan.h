@@ -1,5 +1,5 @@
 /* What the caller (sandbox/) and the helper `assay-box` (sandbox/box/) say to each other: format
- * version 9. Both come from one build and run on one machine, so numbers are native; a helper of
+ * version 8. Both come from one build and run on one machine, so numbers are native; a helper of
  * another version is refused at its first message.
  *
  * The helper is started as `assay-box serve PARENT-PID IDS [WORD…]` (serve.h) with a
@@ -38,7 +38,7 @@
  * none, for tmpfs a default
  *
  * list of mounts, sorted by path: string path, u32 mode (PLAN_MOUNT_*), u32 what it is
- * (enum plan_mount_flag), u64 size (of a single file: its own), u32 first layer, u32
+ * (PLAN_MOUNT_OURS, PLAN_MOUNT_FILE), u64 size (of a single file: its own), u32 first layer, u32
  * number of layers (indexes into the descriptors, uppermost first), u32 upper, u32 work (such
  * indexes too, or PLAN_NO_FD), u32 how many of its layers, from the uppermost on, earlier boxes of
  * the job wrote
@@ -53,7 +53,7 @@
 #include <stdint.h>
 #include <sys/vfs.h>
 
-#define PLAN_VERSION 9u
+#define PLAN_VERSION 8u
 #define PLAN_SOCKET 3
 #define PLAN_PROGRAM 4 /* of a helper that is another program (sandbox/oci/): assay-box */
 #define PLAN_USERNS 5
@@ -108,7 +108,6 @@ enum plan_uppers { PLAN_UPPERS_GIVEN, PLAN_UPPERS_TMPFS, PLAN_UPPERS_FUSE };
 enum plan_mount_flag {
 	PLAN_MOUNT_OURS = 1, /* owners as the box sees them */
 	PLAN_MOUNT_FILE = 2, /* its one layer is a regular file */
-	PLAN_MOUNT_LIVE = 4, /* PLAN_MOUNT_RO of one layer: it is shown as it is */
 };
 
 enum plan_kind {

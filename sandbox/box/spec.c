@@ -85,7 +85,6 @@ static void read_mount(struct reader *r, struct spec_mount *m, uint32_t n_fds)
 	uint32_t flags = read_u32(r);
 	m->ours = flags & PLAN_MOUNT_OURS;
 	m->file = flags & PLAN_MOUNT_FILE;
-	m->live = flags & PLAN_MOUNT_LIVE;
 	m->size = read_u64(r);
 	m->first = read_u32(r);
 	m->n = read_u32(r);
@@ -185,7 +184,7 @@ void spec_fini(struct spec *s)
 
 bool spec_mount_is_live(const struct spec_mount *m)
 {
-	return m->mode == PLAN_MOUNT_RW || (m->mode == PLAN_MOUNT_RO && m->n == 1 && m->live);
+	return m->mode == PLAN_MOUNT_RW || (m->mode == PLAN_MOUNT_RO && m->n == 1 && !m->ours);
 }
 
 void spec_say(const struct spec *s, const char *fmt, ...)

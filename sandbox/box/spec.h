@@ -11,7 +11,7 @@
 struct spec_mount {
 	const char *path;
 	enum plan_mount_mode mode;
-	bool ours, file, live;
+	bool ours, file;
 	uint64_t size;
 	uint32_t first, n;    /* layers */
 	uint32_t upper, work; /* or PLAN_NO_FD */

@@ -88,21 +88,6 @@ cant_write() { ! box --ro "$work/src:/src" -- sh -c 'echo x >/src/new' 2>/dev/nu
 fact "which can't be written" cant_write
 fact "at its own path, where no other is said" says here box --ro "$work/src" -- cat "$work/src/file"
 fact "a colon in a name" says colon box --ro "$work/a\\:b:/x" -- cat /x/file
-live_new() {
-	rm -f "$work/said"
-	"$assay" sandbox --ro "$work/src:/src" -- sh -c 'stat /src/late 2>/dev/null; echo ready
-		until [ -e /src/late ]; do sleep 0.01; done; cat /src/late; echo more; until grep -q changed /src/late; do sleep 0.01; done' >"$work/said" &
-	started+=($!)
-	until_true 20 grep -q ready "$work/said" || return
-	echo late >"$work/src/late"
-	until_true 20 grep -q more "$work/said" || return
-	echo changed >"$work/src/late.new"
-	mv "$work/src/late.new" "$work/src/late"
-	wait "${started[-1]}" && is "$(echo $(cat "$work/said"))" "ready late more"
-}
-fact "and what is made or changed there meanwhile is seen" live_new
-rm -f "$work/src/late" "$work/said"
-fact "a place that the box needs in it is made over it" says here box --ro "$work/src:/src" --file /src/more=/etc/passwd -- sh -c 'cat /src/file; test -s /src/more'
 fact "one to write" box --rw "$work/src:/src" -- sh -c 'echo there >/src/new'
 fact "is written" says there cat "$work/src/new"
 fact "one that stays as it is" says there box --cow "$work/src:/src" -- sh -c 'rm /src/file; cat /src/new; echo y >/src/new'

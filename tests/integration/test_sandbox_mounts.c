@@ -350,72 +350,13 @@ static void read_only_and_live_reach_what_is_mounted_below(void **state)
 	assert_int_equal(rc, 0);
 }
 
-/* Are the box's owners shown by idmapped mounts? Known before this process is in namespaces of its
- * own. */
-static bool idmaps;
-
-static bool idmaps_here(void)
-{
-	return !geteuid() && !getenv("ASSAY_BOX_IDMAP") &&
-	       (mount_setattr(-1, "", 0, NULL, 0), errno != ENOSYS);
-}
-
-/* As the box's root sees it, and as it is at any moment. */
-static void what_is_ours_is_live_with_the_box_s_owners(void **state)
-{
-	struct try t;
-	(void)state;
-	try_write("live/l/f", "before\n");
-	try_write("live/l/sub/hidden", "");
-	auto_free char *at = own_fmt("%s/live/l/sub", try_dir);
-	assert_int_equal(mount("none", at, "tmpfs", 0, "mode=755"), 0);
-	try_write("live/l/sub/g", "mounted\n");
-	try_init(&t,
-		 "stat -c %u /own /own/f; cat /own/sub/g; ls /own /own/new 2>/dev/null; (echo w "
-		 ">/own/f) 2>/dev/null || echo ro; echo ready; until [ -e /own/new ]; do sleep "
-		 "0.01; done; cat /own/new");
-	try_lower(&t, try_mount(&t, "/own", BOX_RO), "live/l")->live = true;
-	try_start(&t);
-	while (!t.ends && !strstr(text_str(&t.out), "ready"))
-		uv_run(&try_loop, UV_RUN_ONCE);
-	try_write("live/l/new", "after\n");
-	try_wait(&t);
-	int rc = umount2(at, MNT_DETACH);
-	try_expect(&t, 0, "0\n0\nmounted\n/own:\nf\nsub\nro\nready\nafter\n");
-	try_fini(&t);
-	assert_int_equal(rc, 0);
-}
-
-/* proc(5) has no owners but its own. */
-static void what_can_not_be_shown_as_the_box_s_is_left_out(void **state)
-{
-	struct try t;
-	(void)state;
-	if (!idmaps)
-		skip(); /* everything is shown as it is */
-	try_write("proc/l/f", "below it\n");
-	try_write("proc/l/sub/hidden", "");
-	auto_free char *at = own_fmt("%s/proc/l/sub", try_dir);
-	assert_int_equal(mount("none", at, "proc", 0, NULL), 0);
-	try_init(&t, "cat /own/f; ls /own/sub");
-	try_lower(&t, try_mount(&t, "/own", BOX_RO), "proc/l")->live = true;
-	try_run(&t);
-	int rc = umount2(at, MNT_DETACH);
-	try_expect(&t, 0, "below it\nhidden\n");
-	try_fini(&t);
-	assert_int_equal(rc, 0);
-}
-
 /* In a process of its own, which may mount. */
 static int with_mounts(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(read_only_and_live_reach_what_is_mounted_below),
-		cmocka_unit_test(what_is_ours_is_live_with_the_box_s_owners),
-		cmocka_unit_test(what_can_not_be_shown_as_the_box_s_is_left_out),
 	};
 	int status = 0;
-	idmaps = idmaps_here();
 	pid_t pid = fork();
 	if (!pid) {
 		if (try_own_mounts()) {

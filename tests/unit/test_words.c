@@ -181,7 +181,6 @@ static void what_makes_no_sense_is_refused_in_a_line(void **state)
 	refused("ids end at", "--uid", "4294967295", "true");
 	refused("a mount at / is the root", "--rw", "/a:/", "--root", "./r", "true");
 	refused("read-only", "--read-only", "--keep", "k", "true");
-	refused("--inodes counts what is kept", "--inodes", "9", "true");
 	/* a place that is not said is looked up */
 	assert_int_equal(ask("--ro", "/no/such/place", "true", NULL), -1);
 	assert_non_null(strstr(why.text, "/no/such/place: No such file or directory"));
