@@ -69,8 +69,13 @@ rows() {
 	# who is ended for memory or forks may have had time to say so, or not
 	ask "SELECT package, variant, phase, ended_as, limit_hit,
 		CASE WHEN package NOT IN ('memory', 'forks') THEN coalesce(exit_code, '') || '/' || coalesce(signal, '') END,
-		CASE WHEN package NOT IN ('memory', 'forks', 'talk') THEN log_sha256 END
+		CASE WHEN package NOT IN ('memory', 'forks', 'talk') THEN log_bytes END
 		FROM v_phase ORDER BY package, variant, phase"
+	# what they said; how it is cut in the file is a matter of time
+	ask "SELECT log FROM v_phase WHERE package NOT IN ('memory', 'forks', 'talk') AND log IS NOT NULL
+		ORDER BY package, variant, phase" | while read -r log; do
+		echo "${log##*/} $(zstdcat "$ASSAY_STATE/$log" | sha256sum)"
+	done
 	ask "SELECT path, type, mode, sha256 FROM v_entry ORDER BY path"
 }
 for executor in native "${executors[@]}"; do
