@@ -1,8 +1,8 @@
 #!/bin/bash
 # kill -9 at random moments of runs that fetch, publish and record, and `resume` after each: in the end the results are those of a run
-# that nobody touched, each once, and nothing is left behind. ASSAY_TEST_KILLS: how many kills (default 5).
+# that nobody touched, each once, and nothing is left behind. ASSAY_TEST_RESUMES: how many kills (default 5).
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-kills=${ASSAY_TEST_KILLS:-5}
+kills=${ASSAY_TEST_RESUMES:-5}
 
 cat >"$work/suite.yaml" <<'END'
 assay: 1
