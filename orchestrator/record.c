@@ -235,7 +235,8 @@ int record_spare(struct plan *p, struct state *st, int64_t run, const struct how
 		rc = db_spare(st->db, list + out->rechecked, out->spared, clock_real_ms(), e);
 	s.list += out->rechecked;
 	s.n = out->spared;
-	qsort(s.list, s.n, sizeof(*s.list), by_job);
+	if (s.n) /* else there may be no list at all */
+		qsort(s.list, s.n, sizeof(*s.list), by_job);
 	if (!rc)
 		plan_keep(p, spared_not, &s);
 	spared_ids(p, before, n_units, ids);

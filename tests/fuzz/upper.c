@@ -41,7 +41,7 @@ static void step(int upper, const uint8_t *s)
 		(void)!mknodat(dir, name, S_IFCHR, makedev(0, 0));
 		break;
 	case 5:
-		(void)!fchmodat(dir, name, s[2] % 8 << 9 | 0400 | s[2] >> 3, 0);
+		(void)!fchmodat(dir, name, (mode_t)(s[2] % 8 << 9 | 0400 | s[2] >> 3), 0);
 		break;
 	case 6: {
 		static const char *const keys[] = {"user.overlay.opaque", "user.overlay.redirect",
