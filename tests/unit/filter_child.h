@@ -55,6 +55,7 @@ static inline int run(const struct filter *f, int (*fn)(void *arg), void *arg)
 	pid_t pid = fork();
 	assert_true(pid >= 0);
 	if (!pid) {
+		setpgid(0, 0); /* what is asked for its group is for it alone */
 		if (f)
 			put_on(f);
 		_exit(fn(arg));
