@@ -85,10 +85,10 @@ open(sys.argv[2], "w").write(seen)' "$work/notify" "$work/told" &
 	listener=$!
 	started+=("$listener")
 	until_true 10 test -S "$work/notify"
-	NOTIFY_SOCKET=$work/notify WATCHDOG_USEC=1000000 "$assay" run "$work/suite.yaml" --only p2 p3 >"$work/out" 2>&1
+	NOTIFY_SOCKET=$work/notify WATCHDOG_USEC=1000000 "$assay" run "$work/suite.yaml" --only p2 p3 p4 p5 p6 >"$work/out" 2>&1
 	wait $listener
 	fact "systemd is told that it is ready" grep -q '^READY=1' "$work/told"
-	fact "how far it is" grep -qE '^STATUS=run [0-9]+: [0-9]+ of 4 jobs done' "$work/told"
+	fact "how far it is" grep -qE '^STATUS=run [0-9]+: [0-9]+ of 10 jobs done' "$work/told"
 	fact "that it is alive" grep -q '^WATCHDOG=1' "$work/told"
 fi
 fact "nothing of it is alive" bash -c '! pgrep -f "^sleep 300[.]$1\$"' - $$
