@@ -1,9 +1,9 @@
 /* A box whose own FUSE file systems keep it from ending all the same: by whoever it is ended,
  * nothing of it is left, and nobody else's file system notices. What runs in the box is this
  * program. */
+#include "test_fuse.h"
 #include "test_sandbox.h"
 
-#include <linux/fuse.h>
 #include <spawn.h>
 #include <sys/prctl.h>
 #include <sys/vfs.h>
@@ -16,52 +16,17 @@ static struct text self = TEXT_INIT;
 
 /* --- the file system -------------------------------------------------------------------------- */
 
-struct answer {
-	struct fuse_out_header head;
-	union {
-		struct fuse_init_out init;
-		struct fuse_entry_out entry;
-		struct fuse_open_out open;
-		struct fuse_attr_out attr;
-	};
-};
-
-static size_t answer(const struct fuse_in_header *in, struct answer *a)
-{
-	const struct fuse_init_in *init = (const void *)(in + 1);
-	struct fuse_attr dir = {.ino = 1, .mode = S_IFDIR | 0755, .nlink = 2},
-			 file = {.ino = 2, .mode = S_IFREG | 0644, .nlink = 1};
-	*a = (struct answer){.head = {.unique = in->unique}};
-	switch (in->opcode) {
-	case FUSE_INIT:
-		a->init =
-			(struct fuse_init_out){.major = 7, .minor = init->minor, .max_write = 4096};
-		return sizeof(a->init);
-	case FUSE_LOOKUP:
-		a->entry = (struct fuse_entry_out){.nodeid = 2, .attr = file};
-		return sizeof(a->entry);
-	case FUSE_OPEN:
-		return sizeof(a->open);
-	case FUSE_GETATTR:
-		a->attr.attr = in->nodeid == 2 ? file : dir;
-		return sizeof(a->attr);
-	default:
-		a->head.error = -ENOSYS;
-		return 0;
-	}
-}
-
 /* One directory with one empty file, until nobody mounts it any more. */
 static void serve(int fd)
 {
 	static _Alignas(8) char bytes[FUSE_MIN_READ_BUFFER];
 	const struct fuse_in_header *in = (const void *)bytes;
-	struct answer a;
+	struct fuse_answer a;
 	while (read(fd, bytes, sizeof(bytes)) > 0) {
 		if (in->opcode == FUSE_FORGET || in->opcode == FUSE_BATCH_FORGET)
 			continue;
 		a.head.len = 0;
-		size_t n = sizeof(a.head) + answer(in, &a);
+		size_t n = sizeof(a.head) + fuse_answer(in, &a);
 		a.head.len = (uint32_t)n;
 		if (write(fd, &a, n) < 0)
 			break;

@@ -1,9 +1,9 @@
 /* Each loosening gives what it says, and the profile without it does not. What runs in the box is
  * this program, or what this machine has. */
+#include "test_fuse.h"
 #include "test_sandbox.h"
 
 #include <linux/aio_abi.h>
-#include <linux/fuse.h>
 #include <linux/io_uring.h>
 #include <linux/kvm.h>
 #include <linux/perf_event.h>
@@ -61,41 +61,6 @@ static const char *do_kvm(void)
 static const char *do_fuse(void)
 {
 	return open("/dev/fuse", O_RDWR | O_CLOEXEC) < 0 ? strerror(errno) : "works";
-}
-
-struct fuse_answer {
-	struct fuse_out_header head;
-	union {
-		struct fuse_init_out init;
-		struct fuse_entry_out entry;
-		struct fuse_open_out open;
-		struct fuse_attr_out attr;
-	};
-};
-
-static size_t fuse_answer(const struct fuse_in_header *in, struct fuse_answer *a)
-{
-	const struct fuse_init_in *init = (const void *)(in + 1);
-	struct fuse_attr dir = {.ino = 1, .mode = S_IFDIR | 0755, .nlink = 2},
-			 file = {.ino = 2, .mode = S_IFREG | 0644, .nlink = 1};
-	*a = (struct fuse_answer){.head = {.unique = in->unique}};
-	switch (in->opcode) {
-	case FUSE_INIT:
-		a->init =
-			(struct fuse_init_out){.major = 7, .minor = init->minor, .max_write = 4096};
-		return sizeof(a->init);
-	case FUSE_LOOKUP:
-		a->entry = (struct fuse_entry_out){.nodeid = 2, .entry_valid = 3600, .attr = file};
-		return sizeof(a->entry);
-	case FUSE_OPEN:
-		return sizeof(a->open);
-	case FUSE_GETATTR:
-		a->attr.attr = dir;
-		return sizeof(a->attr);
-	default:
-		a->head.error = -ENOSYS;
-		return 0;
-	}
 }
 
 /* A file system that never says what its one file is like. */
