@@ -117,6 +117,8 @@ enum cache_do {
 			       `time` per `key` wins */
 	CACHE_DROP,         /* never harvested */
 	CACHE_REJECT,       /* any change here refuses the whole harvest */
+	CACHE_SUM_COUNTERS, /* lines that end with a number, as ccache's stats: what the upper has
+			       more than the file it was made from is added to the store's */
 };
 
 /* "union-lines" …: the word of ecosystem files, a static string. */
@@ -134,6 +136,10 @@ struct cache_harvest {
 	int upper_fd;         /* the frozen upper; nobody writes it any more */
 	const int *lower_fds; /* the store's *current* generation, uppermost layer first */
 	size_t n_lowers;
+	const int *base_fds; /* the generation the upper was made upon, in the same order, where it
+				may be an older one: what CACHE_SUM_COUNTERS adds to. None: each
+				counter of the upper counts whole */
+	size_t n_bases;
 	const struct cache_rule *rules;
 	size_t n_rules;
 	bool userxattr; /* the overlay was mounted with userxattr: honour user.overlay.*, else
@@ -150,7 +156,7 @@ struct cache_harvest {
 enum cache_change {
 	CACHE_ADDED,     /* new path */
 	CACHE_REPLACED,  /* a rule let it replace (newest) */
-	CACHE_MERGED,    /* a rule made new bytes of both (union-lines) */
+	CACHE_MERGED,    /* a rule made new bytes of both (union-lines, sum-counters) */
 	CACHE_IDENTICAL, /* the store has these bytes at this path already: not a change */
 	CACHE_DROPPED,   /* rule drop or keep */
 	CACHE_CONFLICT,  /* rule same, other bytes: the store's stay */

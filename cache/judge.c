@@ -3,6 +3,7 @@
  * that may be shared, what does the store have there, what does the rule say about that. */
 #include "cache/judge.h"
 #include "cache/lower.h"
+#include "cache/merge.h"
 #include "cache/npm.h"
 #include "cache/rules.h"
 #include "base/dir.h"
@@ -182,6 +183,7 @@ static int judge_differs(struct judge *c, const struct lower *l, const char *why
 	case CACHE_SAME:
 	case CACHE_CONTENT_HASH:
 	case CACHE_UNION_LINES:
+	case CACHE_SUM_COUNTERS:
 	case CACHE_DROP:
 		break;
 	}
@@ -226,7 +228,7 @@ static int judge_link(struct judge *c, const struct lower *l, struct err *e)
 		return -1;
 	c->x->x.target = own_dup(mine);
 	c->x->x.size = (uint64_t)n;
-	if (c->rule == CACHE_UNION_LINES || c->rule == CACHE_CONTENT_HASH)
+	if (merge_max(c->rule) || c->rule == CACHE_CONTENT_HASH)
 		return judge_refuse(c, "a link where a rule wants a file");
 	if (!judge_link_stays(mine, c->it->depth))
 		return judge_refuse(c, "a link that leads out of the store");
@@ -244,37 +246,64 @@ static int judge_link(struct judge *c, const struct lower *l, struct err *e)
 
 /* ---- files ---- */
 
+/* Merged: 0 and m->out, MERGE_DONE; else the entry has its word already. */
+static int judge_join(struct judge *c, struct merge *m, enum merged *result, struct err *e)
+{
+	if (merge_run(m, result, e))
+		return err_add(e, "%s", c->it->path);
+	if (*result == MERGE_REFUSED)
+		return judge_refuse(c, m->why);
+	return *result == MERGE_CONFLICT ? judge_conflict(c, m->why) : 0;
+}
+
+static int judge_merged(struct judge *c, bool file, struct merge *m, struct content *mine)
+{
+	const struct text *old = m->store, *new = m->mine;
+	if (file && m->out.n == old->n && !memcmp(text_str(&m->out), text_str(old), old->n))
+		return judge_is(c, CACHE_IDENTICAL);
+	/* What could not be merged again must not get in: those who come later could not either. */
+	if (m->out.n > merge_max(c->rule))
+		return judge_conflict(c, "together a list of lines larger than allowed");
+	if (m->out.n != new->n || memcmp(text_str(&m->out), text_str(new), new->n)) {
+		c->made = true;
+		c->x->may_link = false;
+		c->x->x.size = m->out.n;
+		cache_digest(text_str(&m->out), m->out.n, c->x->x.sha256);
+		free(mine->bytes);
+		mine->bytes = text_take(&m->out);
+	}
+	return judge_is(c, file ? CACHE_MERGED : CACHE_ADDED);
+}
+
 static int judge_merge(struct judge *c, const struct lower *l, struct content *mine, struct err *e)
 {
-	auto_text struct text old = TEXT_INIT, merged = TEXT_INIT;
-	struct text new = {.p = mine->bytes, .n = c->x->x.size};
+	auto_text struct text old = TEXT_INIT;
+	const struct text new = {.p = mine->bytes, .n = c->x->x.size};
 	bool file = l->found && S_ISREG(l->st.st_mode);
 	if (l->found && !file)
 		return judge_conflict(c, "the store has no file there");
 	if (file) {
-		if (l->st.st_size > (off_t)NPM_BUCKET_MAX)
+		if (l->st.st_size > (off_t)merge_max(c->rule))
 			return judge_conflict(c,
 					      "the store's list of lines is larger than we read");
 		auto_fd int fd = lower_read(l, e);
-		if (fd < 0 || dir_read_fd(fd, NPM_BUCKET_MAX, &old, e))
+		if (fd < 0 || dir_read_fd(fd, merge_max(c->rule), &old, e))
 			return err_add(e, "%s", c->it->path);
 	}
-	if (!npm_union(c->it->path, file ? &old : NULL, &new, &merged))
-		return judge_refuse(c, "no line of it is valid");
-	if (file && merged.n == old.n && !memcmp(merged.p, old.p, old.n))
-		return judge_is(c, CACHE_IDENTICAL);
-	/* What could not be merged again must not get in: those who come later could not either. */
-	if (merged.n > NPM_BUCKET_MAX)
-		return judge_conflict(c, "together a list of lines larger than allowed");
-	if (merged.n != new.n || memcmp(merged.p, new.p, new.n)) {
-		c->made = true;
-		c->x->may_link = false;
-		c->x->x.size = merged.n;
-		cache_digest(merged.p, merged.n, c->x->x.sha256);
-		free(mine->bytes);
-		mine->bytes = text_take(&merged);
-	}
-	return judge_is(c, file ? CACHE_MERGED : CACHE_ADDED);
+	struct merge m = {
+		.how = c->h->how,
+		.rule = c->rule,
+		.path = c->it->path,
+		.store = file ? &old : NULL,
+		.mine = &new,
+	};
+	enum merged result;
+	int rc = judge_join(c, &m, &result, e);
+	if (!rc && result == MERGE_DONE)
+		rc = judge_merged(c, file, &m, mine);
+	text_fini(&m.out);
+	free(m.why);
+	return rc;
 }
 
 static int judge_judge_file(struct judge *c, const struct lower *l, struct content *mine,
@@ -282,9 +311,10 @@ static int judge_judge_file(struct judge *c, const struct lower *l, struct conte
 {
 	if (*wanted_hash && strcmp(wanted_hash, mine->other))
 		return judge_hostile(c, e, "its bytes do not have the digest its name says");
-	if (mine->same)
+	/* Counters that two jobs brought to the same height were added to twice. */
+	if (mine->same && c->rule != CACHE_SUM_COUNTERS)
 		return judge_is(c, CACHE_IDENTICAL);
-	if (c->rule == CACHE_UNION_LINES)
+	if (merge_max(c->rule))
 		return judge_merge(c, l, mine, e);
 	if (!l->found)
 		return judge_is_new(c, e);
@@ -304,7 +334,7 @@ static bool judge_is_small(const struct judge *c, uint64_t size)
  * segment. */
 static bool judge_keeps(const struct judge *c)
 {
-	return c->rule == CACHE_UNION_LINES || judge_is_small(c, (uint64_t)c->it->st.st_size);
+	return merge_max(c->rule) || judge_is_small(c, (uint64_t)c->it->st.st_size);
 }
 
 /* And which of them stay there: what is nowhere else, and small ones. */
@@ -354,7 +384,7 @@ static int judge_file(struct judge *c, const struct lower *l, struct err *e)
 	uint64_t max_bytes = how->max_bytes ? how->max_bytes : (uint64_t)16 << 30;
 	if (c->x->x.size > max_file)
 		return judge_refuse(c, "a file larger than allowed");
-	if (c->rule == CACHE_UNION_LINES && c->x->x.size > NPM_BUCKET_MAX)
+	if (merge_max(c->rule) && c->x->x.size > merge_max(c->rule))
 		return judge_refuse(c, "a list of lines larger than allowed");
 	if (st->st_mode & (S_ISUID | S_ISGID))
 		return judge_refuse(c, "a set-id file");

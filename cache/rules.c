@@ -5,7 +5,7 @@
 static const char *const rules_names[] = {
 	[CACHE_SAME] = "same",     [CACHE_CONTENT_HASH] = "content-hash", [CACHE_KEEP] = "keep",
 	[CACHE_NEWEST] = "newest", [CACHE_UNION_LINES] = "union-lines",   [CACHE_DROP] = "drop",
-	[CACHE_REJECT] = "reject",
+	[CACHE_REJECT] = "reject", [CACHE_SUM_COUNTERS] = "sum-counters",
 };
 
 static const char *const rules_changes[] = {

@@ -114,19 +114,40 @@ int shelf_refuse(struct shelf_publish *p, struct err *e)
 	return 0;
 }
 
+static bool shelf_counts_up(const struct suite_store *store)
+{
+	for (size_t i = 0; i < store->n_rules; i++)
+		if (store->rules[i].what == CACHE_SUM_COUNTERS)
+			return true;
+	return false;
+}
+
+static void shelf_close(const struct shelf *sh, const int *fds)
+{
+	for (size_t i = 0; fds && i < sh->n_layers; i++)
+		close(fds[i]);
+}
+
 int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const char *job,
 		  struct err *e)
 {
-	auto_free int *lowers = NULL;
+	auto_free int *lowers = NULL, *bases = NULL;
+	bool base = p->base && shelf_counts_up(p->from.store);
 	p->job = own_dup(job);
 	p->made_ms = clock_real_ms();
 	if (shelf_open(&p->from, c, &lowers, e))
 		return -1;
+	if (base && shelf_open(p->base, c, &bases, e)) {
+		shelf_close(&p->from, lowers);
+		return -1;
+	}
 	struct cache_harvest how = {
 		.store = p->from.key,
 		.upper_fd = upper_fd,
 		.lower_fds = lowers,
 		.n_lowers = p->from.n_layers,
+		.base_fds = bases,
+		.n_bases = base ? p->base->n_layers : 0,
 		.rules = p->from.store->rules,
 		.n_rules = p->from.store->n_rules,
 		.userxattr = true, /* the box always mounts with userxattr */
@@ -135,8 +156,9 @@ int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const 
 		.made_ms = p->made_ms,
 	};
 	int rc = cache_publish(c, &how, &p->out, e);
-	for (size_t i = 0; i < p->from.n_layers; i++)
-		close(lowers[i]);
+	shelf_close(&p->from, lowers);
+	if (base)
+		shelf_close(p->base, bases);
 	if (rc)
 		return shelf_refuse(p, e);
 	if (p->out.nothing)

@@ -36,6 +36,8 @@ int shelf_open(const struct shelf *sh, struct cache *c, int **fds, struct err *e
 /* One phase's harvest into one store, on its way. */
 struct shelf_publish {
 	struct shelf from; /* a copy: what was current */
+	const struct shelf
+		*base; /* borrowed: what the job saw; NULL: it saw nothing of the store */
 	struct cache_published out;
 	struct shelf after;      /* the stack that comes of it */
 	struct cache_layer flat; /* id "" unless the stack became too high and its upper part was

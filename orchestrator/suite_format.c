@@ -55,7 +55,7 @@ static const cyaml_schema_value_t one_mount = {CYAML_VALUE_MAPPING(MUST, struct 
 
 static const cyaml_strval_t deeds[] = {
 	{"same", CACHE_SAME}, {"content-hash", CACHE_CONTENT_HASH}, {"keep", CACHE_KEEP}, {"newest", CACHE_NEWEST},
-	{"union-lines", CACHE_UNION_LINES}, {"drop", CACHE_DROP}, {"reject", CACHE_REJECT},
+	{"union-lines", CACHE_UNION_LINES}, {"sum-counters", CACHE_SUM_COUNTERS}, {"drop", CACHE_DROP}, {"reject", CACHE_REJECT},
 };
 static const cyaml_schema_field_t rule_fields[] = {
 	TEXT("match", MUST, raw_rule, match),

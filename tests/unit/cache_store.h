@@ -16,6 +16,8 @@ struct store {
 	size_t n_segments;
 	const struct cache_rule *rules;
 	size_t n_rules;
+	int base; /* the layer that the upper was made upon, where it is another than the store's */
+	bool has_base;
 	bool trusted; /* the overlay used trusted.overlay.* */
 	uint64_t max_entries, max_bytes, max_file;
 	unsigned max_depth;
@@ -51,6 +53,8 @@ static inline int store_try_fd(struct store *s, int fd, struct err *e)
 		.upper_fd = fd,
 		.lower_fds = lowers,
 		.n_lowers = s->n,
+		.base_fds = &s->base,
+		.n_bases = s->has_base,
 		.rules = s->rules,
 		.n_rules = s->n_rules,
 		.userxattr = !s->trusted,

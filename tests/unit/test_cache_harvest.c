@@ -498,6 +498,37 @@ static void a_bucket_never_becomes_larger_than_can_be_merged(void **state)
 	store_end(&s);
 }
 
+static void counters_of_jobs_that_ran_at_once_are_added(void **state)
+{
+	STORE(RULES({"**/stats", CACHE_SUM_COUNTERS}));
+	auto_fd int first = sub(s.f->work, "first"), u = sub(s.f->work, "u"),
+		    v = sub(s.f->work, "v"), w = sub(s.f->work, "w");
+	put(first, "a/stats", "10\n20\n");
+	store_publish(&s, "first");
+	expect_change(&s, "a/stats", CACHE_ADDED);
+	s.base = s.fds[0];
+	s.has_base = true;
+	/* Both saw the first one. */
+	put(u, "a/stats", "11\n20\n");
+	put(v, "a/stats", "11\n25\n");
+	store_publish(&s, "u");
+	expect_change(&s, "a/stats", CACHE_MERGED);
+	store_publish(&s, "v");
+	expect_change(&s, "a/stats", CACHE_MERGED);
+	store_expect(&s, "a/stats", "12\n25\n");
+	put(w, "a/stats", "10\n20\n"); /* copied up, nothing added */
+	put(w, "b/stats", "none\n");
+	assert_int_equal(symlinkat("stats", w, "a/link"), 0);
+	assert_int_equal(mkdirat(w, "c", 0755), 0);
+	assert_int_equal(symlinkat("stats", w, "c/stats"), 0);
+	store_publish(&s, "w");
+	expect_change(&s, "a/stats", CACHE_IDENTICAL);
+	expect_change(&s, "b/stats", CACHE_REFUSED);
+	assert_string_equal(entry_of(&s, "b/stats")->reason, "line 1 is no counter");
+	expect_change(&s, "c/stats", CACHE_REFUSED);
+	store_end(&s);
+}
+
 static void index_buckets_are_joined(void **state)
 {
 	static const char a[] = "{\"key\":\"a\",\"integrity\":\"1\",\"time\":1}",
@@ -553,6 +584,7 @@ int main(void)
 		T(names_do_not_take_memory_without_end),
 		T(content_that_is_not_what_its_name_says_refuses_all),
 		T(a_bucket_never_becomes_larger_than_can_be_merged),
+		T(counters_of_jobs_that_ran_at_once_are_added),
 		T(index_buckets_are_joined),
 	};
 	return cmocka_run_group_tests_name("cache/harvest", tests, NULL, NULL);

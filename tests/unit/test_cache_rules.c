@@ -1,7 +1,8 @@
-/* cache/: globs, rules, and what npm's cache means. */
+/* cache/: globs, rules, counters, and what npm's cache means. */
 #include "cache_fixture.h"
 
 #include "base/clock.h"
+#include "cache/counters.h"
 #include "cache/hash.h"
 #include "cache/npm.h"
 #include "cache/rules.h"
@@ -92,12 +93,13 @@ static void the_first_rule_that_matches_decides(void **state)
 
 static void rules_and_changes_have_the_words_of_files_and_rows(void **state)
 {
-	static const char *const rules[] = {"same",        "content-hash", "keep",  "newest",
-					    "union-lines", "drop",         "reject"};
+	static const char *const rules[] = {"same",   "content-hash", "keep",
+					    "newest", "union-lines",  "drop",
+					    "reject", "sum-counters"};
 	static const char *const changes[] = {"added",   "replaced", "merged",  "identical",
 					      "dropped", "conflict", "deleted", "refused"};
 	(void)state;
-	for (int i = CACHE_SAME; i <= CACHE_REJECT; i++)
+	for (int i = CACHE_SAME; i <= CACHE_SUM_COUNTERS; i++)
 		assert_string_equal(cache_do_name((enum cache_do)i), rules[i]);
 	for (int i = CACHE_ADDED; i <= CACHE_REFUSED; i++)
 		assert_string_equal(cache_change_name((enum cache_change)i), changes[i]);
@@ -136,6 +138,89 @@ static void content_is_named_by_a_digest_we_trust(void **state)
 	};
 	for (size_t i = 0; i < countof(bad); i++)
 		assert_int_equal(npm_content_name(bad[i], &algo, hex), -1);
+}
+
+/* ---- sum-counters ---- */
+
+static struct text bytes_of(const char *s)
+{
+	return (struct text){.p = (char *)(uintptr_t)s, .n = strlen(s)};
+}
+
+static void counters_are_what_the_store_has_and_what_came_to_it(void **state)
+{
+	/* NULL: no such file */
+	static const struct {
+		const char *base, *store, *mine, *want;
+		size_t line; /* of mine, where want is NULL */
+	} t[] = {
+		/* ccache's: by place */
+		{NULL, NULL, "0\n3\n", "0\n3\n", 0},
+		{"1\n1\n", "1\n1\n", "2\n1\n", "2\n1\n", 0},
+		{"1\n1\n", "5\n2\n", "2\n4\n", "6\n5\n", 0},
+		{"1\n1\n", "2\n1\n", "2\n1\n", "3\n1\n", 0}, /* both came to two */
+		{NULL, "5\n2\n", "2\n4\n", "7\n6\n", 0},     /* each made its own */
+		{"1\n", NULL, "3\n", "2\n", 0},
+		{"1\n1\n", "2\n2\n", "1\n1\n7\n", "2\n2\n7\n", 0},    /* a newer ccache has more */
+		{"1\n1\n7\n", "2\n2\n7\n", "3\n2\n", "4\n3\n7\n", 0}, /* an older one has less */
+		{"5\n", "7\n", "0\n", "2\n", 0},                      /* set back by one job */
+		{"5\n", "3\n", "0\n", "0\n", 0},
+		{"0\n", "18446744073709551615\n", "1\n", "18446744073709551615\n", 0},
+		/* with names */
+		{"hits 1\nmisses 2\n", "hits 4\nmisses 2\n", "misses 5\nhits 2\n",
+		 "hits 5\nmisses 5\n", 0},
+		{NULL, "a=1\n", "b: 2\na=1", "a=2\nb: 2\n", 0},
+		{NULL, "a=1\na=2\n", "a=10\na=20\n", "a=11\na=22\n", 0},
+		{NULL, "a=1\n", "aa=1\n", "a=1\naa=1\n", 0},
+		/* none */
+		{NULL, NULL, "1\n\n", NULL, 2},
+		{NULL, NULL, "1\nhits\n", NULL, 2},
+		{NULL, NULL, "-1\n", NULL, 1},
+		{NULL, NULL, "1\n2\n18446744073709551616\n", NULL, 3},
+		{NULL, "rubbish\n", "1\n", NULL, 0},
+	};
+	(void)state;
+	for (size_t i = 0; i < countof(t); i++) {
+		struct text base = bytes_of(t[i].base ? t[i].base : ""),
+			    store = bytes_of(t[i].store ? t[i].store : ""),
+			    mine = bytes_of(t[i].mine);
+		auto_text struct text is = TEXT_INIT;
+		size_t line = 99;
+		bool good = counters_sum(t[i].base ? &base : NULL, t[i].store ? &store : NULL,
+					 &mine, &is, &line);
+		if (good != (t[i].want != NULL) || (!good && line != t[i].line) ||
+		    (good && strcmp(text_str(&is), t[i].want)))
+			fail_msg("%zu: %s, line %zu, %s", i, good ? "summed" : "refused", line,
+				 text_str(&is));
+	}
+}
+
+/* Whoever comes first: what two jobs added to one file is the same in the end. */
+static void counters_come_out_the_same_in_any_order(void **state)
+{
+	struct text base = bytes_of("10\n20\n30\n"), a = bytes_of("11\n20\n35\n"),
+		    b = bytes_of("10\n22\n31\n");
+	auto_text struct text ab = TEXT_INIT, ba = TEXT_INIT;
+	size_t line;
+	(void)state;
+	assert_true(counters_sum(&base, &a, &b, &ab, &line));
+	assert_true(counters_sum(&base, &b, &a, &ba, &line));
+	assert_string_equal(ab.p, ba.p);
+	assert_string_equal(ab.p, "11\n22\n36\n");
+}
+
+static void of_ccaches_time_the_later_one_counts(void **state)
+{
+	auto_text struct text old = TEXT_INIT, new = TEXT_INIT, is = TEXT_INIT, want = TEXT_INIT;
+	size_t line;
+	(void)state;
+	for (int i = 0; i < 40; i++) {
+		text_add(&old, i == 31 ? "1700000000\n" : "1\n");
+		text_add(&new, i == 31 ? "1600000000\n" : "2\n");
+		text_add(&want, i == 31 ? "1700000000\n" : "3\n");
+	}
+	assert_true(counters_sum(NULL, &old, &new, &is, &line));
+	assert_string_equal(is.p, want.p);
 }
 
 /* ---- union-lines ---- */
@@ -289,6 +374,9 @@ int main(void)
 		cmocka_unit_test(the_first_rule_that_matches_decides),
 		cmocka_unit_test(rules_and_changes_have_the_words_of_files_and_rows),
 		cmocka_unit_test(content_is_named_by_a_digest_we_trust),
+		cmocka_unit_test(counters_are_what_the_store_has_and_what_came_to_it),
+		cmocka_unit_test(counters_come_out_the_same_in_any_order),
+		cmocka_unit_test(of_ccaches_time_the_later_one_counts),
 		cmocka_unit_test(the_newest_line_of_each_key_and_headers_stays),
 		cmocka_unit_test(a_line_written_anew_with_nothing_new_is_no_change),
 		cmocka_unit_test(a_deletion_takes_only_what_its_own_file_said_before),
