@@ -118,7 +118,8 @@ struct db_phase {
 	const char *name;
 	const char *network; /* "none" | "host" | "nat" */
 	int64_t generation;  /* of the first store it saw, 0 for none */
-	const char *log;     /* path of its log below the state directory */
+	const char *log; /* path of its log below the state directory; once it is over NULL where
+			    it said nothing */
 	int64_t started_ms;
 	int64_t cpus; /* processors it holds; 0: it waits for a network */
 };
@@ -143,7 +144,8 @@ struct db_facts {
 	const char *processes; /* a line for each that was ended by us; NULL or "": none */
 	const char *cgroup;
 	const char *error;                /* NULL: none */
-	int64_t log_bytes, log_stored;    /* uncompressed bytes kept; file size */
+	int64_t log_bytes, log_stored;    /* uncompressed bytes kept; file size, 0: there is
+					    none */
 	const char *log_sha256;           /* of the file */
 	int64_t store_bytes, store_files; /* what the phase brought into stores (published content),
 					     0: nothing fetched */

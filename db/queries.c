@@ -242,7 +242,7 @@ static const struct query {
 	 "SELECT p.name AS package, v.name AS variant, f.name AS phase, f.log, f.ended_as, f.id AS phase_id FROM phase f JOIN package p ON p.id = f.package"
 	 "  LEFT JOIN variant v ON v.run = f.run AND v.number = f.variant"
 	 " WHERE f.run = ?1 AND f.package = coalesce((SELECT id FROM package WHERE name = ?2), CASE WHEN ?2 IS NULL THEN f.package END)"
-	 "  AND f.log IS NOT NULL ORDER BY p.name, f.variant, f.id"},
+	 " ORDER BY p.name, f.variant, f.id"},
 
 	{"open-jobs", 2, "SELECT count(*) AS n FROM v_job WHERE run = ?1 AND package = ?2 AND state IN ('waiting', 'running')"},
 

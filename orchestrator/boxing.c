@@ -27,11 +27,18 @@ int boxing_layer(struct state *st, const char *name, struct err *e)
 	return fd;
 }
 
-int boxing_input(struct state *st, const char *dir, const struct suite_package *package,
-		 struct err *e)
+int boxing_no_input(int dirfd, struct err *e)
 {
-	auto_free char *rel = own_fmt("%s/input", dir);
-	auto_fd int input = dir_make(st->fd, rel, 0755, e);
+	auto_fd int input = dir_make(dirfd, BOXING_INPUT, 0755, e);
+	return input < 0 ? -1 : 0;
+}
+
+int boxing_input(int dirfd, const char *dir, const struct suite_package *package, struct err *e)
+{
+	if (!package->n_files)
+		return 0;
+	auto_free char *rel = own_fmt("%s/" BOXING_INPUT, dir);
+	auto_fd int input = dir_make(dirfd, rel, 0755, e);
 	if (input < 0)
 		return -1;
 	for (size_t i = 0; i < package->n_files; i++) {
@@ -66,21 +73,25 @@ static int boxing_keep(struct boxing *b, int fd)
 	return fd;
 }
 
-static int boxing_dir(struct boxing *b, struct state *st, const char *rel, struct err *e)
+static int boxing_dir(struct boxing *b, int dirfd, const char *rel, struct err *e)
 {
-	int fd = dir_open_beneath(st->fd, rel, O_PATH | O_DIRECTORY, 0);
+	int fd = dir_open_beneath(dirfd, rel, O_PATH | O_DIRECTORY, 0);
 	return fd < 0 ? err_sys(e, "open %s", rel) : boxing_keep(b, fd);
 }
 
 /* An upper or work directory. What a box sees at a mount's root is the upper's mode: not what our
  * umask makes of it. */
-static int boxing_make(struct boxing *b, struct state *st, const char *rel, struct err *e)
+static int boxing_make(struct boxing *b, int dirfd, char what, size_t slot, struct err *e)
 {
-	int fd = dir_make(st->fd, rel, 0755, e);
+	char name[24];
+	snprintf(name, sizeof(name), "%c%zu", what, slot);
+	if (mkdirat(dirfd, name, 0755))
+		return err_sys(e, "mkdir %s", name);
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return -1;
+		return err_sys(e, "open %s", name);
 	boxing_keep(b, fd);
-	return fchmod(fd, 0755) ? err_sys(e, "chmod %s", rel) : fd;
+	return fchmod(fd, 0755) ? err_sys(e, "chmod %s", name) : fd;
 }
 
 /* Append the descriptors that one symbol stands for: none where an earlier phase did not run, many
@@ -104,8 +115,8 @@ static int boxing_lower(struct boxing *b, struct state *st, const struct plan_mo
 	case PLAN_FROM_UPPER: {
 		if (!from->uppers[l->index])
 			return 0;
-		auto_free char *rel = own_fmt("%s/%zu/u", from->uppers[l->index], m->slot);
-		fd = boxing_dir(b, st, rel, e);
+		auto_free char *rel = own_fmt("%s/u%zu", from->uppers[l->index], m->slot);
+		fd = boxing_dir(b, from->dirfd, rel, e);
 		break;
 	}
 	case PLAN_FROM_LAYER:
@@ -121,7 +132,7 @@ static int boxing_lower(struct boxing *b, struct state *st, const struct plan_mo
 		boxing_keep(b, fd);
 		break;
 	case PLAN_FROM_INPUT:
-		fd = boxing_dir(b, st, from->input, e);
+		fd = boxing_dir(b, from->dirfd, from->input, e);
 		break;
 	}
 	if (fd < 0)
@@ -132,7 +143,8 @@ static int boxing_lower(struct boxing *b, struct state *st, const struct plan_mo
 }
 
 static int boxing_mount(struct boxing *b, struct state *st, const struct plan_mount *m,
-			const struct boxing_from *from, struct box_mount *out, struct err *e)
+			const struct boxing_from *from, int dirfd, struct box_mount *out,
+			struct err *e)
 {
 	int *fds = NULL;
 	size_t n = 0;
@@ -150,21 +162,25 @@ static int boxing_mount(struct boxing *b, struct state *st, const struct plan_mo
 	out->n_lowers = n;
 	if (m->slot == PLAN_NONE)
 		return 0;
-	auto_free char *upper = own_fmt("%s/%zu/u", from->dir, m->slot);
-	auto_free char *work = own_fmt("%s/%zu/w", from->dir, m->slot);
-	out->upper_fd = boxing_make(b, st, upper, e);
+	out->upper_fd = boxing_make(b, dirfd, 'u', m->slot, e);
 	if (out->upper_fd >= 0)
-		out->work_fd = boxing_make(b, st, work, e);
+		out->work_fd = boxing_make(b, dirfd, 'w', m->slot, e);
 	return out->work_fd < 0 ? -1 : 0;
 }
 
 int boxing_open(struct boxing *b, struct state *st, const struct plan_mounts *m,
 		const struct boxing_from *from, struct err *e)
 {
-	*b = (struct boxing){.mounts = own_calloc(m->n_mounts, sizeof(*b->mounts))};
+	*b = (struct boxing){0};
+	if (mkdirat(from->dirfd, from->dir, 0755))
+		return err_sys(e, "mkdir %s", from->dir);
+	auto_fd int dir = dir_open_beneath(from->dirfd, from->dir, O_PATH | O_DIRECTORY, 0);
+	if (dir < 0)
+		return err_sys(e, "open %s", from->dir);
+	b->mounts = own_calloc(m->n_mounts, sizeof(*b->mounts));
 	for (size_t i = 0; i < m->n_mounts; i++) {
 		b->n_mounts = i + 1;
-		if (boxing_mount(b, st, &m->mounts[i], from, &b->mounts[i], e)) {
+		if (boxing_mount(b, st, &m->mounts[i], from, dir, &b->mounts[i], e)) {
 			boxing_close(b);
 			return err_add(e, "mount %s", m->mounts[i].path);
 		}
@@ -183,10 +199,10 @@ void boxing_close(struct boxing *b)
 	*b = (struct boxing){0};
 }
 
-int boxing_upper(struct state *st, const char *dir, size_t slot, struct err *e)
+int boxing_upper(int dirfd, const char *dir, size_t slot, struct err *e)
 {
-	auto_free char *rel = own_fmt("%s/%zu/u", dir, slot);
-	auto_fd int fd = dir_open_beneath(st->fd, rel, O_RDONLY | O_DIRECTORY, 0);
+	auto_free char *rel = own_fmt("%s/u%zu", dir, slot);
+	auto_fd int fd = dir_open_beneath(dirfd, rel, O_RDONLY | O_DIRECTORY, 0);
 	if (fd >= 0 && !faccessat(fd, ".", R_OK | X_OK, AT_EACCESS))
 		return give_fd(&fd);
 	/* The mount's root in the box is this directory: its mode is the job's to change. */

@@ -17,14 +17,20 @@ struct boxing {
  * directory `name`. Or -1. */
 int boxing_layer(struct state *st, const char *name, struct err *e) must_check;
 
-/* boxing_input(st, dir, package, e): <dir>/input below the state directory with copies of the
- * package's files (16 MiB each at most). */
-int boxing_input(struct state *st, const char *dir, const struct suite_package *package,
-		 struct err *e) must_check;
+/* Under this name below a job's directory is what its package has of files; below the run's is
+ * nothing, for packages that have none. */
+#define BOXING_INPUT "input"
+
+/* boxing_input(dirfd, dir, package, e): <dir>/input with copies of the package's files (16 MiB each
+ * at most), where it has some. boxing_no_input(dirfd, e): the empty one. */
+int boxing_input(int dirfd, const char *dir, const struct suite_package *package, struct err *e)
+	must_check;
+int boxing_no_input(int dirfd, struct err *e) must_check;
 
 struct boxing_from {
-	const char *dir;   /* of this phase, below the state directory: gets SLOT/u and SLOT/w */
-	const char *input; /* the directory that boxing_input filled, below the state directory */
+	int dirfd;                 /* the run's directory, where the following names lie */
+	const char *dir;           /* of this phase, to be made: gets uSLOT and wSLOT */
+	const char *input;         /* the directory that boxing_input filled */
 	const char *const *uppers; /* by phase of the suite: the directory of that phase's frozen
 				      uppers, NULL: did not run */
 	const struct shelf *shelves;
@@ -36,6 +42,6 @@ int boxing_open(struct boxing *b, struct state *st, const struct plan_mounts *m,
 		const struct boxing_from *from, struct err *e) must_check;
 void boxing_close(struct boxing *b);
 
-/* boxing_upper(st, dir, slot, e): the upper of a slot of a phase that is over, for the harvest. A
- * descriptor or -1; ERR_HOSTILE where the job took away the right to read it. */
-int boxing_upper(struct state *st, const char *dir, size_t slot, struct err *e) must_check;
+/* boxing_upper(dirfd, dir, slot, e): the upper of a slot of a phase that is over, for the harvest.
+ * A descriptor or -1; ERR_HOSTILE where the job took away the right to read it. */
+int boxing_upper(int dirfd, const char *dir, size_t slot, struct err *e) must_check;

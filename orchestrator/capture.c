@@ -7,14 +7,12 @@
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <string.h>
-#include <zstd.h>
 
 #define CAPTURE_CHUNK ((size_t)64 << 10)
-#define CAPTURE_QUEUE ((size_t)1 << 20)
+#define CAPTURE_QUEUE ((size_t)128 << 10)
 
 struct capture {
-	struct lane *lane;
-	int dirfd; /* borrowed */
+	struct capture_disk *disk;
 	char *rel;
 	void (*on_drain)(void *owner);
 	void (*on_done)(void *owner, struct capture_log *log);
@@ -29,26 +27,65 @@ struct capture {
 	bool was_full;
 	/* lane side */
 	int fd;
-	ZSTD_CCtx *z;
 	EVP_MD_CTX *hash;
 	uint64_t stored;
 	struct err err;
+	struct capture *next; /* in the disk's list of those that ended */
 };
 
 struct capture_chunk {
 	struct lane_task task;
 	struct capture *c;
 	size_t n;
-	ZSTD_EndDirective end;
+	bool last;
 	char bytes[];
 };
 
-struct capture *capture_open(struct lane *lane, int dirfd, const char *rel, uint64_t limit,
+/* ---- the disk ---- */
+
+/* Lane, after the work of what was taken together. */
+static int disk_settle(void *owner, struct err *e)
+{
+	struct capture_disk *d = owner;
+	(void)e; /* each log has its own */
+	for (struct capture *c = d->ended; c; c = c->next)
+		if (fsync(c->fd))
+			err_sys(&c->err, "sync log %s", c->rel);
+	bool named = !d->ended || !fsync(d->dirfd);
+	for (struct capture *c = d->ended; c; c = c->next)
+		if (!named && !c->err.kind)
+			err_sys(&c->err, "sync the directory of log %s", c->rel);
+	d->ended = NULL;
+	return 0;
+}
+
+void capture_disk_init(struct capture_disk *d, uv_loop_t *loop, int dirfd)
+{
+	static const struct lane_group group = {NULL, disk_settle, 64};
+	*d = (struct capture_disk){.dirfd = dirfd,
+				   .z = ZSTD_createCCtx(),
+				   .out = own_alloc(ZSTD_compressBound(CAPTURE_CHUNK))};
+	if (!d->z)
+		abort();
+	ZSTD_CCtx_setParameter(d->z, ZSTD_c_compressionLevel, 3);
+	ZSTD_CCtx_setParameter(d->z, ZSTD_c_checksumFlag, 1);
+	lane_init(&d->lane, loop);
+	lane_group(&d->lane, &group, d);
+}
+
+void capture_disk_fini(struct capture_disk *d)
+{
+	ZSTD_freeCCtx(d->z);
+	free(d->out);
+}
+
+/* ---- a log ---- */
+
+struct capture *capture_open(struct capture_disk *d, const char *rel, uint64_t limit,
 			     void (*on_drain)(void *owner), void *owner)
 {
 	struct capture *c = own_calloc(1, sizeof(*c));
-	c->lane = lane;
-	c->dirfd = dirfd;
+	c->disk = d;
 	c->rel = own_dup(rel);
 	c->on_drain = on_drain;
 	c->owner = owner;
@@ -62,52 +99,49 @@ struct capture *capture_open(struct lane *lane, int dirfd, const char *rel, uint
 /* Lane: open on first use; after an error nothing more is tried. */
 static void capture_begin(struct capture *c)
 {
-	if (c->z || c->err.kind)
+	if (c->fd >= 0 || c->err.kind)
 		return;
-	c->fd = dir_open_beneath(c->dirfd, c->rel, O_WRONLY | O_CREAT | O_EXCL, 0644);
+	c->fd = dir_open_beneath(c->disk->dirfd, c->rel, O_WRONLY | O_CREAT | O_EXCL, 0644);
 	if (c->fd < 0) {
 		err_sys(&c->err, "create log %s", c->rel);
 		return;
 	}
-	c->z = ZSTD_createCCtx();
 	c->hash = EVP_MD_CTX_new();
-	if (!c->z || !c->hash || !EVP_DigestInit_ex(c->hash, EVP_sha256(), NULL))
+	if (!c->hash || !EVP_DigestInit_ex(c->hash, EVP_sha256(), NULL))
 		abort();
-	ZSTD_CCtx_setParameter(c->z, ZSTD_c_compressionLevel, 3);
-	ZSTD_CCtx_setParameter(c->z, ZSTD_c_windowLog, 20); /* 64 logs at once must stay small */
-	ZSTD_CCtx_setParameter(c->z, ZSTD_c_checksumFlag, 1);
 }
 
-static void capture_store(struct capture *c, const void *bytes, size_t n, ZSTD_EndDirective end)
+/* One frame more. */
+static void capture_store(struct capture *c, const void *bytes, size_t n)
 {
-	char out[1 << 16];
-	ZSTD_inBuffer in = {bytes, n, 0};
+	struct capture_disk *d = c->disk;
 	capture_begin(c);
-	for (bool more = !c->err.kind; more;) {
-		ZSTD_outBuffer o = {out, sizeof(out), 0};
-		size_t left = ZSTD_compressStream2(c->z, &o, &in, end);
-		if (ZSTD_isError(left)) {
-			err_set(&c->err, ERR_CORRUPT, "compress log %s: %s", c->rel,
-				ZSTD_getErrorName(left));
-			return;
-		}
-		if (dir_write_all(c->fd, out, o.pos)) {
-			err_sys(&c->err, "write log %s", c->rel);
-			return;
-		}
-		EVP_DigestUpdate(c->hash, out, o.pos);
-		c->stored += o.pos;
-		more = end != ZSTD_e_continue ? left != 0 : in.pos < in.size;
+	if (c->err.kind)
+		return;
+	size_t size = ZSTD_compress2(d->z, d->out, ZSTD_compressBound(CAPTURE_CHUNK), bytes, n);
+	if (ZSTD_isError(size)) {
+		err_set(&c->err, ERR_CORRUPT, "compress log %s: %s", c->rel,
+			ZSTD_getErrorName(size));
+		return;
 	}
+	if (dir_write_all(c->fd, d->out, size)) {
+		err_sys(&c->err, "write log %s", c->rel);
+		return;
+	}
+	EVP_DigestUpdate(c->hash, d->out, size);
+	c->stored += size;
 }
 
 static void capture_chunk_work(struct lane_task *t)
 {
 	struct capture_chunk *k = (struct capture_chunk *)t;
 	struct capture *c = k->c;
-	capture_store(c, k->bytes, k->n, k->end);
-	if (k->end == ZSTD_e_end && !c->err.kind && (fsync(c->fd) || fsync(c->dirfd)))
-		err_sys(&c->err, "sync log %s", c->rel);
+	if (k->n)
+		capture_store(c, k->bytes, k->n);
+	if (!k->last || c->err.kind || c->fd < 0)
+		return;
+	c->next = c->disk->ended;
+	c->disk->ended = c;
 }
 
 static void capture_end(struct capture *c);
@@ -116,7 +150,7 @@ static void capture_chunk_done(struct lane_task *t)
 {
 	struct capture_chunk *k = (struct capture_chunk *)t;
 	struct capture *c = k->c;
-	bool last = k->end == ZSTD_e_end;
+	bool last = k->last;
 	c->queued -= k->n;
 	free(k);
 	if (last) {
@@ -127,14 +161,14 @@ static void capture_chunk_done(struct lane_task *t)
 	}
 }
 
-static void capture_push(struct capture *c, ZSTD_EndDirective end)
+static void capture_push(struct capture *c, bool last)
 {
 	struct capture_chunk *k = c->open;
 	if (!k)
 		return;
 	c->open = NULL;
-	k->end = end;
-	lane_push(c->lane, &k->task);
+	k->last = last;
+	lane_push(&c->disk->lane, &k->task);
 }
 
 /* Bytes for the file, in chunks of their own memory. */
@@ -154,7 +188,7 @@ static void capture_feed(struct capture *c, const char *p, size_t n)
 		p += take;
 		n -= take;
 		if (c->open->n == CAPTURE_CHUNK)
-			capture_push(c, ZSTD_e_continue);
+			capture_push(c, false);
 	}
 	if (c->queued > CAPTURE_QUEUE)
 		c->was_full = true;
@@ -162,7 +196,7 @@ static void capture_feed(struct capture *c, const char *p, size_t n)
 
 void capture_flush(struct capture *c)
 {
-	capture_push(c, ZSTD_e_flush);
+	capture_push(c, false);
 }
 
 static void capture_ring(struct capture *c, const char *p, size_t n)
@@ -249,7 +283,6 @@ static void capture_end(struct capture *c)
 	c->on_done(c->owner, &log);
 	free(log.text);
 	own_close(&c->fd);
-	ZSTD_freeCCtx(c->z);
 	EVP_MD_CTX_free(c->hash);
 	free(c->ring);
 	free(c->rel);
@@ -277,5 +310,5 @@ void capture_finish(struct capture *c, void (*done)(void *owner, struct capture_
 							   .done = capture_chunk_done},
 						  .c = c};
 	}
-	capture_push(c, ZSTD_e_end);
+	capture_push(c, true);
 }

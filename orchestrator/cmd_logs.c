@@ -173,7 +173,9 @@ static bool piece(void *ctx, const char *p, size_t n)
 static int log_show(struct logs *l, struct err *e)
 {
 	l->seen = 0;
-	if (!logfile_read(l->state_fd, rows_str(l->rows, l->row, "log"), piece, l, NULL, e)) {
+	if (!rows_text(l->rows, l->row, "log"))
+		return 0; /* it said nothing */
+	if (!logfile_read(l->state_fd, rows_str(l->rows, l->row, "log"), piece, l, e)) {
 		l->skip = l->seen;
 		return 0;
 	}

@@ -89,7 +89,7 @@ static void engine_trash_work(struct lane_task *t)
 {
 	struct engine_trash *x = (struct engine_trash *)t;
 	struct err e;
-	if (sandbox_remove(x->engine->sandbox, x->engine->state->fd, x->rel, &e))
+	if (sandbox_remove(x->engine->sandbox, x->engine->jobs_fd, x->rel, &e))
 		fprintf(stderr, "assay: %s\n", e.text);
 }
 
@@ -250,7 +250,11 @@ static int engine_open(struct engine *g, struct err *e)
 	    sandbox_remove(NULL, g->state->fd, jobs, e))
 		return -1;
 	g->runs_fd = dir_make(g->state->fd, runs, 0700, e);
-	if (g->runs_fd < 0 || engine_stores(g, e) || repeat_open(g, e) || engine_schedule(g, e))
+	g->jobs_fd = g->runs_fd < 0 ? -1 : dir_make(g->state->fd, jobs, 0700, e);
+	if (g->jobs_fd < 0 || boxing_no_input(g->jobs_fd, e))
+		return -1;
+	capture_disk_init(&g->logs, &g->loop, g->runs_fd);
+	if (engine_stores(g, e) || repeat_open(g, e) || engine_schedule(g, e))
 		return -1;
 	g->sandbox = sandbox_open(&g->loop, &conf, e);
 	return g->sandbox ? engine_limits(g, e) : -1;
@@ -305,6 +309,8 @@ static void engine_free(struct engine *g)
 	free(g->cancelled);
 	engine_unschedule(g);
 	own_close(&g->runs_fd);
+	own_close(&g->jobs_fd);
+	capture_disk_fini(&g->logs);
 	if (sandbox_remove(NULL, g->state->fd, dir, &ignored))
 		fprintf(stderr, "assay: %s\n", ignored.text);
 }
@@ -320,7 +326,9 @@ static int records_end(void *db, struct err *e)
 }
 
 /* Rows that wait are made durable together: a disk is waited for once. */
-static const struct lane_group records_group = {records_begin, records_end};
+static const struct lane_group records_group = {records_begin, records_end, 256};
+/* Small ones are not worth a way to the loop and back each. */
+static const struct lane_group trash_group = {NULL, NULL, 8};
 
 int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struct err *e)
 {
@@ -333,6 +341,7 @@ int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struc
 		.began_ns = clock_mono_ns(),
 		.units_left = conf->plan->n_units,
 		.runs_fd = -1,
+		.jobs_fd = -1,
 	};
 	*out = (struct engine_outcome){0};
 	setenv("UV_THREADPOOL_SIZE", "8",
@@ -343,8 +352,8 @@ int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struc
 	lane_init(&g.records, &g.loop);
 	lane_group(&g.records, &records_group, conf->state->db);
 	lane_init(&g.stores, &g.loop);
-	lane_init(&g.logs, &g.loop);
 	lane_init(&g.trash, &g.loop);
+	lane_group(&g.trash, &trash_group, NULL);
 	engine_descriptors();
 	g.jobs = own_calloc(conf->plan->n_units, sizeof(struct job *));
 	if (engine_open(&g, &g.err) || engine_handles(&g, &g.err)) {

@@ -10,7 +10,7 @@ struct job *job_new(struct engine *g, size_t unit)
 		.unit = u,
 		.trunk = u->trunk == PLAN_NONE ? NULL : g->jobs[u->trunk],
 		.number = unit,
-		.dir = own_fmt("jobs/%lld/%zu", (long long)g->conf->run, unit),
+		.dir = own_fmt("%zu", unit),
 		.id = g->conf->jobs[unit],
 		.phase = u->first_phase,
 		.uppers = own_calloc(g->suite->n_phases, sizeof(*j->uppers)),

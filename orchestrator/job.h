@@ -51,7 +51,7 @@ struct job {
 	size_t branches_left; /* of them: that still need its uppers */
 	enum job_state state;
 	size_t number;           /* of the unit: names its directory */
-	char *dir;               /* jobs/<run>/<number> */
+	char *dir;               /* below jobs/<run>: <number> */
 	int64_t id, attempt;     /* branch: the database's */
 	size_t phase;            /* of the suite: the current one */
 	struct sched_need taken; /* by the phase under way */
@@ -117,7 +117,8 @@ struct engine {
 	const struct suite *suite;
 	struct state *state;
 	uv_loop_t loop;
-	struct lane records, stores, logs, trash;
+	struct lane records, stores, trash;
+	struct capture_disk logs;
 	struct sandbox *sandbox;
 	struct shelf *shelves; /* by store of the suite */
 	struct job **jobs;     /* by unit of the plan; NULL: not yet begun, or done */
@@ -159,6 +160,7 @@ struct engine {
 	struct breaker breaker;
 	int64_t full_ns; /* when the disk was last seen full; 0: never */
 	int runs_fd;     /* runs/<run> below the state directory */
+	int jobs_fd;     /* jobs/<run> */
 	bool stopping;   /* start nothing more */
 	bool failed;     /* because of err */
 	struct err err;
@@ -266,8 +268,7 @@ void engine_note(struct job *j, bool passed);
 struct job *engine_job(struct engine *g, size_t unit);
 /* engine_kick(g): start whatever may start now. Safe to call from anywhere on the loop. */
 void engine_kick(struct engine *g);
-/* engine_discard(g, rel): remove the tree rel below the state directory when the trash lane comes
- * to it. */
+/* engine_discard(g, rel): remove the tree rel below jobs/<run> when the trash lane comes to it. */
 void engine_discard(struct engine *g, const char *rel);
 /* engine_fail(g, e): our own trouble: the first one is kept, nothing more is started, boxes are
  * ended. */

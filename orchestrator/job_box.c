@@ -162,7 +162,7 @@ void job_box_start(struct job *j)
 	spec.n_files = files.n;
 	j->store_bytes = j->store_files = 0;
 	j->began_ns = clock_mono_ns();
-	j->capture = capture_open(&g->logs, g->runs_fd, j->log_rel, p->limits.log, on_drain, j);
+	j->capture = capture_open(&g->logs, j->log_rel, p->limits.log, on_drain, j);
 	j->box = box_start(g->sandbox, &spec, &events, j, &e);
 	plan_env_free(env);
 	hostfiles_fini(&files);

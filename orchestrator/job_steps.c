@@ -16,8 +16,9 @@ static int begin_work(struct job *j, struct err *e)
 {
 	struct engine *g = j->engine;
 	const struct suite_package *package = &g->suite->packages[j->unit->package];
-	auto_fd int dir = dir_make(g->state->fd, j->dir, 0700, e);
-	if (dir < 0 || (!j->trunk && boxing_input(g->state, j->dir, package, e)))
+	if (mkdirat(g->jobs_fd, j->dir, 0700))
+		return err_sys(e, "mkdir jobs/%lld/%s", (long long)g->conf->run, j->dir);
+	if (!j->trunk && boxing_input(g->jobs_fd, j->dir, package, e))
 		return -1;
 	if (job_is_trunk(j))
 		return 0;
@@ -112,12 +113,13 @@ static int open_work(struct job *j, struct err *e)
 {
 	struct engine *g = j->engine;
 	const struct suite_package *package = &g->suite->packages[j->unit->package];
-	auto_free char *input = own_fmt("%s/input", j->trunk ? j->trunk->dir : j->dir);
+	const char *owner = !package->n_files ? "." : j->trunk ? j->trunk->dir : j->dir;
+	auto_free char *input = own_fmt("%s/" BOXING_INPUT, owner);
 	auto_free char *log = own_fmt("runs/%lld/%s", (long long)g->conf->run, j->log_rel);
 	auto_free const char **uppers = own_calloc(g->suite->n_phases, sizeof(*uppers));
 	for (size_t i = 0; i < g->suite->n_phases; i++)
 		uppers[i] = j->uppers[i] ? j->uppers[i] : j->trunk ? j->trunk->uppers[i] : NULL;
-	struct boxing_from from = {j->phase_dir, input, uppers, j->shelves};
+	struct boxing_from from = {g->jobs_fd, j->phase_dir, input, uppers, j->shelves};
 	if (boxing_open(&j->boxing, g->state, &j->mounts, &from, e))
 		return err_add(e, "%s", j->label);
 	struct db_phase row = {
@@ -188,7 +190,7 @@ static int publish_work(struct job *j, struct err *e)
 	if (slot == PLAN_NONE)
 		return err_set(e, ERR_CORRUPT, "%s: store %s has no upper to harvest", j->label,
 			       g->suite->stores[store].name);
-	auto_fd int upper = boxing_upper(g->state, j->phase_dir, slot, e);
+	auto_fd int upper = boxing_upper(g->jobs_fd, j->phase_dir, slot, e);
 	if (upper < 0)
 		return shelf_refuse(&j->publish, e);
 	return shelf_publish(&j->publish, g->state->cache, upper, j->label, e);
@@ -335,7 +337,7 @@ static void hold_start(struct job *j)
  * again. */
 static int clean_work(struct job *j, struct err *e)
 {
-	if (sandbox_remove(j->engine->sandbox, j->engine->state->fd, j->dir, e))
+	if (sandbox_remove(j->engine->sandbox, j->engine->jobs_fd, j->dir, e))
 		fprintf(stderr, "assay: %s\n", e->text);
 	return 0;
 }

@@ -37,13 +37,13 @@ static void lane_work(uv_work_t *req)
 {
 	struct lane *l = req->data;
 	struct err e = ERR_INIT;
-	bool group = l->group && l->together > 1;
-	if (group && l->group->begin(l->owner, &e)) {
+	bool group = l->group && (l->together > 1 || !l->group->begin);
+	if (group && l->group->begin && l->group->begin(l->owner, &e)) {
 		lane_lose_all(l, &e);
 		return;
 	}
 	lane_work_all(l);
-	if (group && l->group->end(l->owner, &e))
+	if (group && l->group->end && l->group->end(l->owner, &e))
 		lane_lose_all(l, &e);
 }
 
@@ -73,7 +73,7 @@ static void lane_next(struct lane *l)
 		return;
 	l->busy = true;
 	l->together = 1;
-	for (struct lane_task *t = l->head; l->group && t->next && l->together < LANE_TOGETHER;
+	for (struct lane_task *t = l->head; l->group && t->next && l->together < l->group->most;
 	     t = t->next)
 		l->together++;
 	if (uv_queue_work(l->loop, &l->req, lane_work, lane_done))

@@ -21,10 +21,12 @@ struct lane_task {
 };
 
 struct lane_group { /* on the pool's thread; 0 or -1 with e */
+	/* NULL: there is nothing to begin, and the end comes after one task alone, too; else a task
+	 * alone has neither */
 	int (*begin)(void *owner, struct err *e);
-	int (*end)(void *owner, struct err *e);
+	int (*end)(void *owner, struct err *e); /* NULL: nor to end */
+	size_t most;                            /* tasks */
 };
-#define LANE_TOGETHER 64 /* tasks at the most */
 
 struct lane {
 	uv_work_t req;

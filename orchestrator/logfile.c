@@ -10,7 +10,6 @@
 struct stream {
 	int fd;
 	ZSTD_DCtx *z;
-	size_t left; /* what ZSTD_decompressStream said last: 0 at a frame's end */
 };
 
 static void stream_close(struct stream *s)
@@ -27,10 +26,9 @@ static int stream_piece(struct stream *s, ZSTD_inBuffer *in,
 	ZSTD_outBuffer o;
 	do {
 		o = (ZSTD_outBuffer){out, sizeof(out), 0};
-		s->left = ZSTD_decompressStream(s->z, &o, in);
-		if (ZSTD_isError(s->left))
-			return err_set(e, ERR_CORRUPT, "decompress: %s",
-				       ZSTD_getErrorName(s->left));
+		size_t left = ZSTD_decompressStream(s->z, &o, in);
+		if (ZSTD_isError(left))
+			return err_set(e, ERR_CORRUPT, "decompress: %s", ZSTD_getErrorName(left));
 		if (o.pos && !each(ctx, out, o.pos))
 			return 0;
 	} while (in->pos < in->size || o.pos == o.size);
@@ -57,9 +55,9 @@ static int stream_read(struct stream *s, bool (*each)(void *ctx, const char *p, 
 }
 
 int logfile_read(int dirfd, const char *rel, bool (*each)(void *ctx, const char *p, size_t n),
-		 void *ctx, bool *whole, struct err *e)
+		 void *ctx, struct err *e)
 {
-	struct stream s = {.fd = dir_open_beneath(dirfd, rel, O_RDONLY, 0), .left = 1};
+	struct stream s = {.fd = dir_open_beneath(dirfd, rel, O_RDONLY, 0)};
 	if (s.fd < 0 && errno == ENOENT)
 		return err_set(e, ERR_ABSENT, "log %s is not there any more", rel);
 	if (s.fd < 0)
@@ -68,8 +66,6 @@ int logfile_read(int dirfd, const char *rel, bool (*each)(void *ctx, const char 
 	if (!s.z)
 		abort();
 	int rc = stream_read(&s, each, ctx, e);
-	if (whole)
-		*whole = !rc && !s.left;
 	stream_close(&s);
 	return rc ? err_add(e, "log %s", rel) : 0;
 }
@@ -100,7 +96,7 @@ static bool recall_piece(void *ctx, const char *p, size_t n)
 int logfile_recall(int dirfd, const char *rel, struct capture_log *log, struct err *e)
 {
 	struct recall r = {.ring = own_alloc(CAPTURE_TAIL)};
-	int rc = logfile_read(dirfd, rel, recall_piece, &r, NULL, e);
+	int rc = logfile_read(dirfd, rel, recall_piece, &r, e);
 	size_t tail = r.ring_n < CAPTURE_TAIL ? (size_t)r.ring_n : CAPTURE_TAIL;
 	size_t at = (size_t)((r.ring_n - tail) % CAPTURE_TAIL);
 	size_t first = tail < CAPTURE_TAIL - at ? tail : CAPTURE_TAIL - at;

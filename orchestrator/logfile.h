@@ -5,11 +5,11 @@
 #include <stdbool.h>
 
 /* logfile_read(dirfd, rel, each, ctx, e): the log below dirfd as it was before compression, piece
- * after piece; where `each` says false it is enough. What follows a stream that ends early (assay
- * was killed, or it is still being written) is not there: *whole says so (NULL: nobody asks). 0, or
- * -1 with ERR_ABSENT where the file is gone, ERR_CORRUPT where it is none. */
+ * after piece; where `each` says false it is enough. What was not yet written, or never will be
+ * because assay was killed, is not there. 0, or -1 with ERR_ABSENT where the file is gone,
+ * ERR_CORRUPT where it is none. */
 int logfile_read(int dirfd, const char *rel, bool (*each)(void *ctx, const char *p, size_t n),
-		 void *ctx, bool *whole, struct err *e) must_check;
+		 void *ctx, struct err *e) must_check;
 
 /* logfile_recall(dirfd, rel, log, e): text, text_n, tail_at, tail_offset and kept as capture_finish
  * gave them when the log was new: its judgement can be made again. The caller frees log->text. */

@@ -65,8 +65,10 @@ static int row_log(int state_fd, const struct db_table *t, size_t row, struct ca
 {
 	const char *rel = rows_text(t, row, "log");
 	*log = (struct capture_log){0};
-	if (!rel)
-		return 0;
+	if (!rel) { /* it said nothing */
+		log->text = own_dup("");
+		return 1;
+	}
 	if (!logfile_recall(state_fd, rel, log, e))
 		return 1;
 	return e->kind == ERR_ABSENT || e->kind == ERR_CORRUPT ? 0 : -1;

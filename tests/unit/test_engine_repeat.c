@@ -49,7 +49,9 @@ static int64_t count(struct world *w, const char *what)
 
 static struct fake_act p0_breaks(const struct fake_seen *b)
 {
-	return (struct fake_act){.takes_ms = 100, .exit_code = is(b, "p0", "next", "test")};
+	return (struct fake_act){.takes_ms = 100,
+				 .exit_code = is(b, "p0", "next", "test"),
+				 .says = "tested\n"};
 }
 
 static void a_regression_is_confirmed_from_frozen_layers_and_costs_its_phase_alone(void **state)

@@ -297,7 +297,7 @@ static struct fake_act a_log_is_in_the_way(const struct fake_seen *b)
 		auto_fd int fd =
 			openat(troubled->state->fd, log, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 		assert_true(fd >= 0);
-		return (struct fake_act){.takes_ms = 10};
+		return (struct fake_act){.takes_ms = 10, .says = "built\n"};
 	}
 	return (struct fake_act){.takes_ms = 1000};
 }
