@@ -32,7 +32,7 @@ static int layer_clone(struct layer *l, int fd, bool shown, const struct ids *id
 	if (l->fd < 0)
 		return -1;
 	return shown ? mnt_idmap(l->fd, userns_fd, l->attr, l->recursive, e)
-		     : mnt_set(l->fd, l->attr, l->recursive, e);
+		     : mnt_set_outside(l->fd, l->attr, l->recursive, e);
 }
 
 /* Shown as the box's. Where that can't be, what may be given is given; else it belongs to nobody

@@ -66,14 +66,25 @@ int mnt_clone(int dirfd, const char *path, bool recursive, struct err *e)
 	return fd < 0 ? err_sys(e, "clone the mount of %s", *path ? path : "a layer") : fd;
 }
 
-int mnt_set(int fd, uint64_t attr, bool recursive, struct err *e)
+static int set(int fd, uint64_t attr, bool recursive,
+	       int (*classic)(int fd, uint64_t attr, bool recursive, struct err *e), struct err *e)
 {
 	struct mount_attr a = {.attr_set = attr, .propagation = MS_PRIVATE};
 	if (!mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &a, sizeof(a)))
 		return 0;
 	if (errno == ENOSYS)
-		return mnt_set_classic(fd, attr, recursive, e);
+		return classic(fd, attr, recursive, e);
 	return err_sys(e, "mount_setattr%s", attr & MOUNT_ATTR_RDONLY ? " read-only" : "");
+}
+
+int mnt_set(int fd, uint64_t attr, bool recursive, struct err *e)
+{
+	return set(fd, attr, recursive, mnt_set_classic, e);
+}
+
+int mnt_set_outside(int fd, uint64_t attr, bool recursive, struct err *e)
+{
+	return set(fd, attr, recursive, mnt_set_classic_apart, e);
 }
 
 int mnt_idmap(int fd, int userns_fd, uint64_t attr, bool recursive, struct err *e)

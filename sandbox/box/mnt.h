@@ -19,6 +19,9 @@ int mnt_clone(int dirfd, const char *path, bool recursive, struct err *e) must_c
  * shared mount (every mount is, where systemd runs) is its peer until then (mount_namespaces(7)).
  * Before Linux 5.12 by mount(2), and only a mount that is nowhere yet: fd is another copy then. */
 int mnt_set(int fd, uint64_t attr, bool recursive, struct err *e) must_check;
+/* mnt_set_outside(fd, attr, recursive, e): the same, where the mount namespace may be others', too:
+ * nothing is put anywhere in it. */
+int mnt_set_outside(int fd, uint64_t attr, bool recursive, struct err *e) must_check;
 /* mnt_idmap(fd, userns_fd, attr, recursive, e): the same, and owners as the user namespace maps
  * them (Linux 5.12). */
 int mnt_idmap(int fd, int userns_fd, uint64_t attr, bool recursive, struct err *e) must_check;

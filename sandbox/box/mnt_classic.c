@@ -2,16 +2,21 @@
 
 #include "sandbox/box/mnt.h"
 
+#include "base/child.h"
 #include "base/mountinfo.h"
 #include "base/text.h"
 
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 
 /* A file that is everywhere, to put the copy of a file over for a moment. */
 #define FILE_PLACE "/proc/version"
@@ -133,4 +138,30 @@ int mnt_set_classic(int fd, uint64_t attr, bool recursive, struct err *e)
 	if (fchdir(was) && !bad)
 		bad = err_sys(e, "back to the working directory");
 	return bad;
+}
+
+static int in_private(int fd, uint64_t attr, bool recursive, struct err *e)
+{
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return err_sys(e, "a mount namespace of its own");
+	return mnt_set_classic(fd, attr, recursive, e);
+}
+
+int mnt_set_classic_apart(int fd, uint64_t attr, bool recursive, struct err *e)
+{
+	struct clone_args args = {.flags = CLONE_NEWNS | CLONE_FILES, .exit_signal = SIGCHLD};
+	struct err *why =
+		mmap(NULL, sizeof(*why), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (why == MAP_FAILED)
+		return err_sys(e, "mmap");
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (!pid)
+		_exit(in_private(fd, attr, recursive, why) ? 1 : 0);
+	int status = pid < 0 ? err_sys(e, "clone a mount namespace") : child_end(pid);
+	if (pid >= 0 && status && why->kind)
+		*e = *why;
+	else if (pid >= 0 && status)
+		err_set(e, ERR_BOX, "who sets a mount's flags was ended (status %d)", status);
+	munmap(why, sizeof(*why));
+	return status ? -1 : 0;
 }

@@ -11,3 +11,8 @@
  * it), and then copied as it is by then. fd is the new copy. One thread only: the working directory
  * changes for the time. attr: MOUNT_ATTR_RDONLY, _NOSUID, _NODEV, _NOEXEC, or 0. */
 int mnt_set_classic(int fd, uint64_t attr, bool recursive, struct err *e) must_check;
+
+/* mnt_set_classic_apart(fd, attr, recursive, e): the same in a child with a mount namespace of its
+ * own, where this one is shared: somebody else's copy at the root would be in the way, and a root
+ * that is covered makes no user namespaces (user_namespaces(7): EPERM in a chroot). */
+int mnt_set_classic_apart(int fd, uint64_t attr, bool recursive, struct err *e) must_check;

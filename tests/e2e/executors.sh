@@ -22,7 +22,7 @@ mounts:
   - {path: /build, mode: cow}
 stores:
   - {name: depot, path: /depot, rules: [{match: "**", do: same}]}
-limits: {time: 20s, silence: 2s, memory: 128M, processes: 40, log: 100K, disk: 20M}
+limits: {time: 20m, silence: 2s, memory: 128M, processes: 40, log: 100K, disk: 20M}
 phases:
   - name: fetch
     network: none
@@ -49,10 +49,10 @@ phases:
       abort) kill -ABRT \$\$ ;;
       kill) kill -KILL \$\$ ;;
       memory) head -c 300M /dev/zero | tail ;;
-      forks) for i in \$(seq 100); do sleep 1 & done; wait ;;
+      forks) for i in \$(seq 100); do sleep 1000 & done; wait ;;
       talk) yes ;;
-      disk) head -c 40M /dev/zero >big; sleep 5 ;;
-      silent) trap '' TERM; (setsid sleep 100 &) ; exec sleep 100 ;;
+      disk) head -c 40M /dev/zero >big; sleep 1000 ;;
+      silent) trap '' TERM; (setsid sleep 1000 &) ; exec sleep 1000 ;;
       daemon) (setsid sleep 100 &) ; echo left ;;
       absent) exec /no/such/program ;;
       esac

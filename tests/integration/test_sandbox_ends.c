@@ -370,7 +370,7 @@ static void with_its_caller_killed_nothing_is_left_within_a_second(void **state)
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
 		assert_int_equal(ran, 3);
-		while (running_of("sleep 780.@", pid) && clock_mono_ns() - began < 5000000000)
+		while (running_of("sleep 780.@", pid) && clock_mono_ns() - began < 25000000000)
 			wait_ms(5);
 		int64_t took = clock_mono_ns() - began;
 		assert_true(took < 1000000000);
@@ -407,7 +407,7 @@ static void a_helper_that_does_not_listen_is_ended(void **state)
 	box_cancel(t.box, false);
 	try_wait(&t);
 	assert_int_equal(t.facts.end, BOX_CANCELLED);
-	assert_true(clock_mono_ns() - began < 5000000000);
+	assert_true(clock_mono_ns() - began < 25000000000);
 	try_fini(&t);
 	signal_children(SIGCONT);
 	try_script("true", 0, "");

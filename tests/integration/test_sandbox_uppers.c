@@ -299,24 +299,31 @@ static void what_can_not_be_kept_is_told_after_a_pause(void **state)
 
 /* What another box of the same slot found out must not be needed, and not be wrong, for this one.
  */
-static void each_slot_finds_out_for_itself(void **state)
+static void all_slots(const char *dir)
 {
 	struct try t[4];
-	(void)state;
 	for (size_t i = 0; i < countof(t); i++) {
-		auto_free char *rel = own_fmt("slots/%zu", i);
+		auto_free char *rel = own_fmt("%s/%zu", dir, i);
 		try_init(&t[i], "echo x >/data/f; sleep 0.2");
 		try_upper(try_mount(&t[i], "/data", BOX_COW), rel);
 		try_start(&t[i]);
 	}
 	for (size_t i = 0; i < countof(t); i++) {
-		auto_free char *rel = own_fmt("slots/%zu/u", i);
+		auto_free char *rel = own_fmt("%s/%zu/u", dir, i);
 		try_wait(&t[i]);
 		try_expect(&t[i], 0, "");
 		carried(&t[i]);
 		try_fini(&t[i]);
 		is("ls %s", rel, "f\n");
 	}
+}
+
+static void each_slot_finds_out_for_itself(void **state)
+{
+	(void)state;
+	all_slots("slots/new");
+	all_slots("slots/old");
+	all_slots("slots/older");
 }
 
 static void what_is_lost_is_said_to_be_in_memory(void **state)
