@@ -92,6 +92,8 @@ static int64_t phase_add(struct made *m, const char *package, const char *varian
 		.wall_us = 1500000,
 		.cpu_user_us = 1000,
 		.peak_memory = 1 << 20,
+		.log_bytes = 100,
+		.log_stored = 50,
 		.cgroup = "none",
 		.network_lost = lost,
 		.error = ours ? "mount " EVIL : NULL,
