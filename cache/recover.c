@@ -70,7 +70,8 @@ static int recover_by_id(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* "<id>" and "<id>.list"; other names are not ours and stay. */
+/* "<id>" and "<id>.list"; other names are not ours and stay. Of a layer that was being removed the
+ * list is what is left, also of one that the archive may bring back. */
 static int recover_sweep_layer(struct recover *r, const char *name, struct err *e)
 {
 	size_t n = strcspn(name, ".");
@@ -78,7 +79,9 @@ static int recover_sweep_layer(struct recover *r, const char *name, struct err *
 		return 0;
 	auto_free char *id = own_dup_n(name, n);
 	const char *key = id;
-	if (r->n_layers && bsearch(&key, r->layers, r->n_layers, sizeof(*r->layers), recover_by_id))
+	if (r->n_layers &&
+	    bsearch(&key, r->layers, r->n_layers, sizeof(*r->layers), recover_by_id) &&
+	    (!name[n] || !faccessat(r->c->layers_fd, id, F_OK, AT_SYMLINK_NOFOLLOW)))
 		return 0;
 	return cache_discard(r->c, r->c->layers_fd, name, e);
 }

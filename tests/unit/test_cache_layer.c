@@ -244,6 +244,27 @@ static void opening_keeps_what_is_known_and_sweeps_the_rest(void **state)
 	assert_true(there(f->state, "seg/README"));
 }
 
+/* A kill in the middle of removing a layer that the archive may bring back, and that stays known.
+ */
+static void a_list_without_its_layer_is_swept(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = ERR_INIT;
+	auto_fd int a = sub(f->work, "one");
+	put(a, "x", "1");
+	struct cache_layer l = import(f, "one", NULL);
+	put(a, "x", "2");
+	struct cache_layer keep = import(f, "one", NULL);
+	auto_free char *dir = own_fmt("layers/%s", l.id);
+	OK(dir_remove(f->state, dir, &e));
+	const char *layers[] = {keep.id, l.id};
+	struct cache_known k = {.layers = layers, .n_layers = 2};
+	if (!fixture_reopen(f, &k, &e))
+		fail_msg("%s", e.text);
+	expect_clean(f, 1);
+	OK(cache_layer_verify(f->c, keep.id, &e));
+}
+
 static void a_segment_shorter_than_committed_is_corrupt(void **state)
 {
 	struct fixture *f = *state;
@@ -417,6 +438,7 @@ int main(void)
 		T(a_directory_with_a_fifo_or_a_bad_prefix_is_refused_whole),
 		T(importing_a_tree_around_the_state_directory_is_refused),
 		T(opening_keeps_what_is_known_and_sweeps_the_rest),
+		T(a_list_without_its_layer_is_swept),
 		T(a_segment_shorter_than_committed_is_corrupt),
 		T(an_import_killed_at_any_step_leaves_nothing_or_a_whole_layer),
 		T(several_threads_import_the_same_and_others_at_once),
