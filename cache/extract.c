@@ -2,6 +2,7 @@
  * directory and through no link. */
 #include "cache/charset.h"
 #include "cache/import.h"
+#include "cache/source.h"
 #include "base/dir.h"
 
 #include <archive.h>
@@ -17,7 +18,8 @@ struct extract {
 	const struct cache_import *how;
 	struct import_left *left;
 	struct archive *a;
-	const char *member; /* as the archive calls it, for messages */
+	const struct source *source; /* NULL: somebody else's */
+	const char *member;          /* as the archive calls it, for messages */
 };
 
 static int extract_refuse(struct extract *x, struct err *e, const char *why)
@@ -28,6 +30,8 @@ static int extract_refuse(struct extract *x, struct err *e, const char *why)
 static int extract_damaged(struct extract *x, struct err *e)
 {
 	const char *why = archive_error_string(x->a);
+	if (x->source && source_failed(x->source, e))
+		return -1;
 	return err_set(e, ERR_INPUT, "%s%.200s%s%s", x->member ? "member " : "",
 		       x->member ? x->member : "", x->member ? ": " : "",
 		       why ? why : "damaged archive");
@@ -299,7 +303,9 @@ int extract_rest(struct build *b, struct archive *a, struct import_left *left, s
 int extract_archive(struct build *b, int fd, const struct cache_import *how,
 		    struct import_left *left, struct err *e)
 {
-	struct extract x = {.b = b, .how = how, .left = left, .a = archive_read_new()};
+	struct source source = {.fd = -1};
+	struct extract x = {
+		.b = b, .how = how, .left = left, .a = archive_read_new(), .source = &source};
 	struct charset charset = charset_enter();
 	int rc = 0;
 	if (!x.a)
@@ -309,11 +315,12 @@ int extract_archive(struct build *b, int fd, const struct cache_import *how,
 			rc = extract_damaged(&x, e);
 	if (!rc && how->prefix && *how->prefix)
 		rc = build_dirs(b, how->prefix, e);
-	if (!rc && archive_read_open_fd(x.a, fd, BUILD_BUFFER) != ARCHIVE_OK)
+	if (!rc && source_open(&source, x.a, fd) != ARCHIVE_OK)
 		rc = extract_damaged(&x, e);
 	if (!rc)
 		rc = extract_members(&x, e);
 	archive_read_free(x.a);
+	source_fini(&source);
 	charset_leave(&charset);
 	return rc;
 }

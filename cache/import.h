@@ -18,7 +18,8 @@ int import_take(struct import_left *left, uint64_t entries, uint64_t bytes, cons
 unsigned import_mode(unsigned mode);
 
 /* extract_archive(b, fd, how, left, e): everything in the archive, made below b's root but not
- * listed. ERR_HOSTILE names the member; ERR_INPUT: not an archive we read, or damaged. */
+ * listed. ERR_HOSTILE names the member; ERR_INPUT: not an archive we read, or damaged;
+ * ERR_SYS: its file could not be read. */
 int extract_archive(struct build *b, int fd, const struct cache_import *how,
 		    struct import_left *left, struct err *e) must_check;
 /* extract_rest(b, a, left, e): the same for what an archive that somebody opened still has to give.
