@@ -1,0 +1,238 @@
+/* What changes a store, each as a function that opens the state directory, does it and closes it:
+ * told in a child, to be killed, failed or watched there. For the programs test_state_*.c. */
+#pragma once
+#include "../unit/store_place.h"
+
+#include "orchestrator/commands.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <sys/wait.h>
+
+/* Kills and failing calls know no disk, and a busy one takes its time. */
+static inline void story_in_memory(void)
+{
+	if (!access("/dev/shm", W_OK | X_OK))
+		setenv("TMPDIR", "/dev/shm", 1);
+}
+
+struct story {
+	const char *name;
+	int (*tell)(void *place); /* an exit status */
+};
+
+/* assay cache WORD… with the place's state directory; its output is for nobody. */
+static inline int story_cache(struct place *p, const char *const *words)
+{
+	char *argv[16];
+	int argc = 0;
+	argv[argc++] = own_dup("assay cache");
+	for (; *words; words++)
+		argv[argc++] = own_dup(*words);
+	argv[argc++] = own_fmt("--state=%s", p->path);
+	argv[argc] = NULL;
+	return cmd_cache(argc, argv);
+}
+
+/* As a run publishes: from an upper, whose files are linked. */
+static inline int story_publish(void *arg)
+{
+	struct place *p = arg;
+	struct err e = ERR_INIT;
+	struct shelf_publish pub = {0};
+	p->state = state_open(p->path, &e);
+	if (!p->state || shelf_load_named(&p->shelf, &p->store, "cache", p->state->db, &e))
+		return command_fail(&e);
+	auto_fd int upper = dir_open_beneath(p->state->fd, "uppers/new", O_RDONLY | O_DIRECTORY, 0);
+	if (upper < 0) {
+		err_sys(&e, "open the upper");
+		return command_fail(&e);
+	}
+	pub.from = shelf_copy(&p->shelf);
+	int rc = shelf_publish(&pub, p->state->cache, upper, "run 2 new@1 fetch", &e) ||
+		 shelf_record(&pub, p->state->db, 0, &e);
+	if (!rc && pub.refused) {
+		e = pub.refusal;
+		rc = 1;
+	}
+	state_close(p->state);
+	return rc ? command_fail(&e) : 0;
+}
+
+static inline int story_compact(void *p)
+{
+	return story_cache(p, (const char *const[]){"compact", "cache", NULL});
+}
+
+/* What was brought first is left out, old generations go, and what only they needed. */
+static inline int story_collect(void *p)
+{
+	return story_cache(p, (const char *const[]){"collect", "--keep", "0", "--max-size", "40",
+						    NULL});
+}
+
+static inline int story_import(void *p)
+{
+	return story_cache(p, (const char *const[]){"import", "cache",
+						    ASSAY_SOURCE
+						    "/tests/fuzz/corpus/archive/good.tar.gz",
+						    NULL});
+}
+
+static const struct story stories[] = {
+	{"publish", story_publish},
+	{"compact", story_compact},
+	{"collect", story_collect},
+	{"import", story_import},
+};
+
+/* A store of several generations, and an upper that has not been published. The place is closed
+ * afterwards. */
+static inline void story_begin(struct place *p)
+{
+	char path[32], content[32];
+	for (int i = 0; i < 4; i++) {
+		auto_fd int upper = place_upper(p);
+		snprintf(path, sizeof(path), "old/%d", i);
+		snprintf(content, sizeof(content), "what %d brought", i);
+		place_put(upper, path, content);
+		place_put(upper, i % 2 ? "twice/x" : "twice/y", "the same");
+		snprintf(path, sizeof(path), "run 1 p%d@1 fetch", i);
+		place_publish(p, upper, path);
+	}
+	struct err e = ERR_INIT;
+	auto_fd int upper = dir_make(p->state->fd, "uppers/new", 0755, &e);
+	assert_true(upper >= 0);
+	place_put(upper, "new/a", "a new file");
+	place_put(upper, "new/deep/b", "another");
+	place_put(upper, "twice/x", "the same");
+	assert_int_equal(symlinkat("a", upper, "new/link"), 0);
+	place_close(p);
+}
+
+static inline void story_exec(const char *const *argv)
+{
+	int status = -1;
+	pid_t pid = fork();
+	if (!pid) {
+		execvp(argv[0], (char *const *)(uintptr_t)argv);
+		_exit(127);
+	}
+	assert_true(pid > 0 && waitpid(pid, &status, 0) == pid);
+	if (status)
+		fail_msg("%s %s: status %d", argv[0], argv[1], status);
+}
+
+/* The closed place as it is, copied beside it until story_teardown(). The caller frees the path. */
+static inline char *story_keep(struct place *p)
+{
+	char *kept = own_fmt("%s.kept", p->path);
+	story_exec((const char *const[]){"cp", "-a", "--", p->path, kept, NULL});
+	return kept;
+}
+
+static inline int story_teardown(void **state)
+{
+	struct place *p = *state;
+	struct err e = ERR_INIT;
+	auto_free char *kept = own_fmt("%s.kept", p->path);
+	auto_fd int root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int rc = access(kept, F_OK) ? 0 : dir_remove(root, kept + 1, &e);
+	return place_teardown(state) || rc ? -1 : 0;
+}
+
+/* The place as it is kept in `from`, whatever became of it. */
+static inline void story_again(struct place *p, const char *from)
+{
+	struct err e = ERR_INIT;
+	auto_fd int root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	OK(dir_remove(root, p->path + 1, &e));
+	story_exec((const char *const[]){"cp", "-a", "--", from, p->path, NULL});
+}
+
+/* ---- what has to hold afterwards ---- */
+
+static inline void story_names(struct place *p, const char *rel,
+			       void (*each)(struct place *p, const char *name))
+{
+	int fd = openat(p->state->fd, rel, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	assert_non_null(d);
+	for (struct dirent *it; (it = readdir(d));)
+		if (strcmp(it->d_name, ".") && strcmp(it->d_name, ".."))
+			each(p, it->d_name);
+	closedir(d);
+}
+
+static inline void story_no_name(struct place *p, const char *name)
+{
+	fail_msg("%s: %s is left below tmp/ or trash/", p->path, name);
+}
+
+static inline void story_layer_named(struct place *p, const char *name)
+{
+	char id[CACHE_ID];
+	struct stat st;
+	snprintf(id, sizeof(id), "%s", name);
+	auto_free char *sql = own_fmt("SELECT count(*) FROM layer WHERE digest = '%s'", id),
+		       *list = own_fmt("layers/%s.list", id), *dir = own_fmt("layers/%s", id);
+	if (strlen(id) != 64)
+		fail_msg("layers/%s is left", name);
+	place_expect(p, sql, "1");
+	if (fstatat(p->state->fd, list, &st, 0) || fstatat(p->state->fd, dir, &st, 0))
+		fail_msg("layer %s is left in part", id);
+}
+
+static inline void story_segment_named(struct place *p, const char *name)
+{
+	struct stat st;
+	auto_free char *rel = own_fmt("seg/%s", name);
+	assert_int_equal(fstatat(p->state->fd, rel, &st, AT_SYMLINK_NOFOLLOW), 0);
+	auto_free char *sql = own_fmt("SELECT bytes FROM segment WHERE number = %ld",
+				      strtol(name, NULL, 10)),
+		       *is = own_fmt("%lld", (long long)st.st_size);
+	place_expect(p, sql, is);
+}
+
+static inline int story_verify(void *p)
+{
+	return story_cache(p, (const char *const[]){"verify", NULL});
+}
+
+/* In a child whose output goes to `log`; its exit status. */
+static inline int story_apart(int (*fn)(void *), void *arg, int log)
+{
+	int status = -1;
+	fflush(NULL);
+	pid_t pid = fork();
+	if (!pid) {
+		if (log >= 0 && (dup2(log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0))
+			_exit(99);
+		status = fn(arg);
+		fflush(NULL);
+		_exit(status);
+	}
+	assert_true(pid > 0 && waitpid(pid, &status, 0) == pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* All that was acknowledged is whole, nothing that nobody names is left, and the database agrees.
+ * What the store shows; the caller frees it. The place is closed afterwards. */
+static inline char *story_check(struct place *p, int log)
+{
+	place_open(p);
+	char *shown = place_shown(p);
+	place_close(p);
+	/* What shows the store was a layer, too, that nobody names: gone with the next opening. */
+	place_open(p);
+	place_expect_sound(p);
+	story_names(p, "tmp", story_no_name);
+	story_names(p, "trash", story_no_name);
+	story_names(p, "layers", story_layer_named);
+	story_names(p, "seg", story_segment_named);
+	place_close(p);
+	int status = story_apart(story_verify, p, log);
+	if (status)
+		fail_msg("assay cache verify ends with %d", status);
+	return shown;
+}
