@@ -137,6 +137,7 @@ static int publish_all(struct publish *p, struct err *e)
 	cache_step("harvested");
 	if (publish_tree(p, e))
 		return -1;
+	cache_step("layer linked");
 	cache_chain(p->how->parent, p->how->store, p->out->layer.id, p->out->chain);
 	if (segment_begin(&s, p->c, p->out->layer.id, e))
 		return -1;

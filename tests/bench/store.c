@@ -4,14 +4,19 @@
  *   bench_store make DIR FILES SEED     files as npm's cache has them, median 530 bytes
  *   bench_store hash DIR                read and SHA-256
  *   bench_store pack DIR                the same and zstd level 3, to nowhere
- *   bench_store publish STATE DIR       into the store "bench" of STATE; DIR is an upper
- *   bench_store fill STATE ENTRIES      the store has so many afterwards; nothing is measured
- *   bench_store compact STATE           its stack becomes one layer
- *   bench_store restore STATE DIR       its current generation becomes DIR
- *   bench_store read STATE              from a state directory that is open to the first byte of
- * the store's first layer */
+ *   bench_store guard DIR               pack, and of each file what keeps a hostile one out:
+ * fstatat and flistxattr before, fstat after bench_store layer DIR TO            hash, and the same
+ * directories below TO, the files linked bench_store publish STATE DIR       into the store "bench"
+ * of STATE; DIR is an upper. The CPU seconds of its stages follow: "harvest" is walk, read, digest
+ * and compressed frame, "layer" the tree, "sync" what makes both durable, "record" the database's
+ * transaction bench_store fill STATE ENTRIES      the store has so many afterwards; nothing is
+ * measured bench_store compact STATE           its stack becomes one layer bench_store restore
+ * STATE DIR       its current generation becomes DIR bench_store read STATE              from a
+ * state directory that is open to a byte of a file, read through an overlay of the store's current
+ * generation (root only) */
 #include "base/clock.h"
 #include "base/dir.h"
+#include "cache/inner.h"
 #include "orchestrator/shelf.h"
 #include "orchestrator/stack.h"
 #include "orchestrator/state.h"
@@ -21,8 +26,12 @@
 #include <fcntl.h>
 #include <math.h>
 #include <openssl/evp.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <zstd.h>
 
 static struct err e = ERR_INIT;
@@ -53,16 +62,44 @@ static double seconds(struct timeval t)
 	return (double)t.tv_sec + (double)t.tv_usec / 1e6;
 }
 
+static double spent(const struct span *s)
+{
+	struct rusage now;
+	getrusage(RUSAGE_SELF, &now);
+	return seconds(now.ru_utime) + seconds(now.ru_stime) - seconds(s->cpu.ru_utime) -
+	       seconds(s->cpu.ru_stime);
+}
+
 static int end(struct span s)
 {
 	struct rusage now;
 	int64_t ns = clock_mono_ns() - s.ns;
+	double cpu = spent(&s);
 	getrusage(RUSAGE_SELF, &now);
-	printf("%.6f %.6f %ld\n",
-	       seconds(now.ru_utime) + seconds(now.ru_stime) - seconds(s.cpu.ru_utime) -
-		       seconds(s.cpu.ru_stime),
-	       (double)ns / 1e9, now.ru_maxrss);
+	printf("%.6f %.6f %ld\n", cpu, (double)ns / 1e9, now.ru_maxrss);
 	return 0;
+}
+
+/* What a publish has spent since its step before. */
+enum stage { HARVEST, LAYER, SYNC, RECORD, STAGES };
+static const struct {
+	const char *step;
+	enum stage stage;
+} steps[] = {
+	{"harvested", HARVEST},  {"layer linked", LAYER}, {"frame appended", HARVEST},
+	{"frame durable", SYNC}, {"layer synced", SYNC},  {"list named", LAYER},
+	{"layer named", LAYER},  {"layer durable", SYNC},
+};
+static double stages[STAGES];
+static struct span stage_began;
+
+static void on_step(const char *step)
+{
+	for (size_t i = 0; i < countof(steps); i++)
+		if (!strcmp(step, steps[i].step)) {
+			stages[steps[i].stage] += spent(&stage_began);
+			stage_began = begin();
+		}
 }
 
 /* ---- data ---- */
@@ -117,9 +154,10 @@ struct floor {
 	EVP_MD_CTX *hash;
 	ZSTD_CCtx *z;
 	char *in, *out;
+	bool guarded;
 };
 
-static int floor_file(struct floor *f, int fd)
+static int floor_read(struct floor *f, int fd)
 {
 	unsigned char sha[EVP_MAX_MD_SIZE];
 	EVP_DigestInit_ex(f->hash, EVP_sha256(), NULL);
@@ -134,7 +172,21 @@ static int floor_file(struct floor *f, int fd)
 	return !EVP_DigestFinal_ex(f->hash, sha, NULL);
 }
 
-static int floor_walk(struct floor *f, int dir)
+/* to: where a link to it goes, or -1. */
+static int floor_file(struct floor *f, int dir, const char *name, int to)
+{
+	struct stat st;
+	char names[256];
+	if (f->guarded && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW))
+		return -1;
+	auto_fd int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || (f->guarded && flistxattr(fd, names, sizeof(names)) < 0) ||
+	    floor_read(f, fd) || (f->guarded && fstat(fd, &st)))
+		return -1;
+	return to >= 0 ? linkat(dir, name, to, name, 0) : 0;
+}
+
+static int floor_walk(struct floor *f, int dir, int to)
 {
 	int scan = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fdopendir(scan);
@@ -142,22 +194,30 @@ static int floor_walk(struct floor *f, int dir)
 	for (struct dirent *it; !rc && (it = readdir(d));) {
 		if (it->d_name[0] == '.')
 			continue;
+		if (it->d_type != DT_DIR) {
+			rc = floor_file(f, dir, it->d_name, to);
+			continue;
+		}
 		auto_fd int fd = openat(dir, it->d_name, O_RDONLY | O_CLOEXEC);
-		rc = fd < 0 || (it->d_type == DT_DIR ? floor_walk(f, fd) : floor_file(f, fd));
+		if (to >= 0 && mkdirat(to, it->d_name, 0755))
+			return -1;
+		auto_fd int below = to >= 0 ? openat(to, it->d_name, O_PATH | O_CLOEXEC) : -1;
+		rc = fd < 0 || floor_walk(f, fd, below);
 	}
 	closedir(d);
 	return rc;
 }
 
-static int floor_all(const char *dir, bool pack)
+static int floor_all(const char *dir, const char *to, bool pack, bool guarded)
 {
 	struct floor f = {EVP_MD_CTX_new(), pack ? ZSTD_createCCtx() : NULL, own_alloc(131072),
-			  own_alloc(ZSTD_CStreamOutSize())};
+			  own_alloc(ZSTD_CStreamOutSize()), guarded};
 	if (f.z)
 		ZSTD_CCtx_setParameter(f.z, ZSTD_c_compressionLevel, 3);
 	auto_fd int root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int into = to ? directory(to) : -1;
 	struct span s = begin();
-	if (root < 0 || floor_walk(&f, root))
+	if (root < 0 || floor_walk(&f, root, into))
 		return 1;
 	end(s);
 	EVP_MD_CTX_free(f.hash);
@@ -178,10 +238,20 @@ static int publish_into(struct state *st, int upper, bool measured)
 		return die();
 	struct shelf_publish p = {.from = shelf_copy(&sh)};
 	struct span s = begin();
-	if (shelf_publish(&p, st->cache, upper, "bench", &e) || shelf_record(&p, st->db, 0, &e))
+	stage_began = s;
+	cache_on_step = on_step;
+	if (shelf_publish(&p, st->cache, upper, "bench", &e))
 		return die();
-	if (measured)
+	stages[LAYER] += spent(&stage_began);
+	stage_began = begin();
+	if (shelf_record(&p, st->db, 0, &e))
+		return die();
+	stages[RECORD] = spent(&stage_began);
+	if (measured) {
 		end(s);
+		for (size_t i = 0; i < STAGES; i++)
+			printf("%.6f%c", stages[i], i + 1 < STAGES ? ' ' : '\n');
+	}
 	shelf_publish_fini(&p);
 	shelf_fini(&sh);
 	return 0;
@@ -208,7 +278,7 @@ static int fill(struct state *st, const char *path, uint64_t entries)
 	return 0;
 }
 
-static int with_layers(struct state *st, const char *dir)
+static int restore(struct state *st, const char *dir)
 {
 	struct db_generation g;
 	struct cache_exported out;
@@ -217,18 +287,66 @@ static int with_layers(struct state *st, const char *dir)
 	auto_free const char **ids = own_calloc(g.n_layers + 1, sizeof(*ids));
 	for (size_t i = 0; i < g.n_layers; i++)
 		ids[i] = g.layers[i];
+	auto_fd int to = directory(dir);
 	struct span s = begin();
-	if (dir) {
-		auto_fd int to = directory(dir);
-		if (to < 0 || cache_restore(st->cache, ids, g.n_layers, to, &out, &e))
-			return die();
-	} else {
-		auto_fd int fd = cache_layer_open(st->cache, ids[0], &e);
-		if (fd < 0)
-			return die();
-	}
+	if (to < 0 || cache_restore(st->cache, ids, g.n_layers, to, &out, &e))
+		return die();
 	end(s);
 	db_generation_fini(&g);
+	return 0;
+}
+
+/* An overlay that nobody else sees, over these layers; its directory, or -1. */
+static int overlay(const int *layers, size_t n)
+{
+	auto_fd int fs = (int)syscall(SYS_fsopen, "overlay", 1 /* FSOPEN_CLOEXEC */);
+	if (fs < 0 || syscall(SYS_fsconfig, fs, 0 /* FSCONFIG_SET_FLAG */, "userxattr", NULL, 0))
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		auto_free char *path = own_fmt("/proc/self/fd/%d", layers[i]);
+		if (syscall(SYS_fsconfig, fs, 1 /* FSCONFIG_SET_STRING */, "lowerdir+", path, 0))
+			return -1;
+	}
+	if (syscall(SYS_fsconfig, fs, 6 /* FSCONFIG_CMD_CREATE */, NULL, NULL, 0))
+		return -1;
+	return (int)syscall(SYS_fsmount, fs, 1 /* FSMOUNT_CLOEXEC */, 1 /* MOUNT_ATTR_RDONLY */);
+}
+
+/* A byte of the file that comes first: 0, or -1. */
+static int read_first(int dir)
+{
+	int scan = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = scan < 0 ? NULL : fdopendir(scan);
+	int rc = -1;
+	char byte;
+	for (struct dirent *it; d && rc && (it = readdir(d));) {
+		if (it->d_name[0] == '.')
+			continue;
+		auto_fd int fd = openat(dir, it->d_name, O_RDONLY | O_CLOEXEC);
+		rc = fd < 0 ? -1 : it->d_type == DT_DIR ? read_first(fd) : read(fd, &byte, 1) < 0;
+	}
+	closedir(d);
+	return rc;
+}
+
+static int read_one(struct state *st)
+{
+	struct shelf sh;
+	auto_free int *layers = NULL;
+	struct span s = begin();
+	if (shelf_load_named(&sh, &plain, "bench", st->db, &e) ||
+	    shelf_open(&sh, st->cache, &layers, &e))
+		return die();
+	/* An overlay without an upper takes two lowers and more. */
+	auto_fd int at = sh.n_layers > 1 ? overlay(layers, sh.n_layers) : dup(layers[0]);
+	if (at < 0 || read_first(at)) {
+		err_sys(&e, "read through an overlay of %zu layers", sh.n_layers);
+		return die();
+	}
+	end(s);
+	for (size_t i = 0; i < sh.n_layers; i++)
+		close(layers[i]);
+	shelf_fini(&sh);
 	return 0;
 }
 
@@ -245,15 +363,16 @@ int main(int argc, char **argv)
 		return 2;
 	if (!strcmp(what, "make") && argc == 5)
 		return make(argv[2], strtoull(arg, NULL, 10), strtoull(argv[4], NULL, 10));
-	if (!strcmp(what, "hash") || !strcmp(what, "pack"))
-		return floor_all(argv[2], what[0] == 'p');
+	bool pack = !strcmp(what, "pack"), guard = !strcmp(what, "guard");
+	if (pack || guard || !strcmp(what, "hash") || (!strcmp(what, "layer") && arg))
+		return floor_all(argv[2], arg, pack || guard, guard);
 	struct state *st = state_open(argv[2], &e);
 	if (!st)
 		return die();
 	int rc = !strcmp(what, "publish") && arg   ? publish(st, arg)
 		 : !strcmp(what, "fill") && arg    ? fill(st, argv[2], strtoull(arg, NULL, 10))
-		 : !strcmp(what, "restore") && arg ? with_layers(st, arg)
-		 : !strcmp(what, "read")           ? with_layers(st, NULL)
+		 : !strcmp(what, "restore") && arg ? restore(st, arg)
+		 : !strcmp(what, "read")           ? read_one(st)
 		 : !strcmp(what, "compact")        ? compact(st)
 						   : 2;
 	state_close(st);
