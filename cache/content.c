@@ -49,28 +49,30 @@ static bool content_unchanged(const struct stat *a, const struct stat *b)
 	       a->st_mode == b->st_mode && a->st_uid == b->st_uid;
 }
 
+/* As many bytes as st said, or one buffer's more at most; keep: where they stay, room for all. */
 static int content_loop(struct content_reader *r, int fd, struct hash *other, int lower_fd,
-			struct text *keep, struct content *out, uint64_t *size, uint64_t expect,
+			char *keep, struct content *out, uint64_t *size, uint64_t expect,
 			struct err *e)
 {
 	for (;;) {
 		uint64_t left = expect > *size ? expect - *size : UINT64_MAX;
-		ssize_t n = content_fill(fd, r->mine, CONTENT_BUFFER, left);
+		size_t room = keep && left < CONTENT_BUFFER ? (size_t)left : CONTENT_BUFFER;
+		char *mine = keep && left != UINT64_MAX ? keep + *size : r->mine;
+		ssize_t n = content_fill(fd, mine, room, left);
 		if (n < 0)
 			return err_sys(e, "read");
 		*size += (uint64_t)n;
-		hash_add(&r->sha256, r->mine, (size_t)n);
+		hash_add(&r->sha256, mine, (size_t)n);
 		if (other)
-			hash_add(other, r->mine, (size_t)n);
-		if (keep)
-			text_put(keep, r->mine, (size_t)n);
+			hash_add(other, mine, (size_t)n);
 		if (out->same) {
 			ssize_t m = content_fill(lower_fd, r->theirs, CONTENT_BUFFER, left);
 			if (m < 0)
 				return err_sys(e, "read the store's file");
-			out->same = m == n && !memcmp(r->mine, r->theirs, (size_t)n);
+			out->same = m == n && !memcmp(mine, r->theirs, (size_t)n);
 		}
-		if ((size_t)n < CONTENT_BUFFER)
+		/* What is longer than it was is seen by who looks at the size afterwards. */
+		if ((size_t)n < room || *size >= expect)
 			return 0;
 	}
 }
@@ -78,30 +80,29 @@ static int content_loop(struct content_reader *r, int fd, struct hash *other, in
 int content_read(struct content_reader *r, int fd, const struct stat *st, const char *algo,
 		 int lower_fd, bool keep, struct content *out, struct err *e)
 {
-	struct stat before, after;
+	struct stat after;
 	struct hash other = {0};
 	uint64_t size = 0;
-	auto_text struct text bytes = TEXT_INIT;
+	auto_free char *bytes = keep ? own_alloc((size_t)st->st_size + 1) : NULL;
 	*out = (struct content){.same = lower_fd >= 0};
-	if (fstat(fd, &before))
-		return err_sys(e, "stat");
-	if (!content_unchanged(st, &before))
-		return 0;
 	if (algo && hash_open(&other, algo))
 		return err_set(e, ERR_SYS, "libcrypto has no %s", algo);
-	int rc = content_loop(r, fd, algo ? &other : NULL, lower_fd, keep ? &bytes : NULL, out,
-			      &size, (uint64_t)st->st_size, e);
+	int rc = content_loop(r, fd, algo ? &other : NULL, lower_fd, bytes, out, &size,
+			      (uint64_t)st->st_size, e);
 	hash_id(&r->sha256, out->sha256);
 	if (algo)
 		hash_hex(&other, out->other);
 	hash_close(&other);
 	if (rc)
 		return -1;
+	/* It is the file st told of, and it is as it was before it was opened. */
 	if (fstat(fd, &after))
 		return err_sys(e, "stat");
 	if (size != (uint64_t)st->st_size || !content_unchanged(st, &after))
 		return 0;
 	out->kept = keep;
-	out->bytes = keep ? text_take(&bytes) : NULL;
+	if (keep)
+		bytes[size] = '\0';
+	out->bytes = give(bytes);
 	return 1;
 }

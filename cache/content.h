@@ -18,10 +18,11 @@ struct content {
 	char other[HASH_HEX]; /* by `algo`, if that was asked for */
 	bool same;            /* the lower's bytes are these */
 	bool kept;
-	char *bytes; /* kept: all size bytes, the caller's to free */
+	char *bytes; /* kept: all size bytes and a NUL, the caller's to free */
 };
-/* content_read(r, fd, st, algo, lower_fd, keep, out, e): read fd, of which st was seen before it
- * was opened. algo: another digest to make or NULL; lower_fd: what to compare with or -1; keep:
- * whether the bytes are wanted. 1 read, 0 it changed while it was read, -1. */
+/* content_read(r, fd, st, algo, lower_fd, keep, out, e): read fd, which is hoped to be the regular
+ * file that st was seen of before it was opened. algo: another digest to make or NULL; lower_fd:
+ * what to compare with or -1; keep: whether the bytes are wanted. 1 read, 0 it changed while it was
+ * read, -1. */
 int content_read(struct content_reader *r, int fd, const struct stat *st, const char *algo,
 		 int lower_fd, bool keep, struct content *out, struct err *e) must_check;

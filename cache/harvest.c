@@ -101,6 +101,7 @@ int harvest_run(struct harvest *h, const struct cache_harvest *how, struct err *
 	};
 	*h = (struct harvest){
 		.how = how,
+		.euid = geteuid(),
 		.deadline_ns = clock_mono_ns() +
 			       (int64_t)(how->max_ms ? how->max_ms : HARVEST_MS) * 1000000,
 	};

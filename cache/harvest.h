@@ -31,6 +31,7 @@ struct harvest {
 	uint64_t held;        /* bytes of memory that the upper's author decides about */
 	int64_t deadline_ns;  /* monotonic */
 	struct content_reader reader;
+	uid_t euid;
 	unsigned short *all;
 	struct tree_at *lower_at; /* by layer */
 };

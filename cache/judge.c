@@ -15,7 +15,7 @@
 
 /* Small files are read once: so many bytes of them wait in memory for the segment. */
 #define JUDGE_SMALL ((uint64_t)64 << 10)
-#define JUDGE_KEPT ((uint64_t)8 << 20)
+#define JUDGE_KEPT ((uint64_t)16 << 20)
 
 /* One entry while it is judged. */
 struct judge {
@@ -50,6 +50,17 @@ static int judge_conflict(struct judge *c, const char *why)
 static int judge_hostile(struct judge *c, struct err *e, const char *why)
 {
 	return err_set(e, ERR_HOSTILE, "%.300s: %s", c->it->path, why);
+}
+
+/* The entry itself, opened to be read; the time of that reading is nobody's matter, and writing it
+ * costs more than the reading where we may leave it (open(2), O_NOATIME). */
+static int judge_open(const struct judge *c, int flags)
+{
+	bool ours = c->it->st.st_uid == c->h->euid || !c->h->euid;
+	int fd = ours ? tree_open(c->it->dirfd, c->it->name, O_RDONLY | O_NOATIME | flags) : -1;
+	return fd >= 0 || (ours && errno != EPERM)
+		       ? fd
+		       : tree_open(c->it->dirfd, c->it->name, O_RDONLY | flags);
 }
 
 /* ---- extended attributes: those of the mount's own namespace mean something; of the other one
@@ -129,20 +140,21 @@ static int judge_dir(struct judge *c, struct err *e)
 		return judge_refuse(c, "another file system is mounted there");
 	if ((c->it->st.st_mode & 0500) != 0500)
 		return judge_refuse(c, "a directory its owner may not read");
-	auto_fd int fd = tree_open(c->it->dirfd, c->it->name, O_RDONLY | O_DIRECTORY);
+	auto_fd int fd = judge_open(c, O_DIRECTORY);
 	/* Somebody else's may be listed and not entered. */
-	bool closed = fd >= 0 && c->it->st.st_uid != geteuid() &&
+	bool closed = fd >= 0 && c->it->st.st_uid != c->h->euid &&
 		      faccessat(fd, ".", R_OK | X_OK, AT_EACCESS) && errno == EACCES;
 	if (closed || (fd < 0 && (errno == EACCES || errno == EXDEV)))
 		return judge_refuse(c, "a directory we may not read");
 	if (fd < 0)
 		return err_sys(e, "open directory %s", c->it->path);
-	int redirect = judge_overlay_xattr(c, fd, "redirect", &value, e);
+	bool plain = !flistxattr(fd, NULL, 0); /* most have none at all */
+	int redirect = plain ? 0 : judge_overlay_xattr(c, fd, "redirect", &value, e);
 	if (redirect)
 		return redirect < 0
 			       ? -1
 			       : judge_refuse(c, "a directory that shows another one's content");
-	int opaque = judge_overlay_xattr(c, fd, "opaque", &value, e);
+	int opaque = plain ? 0 : judge_overlay_xattr(c, fd, "opaque", &value, e);
 	if (opaque < 0)
 		return -1;
 	c->it->skip = false;
@@ -390,8 +402,7 @@ static int judge_file(struct judge *c, const struct lower *l, struct err *e)
 		return judge_refuse(c, "a set-id file");
 	if (!(st->st_mode & 0400))
 		return judge_refuse(c, "a file its owner may not read");
-	auto_fd int fd =
-		tree_open(c->it->dirfd, c->it->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	auto_fd int fd = judge_open(c, O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 && (errno == EACCES || errno == EPERM || errno == EXDEV))
 		return judge_refuse(c, "a file we may not read");
 	if (fd < 0)
@@ -407,7 +418,7 @@ static int judge_file(struct judge *c, const struct lower *l, struct err *e)
 		return err_set(e, ERR_HOSTILE, "more than %llu bytes",
 			       (unsigned long long)max_bytes);
 	/* A second name of it may lie anywhere in the upper: its mode is not ours to change. */
-	c->x->may_link = st->st_nlink == 1 && st->st_uid == geteuid() && !foreign;
+	c->x->may_link = st->st_nlink == 1 && st->st_uid == c->h->euid && !foreign;
 	c->x->dev = st->st_dev;
 	c->x->ino = st->st_ino;
 	return judge_read_file(c, l, fd, e);

@@ -44,28 +44,63 @@ int tree_open(int root, const char *path, int flags)
 	return tree_open_short(at < 0 ? root : at, path, flags);
 }
 
+/* The path of n bytes from one of the directories that are open, the nearest above it, or the root.
+ */
+static int tree_at_open(const struct tree_at *at, const char *path, size_t n)
+{
+	auto_free char *whole = own_dup_n(path, n);
+	int from = at->root;
+	size_t skip = 0;
+	for (size_t i = 0; i < at->n; i++) {
+		size_t m = at->dirs[i].path_n;
+		if (m && m < n && m >= skip && path[m] == '/' &&
+		    !memcmp(at->dirs[i].path, path, m)) {
+			from = at->dirs[i].fd;
+			skip = m + 1;
+		}
+	}
+	return tree_open(from, n ? whole + skip : ".", O_PATH | O_DIRECTORY);
+}
+
+/* dirs[i] becomes the first. */
+static void tree_at_first(struct tree_at *at, size_t i)
+{
+	__auto_type dir = at->dirs[i];
+	memmove(&at->dirs[1], &at->dirs[0], i * sizeof(dir));
+	at->dirs[0] = dir;
+}
+
 int tree_at(struct tree_at *at, const char *path, const char **name)
 {
 	const char *slash = strrchr(path, '/');
-	size_t n = slash ? (size_t)(slash - path) : 0;
+	size_t n = slash ? (size_t)(slash - path) : 0, i = 0;
 	*name = slash ? slash + 1 : path;
-	if (at->fd >= 0 && strlen(at->parent) == n && !memcmp(at->parent, path, n))
-		return at->fd;
-	auto_free char *parent = own_dup_n(path, n);
-	int fd = tree_open(at->root, n ? parent : ".", O_PATH | O_DIRECTORY);
-	if (fd < 0)
-		return -1;
-	tree_at_fini(at);
-	at->fd = fd;
-	at->parent = give(parent);
-	return fd;
+	while (i < at->n && (at->dirs[i].path_n != n || memcmp(at->dirs[i].path, path, n)))
+		i++;
+	if (i == at->n) {
+		int fd = tree_at_open(at, path, n);
+		if (fd < 0)
+			return -1;
+		if (at->n < TREE_AT_OPEN) {
+			at->n++;
+		} else {
+			close(at->dirs[--i].fd);
+			free(at->dirs[i].path);
+		}
+		at->dirs[i].fd = fd;
+		at->dirs[i].path = own_dup_n(path, n);
+		at->dirs[i].path_n = n;
+	}
+	tree_at_first(at, i);
+	return at->dirs[0].fd;
 }
 
 void tree_at_fini(struct tree_at *at)
 {
-	own_close(&at->fd);
-	free(at->parent);
-	at->parent = NULL;
+	while (at->n) {
+		close(at->dirs[--at->n].fd);
+		free(at->dirs[at->n].path);
+	}
 }
 
 /* One name of a directory. A directory takes two places in the order: "name" itself, and "name/"
@@ -82,8 +117,8 @@ struct tree_place {
 };
 
 struct tree_frame {
-	int fd; /* -1: closed to save descriptors; opened again as ".." */
-	dev_t dev;
+	int fd;    /* -1: closed to save descriptors; opened again as ".." */
+	dev_t dev; /* when it was closed */
 	ino_t ino;
 	struct text bytes;
 	struct tree_name *names;
@@ -207,14 +242,19 @@ static int tree_push(struct tree *t, int fd, size_t tag, struct err *e)
 	}
 	struct tree_frame *f = &t->frames[t->depth++];
 	*f = (struct tree_frame){.fd = fd, .tag = tag, .path_n = t->path.n};
-	if (t->depth > TREE_OPEN)
-		own_close(&t->frames[t->depth - 1 - TREE_OPEN].fd);
-	if (fstat(fd, &st))
-		return err_sys(e, "stat directory %s", text_str(&t->path));
-	f->dev = st.st_dev;
-	f->ino = st.st_ino;
-	if (t->depth == 1)
+	struct tree_frame *far = t->depth > TREE_OPEN ? f - TREE_OPEN : NULL;
+	if (far && far->fd >= 0) {
+		if (fstat(far->fd, &st))
+			return err_sys(e, "stat a directory above %s", text_str(&t->path));
+		far->dev = st.st_dev;
+		far->ino = st.st_ino;
+		own_close(&far->fd);
+	}
+	if (t->depth == 1) {
+		if (fstat(fd, &st))
+			return err_sys(e, "stat the tree's root");
 		t->dev = st.st_dev;
+	}
 	return tree_list(t, f, e);
 }
 

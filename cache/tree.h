@@ -13,15 +13,21 @@
  * (O_CLOEXEC) or -1 with errno. O_PATH|O_NOFOLLOW gives a symbolic link itself. */
 int tree_open(int root, const char *path, int flags) must_check;
 
-/* The directory that the last path lay in, kept open: paths that come in order mostly share it. */
+/* The directories that the last paths lay in, kept open: paths that come in order mostly share one,
+ * or lie in one beside it. */
+#define TREE_AT_OPEN 4
 struct tree_at {
 	int root; /* borrowed */
-	int fd;   /* O_PATH of `parent`, or -1 */
-	char *parent;
+	size_t n;
+	struct {
+		int fd; /* O_PATH */
+		char *path;
+		size_t path_n;
+	} dirs[TREE_AT_OPEN]; /* the one asked for last comes first */
 };
 #define TREE_AT(r)                                                                                 \
 	{                                                                                          \
-		.root = (r), .fd = -1                                                              \
+		.root = (r)                                                                        \
 	}
 /* tree_at(at, path, name): descriptor of the directory path lies in (borrowed; valid until the next
  * call), *name its last component. -1 with errno. */
