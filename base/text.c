@@ -38,13 +38,16 @@ void text_addf(struct text *t, const char *fmt, ...)
 	va_list ap, again;
 	va_start(ap, fmt);
 	va_copy(again, ap);
-	int n = vsnprintf(NULL, 0, fmt, ap);
+	text_room(t, 0);
+	int n = vsnprintf(t->p + t->n, t->cap - t->n, fmt, ap);
 	va_end(ap);
-	if (n > 0) {
+	if (n > 0 && (size_t)n >= t->cap - t->n) {
 		text_room(t, (size_t)n);
 		vsnprintf(t->p + t->n, (size_t)n + 1, fmt, again);
-		t->n += (size_t)n;
 	}
+	if (n > 0)
+		t->n += (size_t)n;
+	t->p[t->n] = '\0';
 	va_end(again);
 }
 
