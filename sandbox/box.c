@@ -34,7 +34,7 @@ static int box_join(struct box *b, bool below, struct err *e)
 				       .cpu_milli = b->limits.cpu_milli,
 				       .below = below};
 	auto_free char *name = own_fmt("%s.%zu", b->name, b->slot->number);
-	b->cgroup = cgroup_make(b->sandbox->cgroups, name, &limits, e);
+	b->cgroup = cgroup_want(b->sandbox->cgroups, name, &limits, e);
 	if (!b->cgroup)
 		return -1;
 	cgroup_can(b->cgroup, &b->counts);
@@ -76,9 +76,7 @@ static int box_send(struct box *b, const struct box_spec *spec, int write_fd, st
 
 static void box_undo(struct box *b)
 {
-	struct err ignored = ERR_INIT;
-	if (b->cgroup && cgroup_remove(b->cgroup, &ignored))
-		b->cgroup = NULL; /* empty, yet it stays: for sandbox_sweep */
+	cgroup_forget(b->cgroup); /* nobody has made it */
 	b->sandbox->n_boxes++;
 	box_close(b);
 }

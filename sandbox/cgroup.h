@@ -1,6 +1,9 @@
-/* Inside sandbox/ only: a control group per box, in whichever hierarchy this process may write:
- * cgroup v2 where it is delegated, cgroup v1 where that is what the host has, or none. Loop thread;
- * every call is a few small reads or writes of cgroupfs, nothing waits.
+/* Inside sandbox/ and sandbox/box/ only: a control group per box, in whichever hierarchy this
+ * process may write: cgroup v2 where it is delegated, cgroup v1 where that is what the host has, or
+ * none. Every call is a few small reads or writes of cgroupfs. To make or remove a group waits for
+ * the kernel's one lock of all groups, a millisecond at times: a loop only describes the groups of
+ * its boxes (cgroup_want), and their helpers, which are told where (cgroup_told), make and remove
+ * them.
  *
  * Where groups are made: below the group(s) this process is in, as NAME.<pid>/box-<name>: v2 needs
  * the controllers in the parent's cgroup.subtree_control (cgroups(7)), for which this process, if
@@ -38,6 +41,27 @@ bool cgroup_host_has_memory(const struct cgroup_host *h);
  * limits.below doesn't keep them apart? */
 bool cgroup_host_owned(const struct cgroup_host *h);
 
+#define CGROUP_HIERARCHIES 5
+#define CGROUP_HOST_NAME 128
+#define CGROUP_NAME 208
+
+/* What another process makes groups by in the same place, together with a directory for each of the
+ * n. */
+struct cgroup_told {
+	uint32_t version; /* 1, 2; 0: none */
+	uint32_t n;       /* hierarchies */
+	uint32_t controllers[CGROUP_HIERARCHIES];
+	uint32_t counts_swap, keeps_peak;
+	char name[CGROUP_HOST_NAME];
+};
+/* cgroup_host_tell(h, told, fds, e): to be sent; told->n descriptors, the caller's, without the
+ * lock that says that this process lives. */
+int cgroup_host_tell(const struct cgroup_host *h, struct cgroup_told *told,
+		     int fds[CGROUP_HIERARCHIES], struct err *e) must_check;
+/* cgroup_host_told(told, fds): who was told; takes the descriptors. For cgroup_make, until this
+ * process ends: NAME.<pid> is not its own. NULL: that makes no sense. */
+struct cgroup_host *cgroup_host_told(const struct cgroup_told *told, const int *fds) must_check;
+
 struct cgroup_limits {      /* 0: none */
 	uint64_t memory;    /* bytes; swap is not a way out of it */
 	uint64_t processes; /* tasks */
@@ -53,6 +77,18 @@ struct cgroup_limits {      /* 0: none */
  * watches by other means). NULL with e; with kind "none" a group that counts nothing. */
 struct cgroup *cgroup_make(struct cgroup_host *h, const char *name,
 			   const struct cgroup_limits *limits, struct err *e) must_check;
+
+struct cgroup_wanted {
+	struct cgroup_limits limits;
+	char name[CGROUP_NAME]; /* "": none */
+};
+/* cgroup_want(h, name, limits, e): one that somebody else makes of cgroup_wanted; here it is read,
+ * killed and, where that has to be, removed like any other, though there may be none yet, or any
+ * more. Costs no system call. */
+struct cgroup *cgroup_want(struct cgroup_host *h, const char *name,
+			   const struct cgroup_limits *limits, struct err *e) must_check;
+/* cgroup_wanted(c): how it was described; with kind "none" one without a name. */
+const struct cgroup_wanted *cgroup_wanted(const struct cgroup *c);
 
 /* cgroup_clone_fd(c): a directory descriptor for clone3's CLONE_INTO_CGROUP (v2), owned by c, or
  * -1. */
@@ -80,12 +116,15 @@ struct cgroup_counts {
 	uint64_t stalled_memory_ns, stalled_cpu_ns, stalled_io_ns; /* PSI "some"; 0: not known */
 };
 /* cgroup_can(c, out): of a new one: what can be read of it, and zeros. What the kernel has to tell
- * of one group it has of all: it is asked once. */
+ * of one group it has of all: it was asked when the host was opened. */
 void cgroup_can(const struct cgroup *c, struct cgroup_counts *out);
 /* cgroup_read(c, out): what it counted so far; what can't be read stays 0 with has_* false. The
  * second half of out only with cgroup_read_all. */
-void cgroup_read(const struct cgroup *c, struct cgroup_counts *out);
-void cgroup_read_all(const struct cgroup *c, struct cgroup_counts *out);
+void cgroup_read(struct cgroup *c, struct cgroup_counts *out);
+void cgroup_read_all(struct cgroup *c, struct cgroup_counts *out);
+/* cgroup_heard(c, out): who made it has read all of this before it removed it; what only reading
+ * meanwhile could see (kernels without memory.peak, pids.peak) was seen here. */
+void cgroup_heard(const struct cgroup *c, struct cgroup_counts *out);
 
 /* cgroup_kill(c): SIGKILL to everything in it, frozen or not (v2 cgroup.kill, Linux 5.14, else
  * signal each). May be called again until cgroup_remove finds it empty. */
@@ -93,3 +132,5 @@ void cgroup_kill(struct cgroup *c);
 /* cgroup_remove(c): rmdir and free. 0, or -1 with EBUSY kept in e while something is in it (then c
  * stays valid). NULL is fine. */
 int cgroup_remove(struct cgroup *c, struct err *e) must_check;
+/* cgroup_forget(c): only free; it is there no more, or not ours to remove. NULL is fine. */
+void cgroup_forget(struct cgroup *c);

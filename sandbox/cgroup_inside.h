@@ -13,7 +13,6 @@ enum cgroup_controller {
 	CGROUP_CPU = 16,
 	CGROUP_IO = 32, /* v2 only */
 };
-#define CGROUP_HIERARCHIES 5
 
 /* The kernel, or a tree of files that a test made. */
 struct cgroup_world {
@@ -80,31 +79,37 @@ struct cgroup_kind {
 struct cgroup_host {
 	const struct cgroup_world *world;
 	const struct cgroup_kind *kind; /* NULL: none */
-	char name[128]; /* NAME.<pid>, or NAME.<pid>-<n> for a process's second sandbox */
-	size_t n;       /* hierarchies in use; all below are parallel */
+	char name[CGROUP_HOST_NAME]; /* NAME.<pid>, or NAME.<pid>-<n> for a process's second sandbox
+				      */
+	size_t n;                    /* hierarchies in use; all below are parallel */
 	struct cgroup_place base[CGROUP_HIERARCHIES]; /* NAME.<pid> is in it */
 	int dir[CGROUP_HIERARCHIES];                  /* NAME.<pid> itself, locked (flock(2)) */
-	bool moved;       /* v2: this process is in NAME.<pid>/supervisor */
-	bool counts_swap; /* v1: swap is limited, too */
-	bool keeps_peak;  /* of processes at once */
-	bool writable;    /* a group that this process began in */
-	struct {          /* what a group can count, without and with a quota; once one was read */
-		bool known, has_memory, has_processes, has_cpu, has_quota;
-	} can[2];
+	bool moved;               /* v2: this process is in NAME.<pid>/supervisor */
+	bool counts_swap;         /* v1: swap is limited, too */
+	bool keeps_peak;          /* of processes at once */
+	bool writable;            /* a group that this process began in */
+	struct cgroup_counts can; /* has_*: what a group counts */
+};
+
+/* Seen by reading, for kernels without memory.peak, pids.peak. */
+struct cgroup_highest {
+	uint64_t memory, processes;
 };
 
 struct cgroup {
 	struct cgroup_host *host;
-	char *name;
-	int dir[CGROUP_HIERARCHIES]; /* -1: not wanted there */
-	int below;                   /* v2: where its processes are, if not there; else -1 */
-	struct { /* owned; seen by reading, for kernels without memory.peak, pids.peak */
-		uint64_t memory, processes;
-	} * highest;
+	struct cgroup_wanted wanted;
+	char name[CGROUP_NAME + 8];
+	int dir[CGROUP_HIERARCHIES];    /* -1: not wanted there, or of another's making and not read
+					   yet */
+	int below;                      /* v2: where its processes are, if not there; else -1 */
+	struct cgroup_highest *highest; /* owned */
 };
 
 #define CGROUP_BELOW "job"
 #define CGROUP_BELOW_DEPTH 4
+/* cgroup_needed(h, i, quota): has a box a group in this hierarchy? */
+bool cgroup_needed(const struct cgroup_host *h, size_t i, bool quota);
 /* cgroup_in(c, controller): the directory where it counts, or -1. */
 int cgroup_in(const struct cgroup *c, enum cgroup_controller controller);
 /* cgroup_list(c): the directory whose list of processes is its own to the end: what is left in it
@@ -121,6 +126,8 @@ void cgroup_read_peak(const struct cgroup *c, int dirfd, struct cgroup_counts *o
 /* cgroup_quota(milli, period_us): its quota per period, both in µs. */
 uint64_t cgroup_quota(uint64_t milli, uint64_t *period_us);
 
+/* cgroup_name_ok(name, chars, max): it is not empty, not longer, of these characters only. */
+bool cgroup_name_ok(const char *name, const char *chars, size_t max);
 /* cgroup_claim(h, places, n): makes and locks NAME.<pid> in each place that can be written and
  * moves these places to h->base; how many. */
 size_t cgroup_claim(struct cgroup_host *h, const char *name, struct cgroup_place *places, size_t n);

@@ -202,12 +202,24 @@ static int helper_send(struct helper *h, const struct plan_start *start, int *fd
 	return message_send(h->socket, &m, MSG_DONTWAIT);
 }
 
-static_assert(CGROUP_DOORS <= PLAN_DOORS_MAX, "a box enters all its cgroups");
+int helper_groups(struct helper *h, const struct cgroup_host *groups, struct err *e)
+{
+	struct plan_start m = {.kind = PLAN_GROUPS, .version = PLAN_VERSION};
+	int fds[CGROUP_HIERARCHIES];
+	if (cgroup_host_tell(groups, &m.groups, fds, e))
+		return -1;
+	int rc = m.groups.n ? helper_send(h, &m, fds, m.groups.n) : 0;
+	if (rc)
+		err_sys(e, "tell assay-box of the control groups");
+	while (m.groups.n)
+		close(fds[--m.groups.n]);
+	return rc;
+}
 
 static int helper_begin(struct helper *h, const struct pack *p, int output_fd, const int *stdio,
 			const struct cgroup *c, struct err *e)
 {
-	int fds[6 + CGROUP_DOORS] = {p->text_fd, output_fd}, cgroup_fd = cgroup_clone_fd(c);
+	int fds[5] = {p->text_fd, output_fd};
 	size_t n = 2;
 	uint32_t mask = 0;
 	for (unsigned i = 0; stdio && i < 3; i++)
@@ -215,27 +227,16 @@ static int helper_begin(struct helper *h, const struct pack *p, int output_fd, c
 			fds[n++] = stdio[i];
 			mask |= 1u << i;
 		}
-	if (cgroup_fd >= 0)
-		fds[n++] = cgroup_fd;
-	int doors = cgroup_doors(c, fds + n, e);
-	if (doors < 0)
-		return -1;
 	struct plan_start m = {
 		.kind = PLAN_START,
 		.version = PLAN_VERSION,
 		.n_fds = (uint32_t)p->n_fds,
 		.stdio = mask,
-		.in_cgroup = cgroup_fd >= 0,
-		.n_doors = (uint32_t)doors,
 		.ahead = p->ahead,
 		.bytes = p->bytes,
+		.group = *cgroup_wanted(c),
 	};
-	int rc = helper_send(h, &m, fds, n + (size_t)doors);
-	if (rc)
-		err_sys(e, "send a plan to assay-box");
-	while (doors)
-		close(fds[n + (size_t)--doors]);
-	return rc;
+	return helper_send(h, &m, fds, n) ? err_sys(e, "send a plan to assay-box") : 0;
 }
 
 int helper_plan(struct helper *h, const struct pack *p, int output_fd, const int *stdio,

@@ -37,6 +37,8 @@ struct helper_ids {
 struct helper *helper_start(uv_loop_t *loop, const struct helper_program *p,
 			    const struct helper_ids *ids, const struct helper_events *ev,
 			    void *owner, struct err *e) must_check;
+/* helper_groups(h, groups, e): once, before the first plan: where boxes' groups are made. */
+int helper_groups(struct helper *h, const struct cgroup_host *groups, struct err *e) must_check;
 /* helper_plan(h, p, output_fd, stdio, c, e): PLAN_START and what belongs to it. stdio: NULL or
  * box_spec.stdio. */
 int helper_plan(struct helper *h, const struct pack *p, int output_fd, const int *stdio,

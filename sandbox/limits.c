@@ -71,10 +71,15 @@ void limits_seen(struct box *b, const struct plan_seen *s)
 static void look_cgroup(struct box *b)
 {
 	const struct box_limits *l = &b->limits;
-	struct cgroup_counts *c = &b->counts;
+	struct cgroup_counts *c = &b->counts, now;
 	if (!c->has_memory && !c->has_processes && !c->has_cpu)
 		return;
-	cgroup_read(b->cgroup, c);
+	cgroup_read(b->cgroup, &now);
+	/* Its helper has removed it: PLAN_ENDED is on its way. */
+	if (now.has_memory != c->has_memory || now.has_processes != c->has_processes ||
+	    now.has_cpu != c->has_cpu)
+		return;
+	*c = now;
 	uint64_t cpu_ms = (c->cpu_user_ns + c->cpu_system_ns) / MS;
 	if (c->has_processes && c->processes_refused && l->processes)
 		box_fire(b, BOX_LIMIT_PROCESSES, l->processes, l->processes);

@@ -30,6 +30,15 @@ static void on_freed(void *owner)
 	sandbox_settle(s->sandbox);
 }
 
+/* A helper that was not told makes no box. */
+static int sandbox_groups(struct slot *s, struct err *e)
+{
+	int rc = helper_groups(s->helper, s->sandbox->cgroups, e);
+	if (rc)
+		helper_stop(s->helper);
+	return rc;
+}
+
 int sandbox_helper(struct slot *s, struct err *e)
 {
 	static const struct helper_events events = {on_reply, on_death, on_freed};
@@ -44,7 +53,8 @@ int sandbox_helper(struct slot *s, struct err *e)
 	if (!s->helper)
 		return -1;
 	s->sandbox->n_helpers++;
-	return 0;
+	/* Else it is started before it is known where (sandbox_open). */
+	return s->sandbox->cgroups ? sandbox_groups(s, e) : 0;
 }
 
 const struct filter *sandbox_filter(struct sandbox *sb, unsigned loosen, struct err *e)
@@ -118,6 +128,7 @@ struct sandbox *sandbox_open(uv_loop_t *loop, const struct sandbox_conf *conf, s
 	    (conf->no_probe && probe_engine(sb, e)) ||
 	    (conf->first && sandbox_helper(&sb->slots[0], e)) ||
 	    !(sb->cgroups = cgroup_host_open(conf->name, e)) ||
+	    (conf->first && sandbox_groups(&sb->slots[0], e)) ||
 	    (!conf->no_probe && probe_box(sb, conf->uppers, e))) {
 		helper_leave(sb->slots[0].helper);
 		sandbox_free(sb);

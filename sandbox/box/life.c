@@ -45,8 +45,17 @@ void life_init(struct life *l, const struct serve *s, struct ahead *ahead)
 			   .ahead = ahead, .looks = LOOKS_INIT};
 }
 
-void life_begin(struct life *l, const struct serve *s, const struct plan_start *start, int *fds,
-		size_t n_fds)
+static void life_refuse(struct life *l, const struct err *e)
+{
+	snprintf(l->end.error, sizeof(l->end.error), "%.*s", (int)sizeof(l->end.error) - 1,
+		 e->text);
+	birth_fini(&l->birth);
+	group_end(&l->group, &l->end);
+	life_reply(&l->end, -1);
+}
+
+void life_begin(struct life *l, const struct serve *s, struct plan_start *start, int *fds,
+		size_t *n)
 {
 	struct err e = ERR_INIT;
 	*l = (struct life){LIFE_NOTHING,
@@ -54,15 +63,14 @@ void life_begin(struct life *l, const struct serve *s, const struct plan_start *
 			   .uppers = l->uppers,
 			   .ahead = l->ahead,
 			   .looks = l->looks,
+			   .group = l->group,
 			   .end_signal = s->kind->end ? s->kind->end : SIGKILL,
 			   .ranged = s->ids.ranged};
 	ahead_look(l->ahead);
-	if (birth_make(&l->birth, s->kind, &l->ahead->birth, start, fds, n_fds, &s->ids, l->way,
+	if (group_begin(&l->group, start, fds, n, &e) ||
+	    birth_make(&l->birth, s->kind, &l->ahead->birth, start, fds, *n, &s->ids, l->way,
 		       s->only_way, &l->uppers, &e)) {
-		snprintf(l->end.error, sizeof(l->end.error), "%.*s", (int)sizeof(l->end.error) - 1,
-			 e.text);
-		birth_fini(&l->birth);
-		life_reply(&l->end, -1);
+		life_refuse(l, &e);
 		return;
 	}
 	l->pid = l->birth.pid;
@@ -382,6 +390,7 @@ void life_end(struct life *l)
 	life_network_last(l);
 	while (wait4(l->birth.pid, &status, __WALL, &usage) < 0 && errno == EINTR)
 		;
+	group_end(&l->group, &l->end);
 	if (l->used.kind)
 		usage = l->used.used;
 	l->end.pid = l->birth.pid;
@@ -412,4 +421,5 @@ void life_leave(struct life *l)
 		;
 	guard_end(&l->guard);
 	network_end(&l->network);
+	group_end(&l->group, &l->end);
 }

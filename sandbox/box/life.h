@@ -3,6 +3,7 @@
 #pragma once
 #include "sandbox/box/ahead.h"
 #include "sandbox/box/fuse.h"
+#include "sandbox/box/group.h"
 #include "sandbox/box/guard.h"
 #include "sandbox/box/look.h"
 #include "sandbox/box/network.h"
@@ -33,15 +34,17 @@ struct life {
 	int end_signal;
 	struct init_message used; /* INIT_USED, if it was said */
 	struct looks looks;
+	struct group group;
 };
 
 /* life_init(l, s, ahead): no box yet. l and ahead are the helper's, for all its boxes. */
 void life_init(struct life *l, const struct serve *s, struct ahead *ahead);
 
-/* life_begin(l, s, start, fds, n): a box of this plan; the descriptors (birth_make) are borrowed.
- * The caller is told PLAN_BORN, or PLAN_ENDED with what was wrong, and then there is none. */
-void life_begin(struct life *l, const struct serve *s, const struct plan_start *start, int *fds,
-		size_t n_fds);
+/* life_begin(l, s, start, fds, n): a box of this plan; the descriptors (birth_make) are borrowed,
+ * and there is room for GROUP_FDS more of them: how many is n afterwards. The caller is told
+ * PLAN_BORN, or PLAN_ENDED with what was wrong, and then there is no box. */
+void life_begin(struct life *l, const struct serve *s, struct plan_start *start, int *fds,
+		size_t *n);
 
 /* life_say(l, kind, signal): to the box's pid 1. life_kill(l): all of it is to end; life_end later.
  */

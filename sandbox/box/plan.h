@@ -1,5 +1,5 @@
 /* What the caller (sandbox/) and the helper `assay-box` (sandbox/box/) say to each other: format
- * version 8. Both come from one build and run on one machine, so numbers are native; a helper of
+ * version 9. Both come from one build and run on one machine, so numbers are native; a helper of
  * another version is refused at its first message.
  *
  * The helper is started as `assay-box serve PARENT-PID IDS [WORD…]` (serve.h) with a
@@ -7,9 +7,11 @@
  * user namespace as PLAN_USERNS. What else it does, once and waited for, is told in main.c. One
  * message is one struct; descriptors travel beside it (SCM_RIGHTS). A box, from the caller's side:
  *
+ *     -> PLAN_GROUPS once, before the first box, where boxes have control groups: groups, and a
+ * directory for each of its hierarchies
  *     -> PLAN_AHEAD  if it likes: the next plan comes soon and is like most, its namespaces its own
  *     -> PLAN_START  struct plan_start; the text of the plan (a memfd), the output pipe, for each
- * bit of stdio a descriptor, with in_cgroup a cgroup directory, n_doors files to enter cgroups by
+ * bit of stdio a descriptor. With a name in group that group is made for it
  *     -> PLAN_FDS    as often as it takes: the next layers' descriptors, at most PLAN_FDS_MAX each,
  * n_fds in all
  *     <- PLAN_BORN   pid, and a pidfd: the box's pid 1 is there
@@ -26,8 +28,8 @@
  * each PLAN_LOOK, unless PLAN_ENDED came first or it was ended by a later one
  *     -> PLAN_SIGNAL signal to the command's process group; PLAN_KILL ends everything. Both at any
  * time, any number of times
- *     <- PLAN_ENDED  all its processes and mounts are gone. Exactly once for each PLAN_START; the
- * helper is free again
+ *     <- PLAN_ENDED  all its processes and mounts are gone, and its group, unless group_left;
+ * before that it was read into counts. Exactly once for each PLAN_START; the helper is free again
  *
  * The text of a plan. u32 and u64 as they are; a string is u32 n, n bytes, NUL; a list is u32 n and
  * its elements. In this order:
@@ -49,6 +51,8 @@
  *
  * string: the seccomp filter's struct sock_filter array */
 #pragma once
+#include "sandbox/cgroup.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/vfs.h>
@@ -118,6 +122,7 @@ enum plan_kind {
 	PLAN_GO,
 	PLAN_LOOK,
 	PLAN_AHEAD,
+	PLAN_GROUPS,
 	PLAN_BORN = 16,
 	PLAN_RUNS,
 	PLAN_ENDED,
@@ -155,9 +160,10 @@ struct plan_start {
 	uint32_t n_fds;     /* layers */
 	uint32_t stdio;     /* bit 0, 1, 2: the command's stdin, stdout, stderr is a descriptor that
 			       came; else it is /dev/null or the output pipe */
-	uint32_t in_cgroup; /* a descriptor is a cgroup2 directory to be born in */
-	uint32_t n_doors;   /* that many descriptors of cgroup v1 `tasks` files: pid 1 writes "0" to
-			       each */
+	uint32_t in_cgroup; /* the helper's, 0 from the caller: a descriptor is a cgroup2 directory
+			       to be born in */
+	uint32_t n_doors;   /* likewise: that many descriptors of cgroup v1 `tasks` files: pid 1
+			       writes "0" to each */
 	uint32_t signal;    /* PLAN_SIGNAL */
 	uint32_t look;      /* PLAN_LOOK: enum plan_look */
 	uint64_t memory;    /* PLAN_LOOK_MEMORY: more than this is more than this; 0: how much? */
@@ -166,6 +172,8 @@ struct plan_start {
 			       there needs no looking for; 0: there is none */
 	uint32_t ahead;     /* a processor is free: another such box may be made ready meanwhile */
 	uint64_t bytes;     /* of the plan's text */
+	struct cgroup_wanted group; /* PLAN_START: its name is "" where there is none */
+	struct cgroup_told groups;  /* PLAN_GROUPS */
 };
 
 /* Every message of the helper. */
@@ -179,6 +187,8 @@ struct plan_reply {
 	uint32_t refused;       /* PLAN_ENDED: error is not our trouble but the job's: what it left
 				   can't be kept whole */
 	uint32_t look;          /* PLAN_LOOKED: which look it was, enum plan_look */
+	uint32_t counted;       /* PLAN_ENDED: counts are what its group has counted */
+	uint32_t group_left;    /* PLAN_ENDED: it could not be removed: the caller is to */
 	uint32_t reserved;
 	uint64_t exec_ns;            /* PLAN_RUNS: CLOCK_MONOTONIC */
 	uint64_t user_ns, system_ns; /* PLAN_ENDED: rusage of everything that was waited for */
@@ -186,6 +196,7 @@ struct plan_reply {
 	uint64_t io_read_bytes, io_write_bytes; /* PLAN_ENDED: likewise; of block devices, pages
 						   made dirty */
 	struct plan_seen seen;                  /* PLAN_LOOKED, PLAN_ROOM */
+	struct cgroup_counts counts;            /* PLAN_ENDED */
 	char error[PLAN_ERROR]; /* PLAN_ENDED: "" or why the command could not be run, or what it
 				   left not be kept: our own trouble, but for `refused` */
 };

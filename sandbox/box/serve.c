@@ -26,19 +26,19 @@ static ssize_t serve_receive(void *bytes, size_t size, int *fds, size_t room, si
 	return n;
 }
 
-static int serve_start(const struct serve *s, struct life *l, const struct plan_start *start,
-		       int *first, size_t n_first, struct err *e)
+static int serve_start(const struct serve *s, struct life *l, struct plan_start *start, int *first,
+		       size_t n_first, struct err *e)
 {
 	struct plan_start more;
 	int rc = 0;
 	if (start->version != PLAN_VERSION)
 		rc = err_set(e, ERR_USAGE, "the caller speaks version %u, this is %u",
 			     start->version, PLAN_VERSION);
-	else if (start->n_doors > PLAN_DOORS_MAX || start->n_fds > PLAN_LAYERS_MAX ||
+	else if (start->n_doors || start->in_cgroup || start->n_fds > PLAN_LAYERS_MAX ||
 		 l->birth.pid || n_first != plan_fds(start))
 		rc = err_set(e, ERR_USAGE, "a plan that breaks the rules");
 	size_t n_fds = n_first, all = rc ? n_first : n_first + start->n_fds;
-	int *fds = own_calloc(all + 1, sizeof(*fds));
+	int *fds = own_calloc(all + GROUP_FDS, sizeof(*fds));
 	memcpy(fds, first, n_first * sizeof(*fds));
 	while (!rc && n_fds < all) {
 		size_t got = 0;
@@ -49,7 +49,7 @@ static int serve_start(const struct serve *s, struct life *l, const struct plan_
 				     all - n_fds);
 	}
 	if (!rc)
-		life_begin(l, s, start, fds, n_fds);
+		life_begin(l, s, start, fds, &n_fds);
 	for (size_t i = 0; i < n_fds; i++)
 		close(fds[i]);
 	free(fds);
@@ -87,6 +87,8 @@ static int serve_caller(const struct serve *s, struct life *l, struct err *e)
 		if (s->kind == &birth_native && !l->birth.pid)
 			ahead_soon(l->ahead, &s->ids);
 		return 1;
+	case PLAN_GROUPS:
+		return group_told(&l->group, &m, fds, n_fds, e) ? -1 : 1;
 	case PLAN_FDS:
 	case PLAN_BORN:
 	case PLAN_RUNS:

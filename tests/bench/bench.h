@@ -67,6 +67,13 @@ struct dirs_cost {
 	int64_t wall, cpu;
 };
 
+/* How often somebody else ran instead of this thread, which wanted to. */
+static inline long preemptions(void)
+{
+	struct rusage u;
+	return getrusage(RUSAGE_THREAD, &u) ? 0 : u.ru_nivcsw;
+}
+
 static inline int64_t own_cpu_ns(void)
 {
 	struct timespec t;

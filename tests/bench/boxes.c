@@ -8,7 +8,8 @@
  * the kernel have grown to. One line of JSON, in ns: "life" of each box from its order to its end,
  * "dirs": what making and removing the directories took before and after that, and "dirs_cpu",
  * "setup" to the command's execution, "start": how long box_start took, "block": how long one turn
- * of the loop kept it from others, our own work with directories left out. */
+ * of the loop kept it from others, our own work with directories left out; "start_alone" and
+ * "block_alone" are those of them during which nobody else was given the processor instead. */
 #include "tests/bench/bench.h"
 
 #include "sandbox/sandbox.h"
@@ -28,8 +29,9 @@ struct bench {
 	int64_t mine; /* spent with directories, since the loop's turn began */
 	int64_t dirs_cpu;
 	int64_t turn, idle;
+	long preempted;
 	size_t sampled; /* of life: told in a line */
-	struct series life, dirs, setup, start, block;
+	struct series life, dirs, setup, start, block, start_alone, block_alone;
 	uv_prepare_t prepare;
 };
 
@@ -198,10 +200,14 @@ static void one_start(struct bench *b)
 		.hostname = "box",
 		.limits = {.wall_ms = 60000, .memory = 1 << 30, .processes = 100},
 	};
+	long preempted = preemptions();
 	o->began = clock_mono_ns();
 	if (!box_start(b->sandbox, &spec, &events, o, &e))
 		die(&e);
-	series_add(&b->start, clock_mono_ns() - o->began);
+	int64_t took = clock_mono_ns() - o->began;
+	series_add(&b->start, took);
+	if (preemptions() == preempted)
+		series_add(&b->start_alone, took);
 	uppers_close(&u);
 }
 
@@ -210,8 +216,13 @@ static void on_prepare(uv_prepare_t *handle)
 {
 	struct bench *b = handle->data;
 	int64_t now = clock_mono_ns(), idle = (int64_t)uv_metrics_idle_time(&b->loop);
+	long preempted = preemptions();
+	int64_t took = now - b->turn - (idle - b->idle) - b->mine;
 	if (b->turn)
-		series_add(&b->block, now - b->turn - (idle - b->idle) - b->mine);
+		series_add(&b->block, took);
+	if (b->turn && preempted == b->preempted)
+		series_add(&b->block_alone, took);
+	b->preempted = preempted;
 	b->turn = now;
 	b->idle = idle;
 	b->mine = 0;
@@ -245,7 +256,8 @@ static void bench_session(struct bench *b, size_t boxes)
 	/* Helpers keep the loop alive: their end is not what is waited for here. */
 	while (b->life.n < b->at_once)
 		uv_run(&b->loop, UV_RUN_ONCE);
-	b->life.n = b->dirs.n = b->setup.n = b->start.n = b->sampled = b->ended = 0;
+	b->life.n = b->dirs.n = b->setup.n = b->start.n = b->start_alone.n = b->sampled = b->ended =
+		0;
 	b->boxes = b->started + boxes;
 	b->turn = b->dirs_cpu = 0;
 	uv_prepare_start(&b->prepare, on_prepare);
@@ -283,6 +295,8 @@ int main(int argc, char **argv)
 			  .setup = {.name = "setup"},
 			  .start = {.name = "start"},
 			  .block = {.name = "block"},
+			  .start_alone = {.name = "start_alone"},
+			  .block_alone = {.name = "block_alone"},
 			  .at_once = 1};
 	size_t boxes = 100, touch = 0;
 	for (int c; (c = getopt(argc, argv, "n:j:t:s:b:e:")) != -1;)
@@ -331,6 +345,8 @@ int main(int argc, char **argv)
 	series_print(&b.setup);
 	series_print(&b.start);
 	series_print(&b.block);
+	series_print(&b.start_alone);
+	series_print(&b.block_alone);
 	printf("\"boxes\": %zu, \"cpu\": %" PRId64 ", \"dirs_cpu\": %" PRId64 "}\n", boxes, cpu,
 	       b.dirs_cpu);
 	return 0;

@@ -165,6 +165,11 @@ static inline int fake_write(int dirfd, const char *file, const char *text)
 		assert_true(procs >= 0);
 	}
 	auto_fd int fd = openat(dirfd, file, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	/* What is written is a line of what is read. */
+	if (!strcmp(file, "memory.oom_control"))
+		return fd < 0 ? -1
+			      : dprintf(fd, "oom_kill_disable %s\nunder_oom 0\noom_kill 0\n",
+					text) < 0;
 	return fd < 0 ? -1 : dir_write_all(fd, text, strlen(text));
 }
 

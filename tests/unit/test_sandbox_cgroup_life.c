@@ -36,7 +36,8 @@ static void v1_without_counted_swap_does_not_swap(void **state)
 	struct cgroup_host *h = open_as("v1");
 	struct cgroup *c = make(h, 4096, 0);
 	check("cg/my memory", "/memory.swappiness", "0");
-	check("cg/my memory", "/memory.oom_control", "0");
+	check("cg/my memory", "/memory.oom_control",
+	      "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n");
 	end(h, c);
 }
 
