@@ -13,19 +13,19 @@ int sandbox_stdio_standard(struct err *e)
 	return 0;
 }
 
-bool sandbox_stdio_fed(const struct sandbox_spec *s)
+bool sandbox_stdio_fed(bool stdin_taken)
 {
 	struct stat st;
-	if (s->stdin_taken || isatty(STDIN_FILENO))
-		return !s->stdin_taken;
+	if (stdin_taken || isatty(STDIN_FILENO))
+		return !stdin_taken;
 	return geteuid() && !fstat(STDIN_FILENO, &st) && S_ISFIFO(st.st_mode) &&
 	       !access("/proc/self/fd/0", R_OK | W_OK);
 }
 
-void sandbox_stdio_of(const struct sandbox_options *o, const struct sandbox_spec *s, int stdio[3])
+void sandbox_stdio_of(const struct box_limits *l, bool stdin_taken, int stdio[3])
 {
-	bool heard = o->limits.silence_ms || o->limits.output_bytes;
-	stdio[0] = s->stdin_taken || sandbox_stdio_fed(s) ? -1 : 0;
+	bool heard = l->silence_ms || l->output_bytes;
+	stdio[0] = stdin_taken || sandbox_stdio_fed(stdin_taken) ? -1 : 0;
 	for (int fd = 1; fd < 3; fd++)
 		stdio[fd] = heard || isatty(fd) ? -1 : fd;
 }
