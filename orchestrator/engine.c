@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/dir.h"
 #include "orchestrator/job.h"
+#include "orchestrator/phase_box.h"
 
 #include <signal.h>
 #include <string.h>
@@ -214,7 +215,7 @@ static int engine_limits(const struct engine *g, struct err *e)
 {
 	const struct suite *s = g->suite;
 	for (size_t i = 0; i < s->n_phases; i++) {
-		struct box_limits limits = job_limits(&s->phases[i].limits);
+		struct box_limits limits = phase_limits(&s->phases[i].limits);
 		if (box_net_check(s->phases[i].network, e) ||
 		    box_loosen_check(s->phases[i].loosen, e))
 			return err_add(e, "phase %s", s->phases[i].name);

@@ -257,8 +257,6 @@ bool job_cancelled(const struct job *j);
 void engine_cancel_boxes(struct engine *g, bool gently);
 void engine_push(struct job_queue *q, struct job *j);
 struct job *engine_pop(struct job_queue *q);
-/* job_limits(l): as the sandbox takes them. */
-struct box_limits job_limits(const struct suite_limits *l);
 /* engine_give_back(j): its box is gone, or will not be: its tokens are free. */
 void engine_give_back(struct job *j);
 /* engine_note(j): a phase was judged, as j->result where it did not pass: enough of our own trouble

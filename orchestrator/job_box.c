@@ -3,7 +3,7 @@
 #include "orchestrator/job.h"
 
 #include "base/clock.h"
-#include "orchestrator/hostfiles.h"
+#include "orchestrator/phase_box.h"
 #include "orchestrator/pressure.h"
 
 bool job_box_passed(const struct job *j)
@@ -85,38 +85,6 @@ static void on_box_end(void *owner, const struct box_facts *facts)
 	engine_kick(j->engine);
 }
 
-struct box_limits job_limits(const struct suite_limits *l)
-{
-	return (struct box_limits){
-		.wall_ms = l->time_ms,
-		.cpu_ms = l->cpu_ms,
-		.silence_ms = l->silence_ms,
-		.idle_ms = l->idle_ms,
-		.memory = l->memory,
-		.processes = l->processes,
-		.disk = l->disk,
-		.disk_inodes = l->inodes,
-		.output_bytes =
-			l->log > UINT64_MAX / 64
-				? 0
-				: l->log *
-					  64, /* head and tail are kept well before: the hard cap */
-		.open_files = l->open_files,
-		.file_size = l->file_size,
-		.cpu_milli = l->cpu_milli,
-		.grace_ms = l->grace_ms,
-	};
-}
-
-/* By processor time: a busy machine can't make it fail. */
-static struct box_limits limits_by_cpu(struct box_limits l)
-{
-	if (!l.cpu_ms || l.cpu_ms > l.wall_ms)
-		l.cpu_ms = l.wall_ms;
-	l.wall_ms *= 3;
-	return l;
-}
-
 /* No box at all: what the sandbox says about that is the phase's outcome, as where it could not be
  * built later. */
 static void box_never_was(struct job *j, const struct err *e)
@@ -132,40 +100,24 @@ static void box_never_was(struct job *j, const struct err *e)
 void job_box_start(struct job *j)
 {
 	static const struct box_events events = {.on_output = on_output, .on_end = on_box_end};
-	static const char hostname[] = "assay";
 	struct engine *g = j->engine;
-	const struct suite *s = g->suite;
 	const struct suite_phase *p = job_phase(j);
 	struct err e = ERR_INIT;
-	struct hostfiles files;
+	struct phase_box made;
 	char name[64]; /* 1 + 20 + 1 + 20 + 1 + 10 digits at the most */
-	char **env = plan_env(s, j->unit, j->phase, j->offline);
-	char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-ec"}, p->run, NULL};
-	enum box_net net = j->networked ? p->network : BOX_NET_NONE;
 	snprintf(name, sizeof(name), "r%lld-%zu-%u", (long long)g->conf->run, j->number, j->tries);
-	struct box_spec spec = {
+	struct phase_see see = {
 		.name = name,
-		.root_host = s->root_is_host,
-		.mounts = j->boxing.mounts,
-		.n_mounts = j->boxing.n_mounts,
-		.argv = argv,
-		.env = env,
-		.cwd = s->workdir,
-		.hostname = hostname,
-		.net = net,
-		.loosen = p->loosen,
-		.limits =
-			j->by_cpu ? limits_by_cpu(job_limits(&p->limits)) : job_limits(&p->limits),
+		.net = j->networked ? p->network : BOX_NET_NONE,
+		.by_cpu = j->by_cpu,
+		.boxing = &j->boxing,
 	};
-	hostfiles_make(&files, &spec);
-	spec.files = files.files;
-	spec.n_files = files.n;
+	phase_box_make(&made, g->suite, j->unit, j->phase, &see);
 	j->store_bytes = j->store_files = 0;
 	j->began_ns = clock_mono_ns();
 	j->capture = capture_open(&g->logs, j->log_rel, p->limits.log, on_drain, j);
-	j->box = box_start(g->sandbox, &spec, &events, j, &e);
-	plan_env_free(env);
-	hostfiles_fini(&files);
+	j->box = box_start(g->sandbox, &made.spec, &events, j, &e);
+	phase_box_fini(&made);
 	boxing_close(&j->boxing);
 	tell(j, NULL);
 	if (!j->box)
