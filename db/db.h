@@ -522,6 +522,11 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *                                    boxes, behind_nat those whose network is nat, profiles are all but default
  *   phases-of-job job                of its last attempt, as they ran: phase network ended_as exit_code signal limit_hit wall_ms cpu_ms
  *                                    peak_memory_bytes log error processes
+ *   retrace       run package        by variant as the suite lists them, then as they ran: variant phase network generation started_ms
+ *                                    ended_as exit_code signal limit_hit log shared; the phases that counted for the job's own result, those
+ *                                    all variants share with each of them; generation is the first store's, NULL: it was empty, or is no longer kept
+ *   jobs-of-package run package      by variant as the suite lists them: variant version state status phase reason exit_code signal
+ *                                    limit_hit judged_in
  *   boxes         run                the phases that a box ran to its end, package by package as the plan lists them, shared ones first: place
  *                                    package variant phase networked cpus started_ms ended_ms wall_ms peak_memory_bytes disk_bytes; variant
  *                                    is its number, NULL for a shared phase; place tells packages apart

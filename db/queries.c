@@ -127,6 +127,18 @@ static const struct query {
 	 " FROM attempt a JOIN attempt_phase ap ON ap.attempt = a.id JOIN phase f ON f.id = ap.phase"
 	 " WHERE a.job = ?1 AND a.number = (SELECT max(number) FROM attempt WHERE job = ?1 AND NOT repeat) ORDER BY ap.ordinal"},
 
+	{"retrace", 2,
+	 "SELECT v.name AS variant, f.name AS phase, f.network, f.generation, f.started_ms, f.ended_as, f.exit_code, f.signal,"
+	 "  f.limit_name AS limit_hit, f.log, f.variant IS NULL AS shared"
+	 " FROM package p JOIN job j ON j.run = CAST(?1 AS INTEGER) AND j.package = p.id JOIN variant v ON v.run = j.run AND v.number = j.variant"
+	 "  JOIN attempt a ON a.job = j.id AND a.number = (SELECT max(number) FROM attempt x WHERE x.job = j.id AND NOT x.repeat)"
+	 "  JOIN attempt_phase ap ON ap.attempt = a.id JOIN phase f ON f.id = ap.phase"
+	 " WHERE p.name = ?2 ORDER BY v.number, ap.ordinal"},
+	{"jobs-of-package", 2,
+	 "SELECT w.variant, w.version, w.state, w.status, w.phase, w.reason, w.exit_code, w.signal, w.limit_hit, w.judged_in"
+	 " FROM package p JOIN job j ON j.run = CAST(?1 AS INTEGER) AND j.package = p.id JOIN v_job w ON w.job = j.id"
+	 " WHERE p.name = ?2 ORDER BY w.variant_number"},
+
 	/* Ordered by the first job of a package, which is how the plan lists them. */
 	{"boxes", 1,
 	 "WITH placed AS (SELECT package, min(id) AS place FROM job WHERE run = ?1 GROUP BY package)"

@@ -18,6 +18,7 @@ static const struct command commands[] = {
 	{"simulate", NULL, cmd_simulate},
 	{"resume", NULL, cmd_resume},
 	{"rerun", NULL, cmd_rerun},
+	{"shell", NULL, cmd_shell},
 	{"watch", NULL, cmd_watch},
 	{"why", NULL, cmd_why},
 	{"cancel", NULL, cmd_cancel},

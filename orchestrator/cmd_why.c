@@ -1,6 +1,7 @@
 #include "orchestrator/commands.h"
 
 #include "base/unit.h"
+#include "orchestrator/inputs.h"
 #include "orchestrator/options.h"
 #include "orchestrator/rows.h"
 #include "orchestrator/state.h"
@@ -56,33 +57,6 @@ static const struct argp why_argp = {
 	NULL,
 };
 
-/* ---- two lists of "label digest" lines ---- */
-
-/* The digest of a label in such a text; NULL: it has no such line. */
-static const char *label_find(const char *text, const char *label, size_t n)
-{
-	for (const char *p = text; *p; p = strchrnul(p, '\n'), p += *p == '\n')
-		if (!strncmp(p, label, n) && p[n] == ' ')
-			return p + n + 1;
-	return NULL;
-}
-
-static void differences(const char *now, const char *was, const char *how, json_t *list)
-{
-	for (const char *p = now; *p; p = strchrnul(p, '\n'), p += *p == '\n') {
-		size_t n = strcspn(p, " \n"), digest = strcspn(p + n, "\n");
-		const char *other = label_find(was, p, n);
-		if (other && !strncmp(other, p + n + 1, digest ? digest - 1 : 0))
-			continue;
-		if (other && !how)
-			json_array_append_new(list, json_stringn(p, n));
-		else if (!other && how) {
-			auto_free char *label = own_fmt("%.*s (%s)", (int)n, p, how);
-			json_array_append_new(list, json_string(label));
-		}
-	}
-}
-
 /* What is not the same in two rows: labels. */
 static json_t *why_changed(const struct db_table *t, size_t now, size_t was)
 {
@@ -90,9 +64,7 @@ static json_t *why_changed(const struct db_table *t, size_t now, size_t was)
 	json_t *list = json_array();
 	for (size_t i = 0; i < countof(columns); i++) {
 		const char *a = rows_str(t, now, columns[i]), *b = rows_str(t, was, columns[i]);
-		differences(a, b, NULL, list);
-		differences(a, b, "new", list);
-		differences(b, a, "gone", list);
+		inputs_changed(a, b, list);
 	}
 	return list;
 }

@@ -29,6 +29,7 @@ int cmd_resume(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_sandbox(int argc, char **argv);
 int cmd_set(int argc, char **argv);
+int cmd_shell(int argc, char **argv);
 int cmd_simulate(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_unpause(int argc, char **argv);

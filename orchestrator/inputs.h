@@ -10,6 +10,8 @@
 #include "orchestrator/how.h"
 #include "orchestrator/plan.h"
 
+#include <jansson.h>
+
 struct inputs {
 	char *suite;
 	char **variants; /* by variant of the suite */
@@ -25,3 +27,6 @@ void inputs_fini(struct inputs *in);
 char *inputs_package(const struct suite *s, size_t package, struct err *e) must_check;
 /* inputs_key(in, variant, package, key): 64 hex digits. */
 void inputs_key(const struct inputs *in, size_t variant, const char *package, char key[CACHE_ID]);
+/* inputs_changed(now, was, list): the labels whose digests differ between two such texts are
+ * appended to list, those of one alone with "(new)" or "(gone)". */
+void inputs_changed(const char *now, const char *was, json_t *list);

@@ -61,6 +61,7 @@ static const struct command commands[] = {
 	{"run", "run a suite: every package under every variant", whole},
 	{"resume", "go on with a run that was interrupted or killed", whole},
 	{"rerun", "run packages of a run again", whole},
+	{"shell", "go into the box of a phase that was run", whole},
 	{"why", "why a package was run, or was not", whole},
 	{"watch", "show the run that goes on, live", whole},
 	{"cancel", "end packages of it, or all of it", whole},

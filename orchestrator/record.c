@@ -315,7 +315,8 @@ static int again_layers(const struct record_again *a, struct db *d, const char *
 			rc = err_set(
 				e, ERR_INPUT,
 				"variant %s had the layers '%s' when run %s began, and has '%s' "
-				"now: begin a new run with: assay run %s",
+				"now: give the name its layer back with assay layer import NAME, "
+				"or begin a new run with: assay run %s",
 				a->suite->variants[i].name, was, run, now, a->suite->path);
 	}
 	db_table_free(t);

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "orchestrator/plan.h"
+#include "orchestrator/rows.h"
 #include "orchestrator/stack.h"
 
 #include <string.h>
@@ -48,6 +49,27 @@ int shelf_load(struct shelf *sh, const struct suite *s, size_t i, struct db *d, 
 {
 	auto_free char *key = plan_store_key(s, i);
 	return shelf_load_named(sh, &s->stores[i], key, d, e);
+}
+
+int shelf_load_at(struct shelf *sh, const struct suite *s, size_t i, int64_t generation,
+		  struct db *d, struct err *e)
+{
+	struct db_table *t = NULL;
+	auto_free char *id = own_fmt("%lld", (long long)generation);
+	const char *arg = id;
+	*sh = (struct shelf){.store = &s->stores[i],
+			     .key = plan_store_key(s, i),
+			     .generation = generation};
+	if (!generation)
+		return 0;
+	if (db_named(d, "generation-layers", &arg, 1, &t, e))
+		return err_add(e, "store %s", sh->key);
+	for (size_t k = 0; k < t->n_rows; k++)
+		shelf_add(sh, rows_str(t, k, "layer"), (uint64_t)rows_int(t, k, "entries", 0));
+	db_table_free(t);
+	return sh->n_layers ? 0
+			    : err_set(e, ERR_ABSENT, "store %s: generation %s is no longer kept",
+				      sh->key, id);
 }
 
 void shelf_fini(struct shelf *sh)

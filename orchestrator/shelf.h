@@ -24,6 +24,10 @@ int shelf_load(struct shelf *sh, const struct suite *s, size_t i, struct db *d, 
  * `store`, which is borrowed. */
 int shelf_load_named(struct shelf *sh, const struct suite_store *store, const char *key,
 		     struct db *d, struct err *e) must_check;
+/* shelf_load_at(sh, s, i, generation, d, e): store i of the suite as it was in that generation, 0:
+ * empty. ERR_ABSENT where there is no such generation any more. */
+int shelf_load_at(struct shelf *sh, const struct suite *s, size_t i, int64_t generation,
+		  struct db *d, struct err *e) must_check;
 void shelf_fini(struct shelf *sh);
 
 /* shelf_copy(sh): generation and layers, to be handed to a lane; shelf_fini it. */

@@ -1,6 +1,7 @@
 #include "orchestrator/state.h"
 
 #include "base/dir.h"
+#include "orchestrator/aside.h"
 #include "orchestrator/state_cache.h"
 #include "sandbox/sandbox.h"
 
@@ -59,6 +60,7 @@ static int state_sweep(struct state *s, struct err *e)
 			"room; to have it back, remove "
 			"%s/jobs by hand\n",
 			s->path, stays.text, s->path);
+	aside_sweep(s->fd);
 	if (db_runs_abandon(s->db, e) < 0)
 		return err_add(e, "sweep %s", s->path);
 	auto_fd int jobs = dir_make(s->fd, "jobs", 0700, e);
@@ -187,6 +189,28 @@ struct state *state_open_rebuild(const char *opt, struct err *e)
 		return NULL;
 	}
 	return s;
+}
+
+struct state *state_look(const char *opt, struct err *e)
+{
+	struct state *s = own_calloc(1, sizeof(*s));
+	s->fd = s->lock_fd = -1;
+	s->path = state_path(opt, e);
+	auto_free char *file = s->path ? own_fmt("%s/assay.db", s->path) : NULL;
+	s->db = file ? db_open(file, DB_READ, e) : NULL;
+	if (!s->db || state_resolve(s, e)) {
+		state_close(s);
+		return NULL;
+	}
+	s->fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->fd < 0)
+		err_sys(e, "open state directory %s", s->path);
+	else
+		s->cache = cache_open(s->fd, NULL, e);
+	if (s->cache)
+		return s;
+	state_close(s);
+	return NULL;
 }
 
 void state_close(struct state *s)

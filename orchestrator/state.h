@@ -4,6 +4,7 @@
  *   assay.db (-wal -shm)  the results database
  *   layers/ seg/ tmp/ trash/  the cache (cache/cache.h)
  *   jobs/<run>/<unit>/    uppers and work directories of running jobs; gone with them
+ *   aside/                uppers of boxes that are no run's (aside.h); gone with them
  *   runs/<run>/           logs: PACKAGE[.VARIANT].PHASE[~offline].log.zst
  *   reports/              what `assay report` wrote
  *   socket                where a run that goes on is asked (control.h)
@@ -19,11 +20,11 @@
  */
 char *state_path(const char *opt, struct err *e) must_check;
 
-/* An open state directory, for writing. */
+/* An open state directory, for writing unless state_look() opened it. */
 struct state {
 	char *path;
 	int fd;      /* the directory */
-	int lock_fd; /* held until close or death */
+	int lock_fd; /* held until close or death; -1: for reading */
 	struct db *db;
 	struct cache *cache;
 	size_t found; /* publishes that only the segments knew when it was opened */
@@ -41,6 +42,9 @@ int state_can_box(const struct state *s, struct err *e) must_check;
 /* state_open_rebuild(opt, e): the same, but what the database says of stores is made anew from the
  * segments alone, whatever it was; it may be gone altogether. What else it holds stays. */
 struct state *state_open_rebuild(const char *opt, struct err *e) must_check;
+/* state_look(opt, e): one that is there, for reading: no lock, nothing is swept or repaired;
+ * another process may write it meanwhile. */
+struct state *state_look(const char *opt, struct err *e) must_check;
 void state_close(struct state *s);
 
 /* The name under which boxes of this state directory make their cgroups: "assay-" and 8 hex digits

@@ -129,6 +129,13 @@ static void phases_are_summed_and_listed(void **state)
 		     "fetch|host|exited|0|-|-|1000|750|1048576|runs/1/a-all-fetch.zst|-|-|-\n"
 		     "test|none|exited|3|-|-|4000|3000|1048576|runs/1/a-next-test.zst|-|-|-");
 	assert_named(d, "phases-of-job", (const char *[]){"4"}, 1, "");
+	assert_named(d, "retrace", (const char *[]){"1", "a"}, 2,
+		     "base|fetch|host|-|110|exited|0|-|-|runs/1/a-all-fetch.zst|1\n"
+		     "base|test|none|-|140|exited|0|-|-|runs/1/a-base-test.zst|0\n"
+		     "next|fetch|host|-|110|exited|0|-|-|runs/1/a-all-fetch.zst|1\n"
+		     "next|test|none|-|140|exited|3|-|-|runs/1/a-next-test.zst|0");
+	assert_named(d, "jobs-of-package", (const char *[]){"1", "a"}, 2,
+		     "base|1.0|done|pass|test|ok|0|-|-|-\nnext|1.0|done|fail|test|exit|3|-|-|-");
 }
 
 static void boxes_come_package_by_package(void **state)
