@@ -122,9 +122,12 @@ static void carry_stale(struct db *d, int64_t run)
 static int carry_compare(const struct carry *c)
 {
 	char id[24], name[] = "assay compare", state[] = "--state", json[] = "--json";
-	char *argv[6] = {name, state, c->state->path, id, c->how->json ? json : NULL, NULL};
+	auto_free char *fail_on = own_fmt("--fail-on=%s", confidence_name(c->how->fail_on.least));
+	char *argv[7] = {name, state, c->state->path, id, fail_on, NULL, NULL};
 	snprintf(id, sizeof(id), "%lld", (long long)c->run);
-	return cmd_compare(c->how->json ? 5 : 4, argv);
+	if (c->how->json)
+		argv[5] = json;
+	return cmd_compare(c->how->json ? 6 : 5, argv);
 }
 
 /* A program is told by the exit status alone. */
@@ -133,7 +136,7 @@ static int carry_status(const struct carry *c, struct err *e)
 	struct review *r = review_load(c->state->db, c->run, NULL, NULL, e);
 	if (!r)
 		return e->kind == ERR_USAGE ? EXIT_OK : -1; /* nothing to compare */
-	int status = review_exit(r);
+	int status = review_exit(r, c->how->fail_on.least);
 	review_free(r);
 	return status;
 }

@@ -14,6 +14,7 @@
 struct compare_args {
 	struct options_common common;
 	struct options_sides sides;
+	struct options_fail_on fail_on;
 	bool all;
 };
 
@@ -25,6 +26,7 @@ static const struct argp_option compare_options[] = {
 };
 
 static const struct argp_child compare_children[] = {{&options_sides_argp, 0, NULL, 0},
+						     {&options_fail_on_argp, 0, NULL, 0},
 						     {&options_common_argp, 0, NULL, 0},
 						     {0}};
 
@@ -35,7 +37,8 @@ static error_t compare_parse(int key, char *arg, struct argp_state *st)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		st->child_inputs[0] = &a->sides;
-		st->child_inputs[1] = &a->common;
+		st->child_inputs[1] = &a->fail_on;
+		st->child_inputs[2] = &a->common;
 		return 0;
 	case COMPARE_ALL:
 		a->all = true;
@@ -61,7 +64,9 @@ static const struct argp compare_argp = {
 	"from itself), same. Where repeats were made: passes of runs on both sides, and the exact "
 	"one-sided p of the repeats.\n\n"
 	"Exit status: 0 nothing regressed, 1 something did, 2 the run is void, not over, or the "
-	"trouble is ours, 3 usage.\n\n"
+	"trouble is ours, 3 usage. What was seen once and no repeat bore out (confidence single: "
+	"no repeats were made, or they said nothing; so it is between runs without any) is told "
+	"and is no 1, but with --fail-on single.\n\n"
 	"Example:\n  assay compare\n  assay compare 7 --base node-22 --next node-24 --all\n  assay "
 	"compare "
 	"@last-good 7\n  assay compare 3:node-24 7:node-24",
@@ -235,7 +240,7 @@ int cmd_compare(int argc, char **argv)
 	struct db *d = file ? db_open(file, DB_READ, &e) : NULL;
 	const struct options_sides *of = &a.sides;
 	struct review *r = d ? review_ask(d, of->run, of->other, of->base, of->next, &e) : NULL;
-	int status = r ? review_exit(r) : command_fail(&e);
+	int status = r ? review_exit(r, a.fail_on.least) : command_fail(&e);
 	if (r && a.common.json)
 		compare_print_json(r);
 	else if (r)

@@ -65,7 +65,8 @@ static const struct argp run_argp = {
 	"SUITE",
 	"Run every package of SUITE under each of its variants, each phase in a sandbox of its "
 	"own, and say what regressed.\v"
-	"Exit status: 0 nothing regressed, 1 something did, 2 our own failure, a void or an "
+	"Exit status: 0 nothing regressed, 1 something did (see --fail-on), 2 our own failure, a "
+	"void or an "
 	"interrupted run, 3 usage.\n\n"
 	"Example:\n  assay run suites/demo.yaml --jobs 4\n  assay run suites/demo.yaml --only "
 	"semver browserify-des",

@@ -29,7 +29,9 @@ static const struct argp_option how_options[] = {
 	{0},
 };
 
-static const struct argp_child how_children[] = {{&options_ids_argp, 0, NULL, 0}, {0}};
+static const struct argp_child how_children[] = {{&options_ids_argp, 0, NULL, 0},
+						 {&options_fail_on_argp, 0, NULL, 0},
+						 {0}};
 
 static char *how_help(int key, const char *text, void *input)
 {
@@ -67,6 +69,7 @@ static error_t how_parse(int key, char *arg, struct argp_state *st)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		st->child_inputs[0] = &h->ids;
+		st->child_inputs[1] = &h->fail_on;
 		h->repeats = h->repeat_fixes = HOW_UNGIVEN;
 		return 0;
 	case 'j':

@@ -15,6 +15,7 @@ struct how {
 	const char *executor;           /* one of executor_names; NULL: not given */
 	const char *helper;             /* assay-box, NULL: found */
 	struct options_ids ids;
+	struct options_fail_on fail_on;
 	bool best_effort;
 	bool verbose, porcelain;
 	bool skip_unchanged;

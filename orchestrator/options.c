@@ -1,6 +1,7 @@
 #include "orchestrator/options.h"
 
 #include "base/own.h"
+#include "orchestrator/review.h"
 
 #include <string.h>
 
@@ -10,7 +11,8 @@ enum {
 	OPTIONS_ONLY,
 	OPTIONS_BASE,
 	OPTIONS_NEXT,
-	OPTIONS_IDS
+	OPTIONS_IDS,
+	OPTIONS_FAIL_ON
 };
 
 static const struct argp_option common_options[] = {
@@ -95,6 +97,34 @@ static error_t ids_parse(int key, char *arg, struct argp_state *st)
 }
 
 const struct argp options_ids_argp = {ids_options, ids_parse, NULL, NULL, NULL, NULL, NULL};
+
+static const struct argp_option fail_on_options[] = {
+	{"fail-on", OPTIONS_FAIL_ON, "CONFIDENCE", 0,
+	 "exit with 1 where something regressed with this confidence or more: single, likely "
+	 "(default) or confirmed",
+	 0},
+	{0},
+};
+
+static error_t fail_on_parse(int key, char *arg, struct argp_state *st)
+{
+	struct options_fail_on *o = st->input;
+	switch (key) {
+	case ARGP_KEY_INIT:
+		o->least = REVIEW_FAIL_ON;
+		return 0;
+	case OPTIONS_FAIL_ON:
+		if (confidence_parse(arg, &o->least))
+			argp_error(st, "--fail-on takes single, likely or confirmed, not '%s'",
+				   arg);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp options_fail_on_argp = {
+	fail_on_options, fail_on_parse, NULL, NULL, NULL, NULL, NULL};
 
 static const struct argp_option sides_options[] = {
 	{"base", OPTIONS_BASE, "VARIANT", 0, "the side that is known (default: as the suite says)",

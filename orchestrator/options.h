@@ -2,6 +2,7 @@
  * parser hands each child its struct at ARGP_KEY_INIT: st->child_inputs[i] = &…, in the order of
  * its list of children. */
 #pragma once
+#include "orchestrator/confirm.h"
 #include "sandbox/sandbox.h"
 
 #include <argp.h>
@@ -28,6 +29,13 @@ struct options_ids {
 	enum box_ids ids;
 };
 extern const struct argp options_ids_argp;
+
+/* --fail-on CONFIDENCE: from which confidence on what regressed is exit status 1. Its parser sets
+ * REVIEW_FAIL_ON first. */
+struct options_fail_on {
+	enum confidence least;
+};
+extern const struct argp options_fail_on_argp;
 
 /* [RUN], --base VARIANT, --next VARIANT, or two sides; NULL: not given */
 struct options_sides {

@@ -350,9 +350,13 @@ void review_free(struct review *r)
 	free(r);
 }
 
-int review_exit(const struct review *r)
+int review_exit(const struct review *r, enum confidence least)
 {
 	if (r->running || r->validity == VALIDITY_VOID)
 		return EXIT_OURS;
-	return r->verdicts[VERDICT_REGRESSED] > r->n_expected ? EXIT_REGRESSED : EXIT_OK;
+	for (size_t i = 0; i < r->n_pairs; i++)
+		if (r->pairs[i].verdict == VERDICT_REGRESSED && !r->pairs[i].known &&
+		    r->pairs[i].how.confidence >= least)
+			return EXIT_REGRESSED;
+	return EXIT_OK;
 }

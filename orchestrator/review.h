@@ -82,6 +82,7 @@ struct review {
 	struct db_table *flakes; /* of next's suite */
 	size_t verdicts[VERDICT_COUNT];
 	size_t n_confirmed, n_expected; /* of what regressed */
+	size_t n_seen_once; /* of it, too: no repeat bore it out, and nothing said it would be so */
 	size_t n_jobs, n_done, n_passed, n_lost,
 		n_pending;      /* of all variants of next's run; lost as compare_lost
 				   says it of jobs that should be over */
@@ -126,8 +127,11 @@ struct flake review_flake(const struct review *r, size_t row);
 size_t review_flakes_of(const struct review *r, const char *package);
 
 /* Exit status of compare and run: EXIT_OURS where void or not over, EXIT_REGRESSED where something
- * did that was not known to, EXIT_OK. */
-int review_exit(const struct review *r);
+ * did that was not known to, with that confidence or more, EXIT_OK. REVIEW_FAIL_ON: where nobody
+ * says which; then a difference that was seen once and not repeated, or that repeats did not bear
+ * out, is told and no alarm. */
+#define REVIEW_FAIL_ON CONFIDENCE_LIKELY
+int review_exit(const struct review *r, enum confidence least);
 /* "3 regressed, 1 fixed of 18 packages: node-22 → node-24", for a run of one variant "15 pass, 3
  * fail of 18 packages: node-22". */
 char *review_headline(const struct review *r) must_check;

@@ -208,6 +208,9 @@ void review_verdicts(struct review *r)
 				  p->how.confidence == CONFIDENCE_CONFIRMED;
 	}
 	review_expectations(r);
+	for (size_t i = 0; i < r->n_pairs; i++)
+		r->n_seen_once += r->pairs[i].verdict == VERDICT_REGRESSED && !r->pairs[i].known &&
+				  r->pairs[i].how.confidence == CONFIDENCE_SINGLE;
 	review_inherit(r);
 	if (r->n_pairs)
 		qsort(r->pairs, r->n_pairs, sizeof(*r->pairs), by_rank);

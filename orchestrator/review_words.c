@@ -20,6 +20,8 @@ static void words_verdicts(struct text *t, const struct review *r)
 				  verdict_name((enum verdict)v));
 			if (v == VERDICT_REGRESSED && r->n_expected)
 				text_addf(t, " (%zu of them known)", r->n_expected);
+			if (v == VERDICT_REGRESSED && r->n_seen_once)
+				text_addf(t, " (%zu of them not confirmed)", r->n_seen_once);
 			any = true;
 		}
 	if (!any)

@@ -375,33 +375,33 @@ static void validity_is_said_before_any_count_and_regressions_before_all_else(vo
 {
 	struct made *m = *state;
 	auto_text struct text page = TEXT_INIT, markdown = TEXT_INIT;
-	static const char *const html[] = {
-		"This run is degraded",
-		"1 of 12 jobs (8.3 %)",
-		"<h1>2 regressed, 1 incomparable, 1 fixed of 6 packages</h1>",
-		"<h2 id=\"h-causes\"",
-		"<b>2</b> packages",
-		"the deciding line &lt;/pre&gt;",
-		"<a href=\"#p0\">broken&lt;/pre",
-		"<h2 id=\"h-regressed\"",
-		"broken&lt;/pre",
-		"<mark>the deciding line",
-		"--only",
-		"zstdcat &#39;/var/lib/assay&#39;\\&#39;&#39;s/runs/",
-		"crashed",
-		"signal 11 SIGSEGV",
-		"Processes when test was ended (",
-		"3 2 R 9 8 node",
-		"<h2 id=\"h-incomparable\"",
-		"assay itself: mount ",
-		"<h2 id=\"h-fixed\"",
-		"mended",
-		"Failing on both sides",
-		"never",
-		"All packages",
-		"same",
-		"Where the time went",
-		"Conflicts"};
+	static const char *const html[] = {"This run is degraded",
+					   "1 of 12 jobs (8.3 %)",
+					   "<h1>2 regressed (2 of them not confirmed), 1 "
+					   "incomparable, 1 fixed of 6 packages</h1>",
+					   "<h2 id=\"h-causes\"",
+					   "<b>2</b> packages",
+					   "the deciding line &lt;/pre&gt;",
+					   "<a href=\"#p0\">broken&lt;/pre",
+					   "<h2 id=\"h-regressed\"",
+					   "broken&lt;/pre",
+					   "<mark>the deciding line",
+					   "--only",
+					   "zstdcat &#39;/var/lib/assay&#39;\\&#39;&#39;s/runs/",
+					   "crashed",
+					   "signal 11 SIGSEGV",
+					   "Processes when test was ended (",
+					   "3 2 R 9 8 node",
+					   "<h2 id=\"h-incomparable\"",
+					   "assay itself: mount ",
+					   "<h2 id=\"h-fixed\"",
+					   "mended",
+					   "Failing on both sides",
+					   "never",
+					   "All packages",
+					   "same",
+					   "Where the time went",
+					   "Conflicts"};
 	static const char *const md[] = {"This run is degraded",
 					 "## 2 regressed",
 					 "### Causes",
@@ -551,7 +551,7 @@ static void an_interrupted_run_with_jobs_missing_is_void(void **state)
 	struct review *v = reviewed(m);
 	assert_int_equal(v->validity, VALIDITY_VOID);
 	assert_int_equal(v->verdicts[VERDICT_INCOMPARABLE], 1);
-	assert_int_equal(review_exit(v), EXIT_OURS);
+	assert_int_equal(review_exit(v, CONFIDENCE_SINGLE), EXIT_OURS);
 	assert_non_null(strstr(v->why, "interrupted"));
 	review_free(v);
 }
@@ -566,7 +566,7 @@ static void a_run_in_which_nothing_passed_is_degraded(void **state)
 	struct review *v = reviewed(m);
 	assert_int_equal(v->verdicts[VERDICT_SAME], 1);
 	assert_int_equal(v->validity, VALIDITY_DEGRADED);
-	assert_int_equal(review_exit(v), EXIT_OK);
+	assert_int_equal(review_exit(v, CONFIDENCE_SINGLE), EXIT_OK);
 	assert_non_null(strstr(v->why, "not one of 2 jobs passed"));
 	review_free(v);
 }
@@ -583,7 +583,7 @@ static void a_run_that_is_going_on_is_not_final_and_its_open_jobs_not_lost(void 
 	assert_true(v->running);
 	assert_int_equal(v->n_lost, 0);
 	assert_int_equal(v->validity, VALIDITY_VALID);
-	assert_int_equal(review_exit(v), EXIT_OURS);
+	assert_int_equal(review_exit(v, CONFIDENCE_SINGLE), EXIT_OURS);
 	assert_non_null(strstr(v->why, "3 of 4"));
 	review_free(v);
 	auto_text struct text page = TEXT_INIT, markdown = TEXT_INIT;
@@ -601,12 +601,12 @@ static void regressions_alone_are_exit_status_one(void **state)
 					   {"fail", "exit", "test", NULL, 1, 0, -1, 0}}};
 	run_add(m, w, countof(w), false, "done");
 	struct review *v = reviewed(m);
-	assert_int_equal(review_exit(v), EXIT_REGRESSED);
+	assert_int_equal(review_exit(v, CONFIDENCE_SINGLE), EXIT_REGRESSED);
 	assert_string_equal(v->why, "");
 	review_free(v);
 	v = review_load(m->db, m->run, "new", "old<i>", &m->e);
 	assert_int_equal(v->verdicts[VERDICT_FIXED], 1);
-	assert_int_equal(review_exit(v), EXIT_OK);
+	assert_int_equal(review_exit(v, CONFIDENCE_SINGLE), EXIT_OK);
 	review_free(v);
 }
 

@@ -106,9 +106,33 @@ static void a_mixture_is_unstable_and_no_reason_to_exit_with_1(void **state)
 	struct life l = night(d, (const char *const[]){"pp", "fp", "ppp", "pfi"});
 	assert_rows(d, "SELECT package, verdict FROM v_verdict", "a|unstable\nb|unstable");
 	struct review *r = review_load(d, l.run, NULL, NULL, &e);
-	assert_int_equal(review_exit(r), EXIT_OK);
+	assert_int_equal(review_exit(r, CONFIDENCE_SINGLE), EXIT_OK);
 	auto_free char *sure = review_certainty(&r->pairs[0]);
 	assert_non_null(strstr(sure, "2/2 → 1/2, p "));
+	review_free(r);
+}
+
+static void what_was_seen_once_is_told_and_no_reason_to_exit_with_1(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct life l = night(d, (const char *const[]){"p", "f", "p", "p"});
+	struct review *r = review_load(d, l.run, NULL, NULL, &e);
+	auto_free char *headline = review_headline(r);
+	assert_non_null(strstr(headline, "1 regressed (1 of them not confirmed) of 2"));
+	assert_int_equal(review_exit(r, REVIEW_FAIL_ON), EXIT_OK);
+	assert_int_equal(review_exit(r, CONFIDENCE_SINGLE), EXIT_REGRESSED);
+	review_free(r);
+	/* two repeats a side agree and are too few; five are enough */
+	l = night(d, (const char *const[]){"ppp", "fff", "p", "p"});
+	r = review_load(d, l.run, NULL, NULL, &e);
+	assert_int_equal(r->n_seen_once, 0);
+	assert_int_equal(review_exit(r, REVIEW_FAIL_ON), EXIT_REGRESSED);
+	assert_int_equal(review_exit(r, CONFIDENCE_CONFIRMED), EXIT_OK);
+	review_free(r);
+	l = night(d, (const char *const[]){"pppppp", "ffffff", "p", "p"});
+	r = review_load(d, l.run, NULL, NULL, &e);
+	assert_int_equal(review_exit(r, CONFIDENCE_CONFIRMED), EXIT_REGRESSED);
 	review_free(r);
 }
 
@@ -169,7 +193,7 @@ static void any_two_sides_can_be_compared(void **state)
 	assert_int_equal(r->verdicts[VERDICT_FIXED], 1);
 	assert_int_equal(r->run, 2);
 	assert_int_equal(r->base_run, 1);
-	assert_int_equal(review_exit(r), EXIT_REGRESSED);
+	assert_int_equal(review_exit(r, CONFIDENCE_SINGLE), EXIT_REGRESSED);
 	review_free(r);
 	r = between(d, "2:base", "2:next", &e);
 	assert_string_equal(r->base, "base");
@@ -217,7 +241,7 @@ static void of_two_runs_the_worse_validity_counts(void **state)
 	struct review *r = between(d, "1:base", "2", &e);
 	assert_int_equal(r->validity, VALIDITY_VOID);
 	assert_non_null(strstr(r->why, "of the base run, 2 of 4 jobs"));
-	assert_int_equal(review_exit(r), EXIT_OURS);
+	assert_int_equal(review_exit(r, CONFIDENCE_SINGLE), EXIT_OURS);
 	review_free(r);
 }
 
@@ -244,7 +268,7 @@ static void a_regression_that_was_known_is_told_and_no_alarm(void **state)
 	struct review *r = known(d, (const char *const[]){"p", "f", "p", "p"}, x, 1);
 	assert_int_equal(r->verdicts[VERDICT_REGRESSED], 1);
 	assert_int_equal(r->n_expected, 1);
-	assert_int_equal(review_exit(r), EXIT_OK);
+	assert_int_equal(review_exit(r, CONFIDENCE_SINGLE), EXIT_OK);
 	assert_null(review_stale(&r->known[0]));
 	auto_free char *sure = review_certainty(&r->pairs[0]), *headline = review_headline(r);
 	assert_string_equal(sure, "known to fail: gone in 24");
@@ -255,7 +279,7 @@ static void a_regression_that_was_known_is_told_and_no_alarm(void **state)
 	/* of the other side it explains nothing */
 	static const struct db_expectation y[] = {{"a", "base", "fail", "r", NULL, NULL}};
 	r = known(d, (const char *const[]){"p", "f", "p", "p"}, y, 1);
-	assert_int_equal(review_exit(r), EXIT_REGRESSED);
+	assert_int_equal(review_exit(r, CONFIDENCE_SINGLE), EXIT_REGRESSED);
 	review_free(r);
 }
 
@@ -264,10 +288,10 @@ static void what_is_known_to_be_flaky_is_an_alarm_once_it_is_confirmed(void **st
 	struct db *d = ((struct scratch *)*state)->db;
 	static const struct db_expectation x[] = {{"a", NULL, "flaky", "races", NULL, NULL}};
 	struct review *r = known(d, (const char *const[]){"p", "f", "p", "p"}, x, 1);
-	assert_int_equal(review_exit(r), EXIT_OK);
+	assert_int_equal(review_exit(r, CONFIDENCE_SINGLE), EXIT_OK);
 	review_free(r);
 	r = known(d, (const char *const[]){"ppppp", "fffff", "p", "p"}, x, 1);
-	assert_int_equal(review_exit(r), EXIT_REGRESSED);
+	assert_int_equal(review_exit(r, CONFIDENCE_SINGLE), EXIT_REGRESSED);
 	review_free(r);
 }
 
@@ -298,6 +322,7 @@ int main(void)
 		scratch_test(packages_with_one_cause_share_it),
 		scratch_test(what_a_dependency_did_is_inherited_from_it),
 		scratch_test(a_mixture_is_unstable_and_no_reason_to_exit_with_1),
+		scratch_test(what_was_seen_once_is_told_and_no_reason_to_exit_with_1),
 		scratch_test(flake_rates_are_learned_once_from_each_night),
 		scratch_test(what_is_broken_from_one_night_on_has_no_flake_rate),
 		scratch_test(any_two_sides_can_be_compared),
