@@ -134,7 +134,7 @@ struct db_facts {
 	const char *limit; /* "none" or the limit's name */
 	int64_t limit_bound, limit_value;
 	int64_t setup_us, wall_us, cpu_user_us, cpu_system_us;
-	int64_t peak_memory, output_bytes, oom_kills, processes_refused;
+	int64_t peak_memory, output_bytes, oom_kills, host_oom_kills, processes_refused;
 	/* of these 0 is not known, or none */
 	int64_t processes_peak, io_read_bytes, io_write_bytes, disk_bytes, disk_inodes;
 	int64_t throttled, throttled_us, stalled_memory_us, stalled_cpu_us, stalled_io_us;
@@ -503,7 +503,7 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *                                    evidence evidence_offset evidence_length wall_ms cpu_ms peak_memory_bytes log job limit_bound limit_value
  *                                    cause
  *   judged        run                by job, then attempt: attempt package variant status reason phase rule evidence_offset evidence_length
- *                                    evidence ended_as exit_code signal limit_hit oom_kills network_lost host_full network log cause; what its phase was judged
+ *                                    evidence ended_as exit_code signal limit_hit oom_kills host_oom_kills network_lost host_full network log cause; what its phase was judged
  *                                    by and came of it; attempts without a phase that ran are not there
  *   causes        run                of each variant as the suite lists them the commonest first: variant cause packages line text first_run
  *                                    first_seen_ms example; example is one of the packages

@@ -74,7 +74,7 @@ static const struct query {
 
 	{"judged", 1,
 	 "SELECT r.attempt, r.package, r.variant, r.status, r.reason, r.phase, r.rule, r.evidence_offset, r.evidence_length, r.evidence,"
-	 "  f.ended_as, f.exit_code, f.signal, f.limit_name AS limit_hit, f.oom_kills, f.network_lost, f.host_full, f.network, f.log, r.cause"
+	 "  f.ended_as, f.exit_code, f.signal, f.limit_name AS limit_hit, f.oom_kills, f.host_oom_kills, f.network_lost, f.host_full, f.network, f.log, r.cause"
 	 " FROM v_result r JOIN phase f ON f.id = r.phase_id WHERE r.run = ?1 AND f.ended_as IS NOT NULL ORDER BY r.job, r.attempt"},
 
 	{"causes", 1,

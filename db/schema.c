@@ -408,6 +408,9 @@ static const char step_15[] =
 	"  PRIMARY KEY (run, package, needs)"
 	") STRICT, WITHOUT ROWID;";
 
+/* How many of a phase's processes the machine's own want of memory killed. */
+static const char step_16[] = "ALTER TABLE phase ADD COLUMN host_oom_kills INTEGER;"; /* NULL: none, or nobody counted */
+
 /* From version i to version i + 1. */
 static const char *const steps[] = {
 	step_1,
@@ -425,6 +428,7 @@ static const char *const steps[] = {
 	step_13,
 	step_14,
 	step_15,
+	step_16,
 };
 /* clang-format on */
 

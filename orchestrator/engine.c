@@ -255,7 +255,7 @@ static int engine_open(struct engine *g, struct err *e)
 	if (g->jobs_fd < 0 || boxing_no_input(g->jobs_fd, e))
 		return -1;
 	capture_disk_init(&g->logs, &g->loop, g->runs_fd);
-	if (engine_stores(g, e) || repeat_open(g, e) || engine_schedule(g, e))
+	if (engine_stores(g, e) || repeat_open(g, e) || engine_schedule(g, e) || needs_open(g, e))
 		return -1;
 	g->sandbox = sandbox_open(&g->loop, &conf, e);
 	return g->sandbox ? engine_limits(g, e) : -1;
@@ -308,6 +308,7 @@ static void engine_free(struct engine *g)
 	free(g->shelves);
 	free(g->jobs);
 	free(g->cancelled);
+	free(g->unmade);
 	engine_unschedule(g);
 	own_close(&g->runs_fd);
 	own_close(&g->jobs_fd);

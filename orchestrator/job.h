@@ -126,6 +126,8 @@ struct engine {
 	struct expect *expect;
 	uint64_t *after;     /* by unit: rank_units */
 	struct graph *graph; /* of the suite's packages; NULL: none depends on another */
+	bool *unmade;        /* by package and variant of the suite: it ended before its goal; NULL:
+				none depends on another */
 	uint32_t *first;     /* by package of the suite: its first unit in the plan */
 	uint32_t *left;      /* by package of the suite: units that are not over */
 	size_t units_left;
@@ -225,6 +227,16 @@ bool repeat_may(const struct job *j);
 void repeat_look(struct job *j);
 /* repeat_gone(j): a job leaves; its other side need not wait for it. */
 void repeat_gone(struct job *j);
+
+/* job_needs.c */
+/* needs_open(g, e): nothing is known to have ended early, but what a run that is gone on with says.
+ */
+int needs_open(struct engine *g, struct err *e) must_check;
+/* needs_note(j): a branch has its result. */
+void needs_note(const struct job *j);
+/* needs_block(j): of JOB_BEGIN: whether what it depends on leaves it no chance; then that is its
+ * result. */
+bool needs_block(struct job *j);
 
 /* engine_sched.c: what the engine asks of the scheduler. */
 /* engine_schedule(g, e): what is expected, what depends on what, the units that may begin. */

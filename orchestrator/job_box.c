@@ -8,7 +8,8 @@
 
 bool job_box_passed(const struct job *j)
 {
-	return j->facts.end == BOX_EXITED && j->facts.exit_code == 0 && !j->facts.oom_kills;
+	return j->facts.end == BOX_EXITED && j->facts.exit_code == 0 && !j->facts.oom_kills &&
+	       !j->facts.host_oom_kills;
 }
 
 static void on_log(void *owner, struct capture_log *log)

@@ -39,8 +39,11 @@ static enum job_state begin_finish(struct job *j)
 		sched_arrived(j->engine->sched);
 	if (j->engine->failed)
 		return JOB_CLEAN;
-	if (!j->trunk || !j->trunk->has_result)
-		return JOB_QUEUE;
+	if (!j->trunk || !j->trunk->has_result) {
+		if (!needs_block(j))
+			return JOB_QUEUE;
+		return job_is_trunk(j) ? JOB_KEEP : JOB_RESULT;
+	}
 	/* The phases it shares with other variants did not pass: what was found there is its result
 	 * too. */
 	j->has_result = true;
@@ -267,7 +270,8 @@ static int result_work(struct job *j, struct err *e)
 			ids[n++] = id;
 	}
 	/* Nothing of its own ran where its trunk did not pass. */
-	const struct box_facts *f = j->tries || !j->trunk ? &j->facts : &j->trunk->facts;
+	bool own = j->tries || !j->trunk || !j->trunk->has_result;
+	const struct box_facts *f = own ? &j->facts : &j->trunk->facts;
 	struct signature signature;
 	bool signed_by = signature_make(&j->result, j->evidence.line, &signature);
 	struct db_result row = {
@@ -321,6 +325,7 @@ static enum job_state result_finish(struct job *j)
 	if (j->repeat)
 		return JOB_HOLD;
 	j->own = j->result;
+	needs_note(j);
 	g->done++;
 	engine_remember(j);
 	if (g->conf->on_news)
@@ -365,7 +370,7 @@ static void done_start(struct job *j)
 /* clang-format off */
 const struct job_step job_steps[JOB_STATES] = {
 	[JOB_WAIT]    = {"wait",    NULL,          NULL,           true,  TO(BEGIN)},
-	[JOB_BEGIN]   = {"begin",   begin_start,   begin_finish,   false, TO(QUEUE) | TO(RESULT) | TO(CLEAN)},
+	[JOB_BEGIN]   = {"begin",   begin_start,   begin_finish,   false, TO(QUEUE) | TO(KEEP) | TO(RESULT) | TO(CLEAN)},
 	[JOB_QUEUE]   = {"queue",   queue_start,   NULL,           true,  TO(OPEN) | TO(KEEP) | TO(RESULT)},
 	[JOB_OPEN]    = {"open",    open_start,    open_finish,    false, TO(BOX) | TO(CLOSE) | TO(CLEAN)},
 	[JOB_BOX]     = {"box",     job_box_start, NULL,           false, TO(SHELVE) | TO(CLOSE)},

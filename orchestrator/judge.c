@@ -96,6 +96,7 @@ void judge_facts(const struct box_facts *f, const struct capture_log *log, struc
 		.peak_memory = (int64_t)f->peak_memory,
 		.output_bytes = (int64_t)f->output_bytes,
 		.oom_kills = (int64_t)f->oom_kills,
+		.host_oom_kills = (int64_t)f->host_oom_kills,
 		.processes_refused = (int64_t)f->processes_refused,
 		.processes_peak = (int64_t)f->processes_peak,
 		.io_read_bytes = (int64_t)f->io_read_bytes,
@@ -153,6 +154,7 @@ int judge_recall(const struct db_table *t, size_t row, struct box_facts *f, bool
 		.exit_code = (int)rows_int(t, row, "exit_code", -1),
 		.signal = (int)rows_int(t, row, "signal", 0),
 		.oom_kills = (uint64_t)rows_int(t, row, "oom_kills", 0),
+		.host_oom_kills = (uint64_t)rows_int(t, row, "host_oom_kills", 0),
 		.network_lost = rows_int(t, row, "network_lost", 0),
 	};
 	/* Where nobody noted it, what was judged tells. */

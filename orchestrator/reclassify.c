@@ -16,11 +16,12 @@ static bool phase_find(const struct suite *s, const char *name, size_t *at)
 	return false;
 }
 
-/* Facts decide these; what policy or another package decided stays. */
-static bool from_facts(const char *status)
+/* Facts and logs decide these; what policy or another package decided stays. */
+static bool from_facts(const char *status, const char *reason)
 {
 	enum status s;
-	return !status_parse(status, &s) && s != STATUS_SKIP && s != STATUS_BLOCK;
+	return !status_parse(status, &s) && s != STATUS_SKIP &&
+	       strcmp(reason, reason_name(REASON_DEP_FAILED)) != 0;
 }
 
 static bool texts_equal(const char *a, const char *b)
@@ -83,7 +84,7 @@ static int row_judge(int state_fd, const struct suite *s, size_t row, struct rec
 	struct capture_log log;
 	struct result result;
 	struct evidence ev;
-	if (!from_facts(rows_str(t, row, "status")) ||
+	if (!from_facts(rows_str(t, row, "status"), rows_str(t, row, "reason")) ||
 	    !phase_find(s, rows_str(t, row, "phase"), &j.phase)) {
 		out->n_other++;
 		return 0;

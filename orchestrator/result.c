@@ -66,6 +66,9 @@ static enum reason reason_of_facts(const struct judged *j, bool goal)
 {
 	const struct box_facts *f = j->facts;
 	bool passed = f->end == BOX_EXITED && f->exit_code == 0;
+	/* half of it may be gone without its knowing */
+	if (f->host_oom_kills && !f->oom_kills && f->end != BOX_CANCELLED)
+		return REASON_HOST_OOM;
 	if (f->end == BOX_FAILED)
 		return j->host_full ? REASON_ENOSPC : REASON_BOX_START;
 	if (f->end == BOX_LIMITED)
@@ -144,6 +147,17 @@ static bool line_last(const char *line, size_t n, void *ctx)
 	return false;
 }
 
+/* A phase that fetches runs nothing of what is judged: where it said no, its log may tell that the
+ * package never had a chance. */
+static bool rule_may(const struct suite_log_rule *r, const struct suite_phase *p,
+		     enum status status)
+{
+	if (!strcmp(r->status, status_name(status)))
+		return true;
+	return status == STATUS_FAIL && !strcmp(r->status, status_name(STATUS_BLOCK)) && r->phase &&
+	       !p->goal && p->network != BOX_NET_NONE;
+}
+
 /* The first rule, in the suite's order, that has a line. */
 static const struct suite_log_rule *rule_find(const struct suite *s, const struct judged *j,
 					      enum status status, struct line_found *line)
@@ -151,7 +165,7 @@ static const struct suite_log_rule *rule_find(const struct suite *s, const struc
 	for (size_t i = 0; i < s->n_log_rules; i++) {
 		const struct suite_log_rule *r = &s->log_rules[i];
 		regex_t re;
-		if (strcmp(r->status, status_name(status)) ||
+		if (!rule_may(r, &s->phases[j->phase], status) ||
 		    (r->phase && strcmp(r->phase, s->phases[j->phase].name)) ||
 		    regcomp(&re, r->match, REG_EXTENDED | REG_NEWLINE))
 			continue;
@@ -175,7 +189,8 @@ struct result result_of(const struct suite *s, const struct judged *j, struct ev
 		const struct suite_log_rule *rule = rule_find(s, j, r.status, &line);
 		enum reason refined;
 		if (rule && !reason_parse(rule->reason, &refined) &&
-		    reason_status(refined) == r.status) {
+		    !strcmp(rule->status, status_name(reason_status(refined)))) {
+			r.status = reason_status(refined);
 			r.reason = refined;
 			r.rule = rule->id;
 		}

@@ -119,9 +119,11 @@ struct judged {
 
 /* result_of(s, j, ev): the result of the phase that ended the job: the goal phase having exited
  * with 0, or the first phase that did not. Pure. Laws: an OOM kill the cgroup counted is
- * kill/memory whatever the exit; exit codes of 128 and above are plain exits; a full host is infra
- * whatever the log says, and so is a network that was lost where the phase failed, or waited until
- * a limit of ours fired; log rules only refine within fail and crash, first match wins, and nothing
- * a log says leads to infra. ev gets the offset and length of the deciding line within j->log (text
- * is left NULL). */
+ * kill/memory whatever the exit; a kill because the machine was out of memory is
+ * infra/host-oom whatever the exit; exit codes of 128 and above are plain exits; a full host is
+ * infra whatever the log says, and so is a network that was lost where the phase failed, or waited
+ * until a limit of ours fired; log rules only refine within fail and crash, first match wins, and
+ * nothing a log says leads to infra; but a phase before the goal that has a network and failed may
+ * be block by a rule of its own. ev gets the offset and length of the deciding line within j->log
+ * (text is left NULL). */
 struct result result_of(const struct suite *s, const struct judged *j, struct evidence *ev);

@@ -139,6 +139,7 @@ json_t *sandbox_end_json(const struct box_facts *f, enum box_net net)
 		{"peak_memory", f->peak_memory},
 		{"output_bytes", f->output_bytes},
 		{"oom_kills", f->oom_kills},
+		{"host_oom_kills", f->host_oom_kills},
 		{"processes_refused", f->processes_refused},
 		{"processes_peak", f->processes_peak},
 		{"io_read_bytes", f->io_read_bytes},

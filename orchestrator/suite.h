@@ -83,7 +83,8 @@ struct suite_phase {
 	struct suite_limits limits; /* the suite's with this phase's own on top */
 };
 
-struct suite_log_rule {        /* may only refine within fail and crash */
+struct suite_log_rule {        /* may only refine within fail and crash; block: of a phase that
+				  fetches */
 	char *id;              /* "npm/3": the file's name and ordinal, or what the file says */
 	char *match;           /* POSIX extended regular expression, matched line by line */
 	char *phase;           /* NULL: any */

@@ -201,15 +201,17 @@ static int log_reason(const struct doc_node *n, struct suite_log_rule *to, struc
 	const char *slash = strchr(n->text, '/');
 	to->status = own_dup_n(n->text, slash ? (size_t)(slash - n->text) : strlen(n->text));
 	to->reason = own_dup(slash ? slash + 1 : "");
-	if (status_parse(to->status, &status) || (status != STATUS_FAIL && status != STATUS_CRASH))
+	if (status_parse(to->status, &status) ||
+	    (status != STATUS_FAIL && status != STATUS_CRASH && status != STATUS_BLOCK))
 		return doc_bad(e, n,
 			       "reason '%.64s': a log can only refine fail and crash; write fail/… "
-			       "or crash/…",
+			       "or crash/…, or of a phase that fetches block/…",
 			       n->text);
-	if (slash && !reason_parse(to->reason, &reason) && reason_status(reason) == status)
+	if (slash && !reason_parse(to->reason, &reason) && reason_status(reason) == status &&
+	    reason != REASON_DEP_FAILED)
 		return 0;
 	for (unsigned i = 0; i < REASON_COUNT; i++)
-		if (reason_status((enum reason)i) == status)
+		if (reason_status((enum reason)i) == status && i != REASON_DEP_FAILED)
 			text_addf(&known, "%s%s", known.n ? ", " : "", reason_name((enum reason)i));
 	return doc_bad(e, n, "reason '%.64s': %s has %s", n->text, to->status, text_str(&known));
 }
@@ -229,6 +231,26 @@ static int log_rule_id(const struct suite *s, const struct raw_log_rule *raw, co
 	return 0;
 }
 
+/* block says that a package had no chance; a program that runs could say so of itself. Where a
+ * phase fetches, and is not what the job is for, nothing of the package is judged yet. */
+static int log_rule_phase(const struct suite *s, const struct doc_node *rule,
+			  const struct suite_log_rule *to, struct err *e)
+{
+	const struct doc_node *phase = doc_get(rule, "phase");
+	size_t at = 0;
+	if (phase &&
+	    word_lookup(phase, "phase", s->phases, s->n_phases, sizeof(*s->phases), &at, e))
+		return -1;
+	if (strcmp(to->status, status_name(STATUS_BLOCK)) ||
+	    (phase && !s->phases[at].goal && s->phases[at].network != BOX_NET_NONE))
+		return 0;
+	return doc_bad(
+		e, phase ? phase : rule,
+		"a rule for %s/%s is of a phase that has a network and is not the goal: name "
+		"one as its phase",
+		to->status, to->reason);
+}
+
 static int add_log_rules(struct suite *s, const struct raw_file *raw, const char *file,
 			 struct err *e)
 {
@@ -245,10 +267,7 @@ static int add_log_rules(struct suite *s, const struct raw_file *raw, const char
 		    log_regex(doc_get(r->at, "match"), e) ||
 		    log_reason(doc_get(r->at, "reason"), to, e))
 			return -1;
-		const struct doc_node *phase = doc_get(r->at, "phase");
-		size_t unused;
-		if (phase && word_lookup(phase, "phase", s->phases, s->n_phases, sizeof(*s->phases),
-					 &unused, e))
+		if (log_rule_phase(s, r->at, to, e))
 			return -1;
 	}
 	return 0;

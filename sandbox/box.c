@@ -154,6 +154,8 @@ struct box *box_start(struct sandbox *sb, const struct box_spec *spec, const str
 		box_undo(b);
 		return NULL;
 	}
+	if (!b->counts.has_memory)
+		b->ooms = ooms_before(&sb->ooms, now);
 	slot->box = b;
 	sb->n_boxes++;
 	return b;

@@ -116,7 +116,11 @@ static void box_judge(struct box *b)
 		facts_limit(f, BOX_LIMIT_FILE_SIZE, b->limits.file_size, b->limits.file_size);
 	else if (f->signal)
 		f->end = BOX_SIGNALLED;
-	else if (f->exit_code >= 0)
+	else if (f->host_oom_kills && f->exit_code < 0) {
+		/* with its pid 1 (memory.oom.group) */
+		f->end = BOX_SIGNALLED;
+		f->signal = SIGKILL;
+	} else if (f->exit_code >= 0)
 		f->end = BOX_EXITED;
 	else {
 		f->end = BOX_FAILED;
@@ -182,6 +186,9 @@ static void box_count(struct box *b)
 		f->core = WCOREDUMP(status);
 	} else if (b->killed && box_ran(b))
 		f->signal = SIGKILL; /* with everything else, by us */
+	f->host_oom_kills = c->host_oom_kills;
+	if (!c->has_memory && f->signal == SIGKILL && !b->killed)
+		f->host_oom_kills = ooms_since(b->ooms);
 }
 
 /* Its helper has removed it, unless it is dead or the group was not empty yet, which the kernel may

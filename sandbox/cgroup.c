@@ -169,6 +169,10 @@ void cgroup_read(struct cgroup *c, struct cgroup_counts *out)
 	c->host->kind->read(c, out);
 	if (!out->has_memory)
 		out->peak_memory = out->oom_kills = 0;
+	if (!out->at_limit) {
+		out->host_oom_kills = out->oom_kills;
+		out->oom_kills = 0;
+	}
 	if (!out->has_processes)
 		out->processes_refused = 0;
 	if (!out->has_cpu)

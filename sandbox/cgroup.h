@@ -103,7 +103,10 @@ int cgroup_doors(const struct cgroup *c, int fds[CGROUP_DOORS], struct err *e) m
 struct cgroup_counts {
 	bool has_memory, has_processes, has_cpu; /* the numbers below are real */
 	uint64_t peak_memory;                    /* bytes */
-	uint64_t oom_kills; /* processes of the group killed for its own limit or the host's need */
+	uint64_t oom_kills;      /* processes of the group killed because of its own limit */
+	uint64_t host_oom_kills; /* … for the need of the machine or of a group around this one: its
+				    own limit was never in the way */
+	bool at_limit;           /* its own limit was (what the two above come from) */
 	uint64_t processes_refused; /* forks refused */
 	uint64_t cpu_user_ns, cpu_system_ns;
 

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+enum { V1_LAST_BYTES = 4 << 20 };
+
 /* memory.memsw.* is there when swap is counted; v1_settle sees to the rest. */
 static int v1_limit_memory(const struct cgroup *c, int dirfd, uint64_t bytes, struct err *e)
 {
@@ -48,12 +50,30 @@ static bool v1_read_cpu(int dirfd, struct cgroup_counts *out)
 	return true;
 }
 
+/* oom_kill counts whoever the kernel chose in the group, for whatever need (__oom_kill_process).
+ * Its own limit was the reason where charges failed, or where usage came up to it: failures of the
+ * charge for memory with swap are not counted any more (Linux 6.18 has them at 0). What can't be
+ * read is taken as that. */
+static bool v1_at_limit(int memory, uint64_t peak)
+{
+	uint64_t failed, limit, with_swap = 0;
+	if (cgroup_number(memory, "memory.failcnt", &failed) || failed ||
+	    cgroup_number(memory, "memory.limit_in_bytes", &limit))
+		return true;
+	if (!cgroup_number(memory, "memory.memsw.max_usage_in_bytes", &with_swap) &&
+	    with_swap > peak)
+		peak = with_swap;
+	/* what it asked for last, a huge page or two, did not fit */
+	return peak + limit / 16 + V1_LAST_BYTES >= limit;
+}
+
 static void v1_read(const struct cgroup *c, struct cgroup_counts *out)
 {
 	int memory = cgroup_in(c, CGROUP_MEMORY);
 	out->has_memory = memory >= 0 &&
 			  !cgroup_number(memory, "memory.max_usage_in_bytes", &out->peak_memory) &&
 			  !cgroup_key(memory, "memory.oom_control", "oom_kill", &out->oom_kills);
+	out->at_limit = out->has_memory && out->oom_kills && v1_at_limit(memory, out->peak_memory);
 	cgroup_read_processes(c, cgroup_in(c, CGROUP_PIDS), out);
 	out->has_cpu = v1_read_cpu(cgroup_in(c, CGROUP_CPUACCT), out);
 	out->has_quota = cgroup_in(c, CGROUP_CPU) >= 0;

@@ -223,6 +223,11 @@ static bool v2_read_memory(const struct cgroup *c, int dirfd, struct cgroup_coun
 	uint64_t now;
 	if (dirfd < 0 || cgroup_key(dirfd, "memory.events", "oom_kill", &out->oom_kills))
 		return false;
+	/* "oom": its own limit was reached and nothing could be reclaimed; before a kill it is
+	 * counted, so that it is read after it (admin-guide/cgroup-v2.rst) */
+	uint64_t reached = 0;
+	out->at_limit =
+		out->oom_kills && (cgroup_key(dirfd, "memory.events", "oom", &reached) || reached);
 	if (!cgroup_number(dirfd, "memory.peak", &out->peak_memory))
 		return true;
 	if (cgroup_number(dirfd, "memory.current", &now))

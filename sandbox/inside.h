@@ -6,6 +6,7 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/filter.h"
 #include "sandbox/helper.h"
+#include "sandbox/ooms.h"
 #include "sandbox/ranges.h"
 #include "sandbox/watch.h"
 
@@ -29,6 +30,7 @@ struct sandbox {
 	size_t n_slots;
 	size_t n_boxes, n_helpers; /* whose handles are still on the loop */
 	size_t n_cpus;             /* that this process may use */
+	struct ooms ooms;
 	uv_timer_t last; /* closed with the sandbox, so that nothing ends inside sandbox_close */
 	bool last_closed;
 	void (*on_closed)(void *owner); /* set: closing */
@@ -68,6 +70,7 @@ struct box {
 	struct cgroup *cgroup;
 	struct cgroup_counts counts; /* has_*: what the cgroup does; numbers: as last read */
 	unsigned cgroup_tries;
+	uint64_t ooms; /* of the machine as it began; only where no cgroup counts its memory */
 
 	int output_fd;
 	bool paused, drained, rest_known;

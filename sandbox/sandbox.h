@@ -225,7 +225,11 @@ struct box_facts {
 	uint64_t cpu_user_ns, cpu_system_ns; /* of everything in the box */
 	uint64_t peak_memory; /* bytes, of the cgroup; without one: of the largest process */
 	uint64_t output_bytes;
-	uint64_t oom_kills;
+	uint64_t oom_kills;      /* of its processes, because of its own limit */
+	uint64_t host_oom_kills; /* … because the machine, or a group around the box, was out of
+				    memory. Where no cgroup counts: kills of the whole machine
+				    while it ran, of a box whose command SIGKILL ended that was not
+				    ours */
 	uint64_t processes_refused; /* forks the limit refused (cgroup pids.events), 0 where unknown
 				     */
 	uint64_t processes_peak;    /* tasks at once, 0 where unknown */

@@ -76,6 +76,16 @@ END2
 "$assay" run "$work/memory.yaml" --jobs 2 >"$work/memory.log" 2>&1
 all_are memory kill/memory hog child child0
 
+# The machine out of memory: here a group of 64 MiB around everything of assay's. The box's own limit has nothing to do with it.
+around=$(awk '$3 == "cgroup" && $4 ~ /(^|,)memory(,|$)/ { print $2; exit }' /proc/self/mounts)
+around=$around$(sed -n 's/^[0-9]*:\([^:]*,\)*memory\(,[^:]*\)*://p' /proc/self/cgroup)/assay-e2e-$$
+if [ "$(id -u)" = 0 ] && mkdir "$around" 2>/dev/null; then
+	echo 64M >"$around/memory.limit_in_bytes"
+	(echo "$BASHPID" >"$around/cgroup.procs" && exec "$assay" sandbox --json "$work/host.json" --memory 1G --time 60s -- tail /dev/zero) >"$work/host.log" 2>&1
+	fact "what the machine killed was not the box's limit" has "$(tr -d ' \n' <"$work/host.json")" '"oom_kills":0,"host_oom_kills":1'
+	until_true 10 rmdir "$around"
+fi
+
 # Two sides that are the same, and packages that fail by chance. The draws are numbers that differ from package to package, side to
 # side and from one box to the next, and are the same whenever this runs: each is a digest of a seed, these and a counter, which is
 # a file in a directory of this machine that the jobs share.

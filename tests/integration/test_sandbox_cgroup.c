@@ -139,6 +139,42 @@ static void memory_over_the_limit_is_killed_and_counted(void **state)
 	end(c);
 }
 
+/* Writes a limit of the group around a box's; false: it has none to be written. */
+static bool limit_around(const struct cgroup *c, const char *v1, const char *v2)
+{
+	bool is_v2 = !strcmp(cgroup_host_kind(host), "v2");
+	int dir = is_v2 ? c->dir[0] : cgroup_in(c, CGROUP_MEMORY);
+	const char *to = is_v2 ? v2 : v1;
+	int fd = openat(dir, is_v2 ? "../memory.max" : "../memory.limit_in_bytes",
+			O_WRONLY | O_CLOEXEC);
+	bool done = fd >= 0 && write(fd, to, strlen(to)) == (ssize_t)strlen(to);
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
+/* The machine's want of memory, with a machine of 64 MiB: a group around the box's. */
+static void memory_that_others_lack_is_not_the_box_s_own_limit(void **state)
+{
+	(void)state;
+	struct cgroup_counts n;
+	struct cgroup *c = make("host-memory", 512 * MIB, 0);
+	cgroup_read(c, &n);
+	if (!n.has_memory || !limit_around(c, "67108864", "67108864")) {
+		end(c);
+		skip();
+	}
+	int status = status_of(start(c, eat_memory, 256));
+	bool reset = limit_around(c, "-1", "max");
+	cgroup_read(c, &n);
+	end(c);
+	assert_true(reset);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGKILL);
+	assert_int_equal(n.oom_kills, 0);
+	assert_true(n.host_oom_kills >= 1);
+}
+
 static void memory_below_the_limit_is_counted_and_lives(void **state)
 {
 	(void)state;
@@ -506,6 +542,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(memory_over_the_limit_is_killed_and_counted),
+		cmocka_unit_test(memory_that_others_lack_is_not_the_box_s_own_limit),
 		cmocka_unit_test(memory_below_the_limit_is_counted_and_lives),
 		cmocka_unit_test(forks_over_the_limit_are_refused_and_counted),
 		cmocka_unit_test(time_of_the_processors_is_counted),

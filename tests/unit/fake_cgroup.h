@@ -28,6 +28,7 @@ static const struct file v1_files[] = {
 	{"memory.limit_in_bytes", "9223372036854771712\n"},
 	{"memory.memsw.limit_in_bytes", "9223372036854771712\n"},
 	{"memory.max_usage_in_bytes", "0\n"},
+	{"memory.failcnt", "7\n"},
 	{"memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n"},
 	{"memory.swappiness", "60\n"},
 	{"pids.max", "max\n"},

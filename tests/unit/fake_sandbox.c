@@ -76,6 +76,7 @@ static void box_over(struct box *b)
 		.signal = s->cancelled ? (s->gently ? SIGTERM : SIGKILL) : b->act.signal,
 		.limit = s->cancelled ? BOX_LIMIT_NONE : b->act.limit,
 		.oom_kills = s->cancelled ? 0 : b->act.oom_kills,
+		.host_oom_kills = s->cancelled ? 0 : b->act.host_oom_kills,
 		.wall_ns = (fake.now_ms - s->began_ms) * 1000000,
 		.output_bytes = b->said,
 		.cgroup = "v2",

@@ -10,7 +10,7 @@ struct fake_act {
 	enum box_end end;
 	int exit_code, signal;
 	enum box_limit limit;
-	uint64_t oom_kills;
+	uint64_t oom_kills, host_oom_kills;
 	bool never;       /* box_start says no */
 	size_t output;    /* so many bytes of "x…\n" before `says` */
 	const char *says; /* last words */

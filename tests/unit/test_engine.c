@@ -254,6 +254,59 @@ static void what_a_package_depends_on_is_over_before_it_begins(void **state)
 		w->suite.packages[i].depends = NULL;
 }
 
+/* p1 does not build under next, p4 can't be fetched, p6's goal is not reached. */
+static struct fake_act some_end_early(const struct fake_seen *b)
+{
+	bool build = says(b->package, "p1") && says(b->phase, "build") && says(b->variant, "next");
+	bool fetch = says(b->package, "p4") && says(b->phase, "fetch");
+	bool test = says(b->package, "p6") && says(b->phase, "test");
+	return (struct fake_act){.exit_code = build || fetch || test};
+}
+
+static void what_a_package_needs_and_was_not_made_leaves_it_no_chance(void **state)
+{
+	struct world *w = *state;
+	/* p0 -> p1; p2 -> p0; p3 -> p4; p5 -> p6; p7 and p8 -> each other, and p7 -> p4 */
+	static uint32_t on[][2] = {{1}, {0}, {0}, {4}, {0}, {6}, {0}, {8, 4}, {7}};
+	static const size_t n_on[] = {1, 0, 1, 1, 0, 1, 0, 2, 1};
+	for (int shared = 0; shared < 2; shared++) {
+		world_packages(w, 9, shared);
+		for (size_t i = 0; i < 9; i++) {
+			w->suite.packages[i].depends = on[i];
+			w->suite.packages[i].n_depends = n_on[i];
+		}
+		fake.play = some_end_early;
+		run(w, 8);
+		assert_int_equal(w->outcome.done, 18);
+		expect(w, "p0", "base", STATUS_PASS, REASON_OK, "test");
+		expect(w, "p0", "next", STATUS_BLOCK, REASON_DEP_FAILED,
+		       shared ? "build" : "fetch");
+		expect(w, "p2", "base", STATUS_PASS, REASON_OK, "test");
+		expect(w, "p2", "next", STATUS_BLOCK, REASON_DEP_FAILED,
+		       shared ? "build" : "fetch");
+		expect(w, "p3", "base", STATUS_BLOCK, REASON_DEP_FAILED, "fetch");
+		expect(w, "p3", "next", STATUS_BLOCK, REASON_DEP_FAILED, "fetch");
+		expect(w, "p5", "next", STATUS_PASS, REASON_OK, "test");
+		expect(w, "p7", "base", STATUS_BLOCK, REASON_DEP_FAILED, "fetch");
+		expect(w, "p8", "base", STATUS_PASS, REASON_OK, "test");
+		assert_int_equal(world_boxes("p3", NULL, NULL), 0);
+		assert_int_equal(world_boxes("p0", "next", NULL), 0);
+		assert_int_equal(world_number(w, "SELECT count(*) FROM v_job WHERE reason = "
+						 "'dep-failed' AND evidence LIKE 'it depends on "
+						 "p_, %' AND log IS NULL AND exit_code IS NULL"),
+				 shared ? 12 : 6);
+		for (size_t i = 0; i < 9; i++) {
+			w->suite.packages[i].depends = NULL;
+			if (!shared)
+				free(w->suite.packages[i].id);
+		}
+		if (!shared)
+			free(w->suite.packages);
+		if (!shared)
+			fake_reset();
+	}
+}
+
 static struct fake_act p7_takes_long(const struct fake_seen *b)
 {
 	return (struct fake_act){.takes_ms = says(b->package, "p7") ? 9000 : 100};
@@ -493,6 +546,7 @@ int main(void)
 		STORY(never_more_boxes_than_slots_and_all_of_them),
 		STORY(what_waits_for_a_network_holds_no_processor),
 		STORY(what_a_package_depends_on_is_over_before_it_begins),
+		STORY(what_a_package_needs_and_was_not_made_leaves_it_no_chance),
 		STORY(what_took_longest_in_earlier_runs_begins_first),
 		STORY(a_phase_takes_as_many_places_as_it_needs_processors),
 		STORY(a_phase_that_needs_more_processors_than_there_are_takes_all),

@@ -23,6 +23,29 @@ static size_t jobs_with_result(struct world *w)
 	return (size_t)world_number(w, "SELECT count(*) FROM result");
 }
 
+/* The machine kills p1's build once, and p2's test always. */
+static struct fake_act out_of_memory(const struct fake_seen *b)
+{
+	static size_t tries;
+	bool once = says(b->package, "p1") && says(b->phase, "build") && !(tries++ & 1);
+	bool always = says(b->package, "p2") && says(b->phase, "test");
+	return (struct fake_act){.host_oom_kills = once || always};
+}
+
+static void what_the_machine_killed_is_tried_again_and_then_our_trouble(void **state)
+{
+	struct world *w = *state;
+	world_packages(w, 4, false);
+	fake.play = out_of_memory;
+	assert_int_equal(world_run(w, 1), 0);
+	assert_int_equal(world_result(w, "p1", "base")->status, STATUS_PASS);
+	const struct world_news *n = world_result(w, "p2", "base");
+	assert_string_equal(status_name(n->status), "infra");
+	assert_string_equal(reason_name(n->reason), "host-oom");
+	assert_int_equal(world_boxes("p2", "base", "test"), 3);
+	assert_int_equal(world_number(w, "SELECT sum(host_oom_kills) FROM v_phase"), 2 * 3 + 2);
+}
+
 /* ---- signals ---- */
 
 static struct fake_act one_second(const struct fake_seen *b)
@@ -423,6 +446,7 @@ static void a_frame_that_was_not_committed_is_written_over(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		STORY(what_the_machine_killed_is_tried_again_and_then_our_trouble),
 		STORY(a_first_signal_lets_running_boxes_end_and_starts_nothing_more),
 		STORY(a_second_signal_ends_what_runs_gently_and_records_no_result_of_it),
 		STORY(a_third_signal_ends_it_at_once),

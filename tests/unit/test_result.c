@@ -12,7 +12,8 @@
 #include <string.h>
 
 static struct suite_phase phases[] = {
-	{.name = (char[]){"fetch"}},
+	{.name = (char[]){"fetch"}, .network = BOX_NET_HOST},
+	{.name = (char[]){"build"}},
 	{.name = (char[]){"test"}, .goal = true},
 };
 
@@ -25,6 +26,16 @@ static struct suite_log_rule rules[] = {
 	 (char[]){"abrt"}},
 	{(char[]){"r/4"}, (char[]){"no space"}, NULL, (char[]){"infra"}, (char[]){"enospc"}},
 	{(char[]){"r/5"}, (char[]){"sly"}, NULL, (char[]){"fail"}, (char[]){"enospc"}},
+	{(char[]){"r/6"}, (char[]){"^E404"}, (char[]){"fetch"}, (char[]){"block"},
+	 (char[]){"source-gone"}},
+	/* that no suite may have: not of a phase that fetches, of the goal, of any, to infra */
+	{(char[]){"r/7"}, (char[]){"^E404"}, (char[]){"build"}, (char[]){"block"},
+	 (char[]){"source-gone"}},
+	{(char[]){"r/8"}, (char[]){"^E404"}, (char[]){"test"}, (char[]){"block"},
+	 (char[]){"source-gone"}},
+	{(char[]){"r/9"}, (char[]){"^E4"}, NULL, (char[]){"block"}, (char[]){"source-gone"}},
+	{(char[]){"r/10"}, (char[]){"^E5"}, (char[]){"fetch"}, (char[]){"block"},
+	 (char[]){"fetch"}},
 };
 
 static const struct suite suite = {
@@ -34,7 +45,7 @@ static const struct suite suite = {
 	.n_log_rules = countof(rules),
 };
 
-enum { FETCH, TEST };
+enum { FETCH, BUILD, TEST };
 
 static struct result judge(size_t phase, const struct box_facts *f, const char *log,
 			   struct evidence *ev)
@@ -147,6 +158,58 @@ static void an_oom_kill_is_kill_memory_whatever_the_exit(void **state)
 		expect(judge(TEST, &cases[i], "Cannot find module 'x'\n", &ev), STATUS_KILL,
 		       REASON_MEMORY);
 	}
+}
+
+static void a_kill_for_the_host_s_need_is_host_oom_whatever_the_exit(void **state)
+{
+	(void)state;
+	static const struct box_facts cases[] = {
+		{.end = BOX_EXITED, .exit_code = 0},
+		{.end = BOX_EXITED, .exit_code = 137},
+		{.end = BOX_SIGNALLED, .signal = SIGKILL},
+		{.end = BOX_LIMITED, .limit = BOX_LIMIT_WALL},
+		{.end = BOX_FAILED, .exit_code = -1},
+	};
+	struct evidence ev;
+	for (size_t i = 0; i < countof(cases); i++) {
+		struct box_facts f = cases[i];
+		f.host_oom_kills = 1;
+		for (size_t phase = FETCH; phase <= TEST; phase++)
+			expect(judge(phase, &f, "E404\nCannot find module 'x'\n", &ev),
+			       STATUS_INFRA, REASON_HOST_OOM);
+		/* what its own limit did it did, too */
+		f.oom_kills = 1;
+		if (f.end == BOX_EXITED)
+			expect(judge(TEST, &f, "", &ev), STATUS_KILL, REASON_MEMORY);
+	}
+	/* nothing but a count says so: no log, no exit status */
+	struct box_facts f = {.end = BOX_SIGNALLED, .signal = SIGKILL};
+	expect(judge(TEST, &f, "Out of memory: Killed process\n", &ev), STATUS_CRASH,
+	       REASON_OTHER_SIGNAL);
+	f = (struct box_facts){.end = BOX_CANCELLED, .host_oom_kills = 1};
+	expect(judge(TEST, &f, "", &ev), STATUS_KILL, REASON_CANCELLED);
+}
+
+static void a_package_that_can_t_be_fetched_may_be_blocked_by_a_rule(void **state)
+{
+	(void)state;
+	struct evidence ev;
+	struct box_facts failed = {.end = BOX_EXITED, .exit_code = 1},
+			 crashed = {.end = BOX_SIGNALLED, .signal = SIGSEGV};
+	struct result r = judge(FETCH, &failed, "one\nE404 no such thing\n", &ev);
+	expect(r, STATUS_BLOCK, REASON_SOURCE_GONE);
+	assert_string_equal(r.rule, "r/6");
+	assert_string_equal(r.phase, "fetch");
+	assert_int_equal(ev.offset, 4);
+	/* where what is judged runs, nothing it prints does that */
+	expect(judge(BUILD, &failed, "E404\n", &ev), STATUS_FAIL, REASON_EXIT);
+	expect(judge(TEST, &failed, "E404\n", &ev), STATUS_FAIL, REASON_EXIT);
+	expect(judge(FETCH, &failed, "E499\n", &ev), STATUS_FAIL, REASON_EXIT);
+	expect(judge(FETCH, &failed, "E500\n", &ev), STATUS_FAIL, REASON_EXIT);
+	/* only where it said no by itself */
+	expect(judge(FETCH, &crashed, "E404\n", &ev), STATUS_CRASH, REASON_SEGV);
+	failed.host_oom_kills = 1;
+	expect(judge(FETCH, &failed, "E404\n", &ev), STATUS_INFRA, REASON_HOST_OOM);
 }
 
 static void no_exit_status_means_more_than_that_it_is_not_0(void **state)
@@ -387,6 +450,8 @@ int main(void)
 		cmocka_unit_test(a_status_is_what_the_harness_saw),
 		cmocka_unit_test(an_oom_kill_is_kill_memory_whatever_the_exit),
 		cmocka_unit_test(a_network_that_was_lost_is_our_trouble_where_the_phase_failed),
+		cmocka_unit_test(a_kill_for_the_host_s_need_is_host_oom_whatever_the_exit),
+		cmocka_unit_test(a_package_that_can_t_be_fetched_may_be_blocked_by_a_rule),
 		cmocka_unit_test(no_exit_status_means_more_than_that_it_is_not_0),
 		cmocka_unit_test(a_full_host_is_infra_whatever_the_log_says),
 		cmocka_unit_test(nothing_a_log_says_leads_to_infra),

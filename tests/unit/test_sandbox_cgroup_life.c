@@ -145,6 +145,20 @@ static void v1_counts_are_read(void **state)
 	assert_true(n.has_memory && n.has_processes && n.has_cpu);
 	assert_int_equal(n.peak_memory, 123456);
 	assert_int_equal(n.oom_kills, 3);
+	assert_int_equal(n.host_oom_kills, 0);
+	fill("cg/my memory", "/box-job/memory.failcnt", "0\n");
+	fill("cg/my memory", "/box-job/memory.limit_in_bytes", "130000\n");
+	cgroup_read(c, &n);
+	assert_int_equal(n.oom_kills, 3); /* it came up to it */
+	fill("cg/my memory", "/box-job/memory.limit_in_bytes", "1300000000\n");
+	cgroup_read(c, &n);
+	assert_int_equal(n.oom_kills, 0); /* its limit was never in the way */
+	assert_int_equal(n.host_oom_kills, 3);
+	auto_free char *failcnt = own_name("cg/my memory", "/box-job/memory.failcnt");
+	drop(failcnt);
+	cgroup_read(c, &n);
+	assert_int_equal(n.oom_kills, 3); /* can't be read: its own */
+	put(failcnt, "0\n");
 	assert_int_equal(n.processes_refused, 9);
 	assert_int_equal(n.cpu_user_ns, 4000000000);
 	assert_int_equal(n.cpu_system_ns, 1000000001);
@@ -172,6 +186,11 @@ static void v2_counts_are_read(void **state)
 	assert_true(n.has_memory && n.has_processes && n.has_cpu);
 	assert_int_equal(n.peak_memory, 99);
 	assert_int_equal(n.oom_kills, 2);
+	assert_int_equal(n.host_oom_kills, 0);
+	fill("cg2/svc", "/box-job/memory.events", "low 0\noom 0\noom_kill 2\n");
+	cgroup_read(c, &n);
+	assert_int_equal(n.oom_kills, 0);
+	assert_int_equal(n.host_oom_kills, 2);
 	assert_int_equal(n.processes_refused, 5);
 	assert_int_equal(n.cpu_user_ns, 4000);
 	assert_int_equal(n.cpu_system_ns, 3000);

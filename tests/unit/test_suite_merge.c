@@ -164,6 +164,14 @@ static void what_does_not_fit_is_told_where_the_suite_says_it(void **state)
 	refused(state, "phases: [{name: lint}]\n", "6:10", "phase lint needs the key 'run'");
 	refused(state, "phases: [{name: test, once-per: package}]\n", "6:33",
 		"the goal runs once per variant");
+	refused(state, "log-rules: [{match: s, phase: test, reason: block/source-gone}]\n", "6:31",
+		"is of a phase that has a network and is not the goal");
+	refused(state, "log-rules: [{match: s, reason: block/source-gone}]\n", "6:13",
+		"name one as its phase");
+	refused(state, "log-rules: [{match: s, reason: block/dep-failed}]\n", "6:32",
+		"block has unresolvable, bad-manifest, source-gone, unsupported");
+	refused(state, "log-rules: [{match: s, reason: infra/fetch}]\n", "6:32",
+		"a log can only refine fail and crash");
 }
 
 static void what_does_not_fit_is_told_where_the_ecosystem_says_it(void **state)
