@@ -8,7 +8,7 @@ static_assert(CGROUP_DOORS <= PLAN_DOORS_MAX, "a box enters all its groups");
 
 int group_told(struct group *g, const struct plan_start *m, const int *fds, size_t n, struct err *e)
 {
-	if (!g->host && m->version == PLAN_VERSION && n == m->groups.n)
+	if (!g->host && n == m->groups.n)
 		g->host = cgroup_host_told(&m->groups, fds);
 	else
 		n = 0;

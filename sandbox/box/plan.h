@@ -57,7 +57,7 @@
 #include <stdint.h>
 #include <sys/vfs.h>
 
-#define PLAN_VERSION 8u
+#define PLAN_VERSION 9u
 #define PLAN_SOCKET 3
 #define PLAN_PROGRAM 4 /* of a helper that is another program (sandbox/oci/): assay-box */
 #define PLAN_USERNS 5

@@ -26,16 +26,21 @@ static ssize_t serve_receive(void *bytes, size_t size, int *fds, size_t room, si
 	return n;
 }
 
+static int serve_speaks(const struct plan_start *m, struct err *e)
+{
+	return m->version == PLAN_VERSION
+		       ? 0
+		       : err_set(e, ERR_USAGE, "the caller speaks version %u, this is %u",
+				 m->version, PLAN_VERSION);
+}
+
 static int serve_start(const struct serve *s, struct life *l, struct plan_start *start, int *first,
 		       size_t n_first, struct err *e)
 {
 	struct plan_start more;
-	int rc = 0;
-	if (start->version != PLAN_VERSION)
-		rc = err_set(e, ERR_USAGE, "the caller speaks version %u, this is %u",
-			     start->version, PLAN_VERSION);
-	else if (start->n_doors || start->in_cgroup || start->n_fds > PLAN_LAYERS_MAX ||
-		 l->birth.pid || n_first != plan_fds(start))
+	int rc = serve_speaks(start, e);
+	if (!rc && (start->n_doors || start->in_cgroup || start->n_fds > PLAN_LAYERS_MAX ||
+		    l->birth.pid || n_first != plan_fds(start)))
 		rc = err_set(e, ERR_USAGE, "a plan that breaks the rules");
 	size_t n_fds = n_first, all = rc ? n_first : n_first + start->n_fds;
 	int *fds = own_calloc(all + GROUP_FDS, sizeof(*fds));
@@ -88,7 +93,7 @@ static int serve_caller(const struct serve *s, struct life *l, struct err *e)
 			ahead_soon(l->ahead, &s->ids);
 		return 1;
 	case PLAN_GROUPS:
-		return group_told(&l->group, &m, fds, n_fds, e) ? -1 : 1;
+		return serve_speaks(&m, e) || group_told(&l->group, &m, fds, n_fds, e) ? -1 : 1;
 	case PLAN_FDS:
 	case PLAN_BORN:
 	case PLAN_RUNS:
