@@ -177,6 +177,21 @@ int build_symlink(struct build *b, const char *path, const char *target, const s
 	return 0;
 }
 
+int build_whiteout(struct build *b, const char *path, struct err *e)
+{
+	const char *name;
+	int dir = build_at(b, path, &name, e);
+	if (dir < 0)
+		return -1;
+	if (mknodat(dir, name, S_IFCHR, 0))
+		return err_sys(
+			e,
+			"hide %s: the state directory's file system takes no whiteouts, so that "
+			"its stores can't have deletions: apply",
+			path);
+	return 0;
+}
+
 struct build_lister {
 	struct list_writer *w;
 	struct hash *h;
@@ -228,6 +243,9 @@ static int build_list_item(void *arg, struct tree_item *it, struct err *e)
 		x.type = 'l';
 		x.end = target;
 		x.size = x.end_n = (size_t)n;
+	} else if (S_ISCHR(it->st.st_mode) && !it->st.st_rdev) {
+		x = (struct list_entry){
+			.type = 'w', .path = x.path, .path_n = x.path_n, .end = "-", .end_n = 1};
 	} else if (!S_ISREG(it->st.st_mode)) {
 		return err_set(e, ERR_CORRUPT, "%s: neither file, directory nor link", it->path);
 	} else if (build_hash(l, it, id, e)) {

@@ -48,6 +48,9 @@ int build_link(struct build *b, const char *path, int dirfd, const char *name,
 	       const struct stat *st, unsigned mode, struct err *e) must_check;
 int build_symlink(struct build *b, const char *path, const char *target, const struct build_meta *m,
 		  struct err *e) must_check;
+/* build_whiteout(b, path, e): what layers below have there is hidden: a character device 0:0
+ * (overlayfs.rst), which since Linux 5.8 anybody may make. */
+int build_whiteout(struct build *b, const char *path, struct err *e) must_check;
 
 /* build_list(b, e): list what is there by reading it all: for trees whose entries came in no order.
  */

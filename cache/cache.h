@@ -15,9 +15,10 @@
  *   "<type> <mode octal> <mtime sec>.<nsec 9 digits> <size> <path length>:<path> <what it holds>\n"
  * where that is the content's SHA-256 in hex, or "<link length>:<link target>".
  *
- * Type is f, d or l; the mode has 4 digits; directories have no mtime or size (0), so that making
- * one does not change the digest, and
- * "-" for what they hold.
+ * Type is f, d, l, or w (nothing: it hides what layers below have there; a whiteout of overlayfs,
+ * with mode, time and size 0); the mode has 4 digits; directories have no mtime or size (0), so
+ * that making one does not change the digest, and
+ * "-" for what they and whiteouts hold.
  *
  * Threads: a struct cache may be used from several threads for different layers; calls that append
  * to the segment (cache_publish) and cache_open/cache_close are the caller's to serialise (one
@@ -131,6 +132,16 @@ struct cache_rule {
 	enum cache_do what;
 };
 
+/* What becomes of what the upper hides of the store. */
+enum cache_deletions {
+	CACHE_DELETIONS_IGNORE, /* it is noted, and stays */
+	CACHE_DELETIONS_APPLY,  /* the new layer hides it, too: from the next generation on it is
+				   gone.  Where a rule drops, it stays; where one rejects, the
+				   harvest  is  refused. A directory that was replaced as a whole
+				   keeps what  the  store has in it */
+	CACHE_DELETIONS_REJECT, /* it refuses the whole harvest, but where a rule drops */
+};
+
 struct cache_harvest {
 	const char *store;    /* its name */
 	int upper_fd;         /* the frozen upper; nobody writes it any more */
@@ -142,6 +153,7 @@ struct cache_harvest {
 	size_t n_bases;
 	const struct cache_rule *rules;
 	size_t n_rules;
+	enum cache_deletions deletions;
 	bool userxattr; /* the overlay was mounted with userxattr: honour user.overlay.*, else
 			   trusted.overlay.* */
 	uint64_t max_entries, max_bytes, max_file; /* 0: 1,000,000 entries, 16 GiB, 4 GiB */
@@ -160,7 +172,8 @@ enum cache_change {
 	CACHE_IDENTICAL, /* the store has these bytes at this path already: not a change */
 	CACHE_DROPPED,   /* rule drop or keep */
 	CACHE_CONFLICT,  /* rule same, other bytes: the store's stay */
-	CACHE_DELETED,   /* a whiteout or an opaque directory hid it: ignored */
+	CACHE_DELETED,   /* a whiteout or an opaque directory hid it: ignored, but for those of type
+			    'w':   the new layer hides it */
 	CACHE_REFUSED, /* device, socket, fifo, set-id, escaping link, unreadable, too large …: see
 			  reason */
 };
@@ -169,7 +182,7 @@ const char *cache_change_name(enum cache_change c);
 struct cache_entry {
 	char *path; /* bytes, relative, no leading "./"; may hold any byte but NUL */
 	enum cache_change change;
-	char type;     /* 'f' 'd' 'l', '?' for what was refused */
+	char type;     /* 'f' 'd' 'l', 'w' what is deleted, '?' for what was refused */
 	unsigned mode; /* permission bits after normalising: 0644, 0755 */
 	int64_t mtime_s;
 	uint32_t mtime_ns;
@@ -304,8 +317,13 @@ int cache_frame_verify(struct cache *c, const struct cache_frame *f, struct err 
 int cache_record_verify(struct cache *c, const struct cache_frame *frames, size_t n,
 			const char *layer, struct err *e) must_check;
 
+/* cache_flatten_height(c, layers, n, all, height, e): of `all` layers, uppermost first, so many
+ * have to be flattened together for n of them to be: n, or all, where one of them hides something
+ * of those below. */
+int cache_flatten_height(struct cache *c, const char *const *layers, size_t n, size_t all,
+			 size_t *height, struct err *e) must_check;
 /* cache_flatten(c, layers, n, out, e): one layer (hard links) that shows what n layers, uppermost
- * first, show together. */
+ * first, show together; what they hide of others is not said any more. */
 int cache_flatten(struct cache *c, const char *const *layers, size_t n, struct cache_layer *out,
 		  struct err *e) must_check;
 

@@ -1,6 +1,7 @@
 /* One layer that shows what a stack of them shows: the lists are merged, the files are linked, no
  * content is read. */
 #include "cache/flatten.h"
+#include "base/dir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -157,7 +158,7 @@ static int flatten_step(struct flatten *f, struct err *e)
 	 */
 	if (seen > 1 && cut < f->n)
 		flatten_cut(f, min, cut);
-	return shown && f->put(f, top, shown, e) ? -1 : 1;
+	return shown && shown->type != 'w' && f->put(f, top, shown, e) ? -1 : 1;
 }
 
 static void flatten_fini(struct flatten *f)
@@ -169,6 +170,36 @@ static void flatten_fini(struct flatten *f)
 	}
 	free(f->v);
 	free(f->cuts);
+}
+
+/* Does the list, as bytes, look as if it had a whiteout? A path with a newline in it may, too. */
+static int flatten_hides(struct cache *c, const char *id, struct err *e)
+{
+	static const char line[] = "\nw 0000 ";
+	auto_text struct text t = TEXT_INIT;
+	auto_free char *name = own_fmt("%s.list", id);
+	if (dir_read_whole(c->layers_fd, name, LIST_MAX, &t, e)) {
+		if (e->kind != ERR_ABSENT)
+			return -1;
+		*e = (struct err)ERR_INIT;
+		return 1; /* who knows */
+	}
+	return t.n && (!strncmp(t.p, line + 1, sizeof(line) - 2) ||
+		       memmem(t.p, t.n, line, sizeof(line) - 1));
+}
+
+int cache_flatten_height(struct cache *c, const char *const *layers, size_t n, size_t all,
+			 size_t *height, struct err *e)
+{
+	*height = n;
+	for (size_t i = 0; i < n && *height < all; i++) {
+		int hides = flatten_hides(c, layers[i], e);
+		if (hides < 0)
+			return err_add(e, "layer %.12s", layers[i]);
+		if (hides)
+			*height = all;
+	}
+	return 0;
 }
 
 int cache_flatten(struct cache *c, const char *const *layers, size_t n, struct cache_layer *out,

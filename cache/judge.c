@@ -112,13 +112,54 @@ static int judge_attributes(const struct judge *c, int fd, const char **why, boo
 	return 0;
 }
 
-/* ---- directories ---- */
-
 static const unsigned short *judge_lowers(const struct judge *c, size_t *n)
 {
 	*n = c->above ? c->above->n_lowers : c->h->how->n_lowers;
 	return c->above ? c->above->lowers : c->h->all;
 }
+
+/* ---- what is hidden ---- */
+
+/* Is it the store's affair that the upper hides this? */
+static bool judge_deletes(const struct judge *c)
+{
+	return c->h->how->deletions != CACHE_DELETIONS_IGNORE && c->rule != CACHE_DROP;
+}
+
+static int judge_deleted(struct judge *c, struct err *e)
+{
+	struct lower l;
+	size_t n;
+	const unsigned short *lowers = judge_lowers(c, &n);
+	if (!judge_deletes(c) || (c->above && c->above->hidden))
+		return judge_is(c, CACHE_DELETED);
+	if (lower_find(c->h, lowers, n, c->it->path, &l, e))
+		return -1;
+	if (!l.found)
+		return judge_is(c, CACHE_DELETED);
+	if (c->h->how->deletions == CACHE_DELETIONS_REJECT)
+		return judge_hostile(c, e, "it was deleted, which this store does not allow");
+	if (c->rule == CACHE_REJECT)
+		return judge_hostile(c, e, "it was deleted, and a rule allows no change there");
+	c->x->x.type = 'w';
+	c->x->x.mode = 0;
+	c->x->x.mtime_s = c->x->x.mtime_ns = 0;
+	judge_is(c, CACHE_DELETED);
+	c->x->wanted = true;
+	return 0;
+}
+
+/* A directory in the place of one that the store has. */
+static int judge_replaced(struct judge *c, struct err *e)
+{
+	if (judge_deletes(c) && c->h->how->deletions == CACHE_DELETIONS_REJECT)
+		return judge_hostile(c, e, "it was replaced, and this store allows no deletion");
+	if (judge_deletes(c))
+		c->x->x.reason = own_dup("it was replaced: what the store has in it stays");
+	return judge_is(c, CACHE_DELETED);
+}
+
+/* ---- directories ---- */
 
 /* A directory where the store shows something else, or below such a place. */
 static int judge_hidden_dir(struct judge *c, struct err *e)
@@ -169,7 +210,7 @@ static int judge_dir(struct judge *c, struct err *e)
 	if (!c->x->n_lowers)
 		return judge_is(c, c->rule == CACHE_DROP || c->rule == CACHE_REJECT ? CACHE_DROPPED
 										    : CACHE_ADDED);
-	return judge_is(c, opaque && value == 'y' ? CACHE_DELETED : CACHE_IDENTICAL);
+	return opaque && value == 'y' ? judge_replaced(c, e) : judge_is(c, CACHE_IDENTICAL);
 }
 
 /* ---- what the rule says where the store has something ---- */
@@ -499,9 +540,9 @@ int judge_entry(struct harvest *h, struct tree_item *it, struct harvest_item *x,
 		return judge_refuse(c, "a name that is kept for assay itself");
 	}
 	int whiteout = judge_whiteout(c, e);
-	if (whiteout)
-		return whiteout < 0 ? -1 : judge_is(c, CACHE_DELETED);
 	c->rule = rules_find(c->h->how->rules, c->h->how->n_rules, c->it->path);
+	if (whiteout)
+		return whiteout < 0 ? -1 : judge_deleted(c, e);
 	if (S_ISDIR(st->st_mode))
 		return judge_dir(c, e);
 	return judge_leaf(c, e);

@@ -1,16 +1,15 @@
 /* Format, version 1: one line per entry,
  *   "<type> <mode, 4 octal digits> <sec>.<nsec, 9 digits> <size> <n>:<path> <end>\n"
- * end is the SHA-256 of a file's content in hex, "<n>:<target>" of a link, "-" of a directory.
- * Paths may hold newlines: the lengths say where they end. Directories have mode 0755, time and
- * size 0; links have mode 0777 and the length of the target as size. */
+ * end is the SHA-256 of a file's content in hex, "<n>:<target>" of a link, "-" of a directory or a
+ * whiteout. A whiteout's mode, time and size are 0. Paths may hold newlines: the lengths say where
+ * they end. Directories have mode 0755, time and size 0; links have mode 0777 and the length of the
+ * target as size. */
 #include "cache/list.h"
 #include "base/dir.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-
-#define LIST_MAX ((size_t)4 << 30)
 
 int list_compare(const void *left, const void *right)
 {
@@ -107,7 +106,7 @@ static int list_counted(const char **p, const char *stop, const char **bytes, si
 static int list_parse_line(const char **p, const char *stop, struct list_entry *x)
 {
 	long long mode, sec, nsec, size;
-	if (stop - *p < 4 || !strchr("fdl", (*p)[0]) || (*p)[1] != ' ')
+	if (stop - *p < 4 || !strchr("fdlw", (*p)[0]) || (*p)[1] != ' ')
 		return -1;
 	x->type = (*p)[0];
 	*p += 2;

@@ -5,15 +5,19 @@
 #include "cache/hash.h"
 #include "base/text.h"
 
+/* No list is larger. */
+#define LIST_MAX ((size_t)4 << 30)
+
 struct list_entry {
-	char type; /* 'f' 'd' 'l' */
+	char type; /* 'f' 'd' 'l' 'w' */
 	unsigned mode;
 	int64_t mtime_s;
 	uint32_t mtime_ns;
 	uint64_t size;
 	const char *path; /* not NUL-terminated */
 	size_t path_n;
-	const char *end; /* files: 64 hex digits; links: the target; directories: "-" */
+	const char
+		*end; /* files: 64 hex digits; links: the target; directories and whiteouts: "-" */
 	size_t end_n;
 };
 

@@ -68,6 +68,8 @@ static int publish_item(struct publish *p, const struct harvest_item *x, struct 
 	line.end_n = strlen(line.end);
 	if (x->x.type == 'd')
 		rc = build_dir(&p->b, x->x.path, e);
+	else if (x->x.type == 'w')
+		rc = build_whiteout(&p->b, x->x.path, e);
 	else if (x->x.type == 'l')
 		rc = build_symlink(&p->b, x->x.path, x->x.target, &m, e);
 	else
@@ -124,7 +126,8 @@ static int publish_frame(struct publish *p, struct segment *s, struct err *e)
 		return -1;
 	for (size_t i = 0; i < p->h.n; i++) {
 		const struct harvest_item *x = &p->h.v[i];
-		if (x->wanted &&
+		/* Tar has no word for what is gone: the record says it. */
+		if (x->wanted && x->x.type != 'w' &&
 		    (segment_add(s, &x->x, e) || (x->x.type == 'f' && publish_content(p, s, x, e))))
 			return -1;
 	}

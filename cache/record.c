@@ -7,7 +7,8 @@
  *   ]}
  * "target" and "reason" where there is one, "sha256" where there is content. Text that is not UTF-8
  * is given in hex under the same key with "-hex" behind it. Entries are all that struct
- * cache_published has but what is identical: also those that published nothing. Version 1 had
+ * cache_published has but what is identical: also those that published nothing. What is deleted and
+ * has type "w" is hidden by the layer; the archive has no other word about it. Version 1 had
  * neither made_ms, parent, chain nor counts, and the identical ones.
  *
  * A note has "kind" and "of" behind "assay", its own digest as layer, no rules or counts, and
@@ -269,7 +270,7 @@ static int record_read_entry(const json_t *o, struct cache_entry *x)
 	const char *type = json_string_value(json_object_get(o, "type")),
 		   *mode = json_string_value(json_object_get(o, "mode"));
 	char *end = NULL;
-	if (!type || !*type || type[1] || !strchr("fdl?", *type) || !mode || !*mode)
+	if (!type || !*type || type[1] || !strchr("fdlw?", *type) || !mode || !*mode)
 		return -1;
 	x->type = *type;
 	x->mode = (unsigned)strtoul(mode, &end, 8) & 07777;

@@ -11,6 +11,22 @@
 #include <fcntl.h>
 #include <string.h>
 
+/* What the layer hides only its record says. */
+static int restore_hidden(struct build *b, const struct cache_record *record, struct err *e)
+{
+	for (size_t i = 0; i < record->n_entries; i++) {
+		const struct cache_entry *x = &record->entries[i];
+		if (x->type != 'w' || x->change != CACHE_DELETED)
+			continue;
+		const char *slash = strrchr(x->path, '/');
+		auto_free char *above =
+			slash ? own_dup_n(x->path, (size_t)(slash - x->path)) : NULL;
+		if ((above && build_dirs(b, above, e)) || build_whiteout(b, x->path, e))
+			return -1;
+	}
+	return 0;
+}
+
 static int restore_into(struct build *b, const char *id, struct reader *r, struct cache_layer *out,
 			struct err *e)
 {
@@ -19,11 +35,14 @@ static int restore_into(struct build *b, const char *id, struct reader *r, struc
 	int rc = reader_record(r, &record, e);
 	if (!rc && strcmp(record.layer, id))
 		rc = err_set(e, ERR_CORRUPT, "the frames are about layer %.12s", record.layer);
+	if (!rc && record.counts.added + record.counts.replaced + record.counts.merged &&
+	    extract_rest(b, r->a, &left, e))
+		rc = r->why.kind == ERR_NONE ? -1 : reader_failed(r, e);
+	if (!rc)
+		rc = restore_hidden(b, &record, e);
 	reader_record_fini(&record);
 	if (rc)
 		return -1;
-	if (extract_rest(b, r->a, &left, e))
-		return r->why.kind == ERR_NONE ? -1 : reader_failed(r, e);
 	if (build_list(b, e) || build_name(b, out, e))
 		return -1;
 	if (strcmp(out->id, id))

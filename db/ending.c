@@ -76,8 +76,13 @@ int db_taken_oldest(struct db *d, const char *store, struct db_taken **out, size
 		    struct err *e)
 {
 	return taken_read(d,
-			  db_ask(d, e, TAKEN_COLUMNS " AND s.name = ?1 ORDER BY last_ms, h.id", "s",
-				 store),
+			  db_ask(d, e,
+				 TAKEN_COLUMNS
+				 /* What it deleted would come back. */
+				 " AND s.name = ?1 AND NOT EXISTS (SELECT 1 FROM harvest_note n"
+				 "  WHERE n.harvest = h.id AND n.change = 'deleted'"
+				 "  AND n.type = 'w') ORDER BY last_ms, h.id",
+				 "s", store),
 			  out, n, e);
 }
 
@@ -155,7 +160,11 @@ int db_ended_list(struct db *d, const char *store, const int64_t *harvests, size
 		       "  (SELECT max(n.harvest) FROM entry n WHERE CAST(n.path AS TEXT) ="
 		       "   CAST(e.path AS TEXT) AND n.path = e.path AND n.revoked_ms IS NULL"
 		       "   AND n.harvest IN (SELECT id FROM inside)"
-		       "   AND n.harvest NOT IN (SELECT harvest FROM ending)) AS instead"
+		       "   AND n.harvest NOT IN (SELECT harvest FROM ending)) AS instead,"
+		       "  coalesce((SELECT max(n.harvest) FROM harvest_note n"
+		       "   WHERE CAST(n.path AS TEXT) = CAST(e.path AS TEXT) AND n.path = e.path"
+		       "   AND n.change = 'deleted' AND n.type = 'w'"
+		       "   AND n.harvest IN (SELECT id FROM inside)), 0) AS deleted"
 		       "  FROM ending x JOIN entry e ON e.harvest = x.harvest"
 		       "  WHERE e.type <> 'd' AND e.revoked_ms IS NULL"
 		       "  AND x.harvest IN (SELECT id FROM inside)),"
@@ -168,10 +177,11 @@ int db_ended_list(struct db *d, const char *store, const int64_t *harvests, size
 		       "    JOIN phase f ON f.id = nh.phase WHERE n.sha256 = b.sha256"
 		       "    AND n.path = b.path AND n.harvest NOT IN (SELECT harvest FROM ending))"
 		       "   WHERE package NOT IN (SELECT package FROM ours)),"
-		       "  b.top = b.harvest, coalesce(b.instead, 0), il.digest"
+		       "  b.top = b.harvest AND b.deleted < b.harvest,"
+		       "  coalesce(ih.id, 0), il.digest"
 		       " FROM best b JOIN harvest h ON h.id = b.harvest"
 		       " LEFT JOIN layer l ON l.id = h.layer"
-		       " LEFT JOIN harvest ih ON ih.id = b.instead"
+		       " LEFT JOIN harvest ih ON ih.id = b.instead AND b.instead > b.deleted"
 		       " LEFT JOIN layer il ON il.id = ih.layer ORDER BY b.harvest, b.path",
 		       "s", store),
 		out, n_out, e);

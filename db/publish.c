@@ -127,18 +127,42 @@ static int publish_change(const struct db_publish *p, const struct db_entry *x, 
 		       x->change ? x->change : "");
 }
 
+/* What is deleted whole takes what was in it along: a note for each, so that a question about one
+ * path is answered by that path. */
+static int publish_deleted(struct db *d, int64_t harvest, struct err *e)
+{
+	return db_do(d, e,
+		     "INSERT INTO harvest_note (harvest, ordinal, change, path, type)"
+		     " SELECT ?1, (SELECT max(ordinal) FROM harvest_note WHERE harvest = ?1)"
+		     "  + row_number() OVER (ORDER BY path), 'deleted', path, 'w' FROM"
+		     " (SELECT DISTINCT e.path FROM harvest_note n"
+		     "  JOIN harvest h ON h.id = n.harvest"
+		     "  JOIN entry e ON CAST(e.path AS TEXT) > CAST(n.path AS TEXT) || '/'"
+		     "   AND CAST(e.path AS TEXT) < CAST(n.path AS TEXT) || '0'"
+		     "  JOIN harvest eh ON eh.id = e.harvest AND eh.store = h.store"
+		     "  WHERE n.harvest = ?1 AND n.change = 'deleted' AND n.type = 'w'"
+		     "   AND e.type <> 'd')",
+		     "i", harvest) < 0
+		       ? -1
+		       : 0;
+}
+
 int publish_entries(struct db *d, const struct db_publish *p, int64_t harvest, struct err *e)
 {
 	size_t n[countof(changes)] = {0};
+	bool deletes = false;
 	for (size_t i = 0; i < p->n_entries; i++) {
 		int c = publish_change(p, &p->entries[i], e);
 		if (c < 0)
 			return -1;
-		if (n[c]++ < changes[c].most &&
+		/* What is not in the store any more is told whole, too. */
+		bool deleted = p->entries[i].type == 'w' && !p->nothing;
+		deletes |= deleted;
+		if ((deleted || n[c]++ < changes[c].most) &&
 		    changes[c].put(d, harvest, i, &p->entries[i], e) < 0)
 			return err_add(e, "%s", p->entries[i].path);
 	}
-	return 0;
+	return deletes ? publish_deleted(d, harvest, e) : 0;
 }
 
 int publish_in_layer(struct db *d, int64_t harvest, int64_t layer, struct err *e)

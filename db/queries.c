@@ -14,13 +14,15 @@
 	"coalesce(h.job, (SELECT 'run ' || f.run || ' ' || p.name || ' ' || f.name FROM phase f JOIN package p ON p.id = f.package" \
 	" WHERE f.id = h.phase))"
 
-/* The files and links that a generation shows: of each path what came last and was not revoked. */
+/* The files and links that a generation shows: of each path what came last and was not revoked, unless that is that it was deleted. */
 #define GENERATION_SHOWS_TOO(name, generation) \
 	#name "_in AS MATERIALIZED (SELECT DISTINCT lh.harvest FROM generation_layer gl JOIN layer_harvest lh ON lh.layer = gl.layer" \
 	"   JOIN generation g ON g.id = gl.generation JOIN harvest h ON h.id = lh.harvest AND h.store = g.store" \
 	"   WHERE gl.generation = " generation ")," \
-	" " #name "_at AS MATERIALIZED (SELECT e.path, max(e.harvest) AS harvest FROM " #name "_in i JOIN entry e ON e.harvest = i.harvest" \
-	"   WHERE e.revoked_ms IS NULL AND e.type <> 'd' GROUP BY e.path)," \
+	" " #name "_at AS MATERIALIZED (SELECT path, max(harvest) AS harvest FROM" \
+	"   (SELECT e.path, e.harvest FROM " #name "_in i JOIN entry e ON e.harvest = i.harvest WHERE e.revoked_ms IS NULL AND e.type <> 'd'" \
+	"    UNION ALL SELECT n.path, n.harvest FROM " #name "_in i JOIN harvest_note n ON n.harvest = i.harvest" \
+	"     WHERE n.change = 'deleted' AND n.type = 'w') GROUP BY path)," \
 	" " #name " AS MATERIALIZED (SELECT e.path, e.type, e.size, lower(nullif(hex(e.sha256), '')) AS sha256, e.target, e.mtime_ns, e.harvest," \
 	"   " HARVEST_JOB " AS job FROM " #name "_at t JOIN entry e ON e.harvest = t.harvest AND e.path = t.path" \
 	"   JOIN harvest h ON h.id = e.harvest)"

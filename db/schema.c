@@ -411,6 +411,10 @@ static const char step_15[] =
 /* How many of a phase's processes the machine's own want of memory killed. */
 static const char step_16[] = "ALTER TABLE phase ADD COLUMN host_oom_kills INTEGER;"; /* NULL: none, or nobody counted */
 
+/* A note of type w: the store does not show the path any more since that harvest. */
+static const char step_17[] =
+	"CREATE INDEX harvest_note_deleted ON harvest_note (CAST(path AS TEXT)) WHERE change = 'deleted' AND type = 'w';";
+
 /* From version i to version i + 1. */
 static const char *const steps[] = {
 	step_1,
@@ -429,6 +433,7 @@ static const char *const steps[] = {
 	step_14,
 	step_15,
 	step_16,
+	step_17,
 };
 /* clang-format on */
 

@@ -131,6 +131,9 @@ static void mounts(struct text *t, const struct suite *s, struct inputs *in)
 	for (size_t i = 0; i < s->n_stores; i++) {
 		word(t, s->stores[i].name);
 		word(t, s->stores[i].path);
+		/* keys of before there were any stay what they are */
+		if (s->stores[i].deletions != CACHE_DELETIONS_IGNORE)
+			number(t, s->stores[i].deletions);
 		for (size_t k = 0; k < s->stores[i].n_rules; k++) {
 			word(t, s->stores[i].rules[k].match);
 			number(t, s->stores[i].rules[k].what);

@@ -114,10 +114,11 @@ static int shelf_flatten(struct shelf_publish *p, struct cache *c, struct err *e
 	if (p->after.n_layers <= CACHE_MAX_LAYERS)
 		return 0;
 	size_t n = stack_height(p->after.entries, p->after.n_layers);
-	auto_free const char **ids = own_calloc(n, sizeof(*ids));
-	for (size_t i = 0; i < n; i++)
+	auto_free const char **ids = own_calloc(p->after.n_layers, sizeof(*ids));
+	for (size_t i = 0; i < p->after.n_layers; i++)
 		ids[i] = p->after.layers[i];
-	if (cache_flatten(c, ids, n, &p->flat, e))
+	if (cache_flatten_height(c, ids, n, p->after.n_layers, &n, e) ||
+	    cache_flatten(c, ids, n, &p->flat, e))
 		return -1;
 	struct shelf after = shelf_with(&p->after, &p->flat, n);
 	shelf_fini(&p->after);
@@ -172,6 +173,7 @@ int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const 
 		.n_bases = base ? p->base->n_layers : 0,
 		.rules = p->from.store->rules,
 		.n_rules = p->from.store->n_rules,
+		.deletions = p->from.store->deletions,
 		.userxattr = true, /* the box always mounts with userxattr */
 		.job = job,
 		.parent = p->from.chain,

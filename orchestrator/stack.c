@@ -15,10 +15,11 @@ static int stack_flatten_top(struct cache *c, struct db *d, const char *store,
 			     const struct db_generation *g, size_t n, struct err *e)
 {
 	struct cache_layer flat;
-	auto_free const char **ids = own_calloc(n + 1, sizeof(*ids));
-	for (size_t i = 0; i < n; i++)
+	auto_free const char **ids = own_calloc(g->n_layers + 1, sizeof(*ids));
+	for (size_t i = 0; i < g->n_layers; i++)
 		ids[i] = g->layers[i];
-	if (cache_flatten(c, ids, n, &flat, e) ||
+	if (cache_flatten_height(c, ids, n, g->n_layers, &n, e) ||
+	    cache_flatten(c, ids, n, &flat, e) ||
 	    db_store_flatten(d, store, g->id, n, flat.id, (int64_t)flat.entries,
 			     (int64_t)flat.bytes, clock_real_ms(), e) < 0)
 		return -1;

@@ -55,6 +55,7 @@ struct suite_store {
 	char *name, *path;
 	struct cache_rule *rules; /* match is owned */
 	size_t n_rules;
+	enum cache_deletions deletions;
 };
 
 struct suite_limits { /* 0: none */

@@ -64,10 +64,14 @@ static const cyaml_schema_field_t rule_fields[] = {
 };
 static const cyaml_schema_value_t one_rule = {CYAML_VALUE_MAPPING(MUST, struct raw_rule, rule_fields)};
 
+static const cyaml_strval_t deletions[] = {
+	{"ignore", CACHE_DELETIONS_IGNORE}, {"apply", CACHE_DELETIONS_APPLY}, {"reject", CACHE_DELETIONS_REJECT},
+};
 static const cyaml_schema_field_t store_fields[] = {
-	TEXT("name",  MUST, raw_store, name),
-	TEXT("path",  MAY,  raw_store, path),
-	LIST("rules", MAY,  raw_store, rules, one_rule),
+	TEXT("name",        MUST, raw_store, name),
+	TEXT("path",        MAY,  raw_store, path),
+	LIST("rules",       MAY,  raw_store, rules, one_rule),
+	ONE_OF("deletions", MAY,  raw_store, deletions, deletions),
 	CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t one_store = {CYAML_VALUE_MAPPING(MUST, struct raw_store, store_fields)};

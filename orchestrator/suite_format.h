@@ -41,6 +41,7 @@ struct raw_store {
 	char *name, *path;
 	struct raw_rule *rules;
 	size_t n_rules;
+	enum cache_deletions deletions;
 };
 
 struct raw_phase {

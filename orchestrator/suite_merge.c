@@ -143,6 +143,7 @@ static int merge_store(const struct pair *p, const struct draft_at *at, struct s
 		       struct err *e)
 {
 	const struct doc_node *name = draft_get(at, "name"), *path = draft_get(at, "path");
+	const struct raw_store *ours = p->ours, *base = p->base;
 	if (word_name(name, "store", 64, e))
 		return -1;
 	to->name = own_dup(name->text);
@@ -152,7 +153,9 @@ static int merge_store(const struct pair *p, const struct draft_at *at, struct s
 	if (word_path(path, "path", e))
 		return -1;
 	to->path = own_dup(path->text);
-	return add_rules(to, p->ours, e) || add_rules(to, p->base, e) ? -1 : 0;
+	if (draft_get(at, "deletions"))
+		to->deletions = doc_get(at->ours, "deletions") ? ours->deletions : base->deletions;
+	return add_rules(to, ours, e) || add_rules(to, base, e) ? -1 : 0;
 }
 
 static int merge_stores(struct draft *d, struct err *e)

@@ -62,4 +62,64 @@ fact "what was there is there" has "$entries" "pkg/other"
 fact "what was revoked is not" gone grep -q pkg/good <<<"$entries"
 fact "old generations can go" ends 0 cache collect --keep 0
 fact "and all is as it should be" ends 0 cache verify
+
+# ---- a store whose deletions count
+ASSAY_STATE=$work/state2
+deletes() { # NAME POLICY
+	cat >"$work/$1.yaml" <<-END
+		assay: 1
+		suite: $1
+		root: host
+		stores: [{name: depot, path: /depot, deletions: $2, rules: [{match: keep, do: reject}]}]
+		packages: [one]
+		variants: [{name: base}]
+		phases: [{name: fetch, once-per: package, harvest: [depot], run: sh -c "\$STEP"}, {name: test, run: "true"}]
+		inherit-env: [STEP]
+	END
+}
+step() { STEP=$2 ends "$1" cache refresh "$work/${3:-gone}.yaml"; }
+generation() { ask "SELECT max(generation) FROM v_store WHERE current"; }
+deletes gone apply
+fact "a job fills a store" step 0 'mkdir /depot/d && echo 1 >/depot/d/a && echo 2 >/depot/d/b && echo 3 >/depot/c'
+first=$(generation)
+fact "another deletes from it" step 0 'rm -r /depot/d/a && echo 4 >/depot/e'
+second=$(generation)
+fact "that is a generation without it" is "$(cache entries | grep -c 'd/a')" 0
+fact "with what is left" has "$(cache entries)" d/b
+fact "and with what came" has "$(cache entries)" " e"
+fact "the next one does not see it" step 0 'test ! -e /depot/d/a && test -e /depot/d/b && rm -r /depot/d'
+third=$(generation)
+fact "nor what was deleted whole" step 0 'test ! -e /depot/d && test -e /depot/c'
+fact "the difference says so" has "$(cache diff "$first" "$second")" "gone"
+fact "of both" is "$(ask "SELECT count(*) FROM v_entry WHERE path LIKE 'd/%' AND type = 'f' AND current")" 0
+fact "the store is as it should be" ends 0 cache verify
+fact "it is restored without" ends 0 cache restore gone/depot "$work/out"
+fact "what is gone" is "$(cd "$work/out" && find . -type f | sort | tr '\n' ' ')" "./c ./e "
+fact "an archive has no more" ends 0 cache export "$work/b.tar.zst"
+fact "than that" is "$(tar --zstd -tf "$work/b.tar.zst" | grep -v '/$' | sort | tr '\n' ' ')" "c e "
+names() { cache entries | awk '{ print $1 }' | sort | tr '\n' ' '; }
+before=$(names)
+rm -rf "$ASSAY_STATE/layers" "$ASSAY_STATE"/assay.db*
+fact "the archive alone" ends 0 cache rebuild
+fact "brings back the same" is "$(names)" "$before"
+fact "without what is gone" is "$(cache entries | grep -c 'd/[ab]')" 0
+fact "whole" ends 0 cache verify
+fact "compacted it shows the same" ends 0 cache compact
+fact "and is whole" ends 0 cache verify
+fact "without what is gone, too" is "$(cache entries | grep -c 'd/[ab]')" 0
+fact "what was deleted may come again" step 0 'mkdir /depot/d && echo 5 >/depot/d/a'
+fact "and is there" has "$(cache entries)" d/a
+fact "taken back" ends 0 cache revoke "$(ask "SELECT max(harvest) FROM v_harvest WHERE added > 0")"
+fact "it does not uncover what was deleted before" is "$(cache entries | grep -c 'd/[ab]')" 0
+fact "nor in the layers" ends 0 cache restore gone/depot "$work/out2"
+fact "by name" is "$(cd "$work/out2" && find . -type f | sort | tr '\n' ' ')" "./c ./e "
+fact "collecting what is old" ends 0 cache collect --keep 100 --max-size 1K
+fact "leaves it gone" is "$(cache entries | grep -c 'd/[ab]')" 0
+fact "and all whole" ends 0 cache verify
+fact "an older generation still has it" ends 0 cache rollback "$(ask "SELECT min(generation) FROM v_store")"
+fact "and shows it again" has "$(cache entries)" d/a
+deletes no reject
+step 0 'echo 1 >/depot/a' no
+fact "where deletions are not allowed" step 1 'rm /depot/a; echo 2 >/depot/b' no
+fact "nothing of it comes in" has "$(ask "SELECT refused_all FROM v_harvest WHERE refused_all IS NOT NULL")" "a: it was deleted, which this store does not allow"
 over

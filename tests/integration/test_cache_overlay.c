@@ -162,11 +162,43 @@ static void the_next_job_sees_both_generations_joined_and_may_write(void **state
 	store_end(&s);
 }
 
+static void deletes(void)
+{
+	MUST(unlink("logs/old"));
+	MUST(unlink("tree/a/b") || rmdir("tree/a") || rmdir("tree"));
+	MUST(rename("moved/from", "moved/to"));
+}
+
+static void misses_what_was_deleted(void)
+{
+	MUST(!access("logs/old", F_OK) || !access("tree", F_OK) || !access("moved/from", F_OK));
+	expect_in_job("logs/older", "1");
+	expect_in_job("moved/to", "1");
+	MUST(mkdir("tree", 0755)); /* nothing of the old one is in it */
+	MUST(rmdir("tree"));
+}
+
+static void what_a_job_deleted_is_gone_for_the_next_where_deletions_apply(void **state)
+{
+	struct store s = {.f = *state, .deletions = CACHE_DELETIONS_APPLY};
+	struct err e = ERR_INIT;
+	begin(&s);
+	run_job(&s, "job", deletes);
+	store_publish(&s, "job");
+	run_job(&s, "next", misses_what_was_deleted);
+	OK(cache_layer_verify(s.f->c, s.ids[1], &e));
+	/* That the next one deleted nothing more is no change. */
+	store_publish(&s, "next");
+	assert_true(s.out.nothing);
+	store_end(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 		T(a_real_upper_is_understood),
+		T(what_a_job_deleted_is_gone_for_the_next_where_deletions_apply),
 		T(the_next_job_sees_both_generations_joined_and_may_write),
 	};
 	int rc = cmocka_run_group_tests_name("cache/overlay", tests, NULL, NULL);

@@ -18,6 +18,7 @@ struct store {
 	size_t n_rules;
 	int base; /* the layer that the upper was made upon, where it is another than the store's */
 	bool has_base;
+	enum cache_deletions deletions;
 	bool trusted; /* the overlay used trusted.overlay.* */
 	uint64_t max_entries, max_bytes, max_file;
 	unsigned max_depth;
@@ -57,6 +58,7 @@ static inline int store_try_fd(struct store *s, int fd, struct err *e)
 		.n_bases = s->has_base,
 		.rules = s->rules,
 		.n_rules = s->n_rules,
+		.deletions = s->deletions,
 		.userxattr = !s->trusted,
 		.max_entries = s->max_entries,
 		.max_bytes = s->max_bytes,

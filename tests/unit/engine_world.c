@@ -16,7 +16,7 @@
 #include <string.h>
 
 static size_t stores[] = {0};
-static struct suite_store store = {(char[]){"cache"}, (char[]){"/store"}, NULL, 0};
+static struct suite_store store = {.name = (char[]){"cache"}, .path = (char[]){"/store"}};
 static struct suite_variant variants[WORLD_VARIANTS] = {{.name = (char[]){"base"}},
 							{.name = (char[]){"next"}}};
 static const struct suite_phase phases[WORLD_PHASES] = {

@@ -57,7 +57,7 @@ static inline int place_setup(void **state)
 	snprintf(p->path, sizeof(p->path), "%s/assay-place-XXXXXX",
 		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
 	assert_non_null(mkdtemp(p->path));
-	p->store = (struct suite_store){(char[]){"cache"}, (char[]){"/store"}, NULL, 0};
+	p->store = (struct suite_store){.name = (char[]){"cache"}, .path = (char[]){"/store"}};
 	place_open(p);
 	place_load(p);
 	*state = p;

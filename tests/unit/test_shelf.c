@@ -37,7 +37,7 @@ static int set_up(void **state)
 	p->state = state_open(p->path, &e);
 	if (!p->state)
 		fail_msg("%s", e.text);
-	p->store = (struct suite_store){(char[]){"cache"}, (char[]){"/store"}, NULL, 0};
+	p->store = (struct suite_store){.name = (char[]){"cache"}, .path = (char[]){"/store"}};
 	p->shelf = (struct shelf){.store = &p->store, .key = own_dup("cache")};
 	*state = p;
 	return 0;
