@@ -10,6 +10,7 @@
 
 #define CAPTURE_CHUNK ((size_t)64 << 10)
 #define CAPTURE_QUEUE ((size_t)128 << 10)
+#define CAPTURE_QUEUES ((size_t)2 << 20)
 
 struct capture {
 	struct capture_disk *disk;
@@ -152,6 +153,7 @@ static void capture_chunk_done(struct lane_task *t)
 	struct capture *c = k->c;
 	bool last = k->last;
 	c->queued -= k->n;
+	c->disk->queued -= k->n;
 	free(k);
 	if (last) {
 		capture_end(c);
@@ -185,12 +187,15 @@ static void capture_feed(struct capture *c, const char *p, size_t n)
 		memcpy(c->open->bytes + c->open->n, p, take);
 		c->open->n += take;
 		c->queued += take;
+		c->disk->queued += take;
 		p += take;
 		n -= take;
 		if (c->open->n == CAPTURE_CHUNK)
 			capture_push(c, false);
 	}
-	if (c->queued > CAPTURE_QUEUE)
+	/* One that has nothing on its way would never be told to go on. */
+	if (c->queued > CAPTURE_QUEUE ||
+	    (c->disk->queued > CAPTURE_QUEUES && c->queued > CAPTURE_CHUNK))
 		c->was_full = true;
 }
 
@@ -240,23 +245,27 @@ bool capture_full(const struct capture *c)
 	return c->was_full;
 }
 
-/* The ring's bytes that lie after the head's end: what of the tail must still be written. */
-static void capture_ring_tail(const struct capture *c, size_t n, struct text *out)
+static size_t capture_ring_has(const struct capture *c, size_t n)
 {
 	size_t have = c->ring_n < CAPTURE_TAIL ? (size_t)c->ring_n : CAPTURE_TAIL;
-	if (n > have)
-		n = have;
+	return n < have ? n : have;
+}
+
+/* The ring's last n bytes, which it has. */
+static void capture_ring_tail(const struct capture *c, size_t n, struct text *out)
+{
 	size_t at = (size_t)((c->ring_n - n) % CAPTURE_TAIL);
 	size_t first = n < CAPTURE_TAIL - at ? n : CAPTURE_TAIL - at;
-	text_put(out, c->ring ? c->ring + at : "", n ? first : 0);
-	text_put(out, c->ring ? c->ring : "", n ? n - first : 0);
+	if (!n)
+		return;
+	text_put(out, c->ring + at, first);
+	text_put(out, c->ring, n - first);
 }
 
 /* Loop: all of it is on disk (or never will be). */
 static void capture_end(struct capture *c)
 {
 	struct capture_log log = {.stored = c->stored, .err = c->err};
-	auto_text struct text tail = TEXT_INIT;
 	uint64_t past_head = c->total - c->head_n;
 	uint64_t tail_n = past_head < CAPTURE_TAIL ? past_head : CAPTURE_TAIL;
 	uint64_t left_out = past_head - tail_n;
@@ -265,12 +274,13 @@ static void capture_end(struct capture *c)
 		snprintf(marker, sizeof(marker), "\n[assay: %" PRIu64 " bytes left out here]\n",
 			 left_out);
 	log.kept = c->head_n + strlen(marker) + tail_n;
-	struct text all = c->first;
-	c->first = (struct text)TEXT_INIT;
+	size_t ring = capture_ring_has(c, CAPTURE_TAIL);
+	struct text all = {own_alloc(c->first.n + ring + 1), 0, c->first.n + ring + 1};
+	text_put(&all, text_str(&c->first), c->first.n);
+	text_fini(&c->first);
 	log.tail_at = all.n;
-	capture_ring_tail(c, CAPTURE_TAIL, &tail);
-	text_put(&all, tail.p ? tail.p : "", tail.n);
-	log.tail_offset = log.kept - tail.n;
+	capture_ring_tail(c, ring, &all);
+	log.tail_offset = log.kept - ring;
 	log.text_n = all.n;
 	log.text = text_take(&all);
 	if (c->hash) {
@@ -302,7 +312,7 @@ void capture_finish(struct capture *c, void (*done)(void *owner, struct capture_
 				 past_head - tail_n);
 		capture_feed(c, marker, (size_t)n);
 	}
-	capture_ring_tail(c, (size_t)tail_n, &tail);
+	capture_ring_tail(c, capture_ring_has(c, (size_t)tail_n), &tail);
 	capture_feed(c, tail.p ? tail.p : "", tail.n);
 	if (!c->open) {
 		c->open = own_calloc(1, sizeof(*c->open));

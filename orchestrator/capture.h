@@ -21,7 +21,8 @@ struct capture;
 /* Where logs go. Embedded; one thread's, but for what its lane does. */
 struct capture_disk {
 	struct lane lane;
-	int dirfd; /* borrowed */
+	int dirfd;     /* borrowed */
+	size_t queued; /* bytes of all logs that wait for it */
 	/* lane side */
 	ZSTD_CCtx *z;
 	char *out;             /* room for one frame */
@@ -54,7 +55,8 @@ struct capture *capture_open(struct capture_disk *d, const char *rel, uint64_t l
 void capture_write(struct capture *c, const void *bytes, size_t n);
 /* capture_flush(c): what came so far can be read from the file before long. */
 void capture_flush(struct capture *c);
-/* capture_full(c): more than 128 KiB wait for the disk; stop reading for now. */
+/* capture_full(c): more than 128 KiB wait for the disk, or 2 MiB of all logs; stop reading for now.
+ */
 bool capture_full(const struct capture *c);
 /* capture_finish(c, done): write the rest and make the file durable; then done(owner, log) once;
  * log and c are freed after it (take log->text to keep it). */
