@@ -340,6 +340,24 @@ static const struct lane_group records_group = {records_begin, records_end, 256}
 /* Small ones are not worth a way to the loop and back each. */
 static const struct lane_group trash_group = {NULL, NULL, 8};
 
+/* Once nothing is alive any more nothing is held either. */
+static void engine_left(struct engine *g)
+{
+	struct err left = ERR_INIT;
+	struct sched_state st = {0};
+	if (uv_loop_close(&g->loop))
+		err_set(&left, ERR_CORRUPT, "the event loop ended with something still open on it");
+	if (g->sched)
+		sched_look(g->sched, &st);
+	for (unsigned i = 0; i < SCHED_TOKENS; i++)
+		if (st.used.of[i])
+			err_set(&left, ERR_CORRUPT, "the run ended with token %u still taken", i);
+	if (g->boxes)
+		err_set(&left, ERR_CORRUPT, "the run ended with a box still counted");
+	if (left.kind)
+		engine_fail(g, &left);
+}
+
 int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struct err *e)
 {
 	struct engine g = {
@@ -374,11 +392,7 @@ int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struc
 		engine_kick(&g);
 	}
 	uv_run(&g.loop, UV_RUN_DEFAULT);
-	if (uv_loop_close(&g.loop)) {
-		struct err left = ERR_INIT;
-		err_set(&left, ERR_CORRUPT, "the event loop ended with something still open on it");
-		engine_fail(&g, &left);
-	}
+	engine_left(&g);
 	out->done = g.done;
 	out->held_ms = g.held_ms;
 	out->interrupted = (g.signals || g.cancelled_all) && g.done < conf->plan->n_jobs;

@@ -231,8 +231,11 @@ void sched_arrived(struct sched *s)
 
 void sched_give(struct sched *s, const struct sched_need *taken)
 {
-	for (unsigned i = 0; i < SCHED_TOKENS; i++)
+	for (unsigned i = 0; i < SCHED_TOKENS; i++) {
+		if (taken->of[i] > s->used.of[i])
+			abort(); /* given back twice */
 		s->used.of[i] -= taken->of[i];
+	}
 }
 
 void sched_have(struct sched *s, enum sched_token token, uint64_t n)

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/dir.h"
 #include "orchestrator/plan.h"
+#include "orchestrator/rows.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -210,19 +211,15 @@ static void world_readings(int statefd, struct readings *r)
 	*r = world_machine ? *world_machine : (struct readings){0, 0, 0, UINT64_MAX, UINT64_MAX};
 }
 
-int world_run(struct world *w, size_t at_once)
+static int world_carry(struct world *w, const int64_t *ids, size_t at_once)
 {
 	struct err e = ERR_INIT;
-	world_forget(w);
-	w->plan = plan_make(&w->suite, NULL, 0, NULL, NULL, &w->err);
-	if (!w->plan)
-		fail_msg("%s", w->err.text);
-	auto_free int64_t *ids = world_rows(w);
 	struct engine_conf conf = {
 		.plan = w->plan,
 		.state = w->state,
 		.run = w->run,
 		.jobs = ids,
+		.resumed = w->resumed,
 		.at_once = at_once,
 		.fetches = w->fetches ? w->fetches : at_once,
 		.readings = world_readings,
@@ -239,6 +236,64 @@ int world_run(struct world *w, size_t at_once)
 	if (db_run_end(w->state->db, w->run, end, clock_real_ms(), &e) && !rc)
 		fail_msg("%s", e.text);
 	return rc;
+}
+
+static void world_plan(struct world *w)
+{
+	world_forget(w);
+	w->plan = plan_make(&w->suite, NULL, 0, NULL, NULL, &w->err);
+	if (!w->plan)
+		fail_msg("%s", w->err.text);
+}
+
+int world_run(struct world *w, size_t at_once)
+{
+	world_plan(w);
+	w->resumed = 0;
+	auto_free int64_t *ids = world_rows(w);
+	return world_carry(w, ids, at_once);
+}
+
+struct lefts {
+	const struct suite *suite;
+	const struct db_table *rows;
+};
+
+/* The job of a branch that is left; 0: none. */
+static int64_t left_job(const struct lefts *l, const struct plan_unit *u)
+{
+	for (size_t i = 0; u->variant != PLAN_NONE && i < l->rows->n_rows; i++)
+		if (!strcmp(rows_str(l->rows, i, "package"), l->suite->packages[u->package].id) &&
+		    !strcmp(rows_str(l->rows, i, "variant"), l->suite->variants[u->variant].name))
+			return rows_int(l->rows, i, "job", 0);
+	return 0;
+}
+
+static bool left_keep(void *ctx, const struct plan_unit *u)
+{
+	return left_job(ctx, u) != 0;
+}
+
+int world_resume(struct world *w, size_t at_once)
+{
+	char id[24];
+	const char *arg = id;
+	struct db_table *t = NULL;
+	snprintf(id, sizeof(id), "%lld", (long long)w->run);
+	world_plan(w);
+	if (db_named(w->state->db, "unfinished", &arg, 1, &t, &w->err))
+		fail_msg("%s", w->err.text);
+	struct lefts left = {&w->suite, t};
+	plan_keep(w->plan, left_keep, &left);
+	auto_free int64_t *ids = own_calloc(w->plan->n_units + 1, sizeof(*ids));
+	for (size_t i = 0; i < w->plan->n_units; i++)
+		ids[i] = left_job(&left, &w->plan->units[i]);
+	db_table_free(t);
+	int resumed = db_run_resume(w->state->db, w->run, 1, (int64_t)at_once, &w->err);
+	if (resumed < 0)
+		return -1;
+	w->resumed = (unsigned)resumed;
+	return world_carry(w, ids, at_once);
 }
 
 void world_reopen(struct world *w)

@@ -21,7 +21,8 @@ struct world {
 	struct suite suite;
 	struct plan *plan;
 	int64_t run;
-	size_t fetches; /* 0: as at_once */
+	unsigned resumed; /* that run */
+	size_t fetches;   /* 0: as at_once */
 	struct world_news *news;
 	size_t n_news;
 	struct engine_outcome outcome;
@@ -48,6 +49,10 @@ void world_packages(struct world *w, size_t n, bool shared);
 /* world_run(w, at_once): plan, rows, engine_run, the run's end recorded: what engine_run returned.
  * May be called again: another run. */
 int world_run(struct world *w, size_t at_once);
+
+/* world_resume(w, at_once): the last run is gone on with, as `assay resume` does: what has no
+ * result yet, or an infra one. -1 also where that could not be recorded. */
+int world_resume(struct world *w, size_t at_once);
 
 /* world_reopen(w): as a new process would find the state directory. */
 void world_reopen(struct world *w);
