@@ -173,7 +173,7 @@ static inline void story_layer_named(struct place *p, const char *name)
 {
 	char id[CACHE_ID];
 	struct stat st;
-	snprintf(id, sizeof(id), "%s", name);
+	snprintf(id, sizeof(id), "%.64s", name);
 	auto_free char *sql = own_fmt("SELECT count(*) FROM layer WHERE digest = '%s'", id),
 		       *list = own_fmt("layers/%s.list", id), *dir = own_fmt("layers/%s", id);
 	if (strlen(id) != 64)
