@@ -109,6 +109,10 @@ static void place_at(struct place *p, const struct cut *c, const char *where)
 
 static int make_image(const char *mkfs, const char *const *options, size_t bytes)
 {
+	if (access(mkfs, X_OK)) {
+		print_message("           no %s\n", mkfs);
+		skip();
+	}
 	int fd = memfd_create("image", 0);
 	auto_free char *path = own_fmt("/proc/self/fd/%d", fd);
 	const char *argv[16] = {mkfs};
@@ -123,7 +127,7 @@ static int make_image(const char *mkfs, const char *const *options, size_t bytes
 
 static int make_ext4(void)
 {
-	return make_image("mkfs.ext4",
+	return make_image("/usr/sbin/mkfs.ext4",
 			  (const char *const[]){"-qF", "-E",
 						"lazy_itable_init=0,lazy_journal_init=0", NULL},
 			  (size_t)96 << 20);
@@ -149,7 +153,10 @@ static void mount_cut(const struct cut *c, const struct disk *d, const char *fs,
 	char device[32];
 	auto_free char *mounted = own_fmt("%s/cut", c->dir);
 	auto_fd int image = disk_cut(d, at, cache, seed), loop = disk_loop(image, device);
-	assert_true(loop >= 0);
+	if (loop < 0) {
+		print_message("           no second loop device here: %s\n", strerror(errno));
+		skip();
+	}
 	if (mount(device, mounted, fs, 0, how))
 		fail_msg("mount %s, cut behind event %zu: %s", fs, at, strerror(errno));
 }
@@ -297,12 +304,9 @@ static void a_store_on_ext4_survives_power_cuts(void **state)
 
 static void a_store_on_xfs_survives_power_cuts(void **state)
 {
-	if (access("/usr/sbin/mkfs.xfs", X_OK) && access("/sbin/mkfs.xfs", X_OK)) {
-		print_message("           no mkfs.xfs\n");
-		skip();
-	}
 	cuts(*state, "xfs", "nouuid",
-	     make_image("mkfs.xfs", (const char *const[]){"-q", "-f", NULL}, (size_t)320 << 20));
+	     make_image("/usr/sbin/mkfs.xfs", (const char *const[]){"-q", "-f", NULL},
+			(size_t)320 << 20));
 }
 
 int main(void)
