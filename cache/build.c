@@ -5,6 +5,14 @@
 #include <fcntl.h>
 #include <string.h>
 
+bool build_modes(int root)
+{
+	struct stat dir, probe;
+	auto_fd int fd = openat(root, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0755);
+	return fd >= 0 && !fstat(root, &dir) && !(dir.st_mode & S_ISGID) && !fstat(fd, &probe) &&
+	       (probe.st_mode & 07777) == 0755;
+}
+
 int build_begin(struct build *b, struct cache *c, struct err *e)
 {
 	*b = (struct build){.c = c, .root = -1, .at = TREE_AT(-1), .list = {.fd = -1}};
@@ -80,40 +88,58 @@ int build_dirs(struct build *b, const char *path, struct err *e)
 	return build_dir(b, path, e);
 }
 
-int build_file(struct build *b, const char *path, struct err *e)
+static int build_new(struct build *b, const char *path, mode_t mode, struct err *e)
 {
 	const char *name;
 	int dir = build_at(b, path, &name, e);
 	if (dir < 0)
 		return -1;
-	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 	return fd < 0 ? err_sys(e, "create %s", path) : fd;
+}
+
+int build_file(struct build *b, const char *path, struct err *e)
+{
+	return build_new(b, path, 0600, e);
+}
+
+static int build_times(int fd, const struct build_meta *m, struct err *e)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+				    {.tv_sec = m->mtime_s, .tv_nsec = m->mtime_ns}};
+	return futimens(fd, times) ? err_sys(e, "set the time") : 0;
 }
 
 int build_finish(int fd, const struct build_meta *m, struct err *e)
 {
-	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
-				    {.tv_sec = m->mtime_s, .tv_nsec = m->mtime_ns}};
-	if (fchmod(fd, m->mode) || futimens(fd, times))
-		return err_sys(e, "set mode and time");
-	return 0;
+	if (fchmod(fd, m->mode))
+		return err_sys(e, "set the mode");
+	return build_times(fd, m, e);
+}
+
+/* What is not hostile may have its mode from the beginning. */
+static bool build_has_mode(const struct build *b, const struct build_meta *m)
+{
+	return b->plain_modes && !(m->mode & ~0755u);
 }
 
 int build_bytes(struct build *b, const char *path, const void *bytes, size_t n,
 		const struct build_meta *m, struct err *e)
 {
-	auto_fd int fd = build_file(b, path, e);
+	bool has_mode = build_has_mode(b, m);
+	auto_fd int fd = build_new(b, path, has_mode ? m->mode : 0600, e);
 	if (fd < 0)
 		return -1;
 	if (dir_write_all(fd, bytes, n))
 		return err_sys(e, "write %s", path);
-	return build_finish(fd, m, e);
+	return has_mode ? build_times(fd, m, e) : build_finish(fd, m, e);
 }
 
 int build_copy(struct build *b, const char *path, int src_fd, uint64_t max,
 	       const struct build_meta *m, uint64_t *size, char id[CACHE_ID], struct err *e)
 {
-	auto_fd int fd = build_file(b, path, e);
+	bool has_mode = build_has_mode(b, m);
+	auto_fd int fd = build_new(b, path, has_mode ? m->mode : 0600, e);
 	if (fd < 0)
 		return -1;
 	*size = 0;
@@ -136,7 +162,7 @@ int build_copy(struct build *b, const char *path, int src_fd, uint64_t max,
 	}
 	if (id)
 		hash_id(&b->hash, id);
-	return build_finish(fd, m, e);
+	return has_mode ? build_times(fd, m, e) : build_finish(fd, m, e);
 }
 
 int build_link(struct build *b, const char *path, int dirfd, const char *name,

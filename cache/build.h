@@ -13,7 +13,7 @@ struct build {
 	struct list_writer list;
 	struct hash hash;
 	char *buffer;
-	bool plain_modes; /* the umask leaves new directories what they shall have */
+	bool plain_modes; /* what is made in root with modes up to 0755 has them: build_modes() */
 };
 
 struct build_meta {
@@ -26,6 +26,10 @@ struct build_meta {
  * frees. */
 int build_begin(struct build *b, struct cache *c, struct err *e) must_check;
 void build_drop(struct build *b);
+
+/* build_modes(root): does neither the umask nor the directory itself change modes up to 0755 of
+ * what is made in it? false also where that can't be told. */
+bool build_modes(int root) must_check;
 
 /* Entries come parents first. These make them, and do not list them. */
 int build_dir(struct build *b, const char *path, struct err *e) must_check; /* may exist */

@@ -174,7 +174,11 @@ int cache_restore(struct cache *c, const char *const *layers, size_t n, int dirf
 {
 	struct flatten f = {.put = restore_put, .owner = out, .copy = true};
 	*out = (struct cache_exported){0};
-	f.b = (struct build){.c = c, .root = dirfd, .at = TREE_AT(dirfd), .list = {.fd = -1}};
+	f.b = (struct build){.c = c,
+			     .root = dirfd,
+			     .at = TREE_AT(dirfd),
+			     .list = {.fd = -1},
+			     .plain_modes = build_modes(dirfd)};
 	f.b.buffer = own_alloc(BUILD_BUFFER);
 	int rc = hash_open(&f.b.hash, "SHA256") ? err_set(e, ERR_SYS, "libcrypto has no SHA-256")
 						: flatten_walk(&f, c, layers, n, e);

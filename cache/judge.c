@@ -52,17 +52,6 @@ static int judge_hostile(struct judge *c, struct err *e, const char *why)
 	return err_set(e, ERR_HOSTILE, "%.300s: %s", c->it->path, why);
 }
 
-/* The entry itself, opened to be read; the time of that reading is nobody's matter, and writing it
- * costs more than the reading where we may leave it (open(2), O_NOATIME). */
-static int judge_open(const struct judge *c, int flags)
-{
-	bool ours = c->it->st.st_uid == c->h->euid || !c->h->euid;
-	int fd = ours ? tree_open(c->it->dirfd, c->it->name, O_RDONLY | O_NOATIME | flags) : -1;
-	return fd >= 0 || (ours && errno != EPERM)
-		       ? fd
-		       : tree_open(c->it->dirfd, c->it->name, O_RDONLY | flags);
-}
-
 /* ---- extended attributes: those of the mount's own namespace mean something; of the other one
  * they are bytes a job wrote ---- */
 
@@ -181,7 +170,7 @@ static int judge_dir(struct judge *c, struct err *e)
 		return judge_refuse(c, "another file system is mounted there");
 	if ((c->it->st.st_mode & 0500) != 0500)
 		return judge_refuse(c, "a directory its owner may not read");
-	auto_fd int fd = judge_open(c, O_DIRECTORY);
+	auto_fd int fd = tree_open_unseen(c->it->dirfd, c->it->name, O_DIRECTORY);
 	/* Somebody else's may be listed and not entered. */
 	bool closed = fd >= 0 && c->it->st.st_uid != c->h->euid &&
 		      faccessat(fd, ".", R_OK | X_OK, AT_EACCESS) && errno == EACCES;
@@ -443,7 +432,8 @@ static int judge_file(struct judge *c, const struct lower *l, struct err *e)
 		return judge_refuse(c, "a set-id file");
 	if (!(st->st_mode & 0400))
 		return judge_refuse(c, "a file its owner may not read");
-	auto_fd int fd = judge_open(c, O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	auto_fd int fd =
+		tree_open_unseen(c->it->dirfd, c->it->name, O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 && (errno == EACCES || errno == EPERM || errno == EXDEV))
 		return judge_refuse(c, "a file we may not read");
 	if (fd < 0)

@@ -44,6 +44,12 @@ int tree_open(int root, const char *path, int flags)
 	return tree_open_short(at < 0 ? root : at, path, flags);
 }
 
+int tree_open_unseen(int root, const char *path, int flags)
+{
+	int fd = tree_open(root, path, O_RDONLY | O_NOATIME | flags);
+	return fd < 0 && errno == EPERM ? tree_open(root, path, O_RDONLY | flags) : fd;
+}
+
 /* The path of n bytes from one of the directories that are open, the nearest above it, or the root.
  */
 static int tree_at_open(const struct tree_at *at, const char *path, size_t n)
