@@ -105,6 +105,8 @@ int db_run_resume(struct db *d, int64_t run, int64_t pid, int64_t jobs_at_once, 
 int db_runs_abandon(struct db *d, struct err *e) must_check;
 
 int db_job_state(struct db *d, int64_t job, const char *state, struct err *e) must_check;
+/* db_host(d, host): where attempts that begin from now on are made; NULL: not known. */
+void db_host(struct db *d, const char *host);
 /* The job's next attempt: id or -1. */
 int64_t db_attempt_begin(struct db *d, int64_t job, int64_t started_ms, struct err *e) must_check;
 /* The same of a repeat: of a job that has its result, to see whether that is so again. It leaves
@@ -256,6 +258,14 @@ struct db_judgement {
  * flakes, which learn from a run only once: those of a run that was judged already are not taken.
  */
 int db_judge(struct db *d, int64_t run, const struct db_judgement *j, struct err *e) must_check;
+
+/* What the job whose answer is known came to on a machine. */
+struct db_canary {
+	const char *host;
+	const char *why; /* in words how it was wrong; NULL: it was right */
+	int64_t wall_ms, made_ms;
+};
+int db_canary(struct db *d, int64_t run, const struct db_canary *c, struct err *e) must_check;
 
 /* db_baseline_save(d, name, run, variant, made_ms, e): a side of a run by a name, which no longer
  * means what it meant before. ERR_ABSENT where the run has no such variant. */
@@ -501,10 +511,10 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *   variants      run                as the suite lists them: number name layers env
  *   jobs          run                by package, then variant: package version variant state status phase reason exit_code signal limit_hit rule
  *                                    evidence evidence_offset evidence_length wall_ms cpu_ms peak_memory_bytes log job limit_bound limit_value
- *                                    cause
+ *                                    cause host; host NULL: not known, or another run's job spared it
  *   judged        run                by job, then attempt: attempt package variant status reason phase rule evidence_offset evidence_length
- *                                    evidence ended_as exit_code signal limit_hit oom_kills host_oom_kills network_lost host_full network log cause; what its phase was judged
- *                                    by and came of it; attempts without a phase that ran are not there
+ *                                    evidence ended_as exit_code signal limit_hit oom_kills host_oom_kills network_lost host_full network log
+ *                                    cause; what its phase was judged by and came of it; attempts without a phase that ran are not there
  *   causes        run                of each variant as the suite lists them the commonest first: variant cause packages line text first_run
  *                                    first_seen_ms example; example is one of the packages
  *   repeats       run                by package, variant, then as they came: package variant status reason phase
@@ -516,6 +526,7 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *   trend         suite, run         the last 30 judged runs of it up to that one, newest first: run day packages regressed fixed validity
  *   baselines     -                  by name: name run variant made_ms suite validity
  *   baseline      name               one or none; the same
+ *   canaries      run                by host, then as they were made: host answer why wall_ms made_ms
  *   counts        run                by variant as the suite lists them: variant status n; status NULL: jobs without a result
  *   phases        run                in order of first start: phase boxes wall_ms cpu_ms setup_us peak_memory_bytes store_bytes store_files
  *                                    networked behind_nat profiles; setup_us is the median, peak_memory_bytes the maximum, networked counts

@@ -341,5 +341,6 @@ void db_close(struct db *d)
 	sqlite3_close(d->h);
 	free(d->prepared);
 	free(d->path);
+	free(d->host);
 	free(d);
 }

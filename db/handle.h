@@ -9,6 +9,7 @@
 struct db {
 	sqlite3 *h;
 	char *path;
+	char *host;    /* of attempts that begin; NULL: not known */
 	bool together; /* between db_together and its end */
 	struct db_prepared {
 		const char *sql; /* the very pointer the caller passes: texts are literals */

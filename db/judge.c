@@ -101,6 +101,17 @@ int db_judge(struct db *d, int64_t run, const struct db_judgement *j, struct err
 	return db_begin(d, e) ? -1 : db_end(d, judge_run(d, run, j, e), e);
 }
 
+int db_canary(struct db *d, int64_t run, const struct db_canary *c, struct err *e)
+{
+	return db_do(d, e,
+		     "INSERT INTO canary (run, host, answer, why, wall_ms, made_ms)"
+		     " VALUES (?1, ?2, CASE WHEN ?3 IS NULL THEN 'right' ELSE 'wrong' END, ?3, ?4, "
+		     "?5)",
+		     "issii", run, c->host, c->why, c->wall_ms, c->made_ms) < 0
+		       ? -1
+		       : 0;
+}
+
 int db_baseline_save(struct db *d, const char *name, int64_t run, const char *variant,
 		     int64_t made_ms, struct err *e)
 {

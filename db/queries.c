@@ -71,7 +71,7 @@ static const struct query {
 
 	{"jobs", 1,
 	 "SELECT package, version, variant, state, status, phase, reason, exit_code, signal, limit_hit, rule, evidence, evidence_offset,"
-	 " evidence_length, wall_ms, cpu_ms, peak_memory_bytes, log, job, limit_bound, limit_value, cause"
+	 " evidence_length, wall_ms, cpu_ms, peak_memory_bytes, log, job, limit_bound, limit_value, cause, host"
 	 " FROM v_job WHERE run = ?1 ORDER BY package, variant_number"},
 
 	{"judged", 1,
@@ -107,6 +107,8 @@ static const struct query {
 
 	{"baselines", 0, "SELECT baseline AS name, run, variant, made_ms, suite, validity FROM v_baseline ORDER BY baseline"},
 	{"baseline", 1, "SELECT baseline AS name, run, variant, made_ms, suite, validity FROM v_baseline WHERE baseline = ?1"},
+
+	{"canaries", 1, "SELECT host, answer, why, wall_ms, made_ms FROM v_canary WHERE run = ?1 ORDER BY host, made_ms"},
 
 	{"counts", 1,
 	 "SELECT variant, status, count(*) AS n FROM v_job WHERE run = ?1 GROUP BY variant_number, status ORDER BY variant_number, status"},

@@ -208,11 +208,18 @@ static int64_t record_attempt(struct db *d, int64_t job, bool repeat, int64_t st
 			      struct err *e)
 {
 	if (db_do(d, e,
-		  "INSERT INTO attempt (job, number, repeat, started_ms)"
-		  " SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3 FROM attempt WHERE job = ?1",
-		  "iii", job, (int64_t)repeat, started_ms) < 0)
+		  "INSERT INTO attempt (job, number, repeat, started_ms, host)"
+		  " SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3, ?4 FROM attempt WHERE job = "
+		  "?1",
+		  "iiis", job, (int64_t)repeat, started_ms, d->host) < 0)
 		return err_add(e, "job %lld", (long long)job);
 	return sqlite3_last_insert_rowid(d->h);
+}
+
+void db_host(struct db *d, const char *host)
+{
+	free(d->host);
+	d->host = host ? own_dup(host) : NULL;
 }
 
 int64_t db_attempt_begin(struct db *d, int64_t job, int64_t started_ms, struct err *e)

@@ -415,6 +415,19 @@ static const char step_16[] = "ALTER TABLE phase ADD COLUMN host_oom_kills INTEG
 static const char step_17[] =
 	"CREATE INDEX harvest_note_deleted ON harvest_note (CAST(path AS TEXT)) WHERE change = 'deleted' AND type = 'w';";
 
+/* On which machine an attempt was made, and what the job whose answer is known came to on each. */
+static const char step_18[] =
+	"ALTER TABLE attempt ADD COLUMN host TEXT;" /* NULL: nobody noted it */
+	"CREATE TABLE canary ("
+	"  id INTEGER PRIMARY KEY,"
+	"  run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,"
+	"  host TEXT NOT NULL,"
+	"  answer TEXT NOT NULL CHECK (answer IN ('right', 'wrong')),"
+	"  why TEXT CHECK ((why IS NULL) = (answer = 'right')),"
+	"  wall_ms INTEGER NOT NULL, made_ms INTEGER NOT NULL"
+	") STRICT;"
+	"CREATE INDEX canary_by_run ON canary (run);";
+
 /* From version i to version i + 1. */
 static const char *const steps[] = {
 	step_1,
@@ -434,6 +447,7 @@ static const char *const steps[] = {
 	step_15,
 	step_16,
 	step_17,
+	step_18,
 };
 /* clang-format on */
 

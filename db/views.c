@@ -31,7 +31,7 @@ const char *const schema_views[] = {
 
 	"CREATE VIEW v_job AS SELECT"
 	"  j.id AS job, j.run, r.suite, p.name AS package, j.version, v.name AS variant, v.number AS variant_number, j.state,"
-	"  a.id AS attempt, a.number AS attempts, a.started_ms, a.ended_ms,"
+	"  CASE WHEN j.unchanged IS NULL THEN a.host END AS host, a.id AS attempt, a.number AS attempts, a.started_ms, a.ended_ms,"
 	"  (SELECT sum(f.wall_us) / 1000 FROM attempt_phase ap JOIN phase f ON f.id = ap.phase WHERE ap.attempt = a.id) AS wall_ms,"
 	"  (SELECT sum(f.cpu_user_us + f.cpu_system_us) / 1000 FROM attempt_phase ap JOIN phase f ON f.id = ap.phase"
 	"    WHERE ap.attempt = a.id) AS cpu_ms,"
@@ -76,6 +76,8 @@ const char *const schema_views[] = {
 	"CREATE VIEW v_baseline AS SELECT"
 	"  b.name AS baseline, b.run, v.name AS variant, r.suite, r.validity, b.made_ms"
 	" FROM baseline b JOIN variant v ON v.run = b.run AND v.number = b.variant JOIN run r ON r.id = b.run;",
+
+	"CREATE VIEW v_canary AS SELECT c.run, r.suite, c.host, c.answer, c.why, c.wall_ms, c.made_ms FROM canary c JOIN run r ON r.id = c.run;",
 
 	"CREATE VIEW v_cause AS SELECT"
 	"  j.run, r.suite, v.name AS variant, v.number AS variant_number, g.name AS cause, g.text, g.line, count(DISTINCT j.package) AS packages,"

@@ -1,6 +1,7 @@
 #include "orchestrator/carry.h"
 
 #include "base/clock.h"
+#include "orchestrator/canary.h"
 #include "orchestrator/commands.h"
 #include "orchestrator/engine.h"
 #include "orchestrator/notify.h"
@@ -12,6 +13,7 @@
 #include "orchestrator/verdicts.h"
 
 #include <string.h>
+#include <unistd.h>
 
 /* How long it took, and how short it could have been. */
 static void carry_spent(struct db *d, int64_t run)
@@ -167,10 +169,7 @@ static int carry_run(const struct carry *c, struct teller *teller, struct engine
 		.on_held = on_held,
 		.owner = teller,
 	};
-	teller_init(teller, c);
-	int rc = engine_run(&conf, outcome, e);
-	teller_fini(teller);
-	return rc;
+	return engine_run(&conf, outcome, e);
 }
 
 /* What became of it, as a row; -1: that could not be recorded either. */
@@ -185,12 +184,41 @@ static int carry_end(const struct carry *c, const struct engine_outcome *outcome
 	return strcmp(end, "done") || c->fetches_only ? 0 : verdicts_record(d, c->run, e);
 }
 
+/* Before anything is believed of packages. */
+static int carry_canary(const struct carry *c, struct err *e)
+{
+	const struct canary_conf conf = {.state = c->state,
+					 .executor = c->how->executor,
+					 .helper = c->how->helper,
+					 .ids = c->how->ids.ids,
+					 .best_effort = c->how->best_effort,
+					 .verbose = c->how->verbose};
+	struct canary canary;
+	char host[256] = "";
+	gethostname(host, sizeof(host) - 1);
+	db_host(c->state->db, host);
+	if (c->fetches_only || state_can_box(c->state, e))
+		return c->fetches_only ? 0 : -1;
+	int rc = canary_run(&conf, &canary, e);
+	auto_free char *why = canary.why;
+	if (why)
+		fprintf(stderr,
+			"assay: run %lld: the canary, a job whose answer is known, was wrong: %s\n"
+			"assay: nothing that runs on this machine is to be believed before that is "
+			"mended\n",
+			(long long)c->run, why);
+	const struct db_canary row = {host, why, (int64_t)canary.wall_ms, clock_real_ms()};
+	return rc ? -1 : db_canary(c->state->db, c->run, &row, e);
+}
+
 int carry_out(const struct carry *c, struct err *e)
 {
-	struct engine_outcome outcome;
+	struct engine_outcome outcome = {0};
 	struct teller teller;
 	struct err late = ERR_INIT; /* the first trouble is the one to tell */
-	int rc = carry_run(c, &teller, &outcome, e);
+	teller_init(&teller, c);
+	int rc = carry_canary(c, e) || carry_run(c, &teller, &outcome, e) ? -1 : 0;
+	teller_fini(&teller);
 	const char *end = rc ? "aborted" : outcome.interrupted ? "interrupted" : "done";
 	if (carry_end(c, &outcome, end, rc ? &late : e))
 		rc = -1;

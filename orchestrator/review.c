@@ -57,84 +57,6 @@ int review_pick(struct db *d, const char *word, struct review_pick *p, char **ke
 	return p->run > 0 ? 0 : -1;
 }
 
-/* ---- whether it can be believed ---- */
-
-static size_t percent_x10(size_t part, size_t whole)
-{
-	return whole ? part * 1000 / whole : 0;
-}
-
-/* What a run's jobs come to. */
-struct standing {
-	size_t jobs, done, passed, pending, lost;
-	bool running;
-	enum validity validity;
-};
-
-static struct standing source_standing(const struct review_source *from)
-{
-	struct standing n = {.jobs = from->jobs->n_rows,
-			     .running = !strcmp(rows_str(from->row, 0, "state"), "running")};
-	for (size_t i = 0; i < n.jobs; i++) {
-		struct compare_side s = review_result(from->jobs, i);
-		n.done += s.presence == PRESENCE_DONE;
-		n.passed += s.presence == PRESENCE_DONE && s.status == STATUS_PASS;
-		n.pending += s.presence == PRESENCE_PENDING;
-		n.lost += compare_lost(&s) && !(n.running && s.presence == PRESENCE_PENDING);
-	}
-	n.validity = n.running && !n.done ? VALIDITY_DEGRADED
-					  : compare_validity(n.running ? n.done : n.jobs, n.lost);
-	/* that nothing changed is true, but no good news */
-	if (!n.running && n.validity == VALIDITY_VALID && !n.passed)
-		n.validity = VALIDITY_DEGRADED;
-	return n;
-}
-
-static char *standing_reason(const struct standing *n, const char *state)
-{
-	size_t share = percent_x10(n->lost, n->jobs);
-	if (!n->jobs)
-		return own_dup("the run has no jobs");
-	if (n->running)
-		return own_fmt(
-			"the run is going on: %zu of %zu jobs are done, and nothing here is final",
-			n->done, n->jobs);
-	if (!n->lost && n->passed)
-		return own_dup("");
-	if (!n->lost)
-		return own_fmt(
-			"not one of %zu jobs passed; is something wrong with what all of them use?",
-			n->jobs);
-	return own_fmt("%zu of %zu jobs (%zu.%zu %%) say nothing about their package%s%s", n->lost,
-		       n->jobs, share / 10, share % 10,
-		       strcmp(state, "done") ? ": the run was " : "",
-		       strcmp(state, "done") ? state : "");
-}
-
-static void review_judge(struct review *r)
-{
-	const struct review_source *other = r->source[0].run ? &r->source[0] : NULL;
-	struct standing n = source_standing(&r->source[1]);
-	r->running = n.running;
-	r->n_jobs = n.jobs;
-	r->n_done = n.done;
-	r->n_passed = n.passed;
-	r->n_pending = n.pending;
-	r->n_lost = n.lost;
-	r->validity = n.validity;
-	r->why = standing_reason(&n, rows_str(r->row, 0, "state"));
-	if (!other)
-		return;
-	struct standing b = source_standing(other);
-	auto_free char *base = standing_reason(&b, rows_str(other->row, 0, "state")),
-		       *next = r->why;
-	r->running |= b.running;
-	r->validity = b.validity > n.validity ? b.validity : n.validity;
-	r->why = own_fmt("%s%s%s%s%s", *base ? "of the base run, " : "", base,
-			 *base && *next ? "; " : "", *base && *next ? "of the next one, " : "",
-			 next);
-}
-
 /* ---- which sides ---- */
 
 static bool review_has_variant(const struct db_table *variants, const char *name)
@@ -240,7 +162,8 @@ static int source_load(struct db *d, int64_t run, struct review_source *s, struc
 			       db_named(d, "repeats", args, 1, &s->repeats, e) ||
 			       db_named(d, "causes", args, 1, &s->causes, e) ||
 			       db_named(d, "expectations", args, 1, &s->expectations, e) ||
-			       db_named(d, "depends", args, 1, &s->depends, e)
+			       db_named(d, "depends", args, 1, &s->depends, e) ||
+			       db_named(d, "canaries", args, 1, &s->canaries, e)
 		       ? -1
 		       : 0;
 }
@@ -324,6 +247,7 @@ static void source_fini(struct review_source *s)
 	db_table_free(s->causes);
 	db_table_free(s->expectations);
 	db_table_free(s->depends);
+	db_table_free(s->canaries);
 }
 
 void review_free(struct review *r)

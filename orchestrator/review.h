@@ -61,7 +61,8 @@ struct review_cause {
 /* The rows of a run: named queries by their names. */
 struct review_source {
 	int64_t run;
-	struct db_table *row, *variants, *jobs, *repeats, *causes, *expectations, *depends;
+	struct db_table *row, *variants, *jobs, *repeats, *causes, *expectations, *depends,
+		*canaries;
 };
 
 struct review {

@@ -15,3 +15,4 @@ void review_inherit(struct review *r); /* called by it, too: whose doing what di
 /* The pair of that package, while pairs stand by package; NULL: none. */
 struct review_pair *review_find(struct review *r, const char *package);
 void review_causes(struct review *r);
+void review_judge(struct review *r); /* whether it can be believed */

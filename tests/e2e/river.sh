@@ -109,6 +109,9 @@ fact "and what all of them have once" is "$(grep -c '^ *PATH=' <<<"$verbose")" 1
 fact "a single file is named as one" has "$verbose" "cow   /var/lang.lock: file $work/lock"
 fact "a stranger to the state directory sees no run" ends 0 "$assay" status
 fact "the run ends with 1: something regressed" ends 1 "$assay" run "$work/suite.yaml" --jobs 3
+fact "the job whose answer is known had it" is "$(ask "SELECT answer, host = (SELECT host FROM v_run LIMIT 1) FROM v_canary")" "right,1"
+fact "and left nothing" is "$(ls -A "$ASSAY_STATE/jobs")" ""
+fact "each job knows where it ran" is "$(ask "SELECT count(*) FROM v_job WHERE host IS NULL")" 0
 run=$(ask "SELECT max(id) FROM run")
 result() { ask "SELECT group_concat(variant || ':' || status || '/' || reason || ':' || phase, ' ') FROM
 	(SELECT * FROM v_result WHERE run = $run AND package = '$1' AND NOT repeat ORDER BY variant DESC)"; }

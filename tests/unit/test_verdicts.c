@@ -245,6 +245,92 @@ static void of_two_runs_the_worse_validity_counts(void **state)
 	review_free(r);
 }
 
+/* ---- machines ---- */
+
+/* A run of 40 jobs, of which the last so many are lost, made by turns on these machines. */
+static struct review *worked(struct db *d, const char *const *hosts, size_t n_hosts, size_t lost,
+			     const struct db_canary *canaries, size_t n_canaries)
+{
+	struct err e = ERR_INIT;
+	struct db_job jobs[40];
+	char names[40][8];
+	static const struct db_variant variant[] = {{"only", "", "", NULL}};
+	const struct db_run run = {
+		.suite = "s", .goal = "test", .pid = 7, .started_ms = 1, .jobs_at_once = 1};
+	for (size_t i = 0; i < 40; i++) {
+		snprintf(names[i], sizeof(names[i]), "p%zu", i);
+		jobs[i] = (struct db_job){.package = names[i], .version = "1", .variant = "only"};
+	}
+	int64_t id = db_run_begin(d, &run, variant, 1, jobs, 40, &e);
+	must(id);
+	for (size_t i = 0; i < n_canaries; i++)
+		must(db_canary(d, id, &canaries[i], &e));
+	for (size_t i = 0; i < 40; i++) {
+		bool ours = i >= 40 - lost;
+		db_host(d, hosts[i * n_hosts / 40]);
+		int64_t attempt = db_attempt_begin(d, jobs[i].id, 100, &e);
+		const struct db_result row = {.status = ours ? "infra" : "pass",
+					      .reason = ours ? "store" : "ok",
+					      .phase = "test",
+					      .evidence_offset = -1,
+					      .ended_ms = 300};
+		must(attempt);
+		must(db_result(d, jobs[i].id, attempt, &row, &e));
+	}
+	db_host(d, NULL);
+	must(db_run_end(d, id, "done", 400, &e));
+	struct review *r = review_load(d, id, NULL, NULL, &e);
+	assert_non_null(r);
+	return r;
+}
+
+static void a_wrong_canary_makes_what_ran_there_count_for_nothing(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	static const char *const one[] = {"north"}, *const two[] = {"north", "south"};
+	static const struct db_canary right[] = {{"north", NULL, 5, 1}},
+				      wrong[] = {{"north", "reads: it lied", 5, 1}},
+				      half[] = {{"north", NULL, 5, 1}, {"south", "it lied", 5, 1}};
+	struct review *r = worked(d, one, 1, 0, right, 1);
+	assert_int_equal(r->validity, VALIDITY_VALID);
+	assert_string_equal(r->why, "");
+	review_free(r);
+	r = worked(d, one, 1, 0, wrong, 1);
+	assert_int_equal(r->validity, VALIDITY_VOID);
+	assert_int_equal(r->n_lost, 40);
+	assert_int_equal(review_exit(r, REVIEW_FAIL_ON), EXIT_OURS);
+	assert_ptr_equal(strstr(r->why, "the canary, a job whose answer is known, was wrong on "
+					"north (reads: it lied), so that nothing counts that ran "
+					"there; 40 of 40 jobs (100.0 %)"),
+			 r->why);
+	review_free(r);
+	r = worked(d, two, 2, 0, half, 2);
+	assert_int_equal(r->n_lost, 20);
+	assert_int_equal(r->validity, VALIDITY_VOID);
+	assert_non_null(strstr(r->why, "was wrong on south"));
+	assert_null(strstr(r->why, "north"));
+	review_free(r);
+	assert_rows(d, "SELECT run, host, answer, why FROM v_canary WHERE run = 3 ORDER BY host",
+		    "3|north|right|-\n3|south|wrong|it lied");
+	assert_rows(d, "SELECT host, count(*) FROM v_job WHERE run = 3 GROUP BY host",
+		    "north|20\nsouth|20");
+}
+
+static void a_machine_that_alone_would_be_void_degrades_the_run(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	static const char *const hosts[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
+	/* 1 of 40 is degraded anyway; 3 of 40 are, too, but all of them are one machine's */
+	struct review *r = worked(d, hosts, 8, 3, NULL, 0);
+	assert_int_equal(r->validity, VALIDITY_DEGRADED);
+	assert_non_null(strstr(r->why, "3 of 40 jobs (7.5 %) say nothing about their package, of "
+				       "those on h 3 of 5 jobs (60.0 %)"));
+	review_free(r);
+	r = worked(d, hosts, 1, 3, NULL, 0);
+	assert_null(strstr(r->why, "of those on"));
+	review_free(r);
+}
+
 /* ---- what was known beforehand ---- */
 
 /* A night of which the suite knew something; its review. */
@@ -331,6 +417,8 @@ int main(void)
 		scratch_test(what_is_known_to_be_flaky_is_an_alarm_once_it_is_confirmed),
 		scratch_test(an_entry_that_does_not_hold_is_told),
 		scratch_test(of_two_runs_the_worse_validity_counts),
+		scratch_test(a_wrong_canary_makes_what_ran_there_count_for_nothing),
+		scratch_test(a_machine_that_alone_would_be_void_degrades_the_run),
 	};
 	return cmocka_run_group_tests_name("verdicts", tests, NULL, NULL);
 }
