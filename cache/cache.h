@@ -354,6 +354,18 @@ struct cache_exported {
  * synced. Each file is compared with its digest. */
 int cache_export(struct cache *c, const char *const *layers, size_t n, int fd,
 		 struct cache_exported *out, struct err *e) must_check;
+/* A file of an archive that is no layer's: what fd has from where it stands to its end, `size`
+ * bytes, or, where fd is -1, so many bytes. */
+struct cache_member {
+	const char *name; /* relative, normalised */
+	int fd;
+	const void *bytes;
+	uint64_t size;
+};
+/* cache_pack(members, n, fd, out, e): the same kind of archive of these files, in this order; mode
+ * 0644, time 0, owner 0: the same files give the same bytes. Written to fd, synced. */
+int cache_pack(const struct cache_member *members, size_t n, int fd, struct cache_exported *out,
+	       struct err *e) must_check;
 /* cache_restore(c, layers, n, dirfd, out, e): the same as copies in an empty directory; out's
  * archive and sha256 are none. */
 int cache_restore(struct cache *c, const char *const *layers, size_t n, int dirfd,
@@ -376,5 +388,8 @@ void cache_unpack_drop(struct cache_unpacked *u);
  * cost per layer). */
 #define CACHE_MAX_LAYERS 32
 
+/* cache_digest_fd(fd, out, e): the same of what a regular file has from its beginning, where fd is
+ * left. */
+int cache_digest_fd(int fd, char out[CACHE_ID], struct err *e) must_check;
 /* cache_digest(bytes, n, out): SHA-256 in hex, for keys and names. */
 void cache_digest(const void *bytes, size_t n, char out[CACHE_ID]);

@@ -133,6 +133,27 @@ static int export_open(struct export *x, struct err *e)
 	return 0;
 }
 
+/* The archive's end, if nothing went wrong before it. */
+static int export_end(struct export *x, int rc, struct err *e)
+{
+	if (!rc && archive_write_close(x->a) < ARCHIVE_WARN)
+		rc = export_failed(x, e);
+	if (!rc && export_write(x, NULL, 0, ZSTD_e_end))
+		rc = export_failed(x, e);
+	if (!rc && fsync(x->fd) && errno != EINVAL &&
+	    errno != EROFS) /* a pipe has nothing to sync */
+		rc = err_sys(e, "sync the archive");
+	if (!rc)
+		hash_id(&x->archive, x->out->sha256);
+	archive_write_free(x->a);
+	ZSTD_freeCCtx(x->z);
+	hash_close(&x->archive);
+	hash_close(&x->file);
+	free(x->buffer);
+	free(x->read);
+	return rc ? err_add(e, "export") : 0;
+}
+
 int cache_export(struct cache *c, const char *const *layers, size_t n, int fd,
 		 struct cache_exported *out, struct err *e)
 {
@@ -143,22 +164,66 @@ int cache_export(struct cache *c, const char *const *layers, size_t n, int fd,
 	int rc = export_open(&x, e);
 	if (!rc)
 		rc = flatten_walk(&f, c, layers, n, e);
-	if (!rc && archive_write_close(x.a) < ARCHIVE_WARN)
-		rc = export_failed(&x, e);
-	if (!rc && export_write(&x, NULL, 0, ZSTD_e_end))
-		rc = export_failed(&x, e);
-	if (!rc && fsync(fd) && errno != EINVAL && errno != EROFS) /* a pipe has nothing to sync */
-		rc = err_sys(e, "sync the archive");
-	if (!rc)
-		hash_id(&x.archive, out->sha256);
-	archive_write_free(x.a);
-	ZSTD_freeCCtx(x.z);
-	hash_close(&x.archive);
-	hash_close(&x.file);
-	free(x.buffer);
-	free(x.read);
+	rc = export_end(&x, rc, e);
 	charset_leave(&charset);
-	return rc ? err_add(e, "export") : 0;
+	return rc;
+}
+
+static int pack_content(struct export *x, const struct cache_member *m, struct err *e)
+{
+	uint64_t left = m->size;
+	if (m->fd < 0)
+		return archive_write_data(x->a, m->bytes, m->size) != (la_ssize_t)m->size
+			       ? export_failed(x, e)
+			       : 0;
+	while (left) {
+		ssize_t n = read(m->fd, x->read, left < BUILD_BUFFER ? (size_t)left : BUILD_BUFFER);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(e, "read %s", m->name);
+		if (!n)
+			return err_set(e, ERR_CORRUPT, "%s became shorter meanwhile", m->name);
+		if (archive_write_data(x->a, x->read, (size_t)n) != n)
+			return export_failed(x, e);
+		left -= (uint64_t)n;
+	}
+	return 0;
+}
+
+static int pack_put(struct export *x, const struct cache_member *m, struct err *e)
+{
+	struct archive_entry *entry = archive_entry_new();
+	if (!entry)
+		abort();
+	archive_entry_set_pathname(entry, m->name);
+	archive_entry_set_filetype(entry, AE_IFREG);
+	archive_entry_set_perm(entry, 0644);
+	archive_entry_set_uid(entry, 0);
+	archive_entry_set_gid(entry, 0);
+	archive_entry_set_mtime(entry, 0, 0);
+	archive_entry_set_size(entry, (la_int64_t)m->size);
+	int r = archive_write_header(x->a, entry);
+	archive_entry_free(entry);
+	x->out->entries++;
+	x->out->bytes += m->size;
+	if (r < ARCHIVE_WARN || x->why.kind != ERR_NONE)
+		return export_failed(x, e);
+	return pack_content(x, m, e);
+}
+
+int cache_pack(const struct cache_member *members, size_t n, int fd, struct cache_exported *out,
+	       struct err *e)
+{
+	struct export x = {.out = out, .fd = fd};
+	struct charset charset = charset_enter();
+	*out = (struct cache_exported){0};
+	int rc = export_open(&x, e);
+	for (size_t i = 0; !rc && i < n; i++)
+		rc = pack_put(&x, &members[i], e);
+	rc = export_end(&x, rc, e);
+	charset_leave(&charset);
+	return rc;
 }
 
 static int restore_put(struct flatten *f, size_t layer, const struct list_entry *l, struct err *e)

@@ -221,12 +221,9 @@ int cache_layer_import(struct cache *c, const char *source, const struct cache_i
 	return rc ? err_add(e, "import %s", source) : 0;
 }
 
-/* What is read afterwards is what has the digest: only who may write the file could change it in
- * between. */
-static int unpack_check(int fd, const char *sha256, struct err *e)
+int cache_digest_fd(int fd, char out[CACHE_ID], struct err *e)
 {
 	struct hash h = {0};
-	char is[CACHE_ID];
 	int rc = 0;
 	if (hash_open(&h, "SHA256"))
 		return err_set(e, ERR_SYS, "libcrypto has no SHA-256");
@@ -239,13 +236,22 @@ static int unpack_check(int fd, const char *sha256, struct err *e)
 		else
 			hash_add(&h, buffer, (size_t)n);
 	}
-	hash_id(&h, is);
+	hash_id(&h, out);
 	hash_close(&h);
-	if (!rc && strcmp(is, sha256))
-		rc = err_set(e, ERR_HOSTILE, "its digest is %s, not %s", is, sha256);
 	if (!rc && lseek(fd, 0, SEEK_SET))
 		rc = err_sys(e, "read again");
 	return rc;
+}
+
+/* What is read afterwards is what has the digest: only who may write the file could change it in
+ * between. */
+static int unpack_check(int fd, const char *sha256, struct err *e)
+{
+	char is[CACHE_ID];
+	if (cache_digest_fd(fd, is, e))
+		return -1;
+	return strcmp(is, sha256) ? err_set(e, ERR_HOSTILE, "its digest is %s, not %s", is, sha256)
+				  : 0;
 }
 
 int cache_unpack(struct cache *c, const char *source, const char *sha256,

@@ -19,6 +19,8 @@ static const struct command commands[] = {
 	{"resume", NULL, cmd_resume},
 	{"rerun", NULL, cmd_rerun},
 	{"shell", NULL, cmd_shell},
+	{"export", NULL, cmd_export},
+	{"import", NULL, cmd_import},
 	{"watch", NULL, cmd_watch},
 	{"why", NULL, cmd_why},
 	{"cancel", NULL, cmd_cancel},

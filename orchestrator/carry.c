@@ -7,6 +7,7 @@
 #include "orchestrator/notify.h"
 #include "orchestrator/porcelain.h"
 #include "orchestrator/progress.h"
+#include "orchestrator/record.h"
 #include "orchestrator/replay.h"
 #include "orchestrator/review.h"
 #include "orchestrator/rows.h"
@@ -241,4 +242,18 @@ int carry_out(const struct carry *c, struct err *e)
 	if (c->fetches_only)
 		return EXIT_OK;
 	return teller.to_program ? carry_status(c, e) : carry_compare(c);
+}
+
+int carry_anew(struct suite *s, const char *const *packages, size_t n, const struct how *how,
+	       struct state *st, int64_t *run, struct err *e)
+{
+	struct plan *plan = plan_make(s, packages, n, record_layer_known, st->db, e);
+	if (!plan)
+		return -1;
+	auto_free int64_t *ids = own_calloc(plan->n_units + 1, sizeof(*ids));
+	*run = record_begin(plan, st, how, ids, e);
+	struct carry c = {.how = how, .plan = plan, .state = st, .run = *run, .ids = ids};
+	int status = *run > 0 ? carry_out(&c, e) : -1;
+	plan_free(plan);
+	return status;
 }

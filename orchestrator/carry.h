@@ -16,3 +16,7 @@ struct carry {
 
 /* carry_out(c, e): the command's exit status, or -1: our own trouble ended it. */
 int carry_out(const struct carry *c, struct err *e) must_check;
+/* carry_anew(s, packages, n, how, st, run, e): a new run of these packages of a suite, begun and
+ * carried out; run gets its number. The same. */
+int carry_anew(struct suite *s, const char *const *packages, size_t n, const struct how *how,
+	       struct state *st, int64_t *run, struct err *e) must_check;

@@ -111,19 +111,6 @@ static int rerun_choose(struct rerun_args *a, struct db *d, struct db_table **jo
 	return a->n_packages ? 0 : err_set(e, ERR_ABSENT, "run %s has no such packages", id);
 }
 
-static int rerun_once(const struct rerun_args *a, struct suite *s, struct state *st, struct err *e)
-{
-	struct plan *plan = plan_make(s, a->packages, a->n_packages, record_layer_known, st->db, e);
-	if (!plan)
-		return -1;
-	auto_free int64_t *ids = own_calloc(plan->n_units + 1, sizeof(*ids));
-	int64_t run = record_begin(plan, st, &a->how, ids, e);
-	struct carry c = {.how = &a->how, .plan = plan, .state = st, .run = run, .ids = ids};
-	int status = run > 0 ? carry_out(&c, e) : -1;
-	plan_free(plan);
-	return status;
-}
-
 static int rerun(struct rerun_args *a, struct state *st, struct err *e)
 {
 	struct record_again again;
@@ -135,7 +122,8 @@ static int rerun(struct rerun_args *a, struct state *st, struct err *e)
 	if (rerun_choose(a, st->db, &jobs, e))
 		status = -1;
 	for (uint64_t i = 0; i < a->times && status >= 0 && status != EXIT_OURS; i++) {
-		int now = rerun_once(a, again.suite, st, e);
+		int64_t run;
+		int now = carry_anew(again.suite, a->packages, a->n_packages, &a->how, st, &run, e);
 		status = now < 0 || now > status ? now : status;
 	}
 	db_table_free(jobs);

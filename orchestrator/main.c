@@ -62,6 +62,8 @@ static const struct command commands[] = {
 	{"resume", "go on with a run that was interrupted or killed", whole},
 	{"rerun", "run packages of a run again", whole},
 	{"shell", "go into the box of a phase that was run", whole},
+	{"export", "write a package of a run for another machine to repeat", whole},
+	{"import", "take in what export wrote, and repeat it", whole},
 	{"why", "why a package was run, or was not", whole},
 	{"watch", "show the run that goes on, live", whole},
 	{"cancel", "end packages of it, or all of it", whole},

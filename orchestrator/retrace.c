@@ -8,18 +8,19 @@
 
 /* ---- what is meant ---- */
 
-static int retrace_package(struct retrace *r, const char *word, struct err *e)
+int retrace_package(const struct record_again *again, const char *word, size_t *package,
+		    struct err *e)
 {
-	const struct suite *s = r->again.suite;
+	const struct suite *s = again->suite;
 	size_t named = 0;
 	for (size_t i = 0; i < s->n_packages; i++)
 		if (!strcmp(s->packages[i].id, word)) {
-			r->package = i;
+			*package = i;
 			return 0;
 		}
 	for (size_t i = 0; i < s->n_packages; i++)
 		if (!strcmp(s->packages[i].name, word)) {
-			r->package = i;
+			*package = i;
 			named++;
 		}
 	if (named == 1)
@@ -27,9 +28,9 @@ static int retrace_package(struct retrace *r, const char *word, struct err *e)
 	return named ? err_set(e, ERR_USAGE, "%zu packages are named %s; say which by its id",
 			       named, word)
 		     : err_set(e, ERR_ABSENT,
-			       "run %lld has no package %s; assay query 'SELECT "
-			       "DISTINCT package FROM v_job WHERE run = %lld' lists them",
-			       (long long)r->again.run, word, (long long)r->again.run);
+			       "run %lld has no package %s; assay query 'SELECT DISTINCT package "
+			       "FROM v_job WHERE run = %lld' lists them",
+			       (long long)again->run, word, (long long)again->run);
 }
 
 /* Row of the variant among the package's jobs. */
@@ -217,7 +218,7 @@ int retrace_open(struct retrace *r, struct state *st, const struct retrace_asked
 	if (record_same(&r->again, st, asked->run, &r->how, e))
 		return -1;
 	how_fill(&r->how);
-	if (retrace_package(r, asked->package, e))
+	if (retrace_package(&r->again, asked->package, &r->package, e))
 		return -1;
 	auto_free char *run = own_fmt("%lld", (long long)asked->run);
 	const char *const args[] = {run, r->again.suite->packages[r->package].id};

@@ -16,6 +16,11 @@ struct retrace_asked {
 	const char *phase;   /* NULL: the one that decided */
 };
 
+/* retrace_package(again, word, package, e): which of the suite's packages has that id, or, as the
+ * only one, that name. 0, or -1: ERR_ABSENT, ERR_USAGE. */
+int retrace_package(const struct record_again *again, const char *word, size_t *package,
+		    struct err *e) must_check;
+
 /* A phase as it is recorded. */
 struct retrace_phase {
 	size_t phase; /* of the suite */

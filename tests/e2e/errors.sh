@@ -51,7 +51,7 @@ in_manual() {
 		grep -qF -- "\\-\\-${o#--}" "$source/deploy/man/assay.1" || { echo "$o is not in assay(1)" && return 1; }
 	done
 }
-for c in run plan compare report status query layer shell; do
+for c in run plan compare report status query layer shell export import; do
 	fact "the manual knows each option of $c" in_manual "$c"
 	fact "$c -h is $c --help" is "$("$assay" "$c" -h)" "$("$assay" "$c" --help)"
 	fact "$c --help has an example" bash -c '"$1" "$2" --help | grep -q "assay $2"' - "$assay" "$c"

@@ -40,7 +40,7 @@ shell() { timeout 120 "$assay" shell "$@" </dev/null; }
 quietly() { shell "$@" 2>/dev/null; }
 tree() { find "$ASSAY_STATE"/{layers,seg,runs} -printf '%P %s %m %T@\n' | sort; }
 
-fact "a run" ends 1 "$assay" run "$work/suite.yaml" --jobs 2 --repeats 0
+fact "a run" ends 0 "$assay" run "$work/suite.yaml" --jobs 2 --repeats 0
 before=$(tree)
 rows=$(ask "SELECT (SELECT count(*) FROM v_phase) + 1000 * (SELECT count(*) FROM v_job)")
 
