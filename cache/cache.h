@@ -287,6 +287,28 @@ int cache_note(struct cache *c, const struct cache_note *note, struct cache_publ
  */
 int cache_segment_remove(struct cache *c, uint32_t number, struct err *e) must_check;
 
+/* A frame of a segment, by where it began and where it begins now. */
+struct cache_move {
+	uint64_t from, to;
+};
+struct cache_rewritten {
+	uint64_t bytes; /* of the new file */
+	struct cache_move *moves;
+	size_t n_moves; /* 0: there is nothing to leave out, or nothing is left */
+};
+/* cache_segment_rewrite(c, number, bytes, live, n_live, out, e): the frames of a segment's
+ * committed bytes that are needed, those that begin at live (ascending) and what is published
+ * together with them, in a new file beside it, durable. out->bytes == bytes: all of it is needed,
+ * and no file was made. ERR_CORRUPT: the segment is damaged, and left as it is. Then the caller
+ * commits what out says to its database and calls cache_segment_take, which puts the file in the
+ * old one's place; or cache_segment_leave, which removes it. A kill before that: cache_open does
+ * what the database it is told of wants. Both free out. */
+int cache_segment_rewrite(struct cache *c, uint32_t number, uint64_t bytes, const uint64_t *live,
+			  size_t n_live, struct cache_rewritten *out, struct err *e) must_check;
+int cache_segment_take(struct cache *c, uint32_t number, struct cache_rewritten *out, struct err *e)
+	must_check;
+void cache_segment_leave(struct cache *c, uint32_t number, struct cache_rewritten *out);
+
 struct cache_scan {
 	/* Each whole publish, oldest first; r is valid during the call. 0, or -1 to stop. */
 	int (*on_record)(void *owner, const struct cache_record *r, struct err *e);

@@ -2,6 +2,7 @@
  * that what it takes is known when segments are cut and layers swept. Told again after a kill, all
  * of it does the same. */
 #include "cache/recover.h"
+#include "cache/rewrite.h"
 #include "cache/scan.h"
 #include "cache/segment.h"
 #include "base/dir.h"
@@ -241,7 +242,9 @@ static int recover_restore(struct recover *r, struct err *e)
 int recover(struct cache *c, const struct cache_known *known, struct err *e)
 {
 	struct recover r = {.c = c, .known = known};
-	int rc = recover_segments(&r, e);
+	int rc = rewrite_settle(c, known->segments, known->n_segments, e);
+	if (!rc)
+		rc = recover_segments(&r, e);
 	recover_layers(&r);
 	if (!rc && (recover_each(&r, c->layers_fd, "layers", recover_sweep_layer, e) ||
 		    recover_each(&r, c->tmp_fd, "tmp", recover_sweep_tmp, e) ||

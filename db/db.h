@@ -430,6 +430,9 @@ struct db_collected {
 	size_t n_layers;
 	uint32_t *segments; /* that hold nothing any more */
 	size_t n_segments;
+	uint32_t *halves; /* less than half of whose bytes is needed */
+	size_t n_halves;
+	int64_t dead_bytes; /* so many in them are not */
 };
 /* db_collect_rows(d, keep, pinned, n, dry_run, out, e): forget generations but the current one and
  * the newest `keep` of each store and those pinned, and what only they needed. The caller removes
@@ -437,6 +440,15 @@ struct db_collected {
 int db_collect_rows(struct db *d, int64_t keep, const int64_t *pinned, size_t n, bool dry_run,
 		    struct db_collected *out, struct err *e) must_check;
 void db_collected_fini(struct db_collected *c);
+
+/* db_segment_frames(d, segment, bytes, offsets, n, e): its committed length and where its frames
+ * begin, ascending; the caller frees offsets. */
+int db_segment_frames(struct db *d, int64_t segment, uint64_t *bytes, uint64_t **offsets, size_t *n,
+		      struct err *e) must_check;
+/* db_segment_moved(d, segment, bytes, offsets, e): the segment has so many bytes, and of its n
+ * frames, as db_segment_frames told them, each begins at that one of offsets. */
+int db_segment_moved(struct db *d, int64_t segment, uint64_t bytes, const uint64_t *from,
+		     const uint64_t *to, size_t n, struct err *e) must_check;
 
 /* ---- what the segments know and the database does not ---- */
 

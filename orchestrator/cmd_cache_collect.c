@@ -18,6 +18,8 @@ struct collect {
 	struct state *s;
 	json_t *left_out;
 	uint64_t bytes;
+	size_t rewritten; /* segments */
+	uint64_t freed;   /* bytes in them */
 };
 
 /* How many of them, the longest unused first, are over age or size. */
@@ -89,6 +91,49 @@ static void collect_on_disk(struct collect *c, struct db_collected *gone)
 	gone->n_layers = n;
 }
 
+/* Of frames that stay the database knows some; the others are parts of something that goes on in
+ * another segment. */
+static size_t collect_moves(const struct cache_rewritten *r, const uint64_t *live, size_t n,
+			    uint64_t *to)
+{
+	size_t k = 0;
+	for (size_t i = 0; i < r->n_moves && k < n; i++)
+		if (r->moves[i].from == live[k])
+			to[k++] = r->moves[i].to;
+	return k;
+}
+
+/* One segment without what nobody needs. What is damaged stays as it is, and is told. */
+static int collect_rewrite(struct collect *c, uint32_t number, struct err *e)
+{
+	struct cache_rewritten r;
+	auto_free uint64_t *live = NULL;
+	uint64_t bytes;
+	size_t n;
+	if (db_segment_frames(c->s->db, number, &bytes, &live, &n, e))
+		return -1;
+	if (cache_segment_rewrite(c->s->cache, number, bytes, live, n, &r, e)) {
+		if (e->kind != ERR_CORRUPT)
+			return -1;
+		fprintf(stderr, "assay: %s: it stays as it is; see assay cache verify\n", e->text);
+		*e = (struct err)ERR_INIT;
+		return 0;
+	}
+	if (r.bytes == bytes)
+		return 0;
+	auto_free uint64_t *to = own_calloc(n + 1, sizeof(*to));
+	int rc = collect_moves(&r, live, n, to) == n
+			 ? db_segment_moved(c->s->db, number, r.bytes, live, to, n, e)
+			 : err_set(e, ERR_CORRUPT, "segment %06u has lost a frame", number);
+	if (rc) {
+		cache_segment_leave(c->s->cache, number, &r);
+		return -1;
+	}
+	c->rewritten++;
+	c->freed += bytes - r.bytes;
+	return cache_segment_take(c->s->cache, number, &r, e);
+}
+
 /* What the database has forgotten goes from the disk. A kill in between leaves directories that the
  * next collect, or opening, takes. */
 static int collect_remove(struct collect *c, const struct db_collected *gone, struct err *e)
@@ -102,22 +147,32 @@ static int collect_remove(struct collect *c, const struct db_collected *gone, st
 	for (size_t i = 0; i < gone->n_segments; i++)
 		if (cache_segment_remove(c->s->cache, gone->segments[i], e))
 			return -1;
+	for (size_t i = 0; i < gone->n_halves; i++) {
+		cache_cmd_progress("segments", i, gone->n_halves);
+		if (collect_rewrite(c, gone->halves[i], e))
+			return -1;
+	}
+	if (gone->n_halves)
+		cache_cmd_progress("segments", gone->n_halves, gone->n_halves);
 	return 0;
 }
 
 static void collect_print(const struct collect *c, const struct db_collected *gone)
 {
-	char size[UNIT_TEXT];
-	size_t i;
+	char size[UNIT_TEXT], freed[UNIT_TEXT];
+	size_t i, rewritten = c->a->dry_run ? gone->n_halves : c->rewritten;
+	uint64_t dead = c->a->dry_run ? (uint64_t)gone->dead_bytes : c->freed;
 	json_t *j;
 	if (c->a->common.json) {
-		cache_cmd_json(json_pack("{s:O, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "left_out",
-					 c->left_out, "left_out_bytes", (json_int_t)c->bytes,
-					 "generations", (json_int_t)gone->generations, "layers",
-					 (json_int_t)gone->n_layers, "harvests",
-					 (json_int_t)gone->harvests, "entries",
-					 (json_int_t)gone->entries, "segments",
-					 (json_int_t)gone->n_segments, "dry_run", c->a->dry_run));
+		cache_cmd_json(
+			json_pack("{s:O, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "left_out",
+				  c->left_out, "left_out_bytes", (json_int_t)c->bytes,
+				  "generations", (json_int_t)gone->generations, "layers",
+				  (json_int_t)gone->n_layers, "harvests",
+				  (json_int_t)gone->harvests, "entries", (json_int_t)gone->entries,
+				  "segments", (json_int_t)gone->n_segments, "rewritten",
+				  (json_int_t)rewritten, "rewritten_bytes", (json_int_t)dead,
+				  "dry_run", c->a->dry_run));
 		return;
 	}
 	json_array_foreach(c->left_out, i, j)
@@ -128,6 +183,9 @@ static void collect_print(const struct collect *c, const struct db_collected *go
 	       c->a->dry_run ? "would forget" : "forgot", gone->generations, gone->n_layers,
 	       gone->harvests, gone->entries, gone->n_segments, json_array_size(c->left_out),
 	       unit_size(c->bytes, size));
+	if (rewritten)
+		printf("%s %zu segments without %s that nobody needs\n",
+		       c->a->dry_run ? "would write" : "wrote", rewritten, unit_size(dead, freed));
 }
 
 static int collect_all(struct collect *c, struct err *e)

@@ -30,6 +30,7 @@ phases:
 EOF
 
 cache() { "$assay" cache "$@"; }
+lacks() { ! grep -qF -- "$2" <<<"$1"; }
 gone() { ! "$@" >/dev/null 2>&1; }
 fact "a refresh says by its status that a package was not fetched" ends 1 cache refresh "$work/suite.yaml" --jobs 2
 fact "and which" has "$said" "gone was not fetched: fail/exit"
@@ -60,8 +61,29 @@ fact "wholly" ends 0 cache verify
 entries=$(cache entries)
 fact "what was there is there" has "$entries" "pkg/other"
 fact "what was revoked is not" gone grep -q pkg/good <<<"$entries"
+archived() { zstd -dcq "$ASSAY_STATE"/seg/*.tar.zst | grep -ac "$1"; }
+fact "its bytes are in the archive" is "$(archived "source of good")" 1
+# so that what goes is more than half of the segment
+for p in one two three four; do
+	mkdir "$work/in-$p"
+	head -c 20000 /dev/urandom >"$work/in-$p/$p"
+	fact "more comes in ($p)" ends 0 cache import fetchers/depot "$work/in-$p"
+	fact "and is taken back" ends 0 cache revoke "$(ask "SELECT max(harvest) FROM v_harvest WHERE added > 0")"
+done
+was=$(du -b "$ASSAY_STATE/seg" | tail -n 1 | cut -f1)
+fact "what would go is told" ends 0 cache collect --keep 0 --dry-run
+fact "as a segment that is written anew" has "$said" "would write 1 segments without "
 fact "old generations can go" ends 0 cache collect --keep 0
+fact "and the segment" has "$said" "wrote 1 segments without "
+fact "which is smaller then" test "$(du -b "$ASSAY_STATE/seg" | tail -n 1 | cut -f1)" -lt $((was - 60000))
+fact "what was revoked has left it" is "$(archived "source of good")" 0
+fact "what was not has not" is "$(archived "source of other")" 1
 fact "and all is as it should be" ends 0 cache verify
+fact "a second time there is nothing to do" lacks "$(cache collect --keep 0)" "segments without"
+rm -rf "$ASSAY_STATE/layers" "$ASSAY_STATE"/assay.db*
+fact "the archive brings back the store, once more" ends 0 cache rebuild
+fact "wholly" ends 0 cache verify
+fact "with what was there" is "$(cache entries | awk '{ print $4, $NF }')" "$(awk '{ print $4, $NF }' <<<"$entries")"
 
 # ---- a store whose deletions count
 ASSAY_STATE=$work/state2

@@ -64,10 +64,11 @@ static inline int story_compact(void *p)
 	return story_cache(p, (const char *const[]){"compact", "cache", NULL});
 }
 
-/* What was brought first is left out, old generations go, and what only they needed. */
+/* What was brought first is left out, old generations go, and what only they needed: also from the
+ * segment, more than half of which nobody needs then. */
 static inline int story_collect(void *p)
 {
-	return story_cache(p, (const char *const[]){"collect", "--keep", "0", "--max-size", "40",
+	return story_cache(p, (const char *const[]){"collect", "--keep", "0", "--max-size", "20",
 						    NULL});
 }
 
