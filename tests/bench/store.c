@@ -229,7 +229,7 @@ static int floor_all(const char *dir, const char *to, bool pack, bool guarded)
 
 /* ---- the store ---- */
 
-static const struct suite_store plain = {(char[]){"bench"}, (char[]){"/bench"}, NULL, 0};
+static const struct suite_store plain = {.name = (char[]){"bench"}, .path = (char[]){"/bench"}};
 
 static int publish_into(struct state *st, int upper, bool measured)
 {
