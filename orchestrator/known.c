@@ -102,8 +102,7 @@ static int record_needs(const struct plan *p, struct db *d, int64_t run, struct 
 	return rc;
 }
 
-int known_record(const struct plan *p, struct db *d, int64_t run, const struct db_job *jobs,
-		 struct err *e)
+int known_again(const struct plan *p, struct db *d, int64_t run, const int64_t *jobs, struct err *e)
 {
 	struct db_expectation *list = NULL;
 	size_t n = 0;
@@ -112,9 +111,19 @@ int known_record(const struct plan *p, struct db *d, int64_t run, const struct d
 	if (!rc)
 		rc = record_needs(p, d, run, e);
 	for (size_t i = 0; i < p->n_skips && !rc; i++)
-		rc = record_skip(p, d, &p->skips[i], jobs[i].id, e);
+		if (jobs[i])
+			rc = record_skip(p, d, &p->skips[i], jobs[i], e);
 	free(list);
 	return rc;
+}
+
+int known_record(const struct plan *p, struct db *d, int64_t run, const struct db_job *jobs,
+		 struct err *e)
+{
+	auto_free int64_t *ids = own_calloc(p->n_skips + 1, sizeof(*ids));
+	for (size_t i = 0; i < p->n_skips; i++)
+		ids[i] = jobs[i].id;
+	return known_again(p, d, run, ids, e);
 }
 
 void known_today(char day[16])

@@ -12,5 +12,10 @@ void known_jobs(const struct plan *p, struct db_job *jobs);
  */
 int known_record(const struct plan *p, struct db *d, int64_t run, const struct db_job *jobs,
 		 struct err *e) must_check;
+/* known_again(p, d, run, jobs, e): the same of a run that is gone on with, where a kill may have
+ * come before all of it was recorded. jobs: by skip of the plan its job's id, 0: that has its
+ * result. */
+int known_again(const struct plan *p, struct db *d, int64_t run, const int64_t *jobs, struct err *e)
+	must_check;
 /* Today, UTC: "2026-11-28". */
 void known_today(char day[16]);

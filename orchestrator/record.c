@@ -268,19 +268,19 @@ struct lefts {
 	struct left *of;
 };
 
-static const struct left *lefts_find(const struct lefts *l, const struct plan_unit *u)
+static const struct left *lefts_find(const struct lefts *l, size_t package, size_t variant)
 {
 	struct left *x;
 	size_t n;
-	auto_free char *name = left_name(l->suite->packages[u->package].id,
-					 l->suite->variants[u->variant].name, &n);
+	auto_free char *name =
+		left_name(l->suite->packages[package].id, l->suite->variants[variant].name, &n);
 	HASH_FIND(hh, l->of, name, n, x);
 	return x;
 }
 
 static bool lefts_keep(void *ctx, const struct plan_unit *u)
 {
-	return lefts_find(ctx, u) != NULL;
+	return lefts_find(ctx, u->package, u->variant) != NULL;
 }
 
 static void lefts_load(struct lefts *l, const struct db_table *t)
@@ -323,6 +323,20 @@ static int again_layers(const struct record_again *a, struct db *d, const char *
 	return rc;
 }
 
+static void again_ids(struct record_again *a, const struct lefts *left)
+{
+	const struct plan *p = a->plan;
+	a->ids = own_calloc(p->n_units + 1, sizeof(*a->ids));
+	a->skips = own_calloc(p->n_skips + 1, sizeof(*a->skips));
+	for (size_t i = 0; i < p->n_units; i++)
+		if (p->units[i].variant != PLAN_NONE)
+			a->ids[i] = lefts_find(left, p->units[i].package, p->units[i].variant)->job;
+	for (size_t i = 0; i < p->n_skips; i++) {
+		const struct left *x = lefts_find(left, p->skips[i].package, p->skips[i].variant);
+		a->skips[i] = x ? x->job : 0;
+	}
+}
+
 static int again_plan(struct record_again *a, struct db *d, const char *run, struct err *e)
 {
 	struct db_table *t = NULL;
@@ -334,10 +348,7 @@ static int again_plan(struct record_again *a, struct db *d, const char *run, str
 	a->plan = plan_make(a->suite, NULL, 0, record_layer_known, d, e);
 	if (a->plan) {
 		plan_keep(a->plan, lefts_keep, &left);
-		a->ids = own_calloc(a->plan->n_units + 1, sizeof(*a->ids));
-		for (size_t i = 0; i < a->plan->n_units; i++)
-			if (a->plan->units[i].variant != PLAN_NONE)
-				a->ids[i] = lefts_find(&left, &a->plan->units[i])->job;
+		again_ids(a, &left);
 	}
 	lefts_fini(&left);
 	return a->plan ? 0 : -1;
@@ -419,7 +430,7 @@ int record_resume(struct record_again *a, struct state *st, const struct how *h,
 	if (n < 0)
 		return -1;
 	a->resumed = (unsigned)n;
-	return 0;
+	return known_again(a->plan, st->db, a->run, a->skips, e);
 }
 
 void record_again_fini(struct record_again *a)
@@ -427,5 +438,6 @@ void record_again_fini(struct record_again *a)
 	plan_free(a->plan);
 	suite_free(a->suite);
 	free(a->ids);
+	free(a->skips);
 	*a = (struct record_again){0};
 }

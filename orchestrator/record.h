@@ -27,6 +27,7 @@ struct record_again {
 	struct suite *suite;
 	struct plan *plan; /* of what has no result, or one that is infra */
 	int64_t *ids;      /* by unit */
+	int64_t *skips;    /* by skip of the plan: its job, which has no result yet; 0: it has */
 	size_t jobs;       /* of the whole run */
 	unsigned resumed;  /* with this time */
 };
@@ -39,7 +40,8 @@ int record_again(struct record_again *a, struct state *st, int64_t run, struct h
  * record_again refuses. */
 int record_same(struct record_again *a, struct state *st, int64_t run, struct how *h, struct err *e)
 	must_check;
-/* record_resume(a, st, h, e): it is running again. */
+/* record_resume(a, st, h, e): it is running again, and what it was killed before it could say of
+ * its listed packages is recorded. */
 int record_resume(struct record_again *a, struct state *st, const struct how *h, struct err *e)
 	must_check;
 void record_again_fini(struct record_again *a);
