@@ -406,6 +406,21 @@ int cache_unpack(struct cache *c, const char *source, const char *sha256,
 	must_check;
 void cache_unpack_drop(struct cache_unpacked *u);
 
+/* ---- trees that are kept as they are ---- */
+
+/* What is below a directory, all of it: also whiteouts, fifos, modes and user attributes, which a
+ * layer of a store has not. Owners are not in it: on disk they depend on how the boxes' ids are
+ * shown (sandbox.h). */
+struct cache_frozen {
+	char digest[CACHE_ID];
+	uint64_t bytes; /* allocated */
+	uint64_t entries;
+};
+/* cache_frozen(dirfd, out, e): reads everything below dirfd (at most 2,000,000 entries, 1024
+ * levels: ERR_HOSTILE). The format of what is digested opens cache/frozen.c. -1 also where the
+ * caller may not read it all. */
+int cache_frozen(int dirfd, struct cache_frozen *out, struct err *e) must_check;
+
 /* A generation with more layers than this should be flattened before the next job mounts it (misses
  * cost per layer). */
 #define CACHE_MAX_LAYERS 32

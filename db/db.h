@@ -77,18 +77,53 @@ struct db_unchanged {
 	int64_t job, attempt,
 		run; /* of the run; the newest attempt that judged them, and its run */
 };
-/* db_unchanged(d, run, list, n, e): the jobs of a run that need not be run: those with the key of
- * earlier ones whose results agree, all of them, and are pass, or are two at least. What was
- * skipped, blocked, cancelled or ended by our own trouble says nothing. The caller frees the list.
- */
-int db_unchanged(struct db *d, int64_t run, struct db_unchanged **list, size_t *n, struct err *e)
-	must_check;
+/* db_unchanged(d, run, each, ctx, e): `each` for the jobs of a run that wait and need not be run:
+ * those with the key of earlier ones whose results agree, all of them, and are pass, or are two at
+ * least; and what that is. What was skipped, blocked, cancelled or ended by our own trouble says
+ * nothing. Texts are the call's. */
+int db_unchanged(struct db *d, int64_t run,
+		 void (*each)(void *ctx, const struct db_unchanged *u, const char *status,
+			      const char *phase, const char *reason),
+		 void *ctx, struct err *e) must_check;
+/* db_wake(d, job, e): it is run after all: it is no longer spared, and that it was is forgotten. */
+int db_wake(struct db *d, int64_t job, struct err *e) must_check;
 /* db_spare(d, list, n, now_ms, e): these jobs are done: skip/unchanged, and v_job tells the result
  * that spared them. db_recheck(d, list, n, e): these run all the same, to see whether that is true.
  * All or nothing. */
 int db_spare(struct db *d, const struct db_unchanged *list, size_t n, int64_t now_ms, struct err *e)
 	must_check;
 int db_recheck(struct db *d, const struct db_unchanged *list, size_t n, struct err *e) must_check;
+
+/* ---- frozen uppers that are kept for later runs ---- */
+
+struct db_kept {
+	int64_t phase; /* whose uppers; names their directory */
+	int64_t upon;  /* the phase whose kept uppers lay below it, 0: none did */
+	char digest[65];
+	int64_t bytes, entries, saves_ms; /* what is saved by using them: what the phase took */
+	int64_t uses, chances; /* runs of its suite since, and of them those that used it */
+	bool in_use;
+};
+/* db_kept_take(d, key, upon, out, e): those with that key (64 hex digits) upon those of that phase;
+ * from now on they are in use. 1 found, 0 absent, -1. */
+int db_kept_take(struct db *d, const char *key, int64_t upon, struct db_kept *out, struct err *e)
+	must_check;
+/* db_kept_add(d, k, key, now_ms, e): they are there now. Those with the same key and upon are
+ * replaced, with all that lies upon them (*replaced gets their phases; the caller frees it), but
+ * not where they are in use: 0 then, and nothing is done; else 1; or -1. */
+int db_kept_add(struct db *d, const struct db_kept *k, const char *key, int64_t now_ms,
+		int64_t **replaced, size_t *n, struct err *e) must_check;
+/* db_kept_give(d, phase, used, now_ms, e): no longer in use; used: and they were of use. */
+int db_kept_give(struct db *d, int64_t phase, bool used, int64_t now_ms, struct err *e) must_check;
+/* db_kept_drop(d, phase, gone, n, e): these and all that lies upon them are there no more; their
+ * phases are added to *gone, which the caller frees. */
+int db_kept_drop(struct db *d, int64_t phase, int64_t **gone, size_t *n, struct err *e) must_check;
+/* db_kept_list(d, list, n, e): all, in no order; the caller frees the list. */
+int db_kept_list(struct db *d, struct db_kept **list, size_t *n, struct err *e) must_check;
+/* db_kept_forget(d, phases, n, e): these are there no more. All or nothing. */
+int db_kept_forget(struct db *d, const int64_t *phases, size_t n, struct err *e) must_check;
+/* db_kept_rest(d, e): nothing is in use: whoever used any is dead. */
+int db_kept_rest(struct db *d, struct err *e) must_check;
 
 /* db_run_held(d, run, ms, e): so long, more than what is noted, it started nothing although
  * something waited. */
@@ -509,6 +544,8 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  * [args] may be left out: the newest run, ever, all.
  *
  *   name          args               rows, columns
+ *   kept          -                  the least valuable last: phase run package variant name bytes entries saves_ms uses chances made_ms
+ *                                    used_ms upon; variant NULL: shared
  *   runs          -                  newest first: run suite ecosystem goal state compare_base compare_next started_ms ended_ms wall_ms jobs
  *                                    jobs_done host assay_version engine jobs_at_once suite_path held_ms validity
  *   run           run                one or none; the same
@@ -518,6 +555,8 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *                                    the same, and of them those that ended otherwise
  *   inputs        run package        by variant as the suite lists them, then the run itself and the newest runs before it, at most two:
  *                                    variant run suite_inputs variant_inputs package_inputs input_key judged_in status phase reason
+ *   reused        run                one row: phases saved_ms; of earlier runs whose frozen uppers its jobs used, and what those took
+ *   reused-by     run package        by variant, as they came: variant phase run; the same of one package
  *   unfinished    run                as the plan listed them: job package variant; without a result, or with one that is infra
  *   resumable     -                  newest first: run; interrupted or aborted
  *   variants      run                as the suite lists them: number name layers env

@@ -50,6 +50,19 @@ static const struct query {
 	 " FROM job j LEFT JOIN result w ON w.attempt = j.recheck LEFT JOIN result n ON n.attempt ="
 	 "  (SELECT x.id FROM attempt x WHERE x.job = j.id AND NOT x.repeat ORDER BY x.number DESC LIMIT 1)"
 	 " WHERE j.run = ?1"},
+	{"reused", 1,
+	 "SELECT count(*) AS phases, coalesce(sum(wall_us), 0) / 1000 AS saved_ms FROM (SELECT DISTINCT f.id, f.wall_us FROM job j"
+	 "  JOIN attempt a ON a.job = j.id JOIN attempt_phase ap ON ap.attempt = a.id JOIN phase f ON f.id = ap.phase AND f.run <> j.run"
+	 "  WHERE j.run = ?1 AND NOT a.repeat)"},
+	{"reused-by", 2,
+	 "SELECT v.name AS variant, f.name AS phase, f.run FROM job j JOIN package p ON p.id = j.package"
+	 " JOIN variant v ON v.run = j.run AND v.number = j.variant JOIN attempt a ON a.id ="
+	 "  (SELECT x.id FROM attempt x WHERE x.job = j.id AND NOT x.repeat ORDER BY x.number DESC LIMIT 1)"
+	 " JOIN attempt_phase ap ON ap.attempt = a.id JOIN phase f ON f.id = ap.phase AND f.run <> j.run"
+	 " WHERE p.name = ?2 AND j.run = ?1 ORDER BY v.number, ap.ordinal"},
+	{"kept", 0,
+	 "SELECT phase_id AS phase, run, package, variant, phase AS name, bytes, entries, saves_ms, uses, chances, made_ms, used_ms, upon FROM v_kept"
+	 " ORDER BY 1.0 * saves_ms * (uses + 1) / (chances + 2) / (bytes + 1) DESC, phase_id"},
 	{"inputs", 2,
 	 "WITH asked AS (SELECT j.package, r.suite, j.run FROM job j JOIN run r ON r.id = j.run JOIN package p ON p.id = j.package"
 	 "   WHERE j.run = CAST(?1 AS INTEGER) AND p.name = ?2 LIMIT 1),"

@@ -428,6 +428,21 @@ static const char step_18[] =
 	") STRICT;"
 	"CREATE INDEX canary_by_run ON canary (run);";
 
+/* Frozen uppers of phases that are kept for later runs: kept/<phase> below the state directory. key: what that phase could see
+ * (orchestrator/inputs.h); upon: the phase whose kept uppers lay below it, 0: none did. in_use: a job that runs has them as its lowers. */
+static const char step_19[] =
+	"CREATE TABLE kept ("
+	"  phase INTEGER PRIMARY KEY REFERENCES phase ON DELETE CASCADE,"
+	"  key BLOB NOT NULL CHECK (length(key) = 32),"
+	"  upon INTEGER NOT NULL,"
+	"  digest BLOB NOT NULL CHECK (length(digest) = 32),"
+	"  bytes INTEGER NOT NULL, entries INTEGER NOT NULL, saves_ms INTEGER NOT NULL,"
+	"  made_ms INTEGER NOT NULL, used_ms INTEGER, uses INTEGER NOT NULL DEFAULT 0,"
+	"  in_use INTEGER NOT NULL DEFAULT 0 CHECK (in_use IN (0, 1)),"
+	"  UNIQUE (key, upon)"
+	") STRICT;"
+	"CREATE INDEX kept_by_upon ON kept (upon);";
+
 /* From version i to version i + 1. */
 static const char *const steps[] = {
 	step_1,
@@ -448,6 +463,7 @@ static const char *const steps[] = {
 	step_16,
 	step_17,
 	step_18,
+	step_19,
 };
 /* clang-format on */
 

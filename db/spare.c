@@ -3,36 +3,33 @@
 
 /* clang-format off */
 static const char agreeing[] =
-	"SELECT j.id, max(a.id), max(o.run) FROM job j JOIN job o ON o.input_key = j.input_key AND o.run < j.run"
+	"SELECT j.id, max(a.id), max(o.run), min(s.status), min(s.phase), min(s.reason)"
+	" FROM job j JOIN job o ON o.input_key = j.input_key AND o.run < j.run"
 	" JOIN attempt a ON a.job = o.id JOIN result s ON s.attempt = a.id"
-	" WHERE j.run = ?1 AND s.status NOT IN ('skip', 'infra', 'block') AND s.reason <> 'cancelled'"
+	" WHERE j.run = ?1 AND j.state = 'waiting' AND j.recheck IS NULL"
+	"  AND s.status NOT IN ('skip', 'infra', 'block') AND s.reason <> 'cancelled'"
 	" GROUP BY j.id HAVING count(DISTINCT s.status || ' ' || s.phase || ' ' || s.reason) = 1"
 	"  AND (min(s.status) = 'pass' OR count(*) >= 2)";
 /* clang-format on */
 
-int db_unchanged(struct db *d, int64_t run, struct db_unchanged **list, size_t *n, struct err *e)
+int db_unchanged(struct db *d, int64_t run,
+		 void (*each)(void *ctx, const struct db_unchanged *u, const char *status,
+			      const char *phase, const char *reason),
+		 void *ctx, struct err *e)
 {
 	sqlite3_stmt *s = db_ask(d, e, agreeing, "i", run);
 	int rc = s ? 0 : -1;
-	size_t room = 0;
-	*list = NULL;
-	*n = 0;
 	while (!rc && (rc = db_step(d, s, e)) > 0) {
-		if (*n == room) {
-			room = room ? room * 2 : 64;
-			*list = own_grow(*list, room, sizeof(**list));
-		}
-		(*list)[(*n)++] = (struct db_unchanged){sqlite3_column_int64(s, 0),
-							sqlite3_column_int64(s, 1),
-							sqlite3_column_int64(s, 2)};
+		const struct db_unchanged u = {sqlite3_column_int64(s, 0),
+					       sqlite3_column_int64(s, 1),
+					       sqlite3_column_int64(s, 2)};
+		each(ctx, &u, (const char *)sqlite3_column_text(s, 3),
+		     (const char *)sqlite3_column_text(s, 4),
+		     (const char *)sqlite3_column_text(s, 5));
 		rc = 0;
 	}
 	db_done(s);
-	if (rc >= 0)
-		return 0;
-	free(*list);
-	*list = NULL;
-	return -1;
+	return rc;
 }
 
 static int spare_one(struct db *d, const struct db_unchanged *u, int64_t now_ms, struct err *e)
@@ -73,4 +70,23 @@ int db_recheck(struct db *d, const struct db_unchanged *list, size_t n, struct e
 		rc = db_do(d, e, "UPDATE job SET recheck = ?2 WHERE id = ?1", "ii", list[i].job,
 			   list[i].attempt);
 	return db_end(d, rc < 0 ? -1 : 0, e);
+}
+
+static int wake(struct db *d, int64_t job, struct err *e)
+{
+	return db_do(d, e,
+		     "DELETE FROM attempt WHERE job = ?1 AND id IN (SELECT attempt FROM result"
+		     " WHERE status = 'skip' AND reason = 'unchanged')",
+		     "i", job) < 0 ||
+			       db_do(d, e,
+				     "UPDATE job SET unchanged = NULL, state = 'waiting'"
+				     " WHERE id = ?1",
+				     "i", job) < 0
+		       ? -1
+		       : 0;
+}
+
+int db_wake(struct db *d, int64_t job, struct err *e)
+{
+	return db_begin(d, e) ? -1 : db_end(d, wake(d, job, e), e);
 }

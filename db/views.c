@@ -165,6 +165,13 @@ const char *const schema_views[] = {
 	"  (SELECT count(*) FROM generation_layer gl WHERE gl.layer = l.id) AS generations"
 	" FROM layer l LEFT JOIN layer_name n ON n.layer = l.id;",
 
+	"CREATE VIEW v_kept AS SELECT"
+	"  k.phase AS phase_id, f.run, r.suite, p.name AS package, f.version, v.name AS variant, f.name AS phase, lower(hex(k.key)) AS key,"
+	"  nullif(k.upon, 0) AS upon, lower(hex(k.digest)) AS digest, k.bytes, k.entries, k.saves_ms, k.made_ms, k.used_ms, k.uses,"
+	"  (SELECT count(*) FROM run o WHERE o.suite = r.suite AND o.id > f.run) AS chances, k.in_use"
+	" FROM kept k JOIN phase f ON f.id = k.phase JOIN run r ON r.id = f.run JOIN package p ON p.id = f.package"
+	"  LEFT JOIN variant v ON v.run = f.run AND v.number = f.variant;",
+
 	"CREATE VIEW v_segment AS SELECT"
 	"  s.number AS segment, s.bytes, (SELECT count(*) FROM frame f WHERE f.segment = s.number) AS frames"
 	" FROM segment s;",

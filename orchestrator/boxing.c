@@ -116,7 +116,8 @@ static int boxing_lower(struct boxing *b, struct state *st, const struct plan_mo
 		if (!from->uppers[l->index])
 			return 0;
 		auto_free char *rel = own_fmt("%s/u%zu", from->uppers[l->index], m->slot);
-		fd = boxing_dir(b, from->dirfd, rel, e);
+		bool kept = !strncmp(rel, BOXING_KEPT, strlen(BOXING_KEPT));
+		fd = boxing_dir(b, kept ? st->fd : from->dirfd, rel, e);
 		break;
 	}
 	case PLAN_FROM_LAYER:

@@ -27,6 +27,10 @@ int boxing_input(int dirfd, const char *dir, const struct suite_package *package
 	must_check;
 int boxing_no_input(int dirfd, struct err *e) must_check;
 
+/* Uppers whose name begins so came from an earlier run, and lie below the state directory (kept.h).
+ */
+#define BOXING_KEPT "kept/"
+
 struct boxing_from {
 	int dirfd;                 /* the run's directory, where the following names lie */
 	const char *dir;           /* of this phase, to be made: gets uSLOT and wSLOT */

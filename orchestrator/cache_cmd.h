@@ -30,6 +30,7 @@ int cache_show(const struct cache_args *a, struct err *e) must_check;
 int cache_entries(const struct cache_args *a, struct err *e) must_check;
 int cache_who(const struct cache_args *a, struct err *e) must_check;
 int cache_diff(const struct cache_args *a, struct err *e) must_check;
+int cache_kept(const struct cache_args *a, struct err *e) must_check;
 int cache_rollback(const struct cache_args *a, struct err *e) must_check;
 int cache_compact(const struct cache_args *a, struct err *e) must_check;
 int cache_revoke(const struct cache_args *a, struct err *e) must_check;

@@ -1,6 +1,7 @@
 #include "orchestrator/carry.h"
 
 #include "base/clock.h"
+#include "base/unit.h"
 #include "orchestrator/canary.h"
 #include "orchestrator/commands.h"
 #include "orchestrator/engine.h"
@@ -50,6 +51,16 @@ static void on_news(void *owner, const struct engine_news *n)
 		porcelain_news(&t->porcelain, n);
 	else
 		progress_news(&t->progress, n);
+}
+
+static void on_woken(void *owner)
+{
+	struct teller *t = owner;
+	t->jobs++;
+	if (t->to_program)
+		t->porcelain.jobs++;
+	else
+		t->progress.total++;
 }
 
 static void on_phase(void *owner, const struct engine_phase *p)
@@ -104,6 +115,23 @@ static void teller_fini(struct teller *t)
 	notify_send("STOPPING=1");
 }
 
+/* What of earlier runs was used. */
+static void carry_reused(struct db *d, int64_t run)
+{
+	char id[24], text[UNIT_TEXT];
+	const char *arg = id;
+	struct db_table *t = NULL;
+	struct err e = ERR_INIT;
+	snprintf(id, sizeof(id), "%lld", (long long)run);
+	if (!db_named(d, "reused", &arg, 1, &t, &e) && rows_int(t, 0, "phases", 0))
+		fprintf(stderr,
+			"run %lld: what earlier runs left of %lld phases was used; they took %s "
+			"then\n",
+			(long long)run, (long long)rows_int(t, 0, "phases", 0),
+			unit_duration((uint64_t)rows_int(t, 0, "saved_ms", 0), text));
+	db_table_free(t);
+}
+
 /* Were those that were run all the same what they had been? */
 static void carry_stale(struct db *d, int64_t run)
 {
@@ -147,11 +175,13 @@ static int carry_status(const struct carry *c, struct err *e)
 static int carry_run(const struct carry *c, struct teller *teller, struct engine_outcome *outcome,
 		     struct err *e)
 {
+	struct inputs inputs;
 	struct engine_conf conf = {
 		.plan = c->plan,
 		.state = c->state,
 		.run = c->run,
 		.jobs = c->ids,
+		.was = c->was,
 		.at_once = c->how->jobs,
 		.fetches = c->how->fetches,
 		.helper = c->how->helper,
@@ -164,13 +194,22 @@ static int carry_run(const struct carry *c, struct teller *teller, struct engine
 			    .most_flaky = 2 * (unsigned)c->how->repeats,
 			    .p = confirm_defaults.p},
 		.repeat_fixes = (unsigned)c->how->repeat_fixes,
+		.inputs = &inputs,
+		.reuse = c->how->reuse,
+		.keep_bytes = c->how->keep_bytes,
 		.on_news = on_news,
+		.on_woken = on_woken,
 		.on_phase = on_phase,
 		.on_tick = on_tick,
 		.on_held = on_held,
 		.owner = teller,
 	};
-	return engine_run(&conf, outcome, e);
+	int rc = inputs_load(&inputs, c->plan->suite, c->how, c->state->db, e);
+	if (rc)
+		return rc;
+	rc = engine_run(&conf, outcome, e);
+	inputs_fini(&inputs);
+	return rc;
 }
 
 /* What became of it, as a row; -1: that could not be recorded either. */
@@ -230,11 +269,12 @@ int carry_out(const struct carry *c, struct err *e)
 			"assay: run %lld was %s with %zu of %zu jobs done; go on with: assay "
 			"resume %lld\n",
 			(long long)c->run, rc ? "ended by trouble of our own" : "interrupted",
-			outcome.done, c->plan->n_jobs, (long long)c->run);
+			outcome.done, c->plan->n_jobs + outcome.woken, (long long)c->run);
 	if (rc)
 		return -1;
 	if (!teller.to_program) {
 		carry_spent(c->state->db, c->run);
+		carry_reused(c->state->db, c->run);
 		carry_stale(c->state->db, c->run);
 	}
 	if (outcome.interrupted)

@@ -2,6 +2,7 @@
 #pragma once
 #include "orchestrator/how.h"
 #include "orchestrator/plan.h"
+#include "orchestrator/result.h"
 #include "orchestrator/state.h"
 
 struct carry {
@@ -9,7 +10,8 @@ struct carry {
 	const struct plan *plan;
 	struct state *state;
 	int64_t run;
-	const int64_t *ids; /* the database's, by unit */
+	const int64_t *ids;       /* the database's, by unit */
+	const struct result *was; /* by unit, of spared ones (spare.h); NULL: there are none */
 	unsigned resumed;
 	bool fetches_only; /* there is nothing to compare */
 };

@@ -25,7 +25,9 @@ static const struct argp_option cache_options[] = {
 	{"max-age", CACHE_OPT_AGE, "TIME", 0,
 	 "collect: leave out what packages brought that did not run for so long (90d)", 0},
 	{"max-size", CACHE_OPT_MAX, "SIZE", 0,
-	 "collect: leave out, oldest use first, until a store has no more than that (20G)", 0},
+	 "collect: leave out, oldest use first, until a store has no more than that (20G); kept: "
+	 "the least valuable first, until no more than that stays",
+	 0},
 	{"suite", CACHE_OPT_SUITE, "FILE", 0,
 	 "import, publish: by this suite's rules for the store (default: what is there stays)", 0},
 	{"sha256", CACHE_OPT_SHA256, "HEX", 0, "import: refuse an archive with another digest", 0},
@@ -52,6 +54,7 @@ static const struct verb {
 	{"entries", 0, 1, "a store or a generation", {0}, cache_entries},
 	{"who", 1, 1, "a path in a store", {0}, cache_who},
 	{"diff", 2, 2, "two generations", {0}, cache_diff},
+	{"kept", 0, 0, "nothing", {CACHE_OPT_DRY_RUN, CACHE_OPT_MAX}, cache_kept},
 	{"rollback", 1, 1, "a generation", {CACHE_OPT_DRY_RUN}, cache_rollback},
 	{"revoke",
 	 1,
@@ -151,8 +154,8 @@ static error_t cache_parse(int key, char *arg, struct argp_state *st)
 		return 0;
 	case ARGP_KEY_END:
 		if (!p->a.verb)
-			argp_error(st, "which of: list, show, entries, who, diff, rollback, "
-				       "revoke, collect, "
+			argp_error(st, "which of: list, show, entries, who, diff, kept, "
+				       "rollback, revoke, collect, "
 				       "compact, export, restore, import, publish, refresh, "
 				       "verify, rebuild?");
 		return 0;
@@ -165,7 +168,7 @@ static const struct argp cache_argp = {
 	cache_options,
 	cache_parse,
 	"list\nshow [STORE|GENERATION]\nentries [STORE|GENERATION]\nwho PATH\n"
-	"diff GENERATION GENERATION\nrollback GENERATION\nrevoke JOB|PACKAGE|HARVEST\n"
+	"diff GENERATION GENERATION\nkept\nrollback GENERATION\nrevoke JOB|PACKAGE|HARVEST\n"
 	"collect\ncompact [STORE]\nexport [STORE|GENERATION] FILE|-\n"
 	"restore [STORE|GENERATION] DIR\nimport STORE ARCHIVE|DIR\npublish STORE "
 	"DIR\nverify\nrebuild",
@@ -173,6 +176,9 @@ static const struct argp cache_argp = {
 	"list: the stores. show: the generations of a store, newest first, or the layers of one. "
 	"entries: the files a generation shows, and who brought them. who: every job that brought "
 	"something at a path. diff: what the second generation shows otherwise than the first. "
+	"kept: what fetch and build phases left that stays for later runs with the same inputs, "
+	"the "
+	"most valuable first. "
 	"rollback: a new generation that shows what an older one showed. revoke: take back what "
 	"one "
 	"job, or package, brought and nobody else vouches for. collect: forget old generations, "

@@ -1,5 +1,6 @@
 /* assay cache rollback, compact, revoke: other generations of what there is. */
 #include "orchestrator/cache_cmd.h"
+#include "orchestrator/kept.h"
 
 #include "orchestrator/rows.h"
 #include "orchestrator/stack.h"
@@ -234,7 +235,8 @@ static int revoke_all(struct revoke *r, struct err *e)
 	for (size_t i = n; !rc && i--;)
 		rc = revoke_one(r, &t[i], e);
 	db_taken_free(t, n);
-	return rc;
+	/* what phases left may hold it, too */
+	return rc || r->a->dry_run ? rc : kept_forget(r->s, e);
 }
 
 int cache_revoke(const struct cache_args *a, struct err *e)

@@ -119,6 +119,7 @@ static int rerun(struct rerun_args *a, struct state *st, struct err *e)
 	if (record_same(&again, st, (int64_t)a->run, &a->how, e))
 		return -1;
 	how_fill(&a->how);
+	a->how.reuse = false; /* what was asked for is to run */
 	if (rerun_choose(a, st->db, &jobs, e))
 		status = -1;
 	for (uint64_t i = 0; i < a->times && status >= 0 && status != EXIT_OURS; i++) {

@@ -3,6 +3,7 @@
 #include "base/unit.h"
 #include "orchestrator/carry.h"
 #include "orchestrator/record.h"
+#include "orchestrator/spare.h"
 
 struct resume_args {
 	struct options_common common;
@@ -56,17 +57,22 @@ static int resume_run(struct resume_args *a, struct state *st, struct err *e)
 		return -1;
 	how_fill(&a->how);
 	int status = -1;
-	if (!record_resume(&again, st, &a->how, e)) {
+	struct spare spared = {0};
+	/* it may have been killed before it said what need not run */
+	if (!record_resume(&again, st, &a->how, e) &&
+	    !spare_jobs(again.plan, st, again.run, &a->how, again.ids, &spared, e)) {
 		struct carry c = {.how = &a->how,
 				  .plan = again.plan,
 				  .state = st,
 				  .run = again.run,
 				  .ids = again.ids,
+				  .was = spared.was,
 				  .resumed = again.resumed};
 		fprintf(stderr, "run %lld goes on: %zu of %zu jobs are left\n",
 			(long long)again.run, again.plan->n_jobs, again.jobs);
 		status = carry_out(&c, e);
 	}
+	free(spared.was);
 	record_again_fini(&again);
 	return status;
 }

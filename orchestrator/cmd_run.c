@@ -1,23 +1,31 @@
 #include "orchestrator/commands.h"
 
 #include "orchestrator/carry.h"
+#include "base/unit.h"
+#include "orchestrator/kept.h"
 #include "orchestrator/known.h"
 #include "orchestrator/record.h"
+#include "orchestrator/spare.h"
 
 struct run_args {
 	struct options_common common;
 	struct options_suite suite;
 	struct how how;
 	bool allow_expired;
+	uint64_t keep; /* UINT64_MAX: not given */
 };
 
-enum { RUN_ALLOW_EXPIRED = 0x380, RUN_SKIP_UNCHANGED, RUN_RECHECK };
+enum { RUN_ALLOW_EXPIRED = 0x380, RUN_FRESH, RUN_RECHECK, RUN_KEEP };
 
 static const struct argp_option run_options[] = {
-	{"skip-unchanged", RUN_SKIP_UNCHANGED, NULL, 0,
-	 "do not run what earlier runs judged with the same inputs", 0},
+	{"fresh", RUN_FRESH, NULL, 0,
+	 "run everything, also what earlier runs judged, or left, with the same inputs", 0},
 	{"recheck", RUN_RECHECK, "PERCENT", 0,
-	 "with --skip-unchanged: run so many of them all the same (default 2)", 0},
+	 "of the jobs that earlier runs judged run so many all the same (default 2)", 0},
+	{"keep-layers", RUN_KEEP, "SIZE", 0,
+	 "of what phases leave keep so much for later runs (default: the suite's keep-layers, "
+	 "else 10G; 0: nothing)",
+	 0},
 	{"allow-expired", RUN_ALLOW_EXPIRED, NULL, 0,
 	 "only warn where what the suite knows of a package is past its day", 0},
 	{0},
@@ -48,8 +56,12 @@ static error_t run_parse(int key, char *arg, struct argp_state *st)
 	case RUN_ALLOW_EXPIRED:
 		a->allow_expired = true;
 		return 0;
-	case RUN_SKIP_UNCHANGED:
-		a->how.skip_unchanged = true;
+	case RUN_FRESH:
+		a->how.reuse = false;
+		return 0;
+	case RUN_KEEP:
+		if (unit_parse_size(arg, &a->keep))
+			argp_error(st, "--keep-layers takes a size (20G), not '%s'", arg);
 		return 0;
 	case RUN_RECHECK:
 		run_recheck(a, arg, st);
@@ -75,31 +87,45 @@ static const struct argp run_argp = {
 	NULL,
 };
 
+static uint64_t run_keep(const struct run_args *a, const struct suite *s)
+{
+	return a->keep != UINT64_MAX          ? a->keep
+	       : s->keep_layers != UINT64_MAX ? s->keep_layers
+					      : KEPT_DEFAULT;
+}
+
 static int run_suite(struct run_args *a, const struct suite *s, struct state *st, struct err *e)
 {
 	struct plan *plan =
 		plan_make(s, a->suite.only, a->suite.n_only, record_layer_known, st->db, e);
 	if (!plan)
 		return -1;
+	a->how.keep_bytes = run_keep(a, s);
 	auto_free int64_t *ids = own_calloc(plan->n_units, sizeof(*ids));
 	int64_t run = record_begin(plan, st, &a->how, ids, e);
-	struct record_spared spared = {0};
-	if (run > 0 && record_spare(plan, st, run, &a->how, ids, &spared, e))
+	struct spare spared = {0};
+	if (run > 0 && spare_jobs(plan, st, run, &a->how, ids, &spared, e))
 		run = -1;
 	if (spared.spared)
 		fprintf(stderr,
 			"run %lld: unchanged since an earlier run judged them: %zu jobs; run all "
-			"the same to check: %zu\n",
+			"the same to check: %zu (--fresh runs everything)\n",
 			(long long)run, spared.spared, spared.rechecked);
-	struct carry c = {.how = &a->how, .plan = plan, .state = st, .run = run, .ids = ids};
+	struct carry c = {.how = &a->how,
+			  .plan = plan,
+			  .state = st,
+			  .run = run,
+			  .ids = ids,
+			  .was = spared.was};
 	int status = run > 0 ? carry_out(&c, e) : -1;
+	free(spared.was);
 	plan_free(plan);
 	return status;
 }
 
 int cmd_run(int argc, char **argv)
 {
-	struct run_args a = {.how = {.recheck = 2}};
+	struct run_args a = {.how = {.reuse = true, .recheck = 2}, .keep = UINT64_MAX};
 	struct err e = ERR_INIT;
 	if (argp_parse(&run_argp, argc, argv, 0, NULL, &a))
 		return EXIT_USAGE;

@@ -88,6 +88,7 @@ static json_t *why_variant(const struct db_table *t, size_t row, size_t end)
 static void why_print(const json_t *j)
 {
 	size_t i;
+	const json_t *phase, *reused = json_object_get(j, "reused");
 	const json_t *label, *changed = json_object_get(j, "changed");
 	json_int_t judged = json_integer_value(json_object_get(j, "judged_in")),
 		   before = json_integer_value(json_object_get(j, "before"));
@@ -112,9 +113,32 @@ static void why_print(const json_t *j)
 			printf("%s %s", i ? "," : "", json_string_value(label));
 		putchar('\n');
 	}
+	if (json_array_size(reused)) {
+		printf("%s: not run again, what they left was used:",
+		       json_string_value(json_object_get(j, "variant")));
+		json_array_foreach(reused, i, phase)
+			printf("%s %s of run %lld", i ? "," : "",
+			       json_string_value(json_object_get(phase, "phase")),
+			       (long long)json_integer_value(json_object_get(phase, "run")));
+		putchar('\n');
+	}
 }
 
-static int why_tell(const struct why_args *a, const struct db_table *t, struct err *e)
+/* Phases of earlier runs of which it used what they had left. */
+static json_t *why_reused(const struct db_table *t, const char *variant)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < t->n_rows; i++)
+		if (!strcmp(rows_str(t, i, "variant"), variant))
+			json_array_append_new(list,
+					      json_pack("{s:s, s:I}", "phase",
+							rows_str(t, i, "phase"), "run",
+							(json_int_t)rows_int(t, i, "run", 0)));
+	return list;
+}
+
+static int why_tell(const struct why_args *a, const struct db_table *t,
+		    const struct db_table *reused, struct err *e)
 {
 	json_t *list = json_array(), *j;
 	size_t i;
@@ -124,8 +148,11 @@ static int why_tell(const struct why_args *a, const struct db_table *t, struct e
 		       !strcmp(rows_str(t, end, "variant"), rows_str(t, row, "variant")))
 			end++;
 		/* a variant that only earlier runs had */
-		if (rows_int(t, row, "run", 0) == strtoll(a->run, NULL, 10))
-			json_array_append_new(list, why_variant(t, row, end));
+		if (rows_int(t, row, "run", 0) != strtoll(a->run, NULL, 10))
+			continue;
+		j = why_variant(t, row, end);
+		json_object_set_new(j, "reused", why_reused(reused, rows_str(t, row, "variant")));
+		json_array_append_new(list, j);
 	}
 	int rc = json_array_size(list)
 			 ? 0
@@ -144,7 +171,7 @@ int cmd_why(int argc, char **argv)
 {
 	struct why_args a = {0};
 	struct err e = ERR_INIT;
-	struct db_table *t = NULL;
+	struct db_table *t = NULL, *reused = NULL;
 	if (argp_parse(&why_argp, argc, argv, 0, NULL, &a))
 		return EXIT_USAGE;
 	auto_free char *state = state_path(a.common.state, &e);
@@ -153,8 +180,11 @@ int cmd_why(int argc, char **argv)
 	const char *const args[] = {a.run, a.package};
 	int rc = d ? db_named(d, "inputs", args, 2, &t, &e) : -1;
 	if (!rc)
-		rc = why_tell(&a, t, &e);
+		rc = db_named(d, "reused-by", args, 2, &reused, &e);
+	if (!rc)
+		rc = why_tell(&a, t, reused, &e);
 	db_table_free(t);
+	db_table_free(reused);
 	db_close(d);
 	return rc ? command_fail(&e) : EXIT_OK;
 }

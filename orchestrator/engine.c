@@ -84,6 +84,7 @@ void engine_note(struct job *j, bool passed)
 struct engine_trash {
 	struct lane_task task; /* first */
 	struct engine *engine;
+	int dirfd; /* borrowed */
 	char *rel;
 };
 
@@ -91,7 +92,7 @@ static void engine_trash_work(struct lane_task *t)
 {
 	struct engine_trash *x = (struct engine_trash *)t;
 	struct err e;
-	if (sandbox_remove(x->engine->sandbox, x->engine->jobs_fd, x->rel, &e))
+	if (sandbox_remove(x->engine->sandbox, x->dirfd, x->rel, &e))
 		fprintf(stderr, "assay: %s\n", e.text);
 }
 
@@ -105,11 +106,12 @@ static void engine_trash_done(struct lane_task *t)
 	engine_kick(g);
 }
 
-void engine_discard(struct engine *g, const char *rel)
+void engine_discard(struct engine *g, int dirfd, const char *rel)
 {
 	struct engine_trash *x = own_calloc(1, sizeof(*x));
 	*x = (struct engine_trash){.task = {.work = engine_trash_work, .done = engine_trash_done},
 				   .engine = g,
+				   .dirfd = dirfd,
 				   .rel = own_dup(rel)};
 	g->leaving++;
 	lane_push(&g->trash, &x->task);
@@ -138,9 +140,9 @@ static void engine_close(struct engine *g)
 	for (size_t i = 0; i < countof(handles); i++)
 		if (handles[i]->data)
 			uv_close(handles[i], NULL);
-	control_close(g->control, g->failed                         ? "aborted"
-				  : g->done < g->conf->plan->n_jobs ? "interrupted"
-								    : "done");
+	control_close(g->control, g->failed                  ? "aborted"
+				  : g->done < engine_jobs(g) ? "interrupted"
+							     : "done");
 	if (g->sandbox)
 		sandbox_close(g->sandbox, engine_sandbox_closed, g);
 }
@@ -154,10 +156,12 @@ void engine_kick(struct engine *g)
 		g->publishing = true;
 		job_go(j, JOB_PUBLISH);
 	}
-	while (!g->stopping && (j = engine_pop(&g->holds)))
-		repeat_look(j);
-	if (!g->stopping)
+	/* what begins may be held at once */
+	for (bool first = true; !g->stopping && (first || g->holds.n); first = false) {
+		while ((j = engine_pop(&g->holds)))
+			repeat_look(j);
 		engine_start_some(g);
+	}
 	/* What rests in a queue calls nobody back, once nothing is started any more. */
 	bool over = g->stopping ? !g->moving : !g->units_left;
 	/* What leaves still needs the sandbox. */
@@ -256,7 +260,8 @@ static int engine_open(struct engine *g, struct err *e)
 	if (g->jobs_fd < 0 || boxing_no_input(g->jobs_fd, e))
 		return -1;
 	capture_disk_init(&g->logs, &g->loop, g->runs_fd);
-	if (engine_stores(g, e) || repeat_open(g, e) || engine_schedule(g, e) || needs_open(g, e))
+	if (engine_stores(g, e) || repeat_open(g, e) || keep_open(g, e) || engine_schedule(g, e) ||
+	    needs_open(g, e))
 		return -1;
 	g->sandbox = sandbox_open(&g->loop, &conf, e);
 	return g->sandbox ? engine_limits(g, e) : -1;
@@ -373,13 +378,14 @@ int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struc
 	};
 	*out = (struct engine_outcome){0};
 	setenv("UV_THREADPOOL_SIZE", "8",
-	       0); /* four lanes, and room for the sandbox's own watching */
+	       0); /* five lanes, and room for the sandbox's own watching */
 	int rc = uv_loop_init(&g.loop);
 	if (rc)
 		return err_set(e, ERR_SYS, "event loop: %s", uv_strerror(rc));
 	lane_init(&g.records, &g.loop);
 	lane_group(&g.records, &records_group, conf->state->db);
 	lane_init(&g.stores, &g.loop);
+	lane_init(&g.keep, &g.loop);
 	lane_init(&g.trash, &g.loop);
 	lane_group(&g.trash, &trash_group, NULL);
 	engine_descriptors();
@@ -394,8 +400,10 @@ int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struc
 	uv_run(&g.loop, UV_RUN_DEFAULT);
 	engine_left(&g);
 	out->done = g.done;
+	out->reused = g.reused;
+	out->woken = g.woken;
 	out->held_ms = g.held_ms;
-	out->interrupted = (g.signals || g.cancelled_all) && g.done < conf->plan->n_jobs;
+	out->interrupted = (g.signals || g.cancelled_all) && g.done < engine_jobs(&g);
 	if (g.failed)
 		*e = g.err;
 	engine_free(&g);

@@ -1,9 +1,10 @@
 /* The run loop: carries a plan out. One libuv loop; it owns every live object; blocking work is on
- * four lanes (records: the database and the files of phases; stores: harvest and publish; logs;
- * trash). Called by cmd_run, on the main thread. */
+ * five lanes (records: the database and the files of phases; stores: harvest and publish; logs;
+ * keep: digests of uppers that stay; trash). Called by cmd_run, on the main thread. */
 #pragma once
 #include "orchestrator/admit.h"
 #include "orchestrator/confirm.h"
+#include "orchestrator/inputs.h"
 #include "orchestrator/plan.h"
 #include "orchestrator/result.h"
 #include "orchestrator/state.h"
@@ -38,18 +39,26 @@ struct engine_conf {
 	int64_t run;
 	const int64_t *jobs; /* database ids of the plan's branches, in the order of units; those of
 				trunks are 0 */
-	size_t at_once;      /* processors that boxes hold at once, at least 1 */
-	size_t fetches;      /* boxes at once that wait for a network: they hold none; at least 1 */
-	const char *helper;  /* assay-box, NULL: found by the sandbox */
+	const struct result *was; /* by unit, of those that are spared; NULL: none is */
+	size_t at_once;           /* processors that boxes hold at once, at least 1 */
+	size_t fetches;     /* boxes at once that wait for a network: they hold none; at least 1 */
+	const char *helper; /* assay-box, NULL: found by the sandbox */
 	const char *executor; /* NULL: native */
 	enum box_ids ids;
 	unsigned resumed;   /* so many times was it gone on with: logs of earlier tries stay */
 	bool at_once_again; /* what is tried again is so without a pause: a test's clock */
 	bool best_effort;   /* a limit that can't be kept on this machine is no error */
 	bool verbose;
+	/* What phases see, for uppers of earlier runs (kept.h); NULL, or with no key: none are used
+	 * and none stay. */
+	const struct inputs *inputs;
+	bool reuse;                  /* those of earlier runs are used */
+	uint64_t keep_bytes;         /* so much stays for later ones at the most; 0: nothing */
 	struct confirm_conf confirm; /* how what differs is repeated; most 0: it is not */
 	unsigned repeat_fixes;       /* of what is fixed: this percentage, too */
 	void (*on_news)(void *owner, const struct engine_news *n); /* or NULL */
+	/* One that was spared is run after all: one job more. Or NULL. */
+	void (*on_woken)(void *owner);
 	/* twice a second while it runs; or NULL */
 	void (*on_tick)(void *owner, const struct engine_now *now);
 	void (*on_phase)(void *owner, const struct engine_phase *p); /* or NULL */
@@ -62,6 +71,8 @@ struct engine_conf {
 
 struct engine_outcome {
 	size_t done;      /* jobs that have a result */
+	size_t woken;     /* jobs that had been spared, and were run after all */
+	size_t reused;    /* phases whose uppers earlier runs had left */
 	uint64_t held_ms; /* so long nothing was started although something waited */
 	bool interrupted; /* a signal ended it before all had */
 };

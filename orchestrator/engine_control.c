@@ -211,8 +211,8 @@ json_t *engine_snapshot(void *engine)
 	sched_look(g->sched, &look);
 	engine_eta(g, &likely, &late);
 	json_t *j = json_pack("{s:I, s:s, s:I, s:I, s:I, s:s}", "run", (json_int_t)g->conf->run,
-			      "suite", g->suite->name, "jobs", (json_int_t)g->conf->plan->n_jobs,
-			      "done", (json_int_t)g->done, "wall_ms",
+			      "suite", g->suite->name, "jobs", (json_int_t)engine_jobs(g), "done",
+			      (json_int_t)g->done, "wall_ms",
 			      (json_int_t)((clock_mono_ns() - g->began_ns) / 1000000), "state",
 			      snapshot_state(g));
 	json_object_set_new(j, "slots",

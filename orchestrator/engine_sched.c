@@ -32,7 +32,7 @@ static void engine_package(void *engine, uint32_t package)
 	if (!g->left[package])
 		return;
 	for (size_t i = g->first[package]; i < p->n_units && p->units[i].package == package; i++)
-		if (p->units[i].trunk == PLAN_NONE)
+		if (p->units[i].trunk == PLAN_NONE && !p->units[i].spared)
 			engine_offer(g, i);
 }
 
@@ -91,13 +91,27 @@ static void engine_start_alone(struct engine *g)
 	job_go(j, JOB_OPEN);
 }
 
+/* With one side of a package its other one, if that was spared, begins to wait for it. Where they
+ * have a trunk, that begins both. */
+static void engine_begin(struct engine *g, size_t unit)
+{
+	const struct plan *p = g->conf->plan;
+	const size_t *sides = g->suite->compare, package = p->units[unit].package,
+		     variant = p->units[unit].variant;
+	for (size_t i = g->first[package]; i < p->n_units && p->units[i].package == package; i++)
+		if (p->units[i].spared && p->units[i].trunk == PLAN_NONE &&
+		    variant == sides[p->units[i].variant == sides[0]])
+			job_begin(engine_job(g, i));
+	job_go(engine_job(g, unit), JOB_BEGIN);
+}
+
 void engine_start_some(struct engine *g)
 {
 	struct job *j;
 	uint32_t unit;
 	struct sched_need taken;
 	while ((j = engine_pop(&g->branches)))
-		job_go(j, JOB_BEGIN);
+		job_begin(j);
 	if (g->admit != ADMIT_YES || g->paused || g->alone)
 		return;
 	while (sched_pick(g->sched, &unit, &taken)) {
@@ -121,7 +135,7 @@ void engine_start_some(struct engine *g)
 	 * their directories cost disk. */
 	while (g->publishers.n <= g->at_once && g->leaving <= ENGINE_LEAVING * g->at_once &&
 	       sched_begin(g->sched, &unit))
-		job_go(engine_job(g, unit), JOB_BEGIN);
+		engine_begin(g, unit);
 	engine_start_alone(g);
 }
 
@@ -202,7 +216,7 @@ static void engine_rank(struct engine *g)
 			.total_ms = expect_left(g->expect, i, p->units[i].first_phase),
 		};
 	for (size_t i = 0; i < p->n_units; i++)
-		g->left_ms += u[i].total_ms;
+		g->left_ms += p->units[i].spared ? 0 : u[i].total_ms;
 	rank_units(u, p->n_units, g->graph, g->suite->n_packages, g->after);
 }
 

@@ -128,11 +128,12 @@ void how_fill(struct how *h)
 
 char *how_json(const struct how *h)
 {
-	json_t *j =
-		json_pack("{s:I, s:I, s:I, s:I, s:s, s:i, s:b}", "repeats", (json_int_t)h->repeats,
-			  "repeat_fixes", (json_int_t)h->repeat_fixes, "jobs", (json_int_t)h->jobs,
-			  "fetches", (json_int_t)h->fetches, "executor", h->executor, "ids",
-			  (int)h->ids.ids, "best_effort", h->best_effort);
+	json_t *j = json_pack("{s:I, s:I, s:I, s:I, s:s, s:i, s:b, s:b, s:f, s:I}", "repeats",
+			      (json_int_t)h->repeats, "repeat_fixes", (json_int_t)h->repeat_fixes,
+			      "jobs", (json_int_t)h->jobs, "fetches", (json_int_t)h->fetches,
+			      "executor", h->executor, "ids", (int)h->ids.ids, "best_effort",
+			      h->best_effort, "reuse", h->reuse, "recheck", h->recheck,
+			      "keep_bytes", (json_int_t)h->keep_bytes);
 	char *text = json_dumps(j, JSON_COMPACT);
 	json_decref(j);
 	return text;
@@ -143,12 +144,15 @@ int how_again(struct how *h, const char *json, struct err *e)
 	json_error_t je;
 	json_int_t jobs = 0, fetches = 0, repeats = -1, fixes = -1;
 	const char *executor = NULL;
-	int ids = BOX_IDS_AUTO, best_effort = 0;
+	json_int_t keep = 0;
+	double recheck = 0;
+	int ids = BOX_IDS_AUTO, best_effort = 0, reuse = 0;
 	json_t *j = json ? json_loads(json, 0, &je) : json_object();
-	if (!j ||
-	    json_unpack_ex(j, &je, 0, "{s?I, s?I, s?I, s?I, s?s, s?i, s?b}", "repeats", &repeats,
-			   "repeat_fixes", &fixes, "jobs", &jobs, "fetches", &fetches, "executor",
-			   &executor, "ids", &ids, "best_effort", &best_effort)) {
+	if (!j || json_unpack_ex(j, &je, 0, "{s?I, s?I, s?I, s?I, s?s, s?i, s?b, s?b, s?F, s?I}",
+				 "repeats", &repeats, "repeat_fixes", &fixes, "jobs", &jobs,
+				 "fetches", &fetches, "executor", &executor, "ids", &ids,
+				 "best_effort", &best_effort, "reuse", &reuse, "recheck", &recheck,
+				 "keep_bytes", &keep)) {
 		json_decref(j);
 		return err_set(e, ERR_CORRUPT, "the run's options make no sense: %s", je.text);
 	}
@@ -165,6 +169,9 @@ int how_again(struct how *h, const char *json, struct err *e)
 	if (h->ids.ids == BOX_IDS_AUTO && ids >= BOX_IDS_AUTO && ids <= BOX_IDS_RANGE)
 		h->ids.ids = (enum box_ids)ids;
 	h->best_effort |= best_effort != 0;
+	h->reuse = reuse != 0;
+	h->recheck = recheck;
+	h->keep_bytes = keep > 0 ? (uint64_t)keep : 0;
 	json_decref(j);
 	return 0;
 }

@@ -18,8 +18,9 @@ struct how {
 	struct options_fail_on fail_on;
 	bool best_effort;
 	bool verbose, porcelain;
-	bool skip_unchanged;
-	double recheck; /* percent of what is unchanged that runs all the same */
+	bool reuse;          /* what earlier runs judged, and left, is not run again */
+	double recheck;      /* percent of what was judged that runs all the same */
+	uint64_t keep_bytes; /* of what phases leave so much stays for later runs, at the most */
 	bool json;
 };
 /* As a child of argp its input is a struct how. */

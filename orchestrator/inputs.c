@@ -269,3 +269,37 @@ void inputs_key(const struct inputs *in, size_t variant_, const char *package, c
 	text_add(&t, package);
 	cache_digest(t.p, t.n, key);
 }
+
+/* Which of the suite's lines a phase can see. */
+static bool seen(const struct suite *s, size_t last, const char *line)
+{
+	static const char rules[] = "log-rules ", phases[] = "phase:";
+	if (!strncmp(line, rules, strlen(rules)))
+		return false;
+	if (strncmp(line, phases, strlen(phases)))
+		return true;
+	line += strlen(phases);
+	for (size_t i = 0; i <= last; i++) {
+		size_t n = strlen(s->phases[i].name);
+		if (!strncmp(line, s->phases[i].name, n) && line[n] == ' ')
+			return true;
+	}
+	return false;
+}
+
+void inputs_phase_key(const struct inputs *in, const struct suite *s, const struct plan_unit *unit,
+		      size_t phase_, const char *package, char key[CACHE_ID])
+{
+	auto_text struct text t = TEXT_INIT;
+	text_addf(&t, "assay-phase 1 %s\n", s->phases[phase_].name);
+	for (const char *p = in->suite; *p;) {
+		size_t n = strcspn(p, "\n");
+		n += p[n] == '\n';
+		if (seen(s, phase_, p))
+			text_put(&t, p, n);
+		p += n;
+	}
+	text_add(&t, unit->variant == PLAN_NONE ? "shared\n" : in->variants[unit->variant]);
+	text_add(&t, package);
+	cache_digest(t.p, t.n, key);
+}

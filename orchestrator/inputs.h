@@ -30,3 +30,8 @@ void inputs_key(const struct inputs *in, size_t variant, const char *package, ch
 /* inputs_changed(now, was, list): the labels whose digests differ between two such texts are
  * appended to list, those of one alone with "(new)" or "(gone)". */
 void inputs_changed(const char *now, const char *was, json_t *list);
+/* inputs_phase_key(in, s, unit, phase, package, key): of what one phase of a unit could see: as the
+ * key of a job, but of the phases only those up to this one, without log rules, which decide about
+ * results alone, and of a trunk without a variant. */
+void inputs_phase_key(const struct inputs *in, const struct suite *s, const struct plan_unit *unit,
+		      size_t phase, const char *package, char key[CACHE_ID]);

@@ -34,6 +34,8 @@ void job_free(struct job *j)
 	free(j->phase_ids);
 	free(j->dir);
 	free(j->note);
+	free(j->kept);
+	free(j->gone);
 	free(j->profile);
 	free(j->processes);
 	evidence_fini(&j->evidence);
@@ -58,6 +60,24 @@ void job_go(struct job *j, enum job_state to)
 	j->state = to;
 	if (job_steps[to].start)
 		job_steps[to].start(j);
+}
+
+void job_begin(struct job *j)
+{
+	if (!j->unit->spared) {
+		job_go(j, JOB_BEGIN);
+		return;
+	}
+	j->has_result = true;
+	j->result = j->own = j->engine->conf->was[j->number];
+	job_go(j, JOB_HOLD);
+}
+
+void job_arrived(struct job *j)
+{
+	/* a spared one was never waited for */
+	if (!j->trunk && !j->unit->spared)
+		sched_arrived(j->engine->sched);
 }
 
 static void job_task_work(struct lane_task *t)

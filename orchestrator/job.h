@@ -8,6 +8,7 @@
 #include "orchestrator/control.h"
 #include "orchestrator/engine.h"
 #include "orchestrator/expect.h"
+#include "orchestrator/kept.h"
 #include "orchestrator/lane.h"
 #include "orchestrator/retry.h"
 #include "orchestrator/sched.h"
@@ -15,6 +16,7 @@
 enum job_state {
 	JOB_WAIT,    /* for its trunk, or until the scheduler begins it */
 	JOB_BEGIN,   /* its directory and input exist, its attempt is recorded */
+	JOB_TAKE,    /* what earlier runs left of its phases is compared with its digest */
 	JOB_QUEUE,   /* for tokens, with a phase to run */
 	JOB_OPEN,    /* the phase is recorded, its directories and descriptors are there */
 	JOB_BOX,     /* the phase runs */
@@ -25,13 +27,27 @@ enum job_state {
 	JOB_AGAIN,   /* the phase will be tried again, after a while */
 	JOB_KEEP,    /* a trunk: its frozen uppers serve its branches */
 	JOB_RESULT,  /* the job's result is recorded, or what a repeat of its last phase brought */
-	JOB_HOLD,    /* for its other side, and to be repeated */
+	JOB_HOLD,    /* for its other side, and to be repeated, or not to be run at all */
+	JOB_FREEZE,  /* what its phases left is put by for later runs */
+	JOB_ENTER,   /* and recorded; what must go for that is forgotten */
 	JOB_CLEAN,   /* its directory is removed */
 	JOB_DONE,
 };
 #define JOB_STATES (JOB_DONE + 1)
 
 struct engine;
+
+/* A phase's uppers that came from an earlier run, or are for later ones (job_keep.c). */
+struct job_kept {
+	enum {
+		KEPT_NOT,
+		KEPT_FOUND, /* there are some; not looked at */
+		KEPT_TAKEN, /* they are this job's: the phase does not run */
+		KEPT_FRESH, /* it ran and passed: its own will stay */
+	} is;
+	char key[CACHE_ID];
+	struct db_kept row;
+};
 
 #define ENGINE_RECENT 16 /* results that a snapshot tells of */
 struct engine_recent {
@@ -64,6 +80,14 @@ struct job {
 	int64_t *phase_ids;      /* by phase of the suite: the try that counted, 0: did not run */
 	uint64_t wall_ms;
 	char *note;
+	struct job_kept
+		*kept;   /* by phase of the suite; NULL: nothing can be said of what they see */
+	int64_t damaged; /* the phase whose kept uppers are not what they were; 0: none are so */
+	int64_t *gone;   /* phases whose kept directories are nobody's any more */
+	size_t n_gone;
+	uint64_t room; /* that is free, as of JOB_ENTER's start */
+	bool awake;    /* of a spared unit: it is run after all */
+	bool leaving;  /* it counts among the engine's */
 
 	/* the current try */
 	char *phase_dir, *log_rel, *label;
@@ -117,7 +141,7 @@ struct engine {
 	const struct suite *suite;
 	struct state *state;
 	uv_loop_t loop;
-	struct lane records, stores, trash;
+	struct lane records, stores, keep, trash;
 	struct capture_disk logs;
 	struct sandbox *sandbox;
 	struct shelf *shelves; /* by store of the suite */
@@ -159,6 +183,9 @@ struct engine {
 			 */
 	size_t moving;  /* jobs in a state that does not rest: something will call back */
 	size_t done;
+	size_t woken;        /* jobs that had been spared, and are run after all */
+	size_t reused;       /* phases */
+	uint64_t kept_bytes; /* of all that is kept; the lane `records` has it */
 	struct breaker breaker;
 	int64_t full_ns; /* when the disk was last seen full; 0: never */
 	int runs_fd;     /* runs/<run> below the state directory */
@@ -177,6 +204,10 @@ struct job *job_new(struct engine *g, size_t unit);
 void job_free(struct job *j);
 /* job_go(j, to): the only way a state changes; a move the table does not allow aborts. */
 void job_go(struct job *j, enum job_state to);
+/* job_begin(j): of JOB_WAIT: to JOB_BEGIN; a spared one, to where it waits for its other side. */
+void job_begin(struct job *j);
+/* job_arrived(j): the scheduler that began it need not wait for it any more. */
+void job_arrived(struct job *j);
 /* job_lane(j, lane, work): the state's work on a lane; when it is done the state's `finish` names
  * the next. A job that is JOB_DONE then is freed. */
 void job_lane(struct job *j, struct lane *lane, int (*work)(struct job *, struct err *));
@@ -209,6 +240,8 @@ enum job_state job_close_finish(struct job *j);
 void job_again_start(struct job *j);
 /* job_cancel(j): of JOB_QUEUE: it ends as kill/cancelled, without a box. */
 void job_cancel(struct job *j);
+/* job_leaving(j): it is on its way out, and counts among what keeps new packages waiting. */
+void job_leaving(struct job *j);
 /* job_try_free(j): what one try of a phase held. */
 void job_try_free(struct job *j);
 
@@ -216,6 +249,24 @@ void job_try_free(struct job *j);
 void job_box_start(struct job *j);
 /* Exit status 0 and nothing killed for want of memory. */
 bool job_box_passed(const struct job *j);
+
+/* job_keep.c: JOB_TAKE, JOB_FREEZE, JOB_ENTER. */
+/* keep_open(g, e): how much there is. */
+int keep_open(struct engine *g, struct err *e) must_check;
+/* job_keep_find(j, e): what its phases see, and what earlier runs left of them; on the lane
+ * `records`. */
+int job_keep_find(struct job *j, struct err *e) must_check;
+/* job_has_found(j): there is something to take. job_fresh(j): of the current phase: it passed. */
+bool job_has_found(const struct job *j);
+void job_fresh(struct job *j);
+/* job_leave(j): where a job goes that is over: JOB_FREEZE, JOB_ENTER or JOB_CLEAN. */
+enum job_state job_leave(const struct job *j);
+void take_start(struct job *j);
+enum job_state take_finish(struct job *j);
+void freeze_start(struct job *j);
+enum job_state freeze_finish(struct job *j);
+void enter_start(struct job *j);
+enum job_state enter_finish(struct job *j);
 
 /* job_repeat.c: JOB_HOLD. */
 /* repeat_open(g, e): what is known of flakes. repeat_forget(g): all of it. */
@@ -274,12 +325,18 @@ void engine_give_back(struct job *j);
 /* engine_note(j): a phase was judged, as j->result where it did not pass: enough of our own trouble
  * ends the run. */
 void engine_note(struct job *j, bool passed);
+/* engine_jobs(g): how many are to have a result. */
+static inline size_t engine_jobs(const struct engine *g)
+{
+	return g->conf->plan->n_jobs + g->woken;
+}
 /* engine_job(g, unit): the unit's job, made where there is none yet. */
 struct job *engine_job(struct engine *g, size_t unit);
 /* engine_kick(g): start whatever may start now. Safe to call from anywhere on the loop. */
 void engine_kick(struct engine *g);
-/* engine_discard(g, rel): remove the tree rel below jobs/<run> when the trash lane comes to it. */
-void engine_discard(struct engine *g, const char *rel);
+/* engine_discard(g, dirfd, rel): remove the tree rel below dirfd (of the run or the state
+ * directory) when the trash lane comes to it. */
+void engine_discard(struct engine *g, int dirfd, const char *rel);
 /* engine_fail(g, e): our own trouble: the first one is kept, nothing more is started, boxes are
  * ended. */
 void engine_fail(struct engine *g, const struct err *e);

@@ -84,14 +84,17 @@ enum job_state job_close_finish(struct job *j)
 	if (!again && !j->repeat)
 		engine_past(j);
 	if (again || j->repeat) {
-		engine_discard(g, j->phase_dir);
+		engine_discard(g, g->jobs_fd, j->phase_dir);
 	} else {
 		j->phase_ids[j->phase] = j->phase_id;
 		j->uppers[j->phase] = give(j->phase_dir);
+		if (passed)
+			job_fresh(j);
 	}
 	job_try_free(j);
 	if (g->failed || (j->facts.end == BOX_CANCELLED && !job_cancelled(j)))
-		return JOB_CLEAN; /* cut short by us or by the person at the keyboard: no result */
+		return job_leave(
+			j); /* cut short by us or by the person at the keyboard: no result */
 	if (j->retry)
 		return close_retry(j);
 	if (online)
@@ -106,7 +109,7 @@ enum job_state job_close_finish(struct job *j)
 	}
 	j->has_result = !passed || goal;
 	if (job_is_trunk(j))
-		return j->branches_left ? JOB_KEEP : JOB_CLEAN;
+		return j->branches_left ? JOB_KEEP : job_leave(j);
 	return JOB_RESULT;
 }
 

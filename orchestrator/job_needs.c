@@ -55,7 +55,8 @@ static int by_id(const void *a, const void *b)
 	return strcmp(x->id, y->id);
 }
 
-/* Of a run that is gone on with: what it had found before. */
+/* Of a run that is gone on with: what it had found before; and what jobs that need not run were
+ * judged. */
 static int needs_recall(struct engine *g, struct err *e)
 {
 	char id[24];
@@ -88,7 +89,7 @@ int needs_open(struct engine *g, struct err *e)
 	if (!any)
 		return 0;
 	g->unmade = own_calloc(g->suite->n_packages * g->suite->n_variants + 1, 1);
-	return g->conf->resumed ? needs_recall(g, e) : 0;
+	return g->conf->resumed || g->conf->reuse ? needs_recall(g, e) : 0;
 }
 
 void needs_note(const struct job *j)

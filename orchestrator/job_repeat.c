@@ -139,7 +139,7 @@ static void pair_release(struct repeat_pair *p)
 	p->gone[BASE] = p->gone[NEXT] = true;
 	for (int k = BASE; k <= NEXT; k++)
 		if (leave[k])
-			job_go(leave[k], JOB_CLEAN);
+			job_go(leave[k], job_leave(leave[k]));
 }
 
 static void pair_repeat(struct repeat_pair *p, struct job *j, const struct confirm_step *step)
@@ -153,6 +153,27 @@ static void pair_repeat(struct repeat_pair *p, struct job *j, const struct confi
 	j->again = 0;
 	j->offline_tried = false;
 	job_go(j, JOB_QUEUE);
+}
+
+/* A side that was spared is run after all: what it was judged once is not what it does now, beside
+ * the other. Whether one was. */
+static bool pair_wake(struct repeat_pair *p)
+{
+	bool woken = false;
+	for (int k = BASE; k <= NEXT; k++) {
+		struct job *j = p->held[k];
+		if (!j->unit->spared || j->awake)
+			continue;
+		struct engine *g = j->engine;
+		p->held[k] = NULL;
+		j->awake = woken = true;
+		j->has_result = false;
+		g->woken++;
+		if (g->conf->on_woken)
+			g->conf->on_woken(g->conf->owner);
+		job_go(j, JOB_BEGIN);
+	}
+	return woken;
 }
 
 /* What the repeat that has just ended brought. */
@@ -186,6 +207,8 @@ void repeat_look(struct job *j)
 		return;
 	if (!p->seen.good.n && !p->seen.bad.n && !p->seen.lost)
 		pair_decide(p);
+	if (p->decided && pair_wake(p))
+		return;
 	struct confirm_step step = confirm_next(&g->conf->confirm, &p->seen);
 	if (p->decided && step.move != CONFIRM_STOP)
 		pair_repeat(p, p->held[step.move == CONFIRM_BAD ? p->bad : !p->bad], &step);

@@ -21,11 +21,12 @@ static int begin_work(struct job *j, struct err *e)
 	if (!j->trunk && boxing_input(g->jobs_fd, j->dir, package, e))
 		return -1;
 	if (job_is_trunk(j))
-		return 0;
-	if (db_job_state(g->state->db, j->id, "running", e))
+		return job_keep_find(j, e);
+	if ((j->awake && db_wake(g->state->db, j->id, e)) ||
+	    db_job_state(g->state->db, j->id, "running", e))
 		return -1;
 	j->attempt = db_attempt_begin(g->state->db, j->id, clock_real_ms(), e);
-	return j->attempt < 0 ? -1 : 0;
+	return j->attempt < 0 ? -1 : job_keep_find(j, e);
 }
 
 static void begin_start(struct job *j)
@@ -35,15 +36,17 @@ static void begin_start(struct job *j)
 
 static enum job_state begin_finish(struct job *j)
 {
-	if (!j->trunk)
-		sched_arrived(j->engine->sched);
-	if (j->engine->failed)
+	bool failed = j->engine->failed, shared = j->trunk && j->trunk->has_result;
+	bool blocked = !failed && !shared && needs_block(j);
+	bool take = !failed && !shared && !blocked && job_has_found(j);
+	if (!take)
+		job_arrived(j);
+	if (failed)
 		return JOB_CLEAN;
-	if (!j->trunk || !j->trunk->has_result) {
-		if (!needs_block(j))
-			return JOB_QUEUE;
+	if (blocked)
 		return job_is_trunk(j) ? JOB_KEEP : JOB_RESULT;
-	}
+	if (!shared)
+		return take ? JOB_TAKE : JOB_QUEUE;
 	/* The phases it shares with other variants did not pass: what was found there is its result
 	 * too. */
 	j->has_result = true;
@@ -305,7 +308,7 @@ static void result_start(struct job *j)
 static void trunk_release(struct job *trunk)
 {
 	if (trunk && !--trunk->branches_left && trunk->state == JOB_KEEP)
-		job_go(trunk, JOB_CLEAN);
+		job_go(trunk, job_leave(trunk));
 }
 
 static enum job_state result_finish(struct job *j)
@@ -330,7 +333,7 @@ static enum job_state result_finish(struct job *j)
 	engine_remember(j);
 	if (g->conf->on_news)
 		g->conf->on_news(g->conf->owner, &news);
-	return repeat_may(j) ? JOB_HOLD : JOB_CLEAN;
+	return repeat_may(j) ? JOB_HOLD : job_leave(j);
 }
 
 static void hold_start(struct job *j)
@@ -347,9 +350,15 @@ static int clean_work(struct job *j, struct err *e)
 	return 0;
 }
 
+void job_leaving(struct job *j)
+{
+	j->engine->leaving += !j->leaving;
+	j->leaving = true;
+}
+
 static void clean_start(struct job *j)
 {
-	j->engine->leaving++;
+	job_leaving(j);
 	repeat_gone(j);
 	job_lane(j, &j->engine->trash, clean_work);
 }
@@ -367,21 +376,25 @@ static void done_start(struct job *j)
 }
 
 #define TO(state) (1u << JOB_##state)
+#define LEAVES TO(FREEZE) | TO(ENTER) | TO(CLEAN)
 /* clang-format off */
 const struct job_step job_steps[JOB_STATES] = {
-	[JOB_WAIT]    = {"wait",    NULL,          NULL,           true,  TO(BEGIN)},
-	[JOB_BEGIN]   = {"begin",   begin_start,   begin_finish,   false, TO(QUEUE) | TO(KEEP) | TO(RESULT) | TO(CLEAN)},
+	[JOB_WAIT]    = {"wait",    NULL,          NULL,           true,  TO(BEGIN) | TO(HOLD)},
+	[JOB_BEGIN]   = {"begin",   begin_start,   begin_finish,   false, TO(TAKE) | TO(QUEUE) | TO(KEEP) | TO(RESULT) | TO(CLEAN)},
+	[JOB_TAKE]    = {"take",    take_start,    take_finish,    false, TO(QUEUE) | TO(KEEP) | TO(CLEAN)},
 	[JOB_QUEUE]   = {"queue",   queue_start,   NULL,           true,  TO(OPEN) | TO(KEEP) | TO(RESULT)},
 	[JOB_OPEN]    = {"open",    open_start,    open_finish,    false, TO(BOX) | TO(CLOSE) | TO(CLEAN)},
 	[JOB_BOX]     = {"box",     job_box_start, NULL,           false, TO(SHELVE) | TO(CLOSE)},
 	[JOB_SHELVE]  = {"shelve",  shelve_start,  NULL,           false, TO(PUBLISH) | TO(CLOSE)},
 	[JOB_PUBLISH] = {"publish", publish_start, publish_finish, false, TO(RECORD) | TO(CLOSE)},
 	[JOB_RECORD]  = {"record",  record_start,  record_finish,  false, TO(SHELVE) | TO(CLOSE)},
-	[JOB_CLOSE]   = {"close",   job_close_start,   job_close_finish,   false, TO(QUEUE) | TO(AGAIN) | TO(KEEP) | TO(RESULT) | TO(CLEAN)},
+	[JOB_CLOSE]   = {"close",   job_close_start,   job_close_finish,   false, TO(QUEUE) | TO(AGAIN) | TO(KEEP) | TO(RESULT) | LEAVES},
 	[JOB_AGAIN]   = {"again",   job_again_start,   NULL,           true,  TO(QUEUE)},
-	[JOB_KEEP]    = {"keep",    keep_start,    NULL,           true,  TO(CLEAN)},
-	[JOB_RESULT]  = {"result",  result_start,  result_finish,  false, TO(HOLD) | TO(CLEAN)},
-	[JOB_HOLD]    = {"hold",    hold_start,    NULL,           true,  TO(QUEUE) | TO(CLEAN)},
+	[JOB_KEEP]    = {"keep",    keep_start,    NULL,           true,  LEAVES},
+	[JOB_RESULT]  = {"result",  result_start,  result_finish,  false, TO(HOLD) | LEAVES},
+	[JOB_HOLD]    = {"hold",    hold_start,    NULL,           true,  TO(BEGIN) | TO(QUEUE) | LEAVES},
+	[JOB_FREEZE]  = {"freeze",  freeze_start,  freeze_finish,  false, TO(ENTER) | TO(CLEAN)},
+	[JOB_ENTER]   = {"enter",   enter_start,   enter_finish,   false, TO(CLEAN)},
 	[JOB_CLEAN]   = {"clean",   clean_start,   clean_finish,   false, TO(DONE)},
 	[JOB_DONE]    = {"done",    done_start,    NULL,           true,  0},
 };

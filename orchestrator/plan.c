@@ -108,12 +108,13 @@ static void plan_add(struct plan *p, size_t package)
 	if (shared) {
 		trunk = p->n_units;
 		p->units[p->n_units++] =
-			(struct plan_unit){package, PLAN_NONE, PLAN_NONE, 0, shared};
+			(struct plan_unit){package, PLAN_NONE, PLAN_NONE, 0, shared, false, false};
 	}
 	for (size_t v = 0; v < s->n_variants; v++) {
 		if (plan_skips(p, package, v))
 			continue;
-		p->units[p->n_units++] = (struct plan_unit){package, v, trunk, shared, end};
+		p->units[p->n_units++] =
+			(struct plan_unit){package, v, trunk, shared, end, false, false};
 		p->n_jobs++;
 	}
 }

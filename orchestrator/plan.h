@@ -15,6 +15,8 @@ struct plan_unit {
 	size_t variant; /* index into suite->variants; PLAN_NONE: a trunk */
 	size_t trunk;   /* branches: index of their trunk in the plan's units, PLAN_NONE: none */
 	size_t first_phase, end_phase; /* [first, end) of suite->phases; none behind the goal */
+	bool spared; /* it was judged before, and runs only if its other side ends otherwise */
+	bool afresh; /* nothing that earlier runs left is used: it is run to see what it does now */
 };
 
 /* A job that is known not to be worth running. */

@@ -5,7 +5,6 @@
 #include "orchestrator/inputs.h"
 #include "orchestrator/known.h"
 #include "orchestrator/rows.h"
-#include "orchestrator/sim.h"
 
 #include <string.h>
 #include <uthash.h>
@@ -153,95 +152,6 @@ int64_t record_begin(const struct plan *p, struct state *st, const struct how *h
 	}
 	record_inputs_fini(&in);
 	return id;
-}
-
-/* ---- what need not run ---- */
-
-struct spared {
-	const int64_t *ids; /* by unit */
-	const struct plan *plan;
-	struct db_unchanged *list; /* by job */
-	size_t n;
-};
-
-static bool spared_not(void *ctx, const struct plan_unit *u)
-{
-	const struct spared *s = ctx;
-	int64_t job = s->ids[u - s->plan->units];
-	size_t low = 0, high = s->n;
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-		if (s->list[mid].job == job)
-			return false;
-		if (s->list[mid].job < job)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return true;
-}
-
-static int by_job(const void *pa, const void *pb)
-{
-	const struct db_unchanged *a = pa, *b = pb;
-	return a->job < b->job ? -1 : a->job > b->job;
-}
-
-/* One in so many is run all the same: those at the front of the list afterwards, `n` of them. By
- * chance, but for the first, so that there always is one. */
-static size_t spared_recheck(struct spared *s, int64_t run, double percent)
-{
-	uint64_t seed = (uint64_t)run;
-	size_t n = 0;
-	for (size_t i = 0; percent > 0 && i < s->n; i++)
-		if (sim_random(&seed) * 100 < percent || (!i && percent > 0 && s->n >= 20)) {
-			struct db_unchanged x = s->list[n];
-			s->list[n++] = s->list[i];
-			s->list[i] = x;
-		}
-	return n;
-}
-
-/* Ids stand by unit: they follow their units. */
-static void spared_ids(const struct plan *p, const struct plan_unit *before, size_t n_before,
-		       int64_t *ids)
-{
-	size_t k = 0;
-	for (size_t i = 0; i < p->n_units; i++) {
-		while (k < n_before && (before[k].package != p->units[i].package ||
-					before[k].variant != p->units[i].variant))
-			k++;
-		ids[i] = k < n_before ? ids[k] : 0;
-	}
-}
-
-int record_spare(struct plan *p, struct state *st, int64_t run, const struct how *h, int64_t *ids,
-		 struct record_spared *out, struct err *e)
-{
-	struct spared s = {.ids = ids, .plan = p};
-	*out = (struct record_spared){0};
-	if (!h->skip_unchanged)
-		return 0;
-	if (db_unchanged(st->db, run, &s.list, &s.n, e))
-		return -1;
-	struct db_unchanged *list = s.list;
-	size_t n_units = p->n_units;
-	auto_free struct plan_unit *before = own_calloc(n_units + 1, sizeof(*before));
-	memcpy(before, p->units, n_units * sizeof(*before));
-	out->rechecked = spared_recheck(&s, run, h->recheck);
-	out->spared = s.n - out->rechecked;
-	int rc = db_recheck(st->db, list, out->rechecked, e);
-	if (!rc)
-		rc = db_spare(st->db, list + out->rechecked, out->spared, clock_real_ms(), e);
-	s.list += out->rechecked;
-	s.n = out->spared;
-	if (s.n) /* else there may be no list at all */
-		qsort(s.list, s.n, sizeof(*s.list), by_job);
-	if (!rc)
-		plan_keep(p, spared_not, &s);
-	spared_ids(p, before, n_units, ids);
-	free(list);
-	return rc;
 }
 
 /* ---- once more ---- */

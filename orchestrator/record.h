@@ -12,15 +12,6 @@ int record_layer_known(void *db, const char *name, struct err *e);
 int64_t record_begin(const struct plan *p, struct state *st, const struct how *h, int64_t *ids,
 		     struct err *e) must_check;
 
-struct record_spared {
-	size_t spared, rechecked;
-};
-/* record_spare(p, st, run, h, ids, out, e): where h says so, the jobs of a run that just began
- * whose inputs were judged before are done (skip/unchanged) and leave the plan, but for h->recheck
- * percent of them; ids follows. */
-int record_spare(struct plan *p, struct state *st, int64_t run, const struct how *h, int64_t *ids,
-		 struct record_spared *out, struct err *e) must_check;
-
 /* A run that will be gone on with. */
 struct record_again {
 	int64_t run;

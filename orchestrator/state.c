@@ -2,6 +2,7 @@
 
 #include "base/dir.h"
 #include "orchestrator/aside.h"
+#include "orchestrator/kept.h"
 #include "orchestrator/state_cache.h"
 #include "sandbox/sandbox.h"
 
@@ -63,6 +64,8 @@ static int state_sweep(struct state *s, struct err *e)
 	aside_sweep(s->fd);
 	if (db_runs_abandon(s->db, e) < 0)
 		return err_add(e, "sweep %s", s->path);
+	if (kept_sweep(s, e))
+		return -1;
 	auto_fd int jobs = dir_make(s->fd, "jobs", 0700, e);
 	auto_fd int runs = jobs < 0 ? -1 : dir_make(s->fd, "runs", 0700, e);
 	return runs < 0 ? -1 : 0;

@@ -5,6 +5,7 @@
  *   layers/ seg/ tmp/ trash/  the cache (cache/cache.h)
  *   jobs/<run>/<unit>/    uppers and work directories of running jobs; gone with them
  *   aside/                uppers of boxes that are no run's (aside.h); gone with them
+ *   kept/<phase>/         frozen uppers that stay for later runs (kept.h)
  *   imports/<digest>/     suites and files that assay import made
  *   runs/<run>/           logs: PACKAGE[.VARIANT].PHASE[~offline].log.zst
  *   reports/              what `assay report` wrote

@@ -146,6 +146,8 @@ struct suite {
 	size_t n_layer_refs;
 	struct suite_known *known;
 	size_t n_known;
+	uint64_t keep_layers; /* bytes of what phases leave that stay for later runs; UINT64_MAX:
+				 not said */
 };
 
 /* suite_load(path, e): read, merge with its ecosystem, check. NULL with e; ERR_INPUT's text begins

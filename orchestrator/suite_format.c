@@ -149,6 +149,7 @@ static const cyaml_schema_field_t suite_fields[] = {
 	LIST("variants", MUST, raw_file, variants, one_variant),
 	TEXTS("compare", MAY,  raw_file, compare),
 	LIST("known", MAY, raw_file, known, one_known),
+	TEXT("keep-layers", MAY, raw_file, keep_layers),
 	CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t ecosystem_fields[] = {

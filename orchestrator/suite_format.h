@@ -77,8 +77,8 @@ struct raw_known {
 struct raw_file {
 	const struct doc_node *at;
 	uint64_t assay;
-	char *suite, *use; /* a suite */
-	char *ecosystem;   /* an ecosystem */
+	char *suite, *use, *keep_layers; /* a suite */
+	char *ecosystem;                 /* an ecosystem */
 	char *root, *home, *workdir;
 	char **layers, **inherit_env, **allow;
 	size_t n_layers, n_inherit_env, n_allow;

@@ -5,6 +5,8 @@
 #include "orchestrator/result.h"
 
 #include <regex.h>
+#include "base/unit.h"
+
 #include <string.h>
 
 const struct doc_node *draft_get(const struct draft_at *at, const char *key)
@@ -339,6 +341,15 @@ static int merge_inherit(struct suite *s, const struct doc_node *names, struct e
 	return 0;
 }
 
+static int merge_keep(struct suite *s, const struct doc_node *keep, struct err *e)
+{
+	s->keep_layers = UINT64_MAX;
+	if (keep && unit_parse_size(keep->text, &s->keep_layers))
+		return doc_bad(e, keep, "keep-layers takes a size (20G, or 0: none), not '%s'",
+			       keep->text);
+	return 0;
+}
+
 static int merge_top(struct draft *d, struct err *e)
 {
 	struct suite *s = d->suite;
@@ -356,7 +367,8 @@ static int merge_top(struct draft *d, struct err *e)
 		return -1;
 	s->home = text_or(home, "/root");
 	s->workdir = text_or(workdir, "/build");
-	if (parts_layers(s, draft_get(&top, "layers"), &s->layers, &s->n_layers, e) ||
+	if (merge_keep(s, doc_get(top.ours, "keep-layers"), e) ||
+	    parts_layers(s, draft_get(&top, "layers"), &s->layers, &s->n_layers, e) ||
 	    merge_inherit(s, draft_get(&top, "inherit-env"), e) ||
 	    parts_env(doc_get(top.base, "env"), &s->env, &s->n_env, e))
 		return -1;

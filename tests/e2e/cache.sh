@@ -54,7 +54,7 @@ fact "there is no way back to it" ends 3 cache rollback "${brought:-none}"
 fact "and the reason is said" has "$said" "revoked since"
 
 rm -rf "$ASSAY_STATE/layers" "$ASSAY_STATE"/assay.db*
-fact "without its database a state directory is left alone" ends 2 "$assay" run "$work/suite.yaml"
+fact "without its database a state directory is left alone" ends 2 "$assay" run --fresh "$work/suite.yaml"
 fact "and it is said what brings it back" has "$said" "assay cache rebuild"
 fact "which it does" ends 0 cache rebuild
 fact "wholly" ends 0 cache verify

@@ -40,13 +40,13 @@ sleepers() { pgrep -f "^sleep 600[.]$$\$" >/dev/null; }
 marked() { pgrep -af "$mark"; }
 gone() { ! sleepers && ! marked; }
 
-"$assay" run "$work/suite.yaml" --jobs 4 >"$work/out" 2>&1 &
+"$assay" run --fresh "$work/suite.yaml" --jobs 4 >"$work/out" 2>&1 &
 pid=$!
 started+=("$pid")
 fact "jobs run" until_true 60 sleepers
 fact "and can be told by their mark" marked
 boxes=$(pgrep -P "$pid" | tr '\n' ' ')
-fact "another writer is refused, and told who writes" ends 2 "$assay" run "$work/suite.yaml"
+fact "another writer is refused, and told who writes" ends 2 "$assay" run --fresh "$work/suite.yaml"
 fact "by its pid" has "$said" "$pid"
 fact "readers read meanwhile" ends 0 "$assay" status
 kill -KILL "$pid"
@@ -66,14 +66,14 @@ not_alive() {
 }
 fact "nor any helper" not_alive
 
-fact "what it left is swept and the next run works" ends 0 "$assay" run "$work/suite.yaml" --only quick1 quick2
+fact "what it left is swept and the next run works" ends 0 "$assay" run --fresh "$work/suite.yaml" --only quick1 quick2
 fact "the killed run is told as aborted" is "$(ask "SELECT state FROM run WHERE id = 1")" aborted
 fact "its jobs as abandoned, none as running" is "$(ask "SELECT count(*) FROM job WHERE run = 1 AND state IN ('waiting', 'running')")" 0
 fact "no directory of a job is left" is "$(ls "$ASSAY_STATE/jobs" | wc -l)" 0
 fact "no control group of it is left" groups_left "$pid"
 
 # ---- gentle ends
-"$assay" run "$work/suite.yaml" --jobs 4 --only slow1 >"$work/out" 2>&1 &
+"$assay" run --fresh "$work/suite.yaml" --jobs 4 --only slow1 >"$work/out" 2>&1 &
 pid=$!
 started+=("$pid")
 fact "jobs run again" until_true 60 sleepers

@@ -29,7 +29,7 @@ variants: [{name: a}, {name: b}]
 compare: [a, b]
 END
 some() { [ "$(ask "SELECT count(*) FROM v_result")" -ge 2 ]; }
-"$assay" run "$work/suite.yaml" --jobs 4 >"$work/out" 2>&1 &
+"$assay" run --fresh "$work/suite.yaml" --jobs 4 >"$work/out" 2>&1 &
 pid=$!
 started+=("$pid")
 fact "some jobs are done" until_true 60 some

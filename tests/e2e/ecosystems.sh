@@ -3,7 +3,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 "$assay" sandbox true >"$work/first" 2>&1 || skip "no box can be made here: $(head -n 1 "$work/first")"
 tried=0
-runs() { ends 0 "$assay" run "$work/$1.yaml" --jobs 2; }
+runs() { ends 0 "$assay" run --fresh "$work/$1.yaml" --jobs 2; }
 passed() { is "$(ask "SELECT count(*) FROM v_result WHERE run = $1 AND status = 'pass'")" "$2"; }
 changes() { ask "SELECT sum($2) FROM v_harvest WHERE run = $1"; }
 restored() { rm -rf "$work/out" && "$assay" cache restore "$1" "$work/out"; }

@@ -33,11 +33,11 @@ no_detour() { ! grep -q '/\.\./' <<<"$said"; }
 fact "and where it was looked for, by straight paths" no_detour
 suite "$base" 'packages: [p]'
 fact "a package that --only names and nobody knows" wrong "unheard-of" run "$work/s.yaml" --only unheard-of
-fact "a suite that is not there" ends 3 "$assay" run "$work/none.yaml"
+fact "a suite that is not there" ends 3 "$assay" run --fresh "$work/none.yaml"
 fact "is named" has "$said" "none.yaml"
 fact "an unknown command" wrong "no command 'frob'" frob
 fact "an unknown option" ends 3 "$assay" run --frob
-fact "jobs: nonsense" ends 3 "$assay" run "$work/s.yaml" --jobs 0
+fact "jobs: nonsense" ends 3 "$assay" run --fresh "$work/s.yaml" --jobs 0
 fact "SQL that writes is refused" ends 3 "$assay" query 'DELETE FROM run'
 fact "SQL that is none is refused" ends 3 "$assay" query 'SELEC 1'
 fact "a run nobody made" ends 3 "$assay" compare 999

@@ -80,7 +80,7 @@ rows() {
 }
 for executor in native "${executors[@]}"; do
 	export ASSAY_STATE=$work/state.$executor
-	fact "$executor runs the suite" ends 0 "$assay" run "$work/suite.yaml" --jobs 4 --executor "$executor"
+	fact "$executor runs the suite" ends 0 "$assay" run --fresh "$work/suite.yaml" --jobs 4 --executor "$executor"
 	rows >"$work/rows.$executor"
 	fact "$executor's phases say who made their boxes" is "$(ask "SELECT DISTINCT executor FROM v_phase")" "$executor"
 	fact "$executor's run does, too" has "$(ask "SELECT engine FROM v_run")" "$executor, "
@@ -93,5 +93,5 @@ fact "and of each kind" is "$(ASSAY_STATE=$work/state.native ask "SELECT group_c
 for executor in "${executors[@]}"; do
 	fact "every row of $executor is what it is natively" diff "$work/rows.native" "$work/rows.$executor"
 done
-fact "who is not there is told" ends 3 "$assay" run "$work/suite.yaml" --executor wizard
+fact "who is not there is told" ends 3 "$assay" run --fresh "$work/suite.yaml" --executor wizard
 over

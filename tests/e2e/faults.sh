@@ -36,7 +36,7 @@ acknowledged() { ask "SELECT package, variant, status, phase, reason, exit_code 
 last() { ask "SELECT coalesce(max(run), 0) FROM v_run" 2>/dev/null || echo 0; }
 left() { ls "$ASSAY_STATE/jobs" "$ASSAY_STATE/tmp" "$ASSAY_STATE/trash" | grep -cv -e : -e '^$'; }
 
-fact "a run that nothing happens to ends" ends 1 "$assay" run "$work/suite.yaml" --jobs 2
+fact "a run that nothing happens to ends" ends 1 "$assay" run --fresh "$work/suite.yaml" --jobs 2
 results "$(last)" >"$work/wanted"
 fact "with a result for each job" is "$(wc -l <"$work/wanted")" 8
 
@@ -48,7 +48,7 @@ fault() {
 	before=$(last)
 	# assay-all itself: only its threads are traced, what it starts is let go as it is executed
 	timeout 120 strace -f -b execve -qq -o "$work/trace" -e "trace=$call" -e "inject=$call:$how:when=$when" \
-		"$build/assay-all" run "$work/suite.yaml" --jobs 2 >"$work/out" 2>&1
+		"$build/assay-all" run --fresh "$work/suite.yaml" --jobs 2 >"$work/out" 2>&1
 	status=$?
 	run=$(last)
 	grep -q -e INJECTED -e 'killed by SIGKILL' "$work/trace" && there=yes || there=
@@ -100,7 +100,7 @@ each:*) how=${faults#each:} faults=0; each "$how" ;;
 esac 2>/dev/null # the shell tells of each kill
 echo "     $happened of $faults faults happened"
 fact "some happened at all" test $happened -gt 0
-fact "a run afterwards is as the first" ends 1 "$assay" run "$work/suite.yaml" --jobs 2
+fact "a run afterwards is as the first" ends 1 "$assay" run --fresh "$work/suite.yaml" --jobs 2
 fact "the database is whole" is "$(ask "PRAGMA integrity_check")" ok
 fact "nothing is left to clean" is "$(left)" 0
 over

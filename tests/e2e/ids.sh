@@ -73,7 +73,7 @@ compare: [a, b]
 END
 sed 's/^packages: .*/packages: [slow]/' "$work/suite.yaml" >"$work/slow.yaml"
 
-fact "it runs with a range of ids" ends 0 "$assay" run "$work/suite.yaml" --ids range --jobs 2
+fact "it runs with a range of ids" ends 0 "$assay" run --fresh "$work/suite.yaml" --ids range --jobs 2
 statuses() { ask "SELECT group_concat(DISTINCT status) FROM v_result WHERE run = (SELECT max(id) FROM run)"; }
 fact "every phase passed" is "$(statuses)" pass
 entries() { ask "SELECT group_concat(path, ' ') FROM (SELECT DISTINCT path FROM v_entry WHERE type = 'f' ORDER BY path)"; }
@@ -91,14 +91,14 @@ fact "the run tells which ids its boxes had" has "$(ask "SELECT engine FROM run"
 	"$([ "$(id -u)" = 0 ] && echo root || echo "range of ids")"
 
 generations=$(ask "SELECT count(*) FROM generation")
-fact "it runs again" ends 0 "$assay" run "$work/suite.yaml" --ids range --jobs 2
+fact "it runs again" ends 0 "$assay" run --fresh "$work/suite.yaml" --ids range --jobs 2
 fact "every phase passes again" is "$(statuses)" pass
 fact "and brings the store nothing" is "$(ask "SELECT count(*) FROM generation")" "$generations"
 fact "nor leaves anything" is "$(find "$ASSAY_STATE/jobs" -mindepth 2 2>&1 | head)" ""
 
 sleeping() { pgrep -f "^sleep 300[.]$$\$" >/dev/null; }
 awake() { ! sleeping; }
-"$assay" run "$work/slow.yaml" --ids range --jobs 2 >"$work/out" 2>&1 &
+"$assay" run --fresh "$work/slow.yaml" --ids range --jobs 2 >"$work/out" 2>&1 &
 pid=$!
 started+=("$pid")
 fact "a third is on its way" until_true 60 sleeping
@@ -107,29 +107,29 @@ wait "$pid" 2>/dev/null
 fact "after kill -9 no process of a job is alive" until_true 2 awake
 left() { find "$ASSAY_STATE/jobs" -mindepth 2 -maxdepth 2 | grep -q .; }
 fact "its directories are left" left
-fact "the next start sweeps them, whoever owns what is in them" ends 0 "$assay" run "$work/suite.yaml" --ids range --only one
+fact "the next start sweeps them, whoever owns what is in them" ends 0 "$assay" run --fresh "$work/suite.yaml" --ids range --only one
 fact "and says nothing about it" is "$(grep -c sweep <<<"$said")" 0
 fact "and passes" is "$(statuses)" pass
 fact "nothing is left" is "$(find "$ASSAY_STATE/jobs" -mindepth 2 2>&1 | head)" ""
 
 if [ "$(id -u)" != 0 ]; then
-	fact "one id is not enough for this suite" ends 0 "$assay" run "$work/suite.yaml" --ids one --jobs 2
+	fact "one id is not enough for this suite" ends 0 "$assay" run --fresh "$work/suite.yaml" --ids one --jobs 2
 	fact "it fails there, and that is the package's result" is \
 		"$(ask "SELECT group_concat(DISTINCT status || ' ' || phase) FROM v_result WHERE run = (SELECT max(id) FROM run)")" "fail fetch"
 else
 	# as before Linux 5.19, and then as since
 	generations=$(ask "SELECT count(*) FROM generation")
 	export ASSAY_BOX_IDMAP=off
-	fact "without idmapped mounts it runs too" ends 0 "$assay" run "$work/suite.yaml" --jobs 2
+	fact "without idmapped mounts it runs too" ends 0 "$assay" run --fresh "$work/suite.yaml" --jobs 2
 	fact "and brings the store nothing, whose layers are given to the boxes" is "$(ask "SELECT count(*) FROM generation")" "$generations"
 	fact "every phase passed then" is "$(statuses)" pass
 	fact "on disk they are nobody's" is "$(find "$ASSAY_STATE/layers" -mindepth 1 ! -name '*.list' -uid -2147090432 -print | head)" ""
 	unset ASSAY_BOX_IDMAP
-	fact "with them it runs again" ends 0 "$assay" run "$work/suite.yaml" --jobs 2
+	fact "with them it runs again" ends 0 "$assay" run --fresh "$work/suite.yaml" --jobs 2
 	fact "and passes" is "$(statuses)" pass
 	fact "all of the store is root's again" is "$(find "$ASSAY_STATE/layers" -uid +65535 -print | head)" ""
-	fact "root's boxes are never without" ends 3 "$assay" run "$work/suite.yaml" --ids one
+	fact "root's boxes are never without" ends 3 "$assay" run --fresh "$work/suite.yaml" --ids one
 	fact "and it is said why" has "$said" "a box of root's always has a range of ids"
 fi
-fact "another word is no ids" ends 3 "$assay" run "$work/suite.yaml" --ids many
+fact "another word is no ids" ends 3 "$assay" run --fresh "$work/suite.yaml" --ids many
 over

@@ -52,7 +52,7 @@ suite() { # NAME: its packages, JSON lines, are on stdin
 }
 # run SUITE: the number of the run it made is in $run afterwards
 run() {
-	"$assay" run "$work/$1.yaml" >"$work/$1.log" 2>&1
+	"$assay" run --fresh "$work/$1.yaml" >"$work/$1.log" 2>&1
 	local status=$?
 	run=$(ask "SELECT max(id) FROM run")
 	[ $status -le 1 ] || sed 's/^/     /' "$work/$1.log"

@@ -19,7 +19,7 @@ variants: [{name: a}, {name: b}]
 compare: [a, b]
 END
 sed -i "s/MARK/$$/" "$work/suite.yaml"
-"$assay" run "$work/suite.yaml" --jobs 2 --porcelain >"$work/lines" 2>"$work/err" &
+"$assay" run --fresh "$work/suite.yaml" --jobs 2 --porcelain >"$work/lines" 2>"$work/err" &
 pid=$!
 started+=("$pid")
 # shows PATTERN: a snapshot of the run has it
@@ -55,7 +55,7 @@ fact "no run goes on any more" ends 2 "$assay" watch
 fact "and that is said" has "$said" "no run is going on"
 
 # ---- the whole run, ended and gone on with
-"$assay" run "$work/suite.yaml" --jobs 2 --only long1 p3 >"$work/out" 2>&1 &
+"$assay" run --fresh "$work/suite.yaml" --jobs 2 --only long1 p3 >"$work/out" 2>&1 &
 pid=$!
 started+=("$pid")
 fact "another run listens" until_true 20 shows '"run":2'
@@ -85,7 +85,7 @@ open(sys.argv[2], "w").write(seen)' "$work/notify" "$work/told" &
 	listener=$!
 	started+=("$listener")
 	until_true 10 test -S "$work/notify"
-	NOTIFY_SOCKET=$work/notify WATCHDOG_USEC=1000000 "$assay" run "$work/suite.yaml" --only p2 p3 p4 p5 p6 >"$work/out" 2>&1
+	NOTIFY_SOCKET=$work/notify WATCHDOG_USEC=1000000 "$assay" run --fresh "$work/suite.yaml" --only p2 p3 p4 p5 p6 >"$work/out" 2>&1
 	wait $listener
 	fact "systemd is told that it is ready" grep -q '^READY=1' "$work/told"
 	fact "how far it is" grep -qE '^STATUS=run [0-9]+: [0-9]+ of 10 jobs done' "$work/told"

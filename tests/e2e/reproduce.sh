@@ -40,7 +40,7 @@ shell() { timeout 120 "$assay" shell "$@" </dev/null; }
 quietly() { shell "$@" 2>/dev/null; }
 tree() { find "$ASSAY_STATE"/{layers,seg,runs} -printf '%P %s %m %T@\n' | sort; }
 
-fact "a run" ends 0 "$assay" run "$work/suite.yaml" --jobs 2 --repeats 0
+fact "a run" ends 0 "$assay" run --fresh "$work/suite.yaml" --jobs 2 --repeats 0
 before=$(tree)
 rows=$(ask "SELECT (SELECT count(*) FROM v_phase) + 1000 * (SELECT count(*) FROM v_job)")
 
@@ -61,7 +61,7 @@ fact "and nothing is left" is "$(ls "$ASSAY_STATE/aside" "$ASSAY_STATE/pins")" "
 
 # ---- after the store has gone on, and while a run goes on
 echo four >"$work/seed"
-fact "a run that brings more to the store" ends 0 "$assay" run "$work/suite.yaml" --only can --jobs 2 --repeats 0
+fact "a run that brings more to the store" ends 0 "$assay" run --fresh "$work/suite.yaml" --only can --jobs 2 --repeats 0
 fact "which its boxes see" is "$(quietly 2 can --variant good -- cat /cans/four)" four
 echo one >"$work/seed"
 fact "those of the run before do not" is "$(quietly 1 can -- sh -c 'cat /cans/one; ls /cans | grep -c four')" $'one\n0'
@@ -76,7 +76,7 @@ cat >"$work/long.yaml" <<-END
 	variants: [{name: a}]
 END
 mkdir "$work/live"
-"$assay" run "$work/long.yaml" >/dev/null 2>&1 &
+"$assay" run --fresh "$work/long.yaml" >/dev/null 2>&1 &
 started+=($!)
 long=$!
 fact "another run begins" until_true 60 bash -c '[ -e "$ASSAY_STATE/socket" ]'
@@ -111,11 +111,11 @@ fact "which is told" has "$said" "standard input is no terminal: give a command 
 fact "a run by words is none" ends 125 shell one can
 fact "no package is a mistake" ends 125 shell 1
 sed 's/ONE/TWO/; s/suite: .*/suite: early/; s/rm seed/exit 3/' "$work/suite.yaml" >"$work/early.yaml"
-fact "a run that ends early" ends 0 "$assay" run "$work/early.yaml" --jobs 2 --repeats 0
+fact "a run that ends early" ends 0 "$assay" run --fresh "$work/early.yaml" --jobs 2 --repeats 0
 fact "has phases that never ran" ends 125 shell 4 can --phase test -- true
 fact "which is told with those that did" has "$said" "phase test of can under good was not run in run 4 (fail/exit in build, exit status 3): only fetch, build"
-fact "what was not run for an earlier run's sake" ends 0 "$assay" run "$work/early.yaml" --jobs 2 --repeats 0 --skip-unchanged --recheck 0
-fact "is run once more, as it failed but once" ends 0 "$assay" run "$work/early.yaml" --jobs 2 --repeats 0 --skip-unchanged --recheck 0
+fact "what was not run for an earlier run's sake" ends 0 "$assay" run --fresh "$work/early.yaml" --jobs 2 --repeats 0 --skip-unchanged --recheck 0
+fact "is run once more, as it failed but once" ends 0 "$assay" run --fresh "$work/early.yaml" --jobs 2 --repeats 0 --skip-unchanged --recheck 0
 fact "and then not" ends 125 shell 6 can -- true
 fact "which is told with the run that was" has "$said" "run 5 had judged the same inputs"
 
@@ -127,7 +127,7 @@ mkdir "$work/tool"
 echo tool >"$work/tool/tool"
 "$assay" layer import tool "$work/tool" >/dev/null
 sed 's/{name: good, /{name: good, layers: [tool], /; s/suite: .*/suite: tools/' "$work/suite.yaml" >"$work/tools.yaml"
-"$assay" run "$work/tools.yaml" --repeats 0 >/dev/null 2>&1
+"$assay" run --fresh "$work/tools.yaml" --repeats 0 >/dev/null 2>&1
 tools=$(ask "SELECT max(run) FROM v_run")
 fact "a tool layer is there" is "$(quietly "$tools" can --variant good -- cat /tool)" tool
 echo more >>"$work/tool/tool"

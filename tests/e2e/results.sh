@@ -44,7 +44,7 @@ prints echo 'infra/enospc: No space left on device'; echo 'kill/memory: out of m
 rule echo 'gave up: ENOSPC'; exit 1
 net python3 -c 'import socket; socket.create_connection((str(192) + chr(46) + str(0) + chr(46) + str(2) + chr(46) + str(1), 80))'
 END2
-"$assay" run "$work/ends.yaml" --jobs 4 >"$work/ends.log" 2>&1
+"$assay" run --fresh "$work/ends.yaml" --jobs 4 >"$work/ends.log" 2>&1
 fact "what passes passes" is "$(result ends zero)" pass/ok
 all_are ends fail/exit one e124 e125 e127 e134 e137 e139 e143 prints
 for s in segv abrt bus ill fpe sys; do all_are ends "crash/$s" $s; done
@@ -60,7 +60,7 @@ crowd for i in $(seq 100); do sleep 9 & done; wait
 fat head -c 200M /dev/zero >/build/fat; sleep 20
 loud yes
 END2
-"$assay" run "$work/limits.yaml" --jobs 4 >"$work/limits.log" 2>&1
+"$assay" run --fresh "$work/limits.yaml" --jobs 4 >"$work/limits.log" 2>&1
 all_are limits kill/silence silent
 all_are limits kill/wall-time slow
 all_are limits kill/processes crowd
@@ -73,7 +73,7 @@ hog tail /dev/zero
 child sh -c 'tail /dev/zero'; exit 1
 child0 sh -c 'tail /dev/zero'; exit 0
 END2
-"$assay" run "$work/memory.yaml" --jobs 2 >"$work/memory.log" 2>&1
+"$assay" run --fresh "$work/memory.yaml" --jobs 2 >"$work/memory.log" 2>&1
 all_are memory kill/memory hog child child0
 
 # The machine out of memory: here a group of 64 MiB around everything of assay's. The box's own limit has nothing to do with it.
@@ -112,7 +112,7 @@ chmod 755 "$work/draw"
 	done
 	printf '  - {name: broken, version: "1", env: {WHAT: "[ $ASSAY_VARIANT = a ]"}}\n'
 } >"$work/chance.yaml"
-for night in 1 2 3; do "$assay" run "$work/chance.yaml" --jobs 4 >"$work/chance.log" 2>&1; done
+for night in 1 2 3; do "$assay" run --fresh "$work/chance.yaml" --jobs 4 >"$work/chance.log" 2>&1; done
 fact "of three nights some flaky packages are suspected" test "$(ask "SELECT count(DISTINCT package || ' ' || run) FROM v_result WHERE suite = 'chance' AND repeat AND package <> 'broken'")" -ge 4
 fact "and none is confirmed" is "$(ask "SELECT count(*) FROM v_verdict WHERE suite = 'chance' AND confidence = 'confirmed' AND package <> 'broken'")" 0
 fact "what is broken is, each night" is "$(ask "SELECT count(*) FROM v_verdict WHERE suite = 'chance' AND confidence = 'confirmed' AND package = 'broken' AND verdict = 'regressed'")" 3

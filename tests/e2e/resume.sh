@@ -34,7 +34,7 @@ END
 results() { ask "SELECT package, variant, status, phase, reason, exit_code FROM v_job WHERE run = $1 ORDER BY 1, 2"; }
 left() { ls "$ASSAY_STATE/jobs" "$ASSAY_STATE/tmp" "$ASSAY_STATE/trash" | grep -cv -e : -e '^$'; }
 
-fact "a run that nobody touches ends" ends 1 "$assay" run "$work/suite.yaml" --jobs 2
+fact "a run that nobody touches ends" ends 1 "$assay" run --fresh "$work/suite.yaml" --jobs 2
 results 1 >"$work/wanted"
 fact "with a result for each job" is "$(wc -l <"$work/wanted")" 20
 fact "there is nothing to go on with then" ends 3 "$assay" resume
@@ -47,7 +47,7 @@ ends_() { ends "$@" || true; }
 killed=0 run=1
 while [ $killed -lt "$kills" ]; do
 	run=$((run + 1))
-	"$assay" run "$work/suite.yaml" --jobs 2 >"$work/out" 2>&1 &
+	"$assay" run --fresh "$work/suite.yaml" --jobs 2 >"$work/out" 2>&1 &
 	while :; do
 		pid=$!
 		started+=("$pid")
@@ -55,7 +55,7 @@ while [ $killed -lt "$kills" ]; do
 		kill -KILL "$pid" 2>/dev/null || { wait "$pid"; break; }
 		killed=$((killed + 1))
 		wait "$pid" 2>/dev/null
-		[ "$(ask "SELECT max(run) FROM v_run" 2>/dev/null)" = $run ] || { "$assay" run "$work/suite.yaml" --jobs 2 >"$work/out" 2>&1 & continue; }
+		[ "$(ask "SELECT max(run) FROM v_run" 2>/dev/null)" = $run ] || { "$assay" run --fresh "$work/suite.yaml" --jobs 2 >"$work/out" 2>&1 & continue; }
 		[ $killed -lt "$kills" ] || { "$assay" resume >"$work/out" 2>&1; break; }
 		"$assay" resume >"$work/out" 2>&1 &
 	done
@@ -71,7 +71,7 @@ fact "nothing is left to clean" is "$(left)" 0
 
 # ---- drained, and gone on with
 sed -e 's/^suite: resume/suite: slow/' -e 's/^      test -s/      sleep 1; test -s/' "$work/suite.yaml" >"$work/slow.yaml"
-"$assay" run "$work/slow.yaml" --jobs 2 >"$work/out" 2>&1 &
+"$assay" run --fresh "$work/slow.yaml" --jobs 2 >"$work/out" 2>&1 &
 pid=$!
 started+=("$pid")
 run=$((run + 1))

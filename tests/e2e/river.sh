@@ -108,7 +108,7 @@ fact "the verbose one also what each box sees" has "$verbose" "cow   /build: wha
 fact "and what all of them have once" is "$(grep -c '^ *PATH=' <<<"$verbose")" 1
 fact "a single file is named as one" has "$verbose" "cow   /var/lang.lock: file $work/lock"
 fact "a stranger to the state directory sees no run" ends 0 "$assay" status
-fact "the run ends with 1: something regressed" ends 1 "$assay" run "$work/suite.yaml" --jobs 3
+fact "the run ends with 1: something regressed" ends 1 "$assay" run --fresh "$work/suite.yaml" --jobs 3
 fact "the job whose answer is known had it" is "$(ask "SELECT answer, host = (SELECT host FROM v_run LIMIT 1) FROM v_canary")" "right,1"
 fact "and left nothing" is "$(ls -A "$ASSAY_STATE/jobs")" ""
 fact "each job knows where it ran" is "$(ask "SELECT count(*) FROM v_job WHERE host IS NULL")" 0
@@ -175,16 +175,16 @@ known:
   - {package: abort, expect: skip, reason: dies of a word}
   - {package: alpha, expect: fail, reason: once it did}
 END
-fact "a regression that was known is none to exit for" ends 0 "$assay" run "$work/known.yaml" --only legacy crasher alpha
+fact "a regression that was known is none to exit for" ends 0 "$assay" run --fresh "$work/known.yaml" --only legacy crasher alpha
 fact "it is told as known" has "$said" "1 regressed (1 of them known)"
 fact "so is what no longer holds" has "$said" "fail, alpha: it passes now (once it did)"
 fact "what is to be skipped is not run" is "$(ask "SELECT count(*) FROM v_phase WHERE suite = 'river-known' AND package = 'crasher'")" 0
 fact "and its result says why" is "$(ask "SELECT group_concat(DISTINCT status || '/' || reason || ': ' || evidence) FROM v_job
 	WHERE suite = 'river-known' AND package = 'crasher'")" "skip/listed: dies of a word"
 sed -i 's/2999-12-31/2020-02-29/' "$work/known.yaml"
-fact "an entry past its day is an error" ends 3 "$assay" run "$work/known.yaml" --only legacy
+fact "an entry past its day is an error" ends 3 "$assay" run --fresh "$work/known.yaml" --only legacy
 fact "with its place" has "$said" "known.yaml:14:5: what is known of legacy (fail) expired on 2020-02-29"
-fact "that can be made a warning" ends 0 "$assay" run "$work/known.yaml" --only legacy --allow-expired
+fact "that can be made a warning" ends 0 "$assay" run --fresh "$work/known.yaml" --only legacy --allow-expired
 
 logs_of() { "$assay" logs "$@"; }
 fact "logs are printed phase after phase" is "$(logs_of "$run" legacy --variant new | grep '^==' | uniq -c | tr -s ' ' | tr '\n' ' ')" \
@@ -233,7 +233,7 @@ phases: [{name: test, run: "echo first; i=0; while [ ! -e /go/on ] && [ $i -lt 3
 mounts: [{path: /go, mode: ro, source: go}]
 END
 mkdir "$work/go"
-"$assay" run "$work/slow.yaml" >"$work/slow.log" 2>&1 &
+"$assay" run --fresh "$work/slow.yaml" >"$work/slow.log" 2>&1 &
 started+=($!)
 slow=$!
 followed() { grep -q "$1" "$work/followed"; }
@@ -249,7 +249,7 @@ wait "$slow"
 fact "following ends with the package" wait "$follow"
 fact "and has all that was said" followed last
 generations=$(ask "SELECT count(*) FROM generation")
-fact "it runs again" ends 1 "$assay" run "$work/suite.yaml" --jobs 2
+fact "it runs again" ends 1 "$assay" run --fresh "$work/suite.yaml" --jobs 2
 second=$(ask "SELECT max(id) FROM run")
 fact "the second run brings the store nothing" is "$(ask "SELECT count(*) FROM generation")" "$generations"
 logs() { local f; for f in "$ASSAY_STATE/runs/$1"/alpha.fetch*.log.zst; do zstdcat "$f"; done; }
@@ -258,12 +258,12 @@ if command -v zstdcat >/dev/null; then
 fi
 fact "what a test writes into a store's path reaches no store" is \
 	"$(ask "SELECT count(*) FROM harvest_note WHERE change = 'conflict'")" 0
-fact "one package alone can be repeated" ends 1 "$assay" run "$work/suite.yaml" --only legacy
+fact "one package alone can be repeated" ends 1 "$assay" run --fresh "$work/suite.yaml" --only legacy
 fact "its run has that package's jobs only" is "$(ask "SELECT count(*) FROM v_job WHERE run = (SELECT max(id) FROM run)")" 2
 pair() { python3 -c 'import json,sys
 j = json.load(sys.stdin)
 print(j["run"], *(p["package"] + "=" + p["verdict"] for p in j["packages"]))'; }
-fact "a run tells its comparison as JSON" is "$("$assay" run "$work/suite.yaml" --only legacy --json 2>/dev/null | pair)" \
+fact "a run tells its comparison as JSON" is "$("$assay" run --fresh "$work/suite.yaml" --only legacy --json 2>/dev/null | pair)" \
 	"$(ask "SELECT max(id) FROM run") legacy=regressed"
 revised() { ask "SELECT reason || ' ' || coalesce(rule, '-') || ' ' || (revised_ms IS NOT NULL) FROM v_result
 	WHERE run = $run AND package = 'modern' AND variant = 'old'"; }

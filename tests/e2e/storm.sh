@@ -42,7 +42,7 @@ for round in 1 2 3 4 5 6 7 8 9 10 11 12; do
 	suite "$round"
 	before=0
 	[ $round = 1 ] || before=$(ask "SELECT count(*) FROM v_harvest WHERE generation IS NOT NULL")
-	"$assay" run "$work/suite.yaml" --jobs 2 >"$work/out" 2>&1 &
+	"$assay" run --fresh "$work/suite.yaml" --jobs 2 >"$work/out" 2>&1 &
 	pid=$!
 	started+=("$pid")
 	# some die before the first publish, some right after one, some deep in the run
@@ -54,7 +54,7 @@ for round in 1 2 3 4 5 6 7 8 9 10 11 12; do
 	wait "$pid" 2>/dev/null
 done 2>/dev/null
 suite 99
-fact "after twelve kills a run works" ends 0 "$assay" run "$work/suite.yaml"
+fact "after twelve kills a run works" ends 0 "$assay" run --fresh "$work/suite.yaml"
 fact "and has all its results" is "$(ask "SELECT count(*) FROM v_result WHERE run = (SELECT max(id) FROM run) AND status = 'pass'")" 80
 fact "several of the killed ones had published" test "$(ask "SELECT count(DISTINCT run) FROM v_harvest WHERE generation IS NOT NULL")" -ge 5
 fact "the killed runs are aborted" is "$(ask "SELECT count(*) FROM run WHERE state = 'running'")" 0
