@@ -21,7 +21,8 @@ quit() {
 	for p in ${started[@]+"${started[@]}"}; do
 		kill -KILL "$p" 2>/dev/null
 	done
-	rm -rf "$work"
+	# what was killed may have left directories that even their owner may not enter
+	rm -rf "$work" 2>/dev/null || { chmod -R u+rwx "$work"; rm -rf "$work"; }
 }
 trap quit EXIT
 
