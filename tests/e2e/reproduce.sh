@@ -114,8 +114,8 @@ sed 's/ONE/TWO/; s/suite: .*/suite: early/; s/rm seed/exit 3/' "$work/suite.yaml
 fact "a run that ends early" ends 0 "$assay" run --fresh "$work/early.yaml" --jobs 2 --repeats 0
 fact "has phases that never ran" ends 125 shell 4 can --phase test -- true
 fact "which is told with those that did" has "$said" "phase test of can under good was not run in run 4 (fail/exit in build, exit status 3): only fetch, build"
-fact "what was not run for an earlier run's sake" ends 0 "$assay" run --fresh "$work/early.yaml" --jobs 2 --repeats 0 --skip-unchanged --recheck 0
-fact "is run once more, as it failed but once" ends 0 "$assay" run --fresh "$work/early.yaml" --jobs 2 --repeats 0 --skip-unchanged --recheck 0
+fact "what was not run for an earlier run's sake" ends 0 "$assay" run "$work/early.yaml" --jobs 2 --repeats 0 --recheck 0
+fact "is run once more, as it failed but once" ends 0 "$assay" run "$work/early.yaml" --jobs 2 --repeats 0 --recheck 0
 fact "and then not" ends 125 shell 6 can -- true
 fact "which is told with the run that was" has "$said" "run 5 had judged the same inputs"
 
