@@ -44,7 +44,7 @@ END
 "$assay" layer import tool-1 "$work/tool" >/dev/null
 echo 2 >"$work/tool/opt/version"
 "$assay" layer import tool-2 "$work/tool" >/dev/null
-fact "a run" ends 0 "$assay" run "$work/suite.yaml" --only can --jobs 2 --repeats 0
+fact "a run" ends 0 "$assay" run --fresh "$work/suite.yaml" --only can --jobs 2 --repeats 0
 fact "goes into a file" ends 0 "$assay" export 1 can "$work/can.assay"
 fact "which is told with its digest" has "$said" "SHA-256 $(sha256sum <"$work/can.assay" | cut -c1-64)"
 fact "and with what else it needs" has "$said" "root: host"
@@ -79,13 +79,13 @@ fact "an unknown one" ends 2 "$assay" export 1 nothing "$work/no"
 fact "is told" has "$said" "run 1 has no package nothing"
 fact "nothing is left of them" is "$(ls "$work" | grep -c '^no')" 0
 sed 's|layers: \[tool-1\]|layers: [./tool]|; s/suite: .*/suite: directory/' "$work/suite.yaml" >"$work/directory.yaml"
-"$assay" run "$work/directory.yaml" --only can --repeats 0 >/dev/null 2>&1
+"$assay" run --fresh "$work/directory.yaml" --only can --repeats 0 >/dev/null 2>&1
 fact "a directory as a layer" ends 3 "$assay" export 2 can "$work/no"
 fact "is told with what to do" has "$said" "make it a layer with assay layer import"
 mkdir "$work/live"
 echo live >"$work/live/file"
 sed "s|^mounts: .*|mounts: [{path: /build, mode: cow}, {path: /live, source: $work/live, mode: ro}]|; s/suite: .*/suite: live/" "$work/suite.yaml" >"$work/live.yaml"
-"$assay" run "$work/live.yaml" --only can --repeats 0 >/dev/null 2>&1
+"$assay" run --fresh "$work/live.yaml" --only can --repeats 0 >/dev/null 2>&1
 fact "a live directory" ends 0 "$assay" export 3 can "$work/live.assay"
 fact "is told" has "$said" "with --mount /live=PATH"
 fact "with its mode elsewhere it is asked for" ends 3 far import "$work/live.assay"
