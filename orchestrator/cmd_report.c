@@ -79,15 +79,6 @@ static int report_directory(const struct report_args *a, const char *state, char
 	return fd;
 }
 
-static void report_json(const struct report *r, struct text *t)
-{
-	json_t *j = review_json(r->review);
-	auto_free char *text = json_dumps(j, JSON_INDENT(2));
-	text_add(t, text ? text : "null");
-	text_addc(t, '\n');
-	json_decref(j);
-}
-
 /* What is written, by the ending of its name. */
 static const struct {
 	const char *ending, *name;

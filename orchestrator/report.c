@@ -24,6 +24,15 @@ static int report_told(struct db *d, struct report *r, struct err *e)
 	return 0;
 }
 
+static int report_spent(struct db *d, struct report *r, struct err *e)
+{
+	struct sim s;
+	int rc = replay_run(d, r->review->run, &s, &r->spent, e);
+	r->n_boxes = s.n_phases;
+	sim_fini(&s);
+	return rc;
+}
+
 int report_load(struct db *d, struct review *review, struct report *r, struct err *e)
 {
 	char run[24];
@@ -34,7 +43,8 @@ int report_load(struct db *d, struct review *review, struct report *r, struct er
 	} wanted[] = {{"counts", &r->counts},
 		      {"phases", &r->phases},
 		      {"harvests", &r->harvests},
-		      {"conflicts", &r->conflicts}};
+		      {"conflicts", &r->conflicts},
+		      {"spared", &r->spared}};
 	r->review = review;
 	r->made_ms = clock_real_ms();
 	snprintf(run, sizeof(run), "%lld", (long long)review->run);
@@ -44,7 +54,7 @@ int report_load(struct db *d, struct review *review, struct report *r, struct er
 	const char *upto[] = {rows_str(review->row, 0, "suite"), run};
 	if (db_named(d, "trend", upto, 2, &r->trend, e))
 		return -1;
-	return report_told(d, r, e);
+	return report_spent(d, r, e) || report_told(d, r, e) ? -1 : 0;
 }
 
 void report_fini(struct report *r)
@@ -53,6 +63,7 @@ void report_fini(struct report *r)
 	db_table_free(r->phases);
 	db_table_free(r->harvests);
 	db_table_free(r->conflicts);
+	db_table_free(r->spared);
 	db_table_free(r->trend);
 	for (size_t i = 0; i < REPORT_TOLD; i++)
 		for (size_t k = 0; k < 2; k++)

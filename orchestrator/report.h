@@ -2,6 +2,7 @@
  * Markdown text. */
 #pragma once
 #include "base/text.h"
+#include "orchestrator/replay.h"
 #include "orchestrator/review.h"
 
 /* Packages told in full, one after the other; those beyond are in the tables only. */
@@ -10,11 +11,13 @@ enum { REPORT_TOLD = 200 };
 struct report {
 	struct review *review;
 	/* named queries of the run, by their names */
-	struct db_table *counts, *phases, *harvests, *conflicts;
+	struct db_table *counts, *phases, *harvests, *conflicts, *spared;
 	struct db_table *trend;                /* of the suite, up to this run */
 	struct db_table *told[REPORT_TOLD][2]; /* "phases-of-job" of the first pairs' base and next;
 						  NULL: absent side */
-	const char *state;                     /* the state directory, absolute */
+	struct spent spent;    /* how the run spent its time; means nothing without a box */
+	size_t n_boxes;        /* that ended */
+	const char *state;     /* the state directory, absolute */
 	const char *say_state; /* what commands shown need as --state; NULL: nothing */
 	int64_t made_ms;
 };
@@ -35,6 +38,9 @@ void report_markdown(const struct report *r, struct text *out);
 /* One row a package, and what shows tests: report_files.c. */
 void report_csv(const struct report *r, struct text *out);
 void report_junit(const struct report *r, struct text *out);
+/* What `assay compare --json` prints, and how the run spent its time ("time"; null where it made no
+ * box) and what it did not do twice ("unchanged"). */
+void report_json(const struct report *r, struct text *out);
 
 /* Parts both share. */
 /* "2026-11-25 15:05 UTC"; "" for none. */

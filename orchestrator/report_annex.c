@@ -77,7 +77,8 @@ static void annex_phases(struct text *t, const struct report *r)
 			  rows_int(p, i, "behind_nat", 0) ? ", nat" : "", gone, (long long)boxes);
 		page_duration(t, wall);
 		html_addf(t,
-			  "</td><td><span class=\"share\"><i style=\"width:%lld%%\"></i></span> "
+			  "</td><td class=\"v\"><span class=\"share\"><i "
+			  "style=\"width:%lld%%\"></i></span> "
 			  "%lld %%</td><td class=\"n\">",
 			  (long long)(all ? wall * 100 / all : 0),
 			  (long long)(all ? (wall * 100 + all / 2) / all : 0));
@@ -237,6 +238,7 @@ static void annex_sides(struct text *t, const struct report *r)
 void page_annex(struct text *t, const struct report *r)
 {
 	annex_counts(t, r);
+	page_spent(t, r);
 	annex_phases(t, r);
 	annex_stores(t, r);
 	annex_conflicts(t, r);

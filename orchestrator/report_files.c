@@ -1,5 +1,5 @@
-/* The report for programs: CSV for tables, JUnit XML for what shows tests. */
-#include "orchestrator/report.h"
+/* The report for programs: CSV for tables, JUnit XML for what shows tests, JSON. */
+#include "orchestrator/report_page.h"
 
 #include "orchestrator/html.h"
 #include "orchestrator/rows.h"
@@ -152,4 +152,17 @@ void report_junit(const struct report *r, struct text *t)
 	for (size_t i = 0; i < v->n_pairs; i++)
 		junit_case(t, v, &v->pairs[i]);
 	text_add(t, "</testsuite>\n");
+}
+
+/* ---- JSON ---- */
+
+void report_json(const struct report *r, struct text *t)
+{
+	json_t *j = review_json(r->review);
+	json_object_set_new(j, "time", spent_json(r));
+	json_object_set_new(j, "unchanged", saved_json(r));
+	auto_free char *text = json_dumps(j, JSON_INDENT(2));
+	text_add(t, text ? text : "null");
+	text_addc(t, '\n');
+	json_decref(j);
 }

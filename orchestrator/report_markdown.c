@@ -1,7 +1,7 @@
 /* The Markdown summary, for a comment or a mail: validity, headline, what changed, each with its
  * deciding line; details folded. What jobs wrote stands in code only, where nothing means anything
  * and nobody is mentioned. */
-#include "orchestrator/report.h"
+#include "orchestrator/report_page.h"
 
 #include "base/unit.h"
 #include "orchestrator/plain.h"
@@ -227,6 +227,7 @@ void report_markdown(const struct report *r, struct text *t)
 	const struct review *v = r->review;
 	size_t changes = v->n_pairs - v->verdicts[VERDICT_SAME];
 	md_header(t, r);
+	markdown_spent(t, r);
 	if (v->base)
 		md_counts(t, v);
 	md_causes(t, v);

@@ -18,6 +18,12 @@ bool page_tells(const struct review *v, size_t pair);
 void page_table(struct text *t, const struct report *r);
 void page_charts(struct text *t, const struct report *r);
 
+/* How well the time was used (report_spent.c). As JSON: null where there was no box. */
+void page_spent(struct text *t, const struct report *r);
+void markdown_spent(struct text *t, const struct report *r);
+json_t *spent_json(const struct report *r) must_check;
+json_t *saved_json(const struct report *r) must_check;
+
 /* What stands below the packages: results by side, where the time went, stores, conflicts, the
  * sides and the host. */
 void page_annex(struct text *t, const struct report *r);
