@@ -583,7 +583,8 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *                                    networked behind_nat profiles; setup_us is the median, peak_memory_bytes the maximum, networked counts
  *                                    boxes, behind_nat those whose network is nat, profiles are all but default
  *   phases-of-job job                of its last attempt, as they ran: phase network ended_as exit_code signal limit_hit wall_ms cpu_ms
- *                                    peak_memory_bytes log error processes
+ *                                    peak_memory_bytes log error processes network_lost generation store store_layers layers; of the first store
+ *                                    the generation it saw and the digests of that, the uppermost first, and the variant's layers, a line each
  *   retrace       run package        by variant as the suite lists them, then as they ran: variant phase network generation started_ms
  *                                    ended_as exit_code signal limit_hit log shared; the phases that counted for the job's own result, those
  *                                    all variants share with each of them; generation is the first store's, NULL: it was empty, or is no longer kept

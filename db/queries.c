@@ -140,8 +140,13 @@ static const struct query {
 
 	{"phases-of-job", 1,
 	 "SELECT f.name AS phase, f.network, f.ended_as, f.exit_code, f.signal, f.limit_name AS limit_hit, f.wall_us / 1000 AS wall_ms,"
-	 "  (f.cpu_user_us + f.cpu_system_us) / 1000 AS cpu_ms, f.peak_memory AS peak_memory_bytes, f.log, f.error, f.processes, f.network_lost"
+	 "  (f.cpu_user_us + f.cpu_system_us) / 1000 AS cpu_ms, f.peak_memory AS peak_memory_bytes, f.log, f.error, f.processes, f.network_lost,"
+	 "  f.generation, s.name AS store, (SELECT group_concat(digest, char(10)) FROM (SELECT l.digest FROM generation_layer gl"
+	 "   JOIN layer l ON l.id = gl.layer WHERE gl.generation = f.generation ORDER BY gl.position)) AS store_layers,"
+	 "  replace(v.layers, ' ', char(10)) AS layers"
 	 " FROM attempt a JOIN attempt_phase ap ON ap.attempt = a.id JOIN phase f ON f.id = ap.phase"
+	 "  LEFT JOIN generation g ON g.id = f.generation LEFT JOIN store s ON s.id = g.store"
+	 "  LEFT JOIN variant v ON v.run = f.run AND v.number = f.variant"
 	 " WHERE a.job = ?1 AND a.number = (SELECT max(number) FROM attempt WHERE job = ?1 AND NOT repeat) ORDER BY ap.ordinal"},
 
 	{"retrace", 2,

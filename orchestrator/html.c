@@ -80,3 +80,10 @@ void html_lines(struct text *t, const char *s, size_t lines, size_t marked)
 		p += n + (p[n] != '\0');
 	}
 }
+
+void html_block(struct text *t, const char *s, size_t n)
+{
+	auto_text struct text plain = TEXT_INIT;
+	plain_add(&plain, s, n, &(struct plain_bounds){SIZE_MAX, SIZE_MAX});
+	html_escape(t, text_str(&plain), plain.n);
+}

@@ -10,3 +10,6 @@ void html_addf(struct text *t, const char *fmt, ...) printf_like(2, 3);
 /* html_lines(t, s, lines, marked): up to `lines` lines of s, each of at most HTML_LINE characters,
  * as the content of a <pre>; line number `marked` (from 0; SIZE_MAX: none) within <mark>. */
 void html_lines(struct text *t, const char *s, size_t lines, size_t marked);
+/* html_block(t, s, n): all n bytes of s, whose lines may be of any length, as the content of a
+ * <pre>. */
+void html_block(struct text *t, const char *s, size_t n);

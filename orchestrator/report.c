@@ -1,4 +1,4 @@
-#include "orchestrator/report.h"
+#include "orchestrator/report_page.h"
 
 #include "base/clock.h"
 #include "orchestrator/rows.h"
@@ -54,7 +54,10 @@ int report_load(struct db *d, struct review *review, struct report *r, struct er
 	const char *upto[] = {rows_str(review->row, 0, "suite"), run};
 	if (db_named(d, "trend", upto, 2, &r->trend, e))
 		return -1;
-	return report_spent(d, r, e) || report_told(d, r, e) ? -1 : 0;
+	if (report_spent(d, r, e) || report_told(d, r, e))
+		return -1;
+	report_logs_load(r);
+	return 0;
 }
 
 void report_fini(struct report *r)
@@ -65,9 +68,11 @@ void report_fini(struct report *r)
 	db_table_free(r->conflicts);
 	db_table_free(r->spared);
 	db_table_free(r->trend);
-	for (size_t i = 0; i < REPORT_TOLD; i++)
+	for (size_t i = 0; i < REPORT_TOLD; i++) {
+		free(r->logs[i]);
 		for (size_t k = 0; k < 2; k++)
 			db_table_free(r->told[i][k]);
+	}
 }
 
 char *report_time(int64_t ms)

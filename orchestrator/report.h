@@ -15,10 +15,11 @@ struct report {
 	struct db_table *trend;                /* of the suite, up to this run */
 	struct db_table *told[REPORT_TOLD][2]; /* "phases-of-job" of the first pairs' base and next;
 						  NULL: absent side */
-	struct spent spent;    /* how the run spent its time; means nothing without a box */
-	size_t n_boxes;        /* that ended */
-	const char *state;     /* the state directory, absolute */
-	const char *say_state; /* what commands shown need as --state; NULL: nothing */
+	struct spent spent;      /* how the run spent its time; means nothing without a box */
+	size_t n_boxes;          /* that ended */
+	char *logs[REPORT_TOLD]; /* markup of those pairs' logs; NULL: none to show */
+	const char *state;       /* the state directory, absolute */
+	const char *say_state;   /* what commands shown need as --state; NULL: nothing */
 	int64_t made_ms;
 };
 

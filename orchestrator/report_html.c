@@ -283,6 +283,7 @@ static void told_pair(struct text *t, const struct report *r, size_t i)
 	if (log)
 		html_addf(t, "<dt>Log</dt><dd><code>%s</code></dd>\n", log);
 	text_add(t, "</dl>\n");
+	page_logs(t, r, i);
 	told_processes(t, r, i);
 	told_phases(t, r, i);
 	text_add(t, "</article>\n");
@@ -370,6 +371,16 @@ static void page_stale(struct text *t, const struct review *v)
 	text_add(t, any ? "</ul>\n</section>\n" : "");
 }
 
+/* An element of its own: the pair has no article. */
+static void groups_logs(struct text *t, const struct report *r, size_t pair)
+{
+	if (pair >= REPORT_TOLD || !r->logs[pair])
+		return;
+	html_addf(t, "<details><summary>Logs of %s</summary>\n", r->review->pairs[pair].package);
+	page_logs(t, r, pair);
+	text_add(t, "</details>\n");
+}
+
 static void page_groups(struct text *t, const struct report *r)
 {
 	struct report_group *groups;
@@ -394,7 +405,10 @@ static void page_groups(struct text *t, const struct report *r)
 				  "class=\"line\">%s</td></tr>\n",
 				  p->package, p->version, line);
 		}
-		text_add(t, "</tbody>\n</table></div></details>\n");
+		text_add(t, "</tbody>\n</table></div>\n");
+		for (size_t i = 0; i < groups[g].n; i++)
+			groups_logs(t, r, groups[g].pairs[i]);
+		text_add(t, "</details>\n");
 	}
 	text_add(t, n ? "</section>\n" : "");
 	report_groups_free(groups, n);

@@ -18,6 +18,12 @@ bool page_tells(const struct review *v, size_t pair);
 void page_table(struct text *t, const struct report *r);
 void page_charts(struct text *t, const struct report *r);
 
+/* Logs and layers of a told pair's phases that did not pass (report_logs.c): read once when the
+ * report is, at most 4 MiB of markup for all; what is not there is said where it would stand. Shown
+ * in an element #lN, which the script copies into a row that is opened. */
+void report_logs_load(struct report *r);
+void page_logs(struct text *t, const struct report *r, size_t pair);
+
 /* How well the time was used (report_spent.c). As JSON: null where there was no box. */
 void page_spent(struct text *t, const struct report *r);
 void markdown_spent(struct text *t, const struct report *r);

@@ -4,6 +4,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || skip "no chromium"
 command -v node >/dev/null || skip "no node"
+command -v zstd >/dev/null || skip "no zstd"
 export ASSAY_PLAYWRIGHT=${ASSAY_PLAYWRIGHT:-$here}
 node -e 'require("module").createRequire(process.argv[1] + "/x.js").resolve("playwright-core")' "$ASSAY_PLAYWRIGHT" 2>/dev/null ||
 	skip "no playwright-core in $ASSAY_PLAYWRIGHT (npm install --prefix DIRECTORY playwright-core, ASSAY_PLAYWRIGHT=DIRECTORY)"
@@ -15,6 +16,11 @@ for packages in 60 20000; do
 	export ASSAY_STATE=$work/state.$packages
 	mkdir -m 700 "$ASSAY_STATE"
 	"$build/bench_nights" "$ASSAY_STATE/assay.db" 3 "$packages" >/dev/null || exit 1
+	mkdir -p "$ASSAY_STATE/runs/3"
+	{ seq -f 'line %g' 1 3000; printf '\033[31m\001</pre><script>document.title = "taken over"</script>\nthe end\n'; } | zstd -q >"$work/log"
+	ask "SELECT log FROM v_phase WHERE run = 3 AND exit_code <> 0 ORDER BY log LIMIT 400" | while read -r log; do
+		cp "$work/log" "$ASSAY_STATE/$log"
+	done
 	fact "a report of $packages packages is written" ends 0 "$assay" report --out "$work/out.$packages"
 	mkdir -p "$shots/$packages"
 	timeout 200 node "$here/report-browser.mjs" "$chromium" "$work/out.$packages/run-3.html" "$shots/$packages" || failures=$((failures + 1))

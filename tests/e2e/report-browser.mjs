@@ -30,6 +30,8 @@ async function open(options) {
 const {tab, took} = await open({viewport: {width: 1280, height: 900}});
 const rows = () => tab.locator('#packages tbody tr').count();
 const shown = () => tab.locator('#shown').innerText();
+// What was asked for is drawn with the next frame.
+const filtered = yes => tab.waitForFunction(yes => document.getElementById('shown').textContent.includes(' of ') === yes, yes);
 const total = Number((await shown()).split(' ')[0]);
 console.log(`     ${total} packages, open after ${took} ms`);
 fact('the table says how many there are', total > 0, await shown());
@@ -57,25 +59,27 @@ if (total > 5000)
 	fact('both are quick', search < 1000 && sort < 3000, `${search} ms, ${sort} ms`);
 
 await tab.fill('#find', first);
-await tab.waitForFunction(n => document.querySelectorAll('#packages tbody tr').length <= n, 100);
+await filtered(true);
 fact('a search finds the package', (await tab.locator('#packages tbody').innerText()).includes(first), first);
 await tab.fill('#find', 'no such package anywhere');
 await tab.waitForFunction(() => !document.querySelector('#packages tbody tr'));
 fact('one for nothing finds nothing', (await shown()).startsWith('0 of '), await shown());
 await tab.fill('#find', '');
-await tab.waitForFunction(() => document.querySelector('#packages tbody tr'));
+await filtered(false);
 if (await tab.locator('#only').count()) {
 	const verdict = await tab.locator('#only option').nth(1).innerText();
 	await tab.selectOption('#only', verdict);
 	await tab.waitForFunction(v => [...document.querySelectorAll('#packages tbody tr td:first-child')].every(c => c.innerText.includes(v)), verdict);
 	fact('the filter leaves one verdict', await rows() > 0, await rows());
 	await tab.selectOption('#only', '');
+	await filtered(false);
 }
 await tab.selectOption('#status', 'pass');
 const column = await tab.locator('#only').count() ? 4 : 2;
 await tab.waitForFunction(c => [...document.querySelectorAll(`#packages tbody td:nth-child(${c})`)].every(d => d.innerText === 'pass'), column);
 fact('another leaves one status', true);
 await tab.selectOption('#status', '');
+await filtered(false);
 const open1 = tab.locator('#packages tbody button.open').first();
 await open1.click();
 fact('a package opens', await tab.locator('tr.panel').count() === 1, await tab.locator('tr.panel').count());
@@ -85,6 +89,22 @@ fact('which is told to who listens', await open1.getAttribute('aria-expanded') =
 await tab.screenshot({path: path.join(out, 'panel.png')});
 await open1.click();
 fact('and closes', await tab.locator('tr.panel').count() === 0, await tab.locator('tr.panel').count());
+if (await tab.locator('#only option', {hasText: 'regressed'}).count() && total <= 100) {
+	await tab.selectOption('#only', 'regressed');
+	await tab.waitForFunction(() => [...document.querySelectorAll('#packages tbody tr td:first-child')].every(c => c.innerText.includes('regressed')));
+	const bad = tab.locator('#packages tbody button.open').first(), log = tab.locator('tr.panel details.log').first();
+	await bad.click();
+	await log.locator('summary').click();
+	const text = await log.locator('pre').first().innerText();
+	fact('what failed shows how its log begins', text.startsWith('line 1\nline 2\n'), text.slice(0, 80));
+	fact('and how it ends, markup and all', text.includes('\u2401</pre><script>') && text.endsWith('the end'), text.slice(-80));
+	fact('and that something is between', text.includes(' left out …') && !text.includes('line 1500\n'), text.length);
+	fact('and nothing in it is run', await tab.title() !== 'taken over', await tab.title());
+	await tab.screenshot({path: path.join(out, 'log.png')});
+	await bad.click();
+	await tab.selectOption('#only', '');
+	await filtered(false);
+}
 if (total > 100) {
 	await tab.click('#more');
 	fact('more are shown when asked for', await rows() > 100, await rows());

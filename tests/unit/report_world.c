@@ -20,6 +20,7 @@ int made_setup(void **state)
 	m->db = db_open(file, DB_WRITE, &m->e);
 	assert_non_null(m->db);
 	m->at_once = 1;
+	m->state = "/var/lib/assay's";
 	*state = m;
 	return 0;
 }
@@ -35,13 +36,19 @@ int made_teardown(void **state)
 	return 0;
 }
 
+char *made_log(const struct made *m, const char *package, const char *variant, const char *phase)
+{
+	return own_fmt("runs/%lld/%s.%s.%s.log.zst", (long long)m->run, package,
+		       variant ? variant : "all", phase);
+}
+
 static int64_t phase_add(struct made *m, const char *package, const char *variant, const char *name,
 			 const struct outcome *o)
 {
 	bool last = o->status && !strcmp(name, o->phase),
 	     ours = last && !strcmp(o->status, "infra"),
 	     lost = ours && !strcmp(o->reason, "network-lost");
-	auto_free char *log = own_fmt("runs/%lld/%s.%s.log.zst", (long long)m->run, package, name);
+	auto_free char *log = made_log(m, package, variant, name);
 	const struct db_phase p = {
 		.run = m->run,
 		.package = package,
@@ -176,7 +183,7 @@ struct report *loaded(struct made *m)
 	if (!v)
 		fail_msg("%s", m->e.text);
 	struct report *r = own_calloc(1, sizeof(*r));
-	r->state = "/var/lib/assay's";
+	r->state = m->state;
 	assert_int_equal(report_load(m->db, v, r, &m->e), 0);
 	return r;
 }

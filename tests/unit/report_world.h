@@ -25,6 +25,7 @@ struct made {
 	char dir[32];
 	struct db *db;
 	struct err e;
+	const char *state; /* the report's; none is there */
 	uint64_t at_once;
 	int64_t run; /* the last; of its jobs, as they were planned: */
 	int64_t job[MADE_JOBS], attempt[MADE_JOBS]; /* attempt 0: it has no result */
@@ -41,6 +42,9 @@ int made_teardown(void **state);
 /* A run of these packages, one side where `one` is set, ended with `state` (NULL: still running).
  */
 void run_add(struct made *m, const struct wanted *w, size_t n, bool one, const char *state);
+/* Where the log of a phase of the last run is to be, below the state directory; variant NULL:
+ * shared. The caller frees it. */
+char *made_log(const struct made *m, const char *package, const char *variant, const char *phase);
 /* The last run's review and report; the caller undoes it with loaded_free. */
 struct report *loaded(struct made *m);
 void loaded_free(struct report *r);

@@ -125,9 +125,11 @@ static void phases_are_summed_and_listed(void **state)
 		d, "phases", (const char *[]){"1"}, 1,
 		"fetch|1|1000|750|1900|1048576|0|0|1|0|0|-\ntest|3|14000|10500|2000|1048576|0|0|"
 		"0|0|0|-");
-	assert_named(d, "phases-of-job", (const char *[]){"2"}, 1,
-		     "fetch|host|exited|0|-|-|1000|750|1048576|runs/1/a-all-fetch.zst|-|-|-\n"
-		     "test|none|exited|3|-|-|4000|3000|1048576|runs/1/a-next-test.zst|-|-|-");
+	assert_named(
+		d, "phases-of-job", (const char *[]){"2"}, 1,
+		"fetch|host|exited|0|-|-|1000|750|1048576|runs/1/a-all-fetch.zst|-|-|-|-|-|-|-\n"
+		"test|none|exited|3|-|-|4000|3000|1048576|runs/1/"
+		"a-next-test.zst|-|-|-|-|-|-|node-22=2");
 	assert_named(d, "phases-of-job", (const char *[]){"4"}, 1, "");
 	assert_named(d, "retrace", (const char *[]){"1", "a"}, 2,
 		     "base|fetch|host|-|110|exited|0|-|-|runs/1/a-all-fetch.zst|1\n"
