@@ -59,6 +59,7 @@ static int64_t phase_add(struct made *m, const char *package, const char *varian
 			   : variant ? "none"
 				     : "host",
 		.log = log,
+		.generation = m->generation,
 		.started_ms = 1000,
 		.cpus = 1,
 	};

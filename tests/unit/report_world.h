@@ -25,7 +25,8 @@ struct made {
 	char dir[32];
 	struct db *db;
 	struct err e;
-	const char *state; /* the report's; none is there */
+	const char *state;  /* the report's; none is there */
+	int64_t generation; /* that phases see; 0: of no store */
 	uint64_t at_once;
 	int64_t run; /* the last; of its jobs, as they were planned: */
 	int64_t job[MADE_JOBS], attempt[MADE_JOBS]; /* attempt 0: it has no result */

@@ -93,6 +93,39 @@ static void a_log_of_a_few_bytes_more_than_is_shown_of_one_is_whole_or_says_so(v
 	assert_null(strstr(page.p, "\xe2\x82\xac\xef\xbf\xbd"));
 }
 
+static int64_t layer_add(struct made *m, const char *digest, int64_t parent)
+{
+	const struct db_frame frame = {1, 100 * parent, 100, digest};
+	const struct db_publish p = {.store = "cache",
+				     .parent = parent,
+				     .layer = digest,
+				     .frames = &frame,
+				     .n_frames = 1,
+				     .made_ms = 10};
+	int64_t generation = db_publish(m->db, &p, &m->e);
+	if (generation <= 0)
+		fail_msg("%s", m->e.text);
+	return generation;
+}
+
+static void the_store_s_layers_stand_the_newest_first(void **state)
+{
+	struct made *m = *state;
+	const struct wanted w[] = {{"p", made_passed, failed}};
+	static const char
+		older[] = "0101010101010101010101010101010101010101010101010101010101010101",
+		newer[] = "f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0";
+	auto_text struct text page = TEXT_INIT, markdown = TEXT_INIT;
+	m->generation = layer_add(m, newer, layer_add(m, older, 0));
+	auto_free char *says = own_fmt("store cache, generation %lld\n%s\n%s</pre>",
+				       (long long)m->generation, newer, older);
+	logs_begin(m);
+	run_add(m, w, 1, false, "done");
+	report_made(m, &page, &markdown);
+	is_well_formed(page.p);
+	assert_int_equal(times(page.p, says), 1);
+}
+
 static void layers_stand_in_their_order(void **state)
 {
 	struct made *m = *state;
@@ -144,6 +177,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_log_of_a_few_bytes_more_than_is_shown_of_one_is_whole_or_says_so,
 			made_setup, made_teardown),
+		cmocka_unit_test_setup_teardown(the_store_s_layers_stand_the_newest_first,
+						made_setup, made_teardown),
 		cmocka_unit_test_setup_teardown(layers_stand_in_their_order, made_setup,
 						made_teardown),
 		cmocka_unit_test_setup_teardown(what_the_page_has_no_room_for_is_said, made_setup,
