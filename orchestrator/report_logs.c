@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 enum { HEAD = 2 << 10, TAIL = 6 << 10 };
-/* All logs together, as markup; and how much is read of the logs for it. */
+/* All logs together, as markup; and how much of them is read for it (a second's work). */
 enum { ROOM = 4 << 20, READ = 1 << 30 };
 
 /* ---- the two ends of a log ---- */
@@ -199,7 +199,7 @@ void report_logs_load(struct report *r)
 			pair_put(&one, r, state_fd, i, &left);
 		else if (state_fd >= 0 && (v->pairs[i].verdict != VERDICT_SAME))
 			html_addf(&one,
-				  "<p class=\"says\">This page has no room for more logs: "
+				  "<p class=\"says\">This page shows no more logs: "
 				  "<code>assay logs %lld %s</code></p>\n",
 				  (long long)v->run, v->pairs[i].package);
 		used += one.n;

@@ -163,7 +163,7 @@ static void what_the_page_has_no_room_for_is_said(void **state)
 	is_well_formed(page.p);
 	assert_in_range(page.n, 4 << 20, 5 << 20);
 	size_t shown = times(page.p, " left out …"),
-	       said = times(page.p, "no room for more logs: <code>assay logs 1 package-");
+	       said = times(page.p, "shows no more logs: <code>assay logs 1 package-");
 	assert_int_equal(shown / 2 + said, MANY);
 	assert_true(said > 0);
 }
