@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -45,6 +46,7 @@ struct looking {
 	struct look_disk_at disk;
 	struct plan_seen *seen;
 	int table_fd;
+	struct look_tmpfs *outside;
 };
 
 /* An ordinary user's power over what the box owns is in its user namespace; root's is not, there
@@ -80,7 +82,7 @@ static void look_at_processes(const struct looking *w)
 	w->seen->io_read_bytes = p.io_read_bytes;
 	w->seen->io_write_bytes = p.io_write_bytes;
 	if (look & PLAN_LOOK_MEMORY)
-		w->seen->memory = look_memory(&p, u.memory, w->m->memory);
+		w->seen->memory = look_memory(&p, w->outside, u.memory, w->m->memory);
 	w->seen->has |= look & (PLAN_LOOK_PROCESSES | PLAN_LOOK_MEMORY);
 	w->seen->has |= look & PLAN_LOOK_IO && p.io_seen ? PLAN_LOOK_IO : 0;
 }
@@ -92,6 +94,8 @@ static void look_around(struct looking *w)
 		look_disk(&w->disk, w->seen);
 		w->seen->has |= PLAN_LOOK_DISK;
 	}
+	if (w->m->look & PLAN_LOOK_MEMORY)
+		w->outside = look_tmpfs_outside();
 	if (!look_enter_all(w, entered))
 		return;
 	if (w->table_fd >= 0) {
@@ -106,11 +110,12 @@ static void look_child(struct look *l, const struct plan_start *m, const struct 
 static void look_child(struct look *l, const struct plan_start *m, const struct look_at *at,
 		       pid_t parent)
 {
-	struct looking w = {m, *at, {at->uppers, at->n, m->inodes}, l->seen, l->table_fd};
+	struct looking w = {m, *at, {at->uppers, at->n, m->inodes}, l->seen, l->table_fd, NULL};
 	int64_t began = clock_mono_ns();
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
 		_exit(1);
 	look_around(&w);
+	free(w.outside);
 	l->seen->took_ns = (uint64_t)(clock_mono_ns() - began);
 	_exit(0);
 }

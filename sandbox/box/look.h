@@ -93,8 +93,12 @@ struct look_processes {
 	bool io_seen;
 };
 void look_processes(bool io, struct look_processes *p);
-/* What is in memory beside the processes' own pages. */
-uint64_t look_memory(const struct look_processes *p, uint64_t unnamed, uint64_t bound);
+/* look_tmpfs_outside(): the tmpfs of the mount namespace one is in, before the box's is entered: a
+ * box that was given a directory of one has not filled it. The caller's to free. */
+struct look_tmpfs *look_tmpfs_outside(void);
+/* What is in memory beside the processes' own pages. outside: taken up, to be freed only. */
+uint64_t look_memory(const struct look_processes *p, struct look_tmpfs *outside, uint64_t unnamed,
+		     uint64_t bound);
 void look_table(int fd);
 
 /* Small files of /proc. look_read(dirfd, file, buf, size): NUL-terminated, cut to size; bytes or

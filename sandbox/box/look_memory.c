@@ -1,5 +1,6 @@
 /* Memory where no cgroup counts it. Pages of processes are theirs; files in memory belong to the
- * box's tmpfs mounts (statfs), to memfds (counted by their descriptors) and to SysV segments
+ * box's tmpfs mounts (statfs; one that is mounted outside as well is the host's, of which the box
+ * was given a part), to memfds (counted by their descriptors) and to SysV segments
  * (sysvipc(5)); what is mapped by several processes and in none of these (MAP_SHARED |
  * MAP_ANONYMOUS) is known only by each one's share of it, which costs a walk over its page tables:
  * taken where it could matter. Not seen at all: what the kernel holds for pipes, sockets and page
@@ -20,13 +21,13 @@
 #define MEMORY_MOUNTS 256
 #define MEMORY_INODE 1024 /* about what a file of a tmpfs takes, empty */
 
-struct tmpfs {
+struct look_tmpfs {
 	char seen[MEMORY_MOUNTS][16]; /* "major:minor" */
 	size_t n;
 	uint64_t bytes;
 };
 
-static bool tmpfs_is_new(struct tmpfs *t, const char *device)
+static bool tmpfs_is_new(struct look_tmpfs *t, const char *device)
 {
 	for (size_t i = 0; i < t->n; i++)
 		if (!strcmp(t->seen[i], device))
@@ -37,26 +38,38 @@ static bool tmpfs_is_new(struct tmpfs *t, const char *device)
 	return true;
 }
 
-static void tmpfs_line(struct tmpfs *t, char *line)
+static void tmpfs_each(const char *mountinfo,
+		       void (*each)(struct look_tmpfs *, const struct mountinfo *),
+		       struct look_tmpfs *t)
 {
+	auto_file FILE *f = fopen(mountinfo, "re");
+	auto_free char *line = NULL;
+	size_t room = 0;
 	struct mountinfo m;
+	while (f && getline(&line, &room, f) > 0)
+		if (mountinfo_parse(line, &m) && !strcmp(m.type, "tmpfs"))
+			each(t, &m);
+}
+
+static void tmpfs_pass_over(struct look_tmpfs *t, const struct mountinfo *m)
+{
+	tmpfs_is_new(t, m->device);
+}
+
+static void tmpfs_add(struct look_tmpfs *t, const struct mountinfo *m)
+{
 	struct statfs fs;
-	if (!mountinfo_parse(line, &m) || strcmp(m.type, "tmpfs") || statfs(m.point, &fs) ||
-	    !tmpfs_is_new(t, m.device))
+	if (!tmpfs_is_new(t, m->device) || statfs(m->point, &fs))
 		return;
 	t->bytes += (fs.f_blocks - fs.f_bfree) * (uint64_t)fs.f_bsize +
 		    (fs.f_files - fs.f_ffree) * MEMORY_INODE;
 }
 
-static uint64_t tmpfs_bytes(void)
+struct look_tmpfs *look_tmpfs_outside(void)
 {
-	auto_free struct tmpfs *t = own_calloc(1, sizeof(*t));
-	auto_file FILE *f = fopen("/proc/1/mountinfo", "re");
-	auto_free char *line = NULL;
-	size_t room = 0;
-	while (f && getline(&line, &room, f) > 0)
-		tmpfs_line(t, line);
-	return t->bytes;
+	struct look_tmpfs *t = own_calloc(1, sizeof(*t));
+	tmpfs_each("/proc/self/mountinfo", tmpfs_pass_over, t);
+	return t;
 }
 
 /* Columns: key, id, perms, size, cpid, lpid, nattch, four ids, three times, rss, swap. */
@@ -101,9 +114,11 @@ static uint64_t shared_bytes(uint64_t known, uint64_t enough)
 	return exact.bytes;
 }
 
-uint64_t look_memory(const struct look_processes *p, uint64_t unnamed, uint64_t bound)
+uint64_t look_memory(const struct look_processes *p, struct look_tmpfs *outside, uint64_t unnamed,
+		     uint64_t bound)
 {
-	uint64_t files = tmpfs_bytes() + sysv_bytes() + unnamed, shared = 0;
+	tmpfs_each("/proc/1/mountinfo", tmpfs_add, outside);
+	uint64_t files = outside->bytes + sysv_bytes() + unnamed, shared = 0;
 	/* Files that are mapped are in both: the larger counts. */
 	if (p->shared > files && (!bound || p->anonymous + p->shared > bound))
 		shared = shared_bytes(files, bound > p->anonymous ? bound - p->anonymous : 0);

@@ -2,6 +2,9 @@
  * user), the watch does. */
 #include "test_sandbox.h"
 
+#include <linux/magic.h>
+#include <sys/vfs.h>
+
 static void limited_start(struct try *t, const char *script, struct box_limits limits,
 			  enum box_limit which)
 {
@@ -91,6 +94,35 @@ static void memory(void **state)
 	 * well */
 	limited("head -c 1000000000 /dev/zero | tail -c 900000000 >/dev/null; sleep 0.7; exit 0",
 		(struct box_limits){.memory = 64 << 20}, BOX_LIMIT_MEMORY, &t);
+}
+
+/* Of a tmpfs that is the host's, and of which a box is shown a directory, the box has filled
+ * nothing. */
+static void memory_of_the_host_s_is_not_the_box_s(void **state)
+{
+	char dir[] = "/dev/shm/assay-test.XXXXXX";
+	struct statfs fs;
+	struct try t;
+	(void)state;
+	if (!mkdtemp(dir))
+		skip();
+	auto_fd int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int fd = openat(dir_fd, "f", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	bool memory = !fstatfs(fd, &fs) && fs.f_type == TMPFS_MAGIC && !fchmod(dir_fd, 0755) &&
+		      !posix_fallocate(fd, 0, 96 << 20);
+	if (memory) {
+		try_init(&t, "cat /shm/f | wc -c; sleep 1");
+		struct box_mount *m = try_mount(&t, "/shm", BOX_RW);
+		t.lowers[m - t.mounts][m->n_lowers++] = fcntl(dir_fd, F_DUPFD_CLOEXEC, 0);
+		t.spec.limits.memory = 64 << 20;
+		try_run(&t);
+	}
+	unlinkat(dir_fd, "f", 0);
+	rmdir(dir);
+	if (!memory)
+		skip();
+	try_expect(&t, 0, "100663296\n");
+	try_fini(&t);
 }
 
 static void memory_is_no_address_space(void **state)
@@ -370,6 +402,7 @@ int main(void)
 		cmocka_unit_test(cpu_time),
 		cmocka_unit_test(silence),
 		cmocka_unit_test(memory),
+		cmocka_unit_test(memory_of_the_host_s_is_not_the_box_s),
 		cmocka_unit_test(memory_is_no_address_space),
 		cmocka_unit_test(processes),
 		cmocka_unit_test(disk),
