@@ -61,6 +61,11 @@ struct db_run {
 	uint64_t jobs_at_once;
 	const char *inputs;  /* what all its jobs have in common of what they see; NULL */
 	const char *options; /* what else a run that is gone on with must be given again; NULL */
+	/* fill(ctx, i, job, e), where it is not NULL: completes a copy of jobs[i] just before its
+	 * row is written; what it points to need only last until the next call. So what is long and
+	 * has a row of its own need not be in memory for all jobs at once. 0, or -1: no run. */
+	int (*fill)(void *ctx, size_t i, struct db_job *job, struct err *e);
+	void *ctx;
 };
 
 /* db_run_begin(d, run, variants, n, jobs, n, e): the run, its variants and its jobs (state

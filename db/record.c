@@ -78,9 +78,12 @@ static int64_t record_begin(struct db *d, const struct db_run *r, const struct d
 	int64_t run = record_run(d, r, e);
 	if (run < 0 || record_variants(d, run, v, n_variants, e))
 		return -1;
-	for (size_t i = 0; i < n_jobs; i++)
-		if (record_job(d, run, &jobs[i], e))
+	for (size_t i = 0; i < n_jobs; i++) {
+		struct db_job job = jobs[i];
+		if ((r->fill && r->fill(r->ctx, i, &job, e)) || record_job(d, run, &job, e))
 			return -1;
+		jobs[i].id = job.id;
+	}
 	return run;
 }
 

@@ -41,51 +41,45 @@ static char *record_layers(struct db *d, const struct suite_variant *v)
 	return text_take(&t);
 }
 
-/* The texts of the packages and the keys of the jobs, which the rows borrow. */
+/* What the rows of the jobs say of their inputs; text and key are those of the latest row. */
 struct record_inputs {
 	struct inputs of;
-	char **packages; /* by package of the suite */
-	char (*keys)[CACHE_ID];
-	size_t n_packages;
+	const struct plan *plan;
+	size_t *units;  /* by job: its unit */
+	size_t n;       /* jobs; the skips, which have no inputs, come behind them */
+	size_t package; /* whose text it is */
+	char *text;
+	char key[CACHE_ID];
 };
 
 static void record_inputs_fini(struct record_inputs *in)
 {
-	for (size_t i = 0; in->packages && i < in->n_packages; i++)
-		free(in->packages[i]);
-	free(in->packages);
-	free(in->keys);
+	free(in->units);
+	free(in->text);
 	inputs_fini(&in->of);
 }
 
-static int record_inputs_load(struct record_inputs *in, const struct plan *p, struct state *st,
-			      const struct how *h, struct err *e)
+/* db_run.fill: the branches of a package are side by side, so that its text is made once. Where
+ * something may change and nobody would know there is no key. */
+static int record_fill(void *ctx, size_t i, struct db_job *job, struct err *e)
 {
-	const struct suite *s = p->suite;
-	*in = (struct record_inputs){
-		.packages = own_calloc(s->n_packages + 1, sizeof(*in->packages)),
-		.keys = own_calloc(p->n_jobs + 1, sizeof(*in->keys)),
-		.n_packages = s->n_packages,
-	};
-	int rc = inputs_load(&in->of, s, h, st->db, e);
-	for (size_t i = 0; !rc && i < p->n_units; i++) {
-		char **package = &in->packages[p->units[i].package];
-		if (!*package)
-			*package = inputs_package(s, p->units[i].package, e);
-		rc = *package ? 0 : -1;
+	struct record_inputs *in = ctx;
+	if (i >= in->n)
+		return 0;
+	const struct plan_unit *u = &in->plan->units[in->units[i]];
+	if (!in->text || in->package != u->package) {
+		free(in->text);
+		in->package = u->package;
+		in->text = inputs_package(in->plan->suite, u->package, e);
+		if (!in->text)
+			return -1;
 	}
-	if (rc)
-		record_inputs_fini(in);
-	return rc;
-}
-
-/* Where something may change and nobody would know there is no key. */
-static const char *record_key(struct record_inputs *in, const struct plan_unit *u, size_t n)
-{
+	job->inputs = in->text;
 	if (in->of.unknown)
-		return NULL;
-	inputs_key(&in->of, u->variant, in->packages[u->package], in->keys[n]);
-	return in->keys[n];
+		return 0;
+	inputs_key(&in->of, u->variant, in->text, in->key);
+	job->input_key = in->key;
+	return 0;
 }
 
 int64_t record_begin(const struct plan *p, struct state *st, const struct how *h, int64_t *ids,
@@ -95,11 +89,11 @@ int64_t record_begin(const struct plan *p, struct state *st, const struct how *h
 	char host[256] = "";
 	auto_free struct db_variant *variants = own_calloc(s->n_variants, sizeof(*variants));
 	auto_free struct db_job *jobs = own_calloc(p->n_jobs + p->n_skips, sizeof(*jobs));
-	auto_free size_t *units = own_calloc(p->n_jobs, sizeof(*units));
-	struct record_inputs in;
+	struct record_inputs in = {.plan = p};
 	size_t n = 0;
-	if (record_inputs_load(&in, p, st, h, e))
+	if (inputs_load(&in.of, s, h, st->db, e))
 		return -1;
+	in.units = own_calloc(p->n_jobs + 1, sizeof(*in.units));
 	gethostname(host, sizeof(host) - 1);
 	for (size_t i = 0; i < s->n_variants; i++)
 		variants[i] =
@@ -113,11 +107,10 @@ int64_t record_begin(const struct plan *p, struct state *st, const struct how *h
 			continue;
 		jobs[n] = (struct db_job){.package = s->packages[u->package].id,
 					  .version = s->packages[u->package].version,
-					  .variant = s->variants[u->variant].name,
-					  .inputs = in.packages[u->package],
-					  .input_key = record_key(&in, u, n)};
-		units[n++] = i;
+					  .variant = s->variants[u->variant].name};
+		in.units[n++] = i;
 	}
+	in.n = n;
 	auto_free char *engine = how_engine(h), *options = how_json(h);
 	const char *goal = NULL;
 	for (size_t i = 0; i < s->n_phases; i++)
@@ -139,13 +132,15 @@ int64_t record_begin(const struct plan *p, struct state *st, const struct how *h
 		.jobs_at_once = h->jobs,
 		.inputs = in.of.suite,
 		.options = options,
+		.fill = record_fill,
+		.ctx = &in,
 	};
 	known_jobs(p, jobs + n);
 	int64_t id = db_run_begin(st->db, &run, variants, s->n_variants, jobs, n + p->n_skips, e);
 	if (id > 0 && known_record(p, st->db, id, jobs + n, e))
 		id = -1;
 	for (size_t i = 0; i < n; i++)
-		ids[units[i]] = jobs[i].id;
+		ids[in.units[i]] = jobs[i].id;
 	for (size_t i = 0; i < s->n_variants; i++) {
 		free((void *)(uintptr_t)variants[i].layers);
 		free((void *)(uintptr_t)variants[i].env);

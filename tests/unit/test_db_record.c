@@ -316,11 +316,62 @@ static void a_run_is_gone_on_with_from_what_is_recorded(void **state)
 	assert_sound(d);
 }
 
+/* One buffer for all rows, as fill may have; the job at fails_at is refused. */
+struct filling {
+	char text[16], key[65];
+	size_t fails_at;
+};
+
+static int fill(void *ctx, size_t i, struct db_job *job, struct err *e)
+{
+	struct filling *f = ctx;
+	if (i == f->fails_at)
+		return err_set(e, ERR_INPUT, "no inputs of job %zu", i);
+	snprintf(f->text, sizeof(f->text), "text %zu", i);
+	memset(f->key, 'a' + (int)i, 64);
+	f->key[64] = '\0';
+	job->inputs = f->text;
+	job->input_key = f->key;
+	return 0;
+}
+
+static void what_a_job_is_given_can_be_told_row_by_row(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct filling f = {.fails_at = 1};
+	static const struct db_variant variants[] = {{.name = "base"}};
+	const struct db_run run = {.suite = "s",
+				   .pid = 1,
+				   .started_ms = 1,
+				   .jobs_at_once = 1,
+				   .fill = fill,
+				   .ctx = &f};
+	struct db_job jobs[] = {{0, "a", "1", "base", NULL, NULL},
+				{0, "b", "2", "base", NULL, NULL}};
+	assert_int_equal(db_run_begin(d, &run, variants, 1, jobs, 2, &e), -1);
+	assert_non_null(strstr(e.text, "no inputs of job 1"));
+	assert_int_equal(jobs[0].id, 0);
+	assert_int_equal(number(d,
+				"SELECT (SELECT count(*) FROM run) + (SELECT count(*) FROM job)"),
+			 0);
+	f.fails_at = 2;
+	must(db_run_begin(d, &run, variants, 1, jobs, 2, &e));
+	assert_true(jobs[0].id && jobs[1].id && jobs[0].id != jobs[1].id);
+	assert_null(jobs[0].inputs);
+	assert_rows(d,
+		    "SELECT p.name, j.inputs, lower(substr(hex(j.input_key), 61)) FROM job j JOIN "
+		    "package p ON p.id = j.package ORDER BY j.id",
+		    "a|text 0|aaaa\nb|text 1|bbbb");
+	assert_sound(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		scratch_test(a_run_is_recorded_from_its_beginning_to_its_end),
 		scratch_test(a_run_begins_whole_or_not_at_all),
+		scratch_test(what_a_job_is_given_can_be_told_row_by_row),
 		scratch_test(what_is_not_recorded_is_not_kept),
 		scratch_test(a_result_is_given_exactly_once_per_attempt),
 		scratch_test(attempts_are_numbered_and_the_last_one_counts),
