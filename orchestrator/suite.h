@@ -20,7 +20,7 @@ struct suite_file {
 };
 
 struct suite_package {
-	char *id;             /* unique in the suite; defaults to name */
+	char *id;             /* unique in the suite; may be name itself, which it defaults to */
 	char *name, *version; /* version may be "" */
 	uint64_t weight;      /* expected seconds; longer ones first; 0 unknown */
 	struct suite_env *env;

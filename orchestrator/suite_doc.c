@@ -62,16 +62,22 @@ struct doc *doc_read(const char *name, size_t max, struct err *e)
 	return d;
 }
 
-void doc_free(struct doc *d)
+void doc_forget(struct doc *d, const struct doc_node *since)
 {
-	if (!d)
-		return;
-	for (struct doc_node *n = d->nodes, *next; n; n = next) {
-		next = n->next;
+	while (d->nodes != since) {
+		struct doc_node *n = d->nodes;
+		d->nodes = n->next;
 		free(n->text);
 		free(n->items);
 		free(n);
 	}
+}
+
+void doc_free(struct doc *d)
+{
+	if (!d)
+		return;
+	doc_forget(d, NULL);
 	free(d->name);
 	free(d->dir);
 	free(d->text);

@@ -62,6 +62,9 @@ void doc_free(struct doc *d);
 /* doc_text(d, text, n, line, column): a node made by hand. */
 struct doc_node *doc_text(struct doc *d, const char *text, size_t n, unsigned line,
 			  unsigned column);
+/* doc_forget(d, since): the nodes made since d->nodes was `since` are freed; nobody may use them
+ * afterwards. */
+void doc_forget(struct doc *d, const struct doc_node *since);
 /* doc_json(d, j, line): the same tree of a JSON value; jansson knows no columns of values, so that
  * each of its nodes is at the line's start. */
 struct doc_node *doc_json(struct doc *d, const json_t *j, unsigned line);

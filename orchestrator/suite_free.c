@@ -20,7 +20,8 @@ static void free_packages(struct suite *s)
 {
 	for (size_t i = 0; i < s->n_packages; i++) {
 		struct suite_package *p = &s->packages[i];
-		free(p->id);
+		if (p->id != p->name)
+			free(p->id);
 		free(p->name);
 		free(p->version);
 		free(p->where);

@@ -24,6 +24,14 @@ struct known {
 	UT_hash_handle hh;
 };
 
+/* In blocks, and not one by one between the strings of packages, which outlive them: what is freed
+ * between those would never go back to the system. */
+struct known_block {
+	struct known_block *next;
+	size_t n;
+	struct known of[4096];
+};
+
 /* A package may depend on one that is listed later. */
 struct wish {
 	size_t package;
@@ -34,6 +42,7 @@ struct reading {
 	struct draft *draft;
 	struct text *digest;
 	struct known *known;
+	struct known_block *blocks;
 	size_t cap;
 	struct wish *wishes;
 	size_t n_wishes, wish_cap;
@@ -101,7 +110,7 @@ static int package_words(const struct doc_node *node, struct suite_package *p, s
 	if (version && *version->text && word_line(version, "version", 255, e))
 		return -1;
 	p->name = own_dup(name->text);
-	p->id = own_dup(id ? id->text : name->text);
+	p->id = id ? own_dup(id->text) : p->name;
 	p->version = own_dup(version ? version->text : "");
 	if (id_length(p->id) > WORD_ID_MAX)
 		return doc_bad(e, id ? id : name,
@@ -114,6 +123,17 @@ static int package_words(const struct doc_node *node, struct suite_package *p, s
 	return 0;
 }
 
+static struct known *known_new(struct reading *r)
+{
+	if (!r->blocks || r->blocks->n == countof(r->blocks->of)) {
+		struct known_block *b = own_alloc(sizeof(*b));
+		b->next = r->blocks;
+		b->n = 0;
+		r->blocks = b;
+	}
+	return &r->blocks->of[r->blocks->n++];
+}
+
 static int package_know(struct reading *r, const struct doc_node *at, const struct suite_package *p,
 			struct err *e)
 {
@@ -124,10 +144,8 @@ static int package_know(struct reading *r, const struct doc_node *at, const stru
 			       "package %s is there twice, first at %s; drop one, or give it an id "
 			       "of its own",
 			       p->id, k->where);
-	k = own_calloc(1, sizeof(*k));
-	k->id = p->id;
-	k->where = p->where;
-	k->package = r->draft->suite->n_packages - 1;
+	k = known_new(r);
+	*k = (struct known){p->id, p->where, r->draft->suite->n_packages - 1, {0}};
 	HASH_ADD_KEYPTR(hh, r->known, k->id, strlen(k->id), k);
 	return 0;
 }
@@ -215,7 +233,7 @@ static int package_spec(struct reading *r, const struct doc_node *node, struct e
 			       s);
 	struct suite_package *p = package_new(r, node);
 	p->name = own_dup_n(s, at ? (size_t)(at - s) : strlen(s));
-	p->id = own_dup(p->name);
+	p->id = p->name;
 	p->version = own_dup(at ? at + 1 : "");
 	return package_know(r, node, p, e);
 }
@@ -243,7 +261,8 @@ static int line_spec(struct reading *r, struct doc *d, const char *line, size_t 
 	return package_spec(r, doc_text(d, line, n, number, 1), e);
 }
 
-/* Each line that is not blank, without blanks at its end. */
+/* Each line that is not blank, without blanks at its end. Of a line that says no dependencies,
+ * which are looked up later, no node is needed again. */
 static int read_lines(struct reading *r, struct doc *d,
 		      int (*line)(struct reading *, struct doc *, const char *, size_t, unsigned,
 				  struct err *),
@@ -260,8 +279,12 @@ static int read_lines(struct reading *r, struct doc *d,
 					  "a line longer than 1 MiB; one package a line");
 		while (n && strchr(" \t\r", p[n - 1]))
 			n--;
+		const struct doc_node *since = d->nodes;
+		size_t n_wishes = r->n_wishes;
 		if (n && line(r, d, p, n, number, e))
 			return -1;
+		if (r->n_wishes == n_wishes)
+			doc_forget(d, since);
 		p = next;
 	}
 	return 0;
@@ -320,7 +343,6 @@ int packages_read(struct draft *d, struct text *digest, struct err *e)
 {
 	const struct doc_node *packages = doc_get(d->ours->at, "packages");
 	struct reading r = {.draft = d, .digest = digest};
-	struct known *k, *next;
 	int rc = 0;
 	if (packages->kind != DOC_LIST)
 		return doc_bad(e, packages, "packages must be a list: lines that begin with '- '");
@@ -331,9 +353,10 @@ int packages_read(struct draft *d, struct text *digest, struct err *e)
 	if (!rc)
 		rc = packages_depend(&r, e);
 	free(r.wishes);
-	HASH_ITER (hh, r.known, k, next) {
-		HASH_DEL(r.known, k);
-		free(k);
+	HASH_CLEAR(hh, r.known);
+	for (struct known_block *b = r.blocks, *next; b; b = next) {
+		next = b->next;
+		free(b);
 	}
 	return rc;
 }

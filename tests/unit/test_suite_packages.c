@@ -110,6 +110,36 @@ static void a_jsonl_file_has_an_object_a_line_and_its_paths_are_its_own(void **s
 	suite_free(s);
 }
 
+/* Lines with and without dependencies take turns: what the former said is looked up when the latter
+ * are long forgotten. */
+static void packages_of_a_file_depend_on_what_is_listed_later(void **state)
+{
+	struct desk *d = *state;
+	struct err e = ERR_INIT, twice = ERR_INIT;
+	desk_write(d, "a.jsonl",
+		   "{\"name\": \"a\"}\n{\"name\": \"b\", \"depends\": [\"d\", \"a\"]}\n"
+		   "{\"name\": \"c\", \"env\": {\"T\": \"1\"}}\n"
+		   "{\"id\": \"d\", \"name\": \"b\", \"depends\": [\"c\"]}\n{\"name\": \"e\"}\n");
+	struct suite *s = desk_suite(d, SUITE_HEAD "packages: [{file: a.jsonl}]\n" REST);
+	assert_int_equal(s->n_packages, 5);
+	assert_int_equal(s->packages[1].n_depends, 2);
+	assert_int_equal(s->packages[1].depends[0], 3);
+	assert_int_equal(s->packages[1].depends[1], 0);
+	assert_string_equal(s->packages[2].env[0].value, "1");
+	is_package(s, 3, "d", "b", "");
+	assert_int_equal(s->packages[3].depends[0], 2);
+	suite_free(s);
+	desk_write(d, "a.jsonl",
+		   "{\"name\": \"a\"}\n{\"name\": \"b\", \"depends\": [\"z\"]}\n"
+		   "{\"name\": \"c\"}\n");
+	assert_null(desk_try(d, "suite.yaml", &e));
+	assert_non_null(strstr(e.text, "/a.jsonl:2:1: package b depends on 'z', which is no"));
+	desk_write(d, "a.jsonl", "{\"name\": \"a\"}\n{\"name\": \"b\"}\n{\"name\": \"a\"}\n");
+	assert_null(desk_try(d, "suite.yaml", &twice));
+	assert_non_null(strstr(twice.text, "/a.jsonl:3:1: package a is there twice"));
+	assert_non_null(strstr(twice.text, "/a.jsonl:1:1;"));
+}
+
 static void a_command_prints_packages_in_the_suites_directory(void **state)
 {
 	struct desk *d = *state;
@@ -199,6 +229,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_jsonl_file_has_an_object_a_line_and_its_paths_are_its_own, desk_open,
 			desk_close),
+		cmocka_unit_test_setup_teardown(packages_of_a_file_depend_on_what_is_listed_later,
+						desk_open, desk_close),
 		cmocka_unit_test_setup_teardown(a_command_prints_packages_in_the_suites_directory,
 						desk_open, desk_close),
 		cmocka_unit_test_setup_teardown(a_command_reads_nothing_and_leaves_nothing_behind,
