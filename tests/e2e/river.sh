@@ -156,7 +156,12 @@ fact "CSV has a row for each package" python3 -c '
 import csv, sys
 rows = list(csv.DictReader(open(sys.argv[1])))
 assert {r["package"] for r in rows if r["verdict"] == "regressed"} == {"legacy", "crasher"} and len(rows) == 8, rows' "$reports.csv"
-fact "JSON says what compare says" cmp "$reports.json" <("$assay" compare "$run" --json)
+"$assay" compare "$run" --json >"$work/compared.json"
+fact "JSON says what compare says, and how the time was spent" python3 -c '
+import json, sys
+report, compared = (json.load(open(f)) for f in sys.argv[1:])
+assert report["time"]["makespan_ms"] >= 0 and "skipped" in report["unchanged"], report
+assert {k: v for k, v in report.items() if k not in ("time", "unchanged")} == compared' "$reports.json" "$work/compared.json"
 fact "a Markdown summary is beside it" bash -c 'grep -q legacy "$1"/reports/*.md' - "$ASSAY_STATE"
 
 fact "verdicts are recorded with the run" is "$(ask "SELECT group_concat(package || '=' || verdict, ' ') FROM
