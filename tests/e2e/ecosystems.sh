@@ -101,7 +101,8 @@ if command -v apt-get dpkg-deb >/dev/null; then
 	fact "once more" runs apt
 	fact "apt-get fetches nothing that is there" is "$(changes "$((run + 1))" added)" 0
 	# The same name, version and architecture, other bytes: the first ones stay, and both jobs are told.
-	echo changed >"$work/deb/base/opt/assay-base/says"
+	# Larger, too: apt-get takes an archive that has the right size for the right one.
+	for i in {1..50}; do sha256sum <<<"$i"; done >"$work/deb/base/opt/assay-base/more"
 	rm -rf "$work/repo"
 	fact "a package is built anew under its old version" deb base 1.0
 	deb left 1.0 assay-base >/dev/null && deb right 2.0 assay-base >/dev/null
