@@ -101,7 +101,7 @@ static void writer(struct place *p, int go, int acknowledge, int n)
 
 static void place_at(struct place *p, const struct cut *c, const char *where)
 {
-	*p = (struct place){.store = {(char[]){"cache"}, (char[]){"/store"}, NULL, 0}};
+	*p = (struct place){.store = {.name = (char[]){"cache"}, .path = (char[]){"/store"}}};
 	snprintf(p->path, sizeof(p->path), "%s/%s/state", c->dir, where);
 }
 
