@@ -115,15 +115,29 @@ static void teller_fini(struct teller *t)
 	notify_send("STOPPING=1");
 }
 
-/* What of earlier runs was used. */
-static void carry_reused(struct db *d, int64_t run)
+/* The row of a named query about the run; NULL: there is none, or its number `some` is 0. The
+ * caller's. One that can't be asked is told: the run is over, and nothing else depends on it. */
+static struct db_table *carry_row(struct db *d, int64_t run, const char *query, const char *some)
 {
-	char id[24], text[UNIT_TEXT];
+	char id[24];
 	const char *arg = id;
 	struct db_table *t = NULL;
 	struct err e = ERR_INIT;
 	snprintf(id, sizeof(id), "%lld", (long long)run);
-	if (!db_named(d, "reused", &arg, 1, &t, &e) && rows_int(t, 0, "phases", 0))
+	if (db_named(d, query, &arg, 1, &t, &e))
+		fprintf(stderr, "run %s: %s: %s\n", id, query, e.text);
+	else if (rows_int(t, 0, some, 0))
+		return t;
+	db_table_free(t);
+	return NULL;
+}
+
+/* What of earlier runs was used. */
+static void carry_reused(struct db *d, int64_t run)
+{
+	char text[UNIT_TEXT];
+	struct db_table *t = carry_row(d, run, "reused", "phases");
+	if (t)
 		fprintf(stderr,
 			"run %lld: what earlier runs left of %lld phases was used; they took %s "
 			"then\n",
@@ -135,12 +149,8 @@ static void carry_reused(struct db *d, int64_t run)
 /* Were those that were run all the same what they had been? */
 static void carry_stale(struct db *d, int64_t run)
 {
-	char id[24];
-	const char *arg = id;
-	struct db_table *t = NULL;
-	struct err e = ERR_INIT;
-	snprintf(id, sizeof(id), "%lld", (long long)run);
-	if (!db_named(d, "spared", &arg, 1, &t, &e) && rows_int(t, 0, "rechecked", 0))
+	struct db_table *t = carry_row(d, run, "spared", "rechecked");
+	if (t)
 		fprintf(stderr,
 			"run %lld: of %lld unchanged jobs that were run to check, %lld ended "
 			"otherwise\n",
