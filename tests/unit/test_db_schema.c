@@ -107,6 +107,46 @@ static void phases_of_older_versions_keep_their_network(void **state)
 	db_close(d);
 }
 
+static void entries_of_older_versions_stay_and_what_is_none_is_refused(void **state)
+{
+	static const char right[] = "'added', 'f', zeroblob(32), NULL";
+	static const char *const wrong[] = {"'dropped', 'f', zeroblob(32), NULL",
+					    "'added', 'x', NULL, NULL", "'added', 'f', NULL, NULL",
+					    "'added', 'd', NULL, x'74'"};
+	struct scratch *s = *state;
+	struct err e = ERR_INIT;
+	auto_free char *path = own_fmt("%s/old", s->dir);
+	make_version(path, 19);
+	make_foreign(path,
+		     "INSERT INTO store (id, name) VALUES (1, 'npm');"
+		     "INSERT INTO harvest (id, store, added, replaced, merged, identical, dropped, "
+		     "conflicts, deleted, refused, bytes, made_ms)"
+		     " VALUES (7, 1, 1, 1, 1, 0, 0, 0, 0, 0, 3, 1);"
+		     "INSERT INTO entry VALUES"
+		     " (7, x'61', 'added', 'd', 493, 0, 0, NULL, NULL, NULL),"
+		     " (7, x'612f62', 'replaced', 'f', 420, 5, 3, zeroblob(32), NULL, 99),"
+		     " (7, x'612f63', 'merged', 'l', 511, 6, 1, NULL, x'62', NULL)");
+	struct db *d = db_open(path, DB_WRITE, &e);
+	if (!d)
+		fail_msg("%s", e.text);
+	assert_rows(d,
+		    "SELECT harvest, CAST(path AS TEXT), change, type, mode, mtime_ns, size, "
+		    "hex(sha256) = hex(zeroblob(32)), CAST(target AS TEXT), revoked_ms FROM entry "
+		    "ORDER BY path",
+		    "7|a|added|d|493|0|0|0|-|-\n7|a/b|replaced|f|420|5|3|1|-|99\n"
+		    "7|a/c|merged|l|511|6|1|0|b|-");
+	for (size_t i = 0; i <= countof(wrong); i++) {
+		auto_free char *sql = own_fmt("INSERT INTO entry (harvest, path, mode, mtime_ns, "
+					      "size, change, type, sha256, target)"
+					      " VALUES (7, x'78', 0, 0, 0, %s)",
+					      i < countof(wrong) ? wrong[i] : right);
+		assert_int_equal(sqlite3_exec(d->h, sql, NULL, NULL, NULL) & 0xff,
+				 i < countof(wrong) ? SQLITE_CONSTRAINT : SQLITE_OK);
+	}
+	assert_sound(d);
+	db_close(d);
+}
+
 static void opening_again_changes_nothing(void **state)
 {
 	struct scratch *s = *state;
@@ -260,6 +300,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		scratch_test(every_older_version_becomes_the_current_one),
 		scratch_test(phases_of_older_versions_keep_their_network),
+		scratch_test(entries_of_older_versions_stay_and_what_is_none_is_refused),
 		scratch_test(opening_again_changes_nothing),
 		scratch_test(what_is_not_ours_is_refused_and_left_alone),
 		scratch_test(a_damaged_file_is_named),
