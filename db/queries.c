@@ -99,6 +99,12 @@ static const struct query {
 	{"repeats", 1,
 	 "SELECT package, variant, status, reason, phase FROM v_result WHERE run = ?1 AND repeat ORDER BY package, variant, attempt"},
 
+	{"settled", 1,
+	 "SELECT job, package, variant, status, reason, phase, judged_in IS NOT NULL AS unchanged,"
+	 " (SELECT f.wall_us / 1000 FROM attempt_phase ap JOIN phase f ON f.id = ap.phase WHERE ap.attempt = v_job.attempt"
+	 "   ORDER BY ap.ordinal DESC LIMIT 1) AS phase_ms"
+	 " FROM v_job WHERE run = ?1 AND state = 'done' AND status <> 'infra' ORDER BY package, variant"},
+
 	{"flakes", 1,
 	 "SELECT p.name AS package, f.variant, f.phase, f.passed, f.failed, f.pending, f.streak, f.version, f.layers, f.rate, f.known"
 	 " FROM flake f JOIN package p ON p.id = f.package WHERE f.suite = ?1 ORDER BY p.name, f.variant, f.phase"},

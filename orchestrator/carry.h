@@ -1,5 +1,6 @@
 /* A run carried out, told, ended and compared: what `run`, `resume` and `rerun` have in common. */
 #pragma once
+#include "orchestrator/candidate.h"
 #include "orchestrator/how.h"
 #include "orchestrator/plan.h"
 #include "orchestrator/result.h"
@@ -10,8 +11,9 @@ struct carry {
 	const struct plan *plan;
 	struct state *state;
 	int64_t run;
-	const int64_t *ids;       /* the database's, by unit */
-	const struct result *was; /* by unit, of spared ones (spare.h); NULL: there are none */
+	const int64_t *ids;               /* the database's, by unit */
+	const struct candidate_side *was; /* by unit, of those that rest (spare.h, takeup.h); NULL:
+					     there are none */
 	unsigned resumed;
 	bool fetches_only; /* there is nothing to compare */
 };

@@ -40,7 +40,7 @@ static const struct argp resume_argp = {
 	"the "
 	"newest such), and then compare it.\v"
 	"Results that are recorded stay; what was running, and what ended as infra, is done once "
-	"more. "
+	"more, and what was being repeated is repeated further. "
 	"Suite and layers must be as they were when it began. Options are as then, but for those "
 	"given "
 	"now.\n\n"
@@ -61,6 +61,12 @@ static int resume_run(struct resume_args *a, struct state *st, struct err *e)
 	/* it may have been killed before it said what need not run */
 	if (!record_resume(&again, st, &a->how, e) &&
 	    !spare_jobs(again.plan, st, again.run, &a->how, again.ids, &spared, e)) {
+		auto_free char *more =
+			again.takeup.packages
+				? own_fmt("; packages of which more is to be repeated: %zu",
+					  again.takeup.packages)
+				: NULL;
+		takeup_was(&again.takeup, again.plan, &spared.was);
 		struct carry c = {.how = &a->how,
 				  .plan = again.plan,
 				  .state = st,
@@ -68,8 +74,8 @@ static int resume_run(struct resume_args *a, struct state *st, struct err *e)
 				  .ids = again.ids,
 				  .was = spared.was,
 				  .resumed = again.resumed};
-		fprintf(stderr, "run %lld goes on: %zu of %zu jobs are left\n",
-			(long long)again.run, again.plan->n_jobs, again.jobs);
+		fprintf(stderr, "run %lld goes on: %zu of %zu jobs are left%s\n",
+			(long long)again.run, again.plan->n_jobs, again.jobs, more ? more : "");
 		status = carry_out(&c, e);
 	}
 	free(spared.was);

@@ -140,9 +140,10 @@ static void engine_close(struct engine *g)
 	for (size_t i = 0; i < countof(handles); i++)
 		if (handles[i]->data)
 			uv_close(handles[i], NULL);
-	control_close(g->control, g->failed                  ? "aborted"
-				  : g->done < engine_jobs(g) ? "interrupted"
-							     : "done");
+	control_close(g->control, g->failed ? "aborted"
+				  : g->done < engine_jobs(g) || g->units_left || g->unrepeated
+					  ? "interrupted"
+					  : "done");
 	if (g->sandbox)
 		sandbox_close(g->sandbox, engine_sandbox_closed, g);
 }
@@ -162,6 +163,9 @@ void engine_kick(struct engine *g)
 			repeat_look(j);
 		engine_start_some(g);
 	}
+	/* What is held leaves; whether there was more to find out is noted. */
+	while (g->stopping && !g->failed && (j = engine_pop(&g->holds)))
+		repeat_look(j);
 	/* What rests in a queue calls nobody back, once nothing is started any more. */
 	bool over = g->stopping ? !g->moving : !g->units_left;
 	/* What leaves still needs the sandbox. */
@@ -403,7 +407,8 @@ int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struc
 	out->reused = g.reused;
 	out->woken = g.woken;
 	out->held_ms = g.held_ms;
-	out->interrupted = (g.signals || g.cancelled_all) && g.done < engine_jobs(&g);
+	out->interrupted = (g.signals || g.cancelled_all) &&
+			   (g.done < engine_jobs(&g) || g.units_left || g.unrepeated);
 	if (g.failed)
 		*e = g.err;
 	engine_free(&g);

@@ -3,7 +3,7 @@
  * keep: digests of uppers that stay; trash). Called by cmd_run, on the main thread. */
 #pragma once
 #include "orchestrator/admit.h"
-#include "orchestrator/confirm.h"
+#include "orchestrator/candidate.h"
 #include "orchestrator/inputs.h"
 #include "orchestrator/plan.h"
 #include "orchestrator/result.h"
@@ -39,8 +39,9 @@ struct engine_conf {
 	int64_t run;
 	const int64_t *jobs; /* database ids of the plan's branches, in the order of units; those of
 				trunks are 0 */
-	const struct result *was; /* by unit, of those that are spared; NULL: none is */
-	size_t at_once;           /* processors that boxes hold at once, at least 1 */
+	const struct candidate_side *was; /* by unit, of those that rest (plan_rests); NULL: none
+					     does */
+	size_t at_once;                   /* processors that boxes hold at once, at least 1 */
 	size_t fetches;     /* boxes at once that wait for a network: they hold none; at least 1 */
 	const char *helper; /* assay-box, NULL: found by the sandbox */
 	const char *executor; /* NULL: native */
@@ -74,7 +75,8 @@ struct engine_outcome {
 	size_t woken;     /* jobs that had been spared, and were run after all */
 	size_t reused;    /* phases whose uppers earlier runs had left */
 	uint64_t held_ms; /* so long nothing was started although something waited */
-	bool interrupted; /* a signal ended it before all had */
+	bool interrupted; /* a signal ended it before all had, or before what differs was repeated
+			   */
 };
 
 /* engine_run(conf, out, e): until every job has its result, or a signal: the first SIGINT or

@@ -24,7 +24,23 @@ static void engine_offer(struct engine *g, size_t unit)
 	sched_offer(g->sched, &t);
 }
 
-/* A package whose wait is over: its units but for branches, which come from their trunk. */
+/* Whether it begins by itself: a branch comes from its trunk, and one that rests with its other
+ * side; where that rests, too, with the first of them. */
+static bool engine_leads(const struct engine *g, size_t unit)
+{
+	const struct plan *p = g->conf->plan;
+	const struct plan_unit *u = &p->units[unit];
+	if (u->trunk != PLAN_NONE)
+		return false;
+	for (size_t i = g->first[u->package];
+	     plan_rests(u) && i < p->n_units && p->units[i].package == u->package; i++)
+		if (i != unit && candidate_side_of(g->suite, p->units[i].variant) >= 0 &&
+		    (i < unit || !plan_rests(&p->units[i])))
+			return false;
+	return true;
+}
+
+/* A package whose wait is over. */
 static void engine_package(void *engine, uint32_t package)
 {
 	struct engine *g = engine;
@@ -32,7 +48,7 @@ static void engine_package(void *engine, uint32_t package)
 	if (!g->left[package])
 		return;
 	for (size_t i = g->first[package]; i < p->n_units && p->units[i].package == package; i++)
-		if (p->units[i].trunk == PLAN_NONE && !p->units[i].spared)
+		if (engine_leads(g, i))
 			engine_offer(g, i);
 }
 
@@ -91,18 +107,20 @@ static void engine_start_alone(struct engine *g)
 	job_go(j, JOB_OPEN);
 }
 
-/* With one side of a package its other one, if that was spared, begins to wait for it. Where they
- * have a trunk, that begins both. */
+/* With one side of a package its other one, if that rests, begins to wait for it. Where they have a
+ * trunk, that begins both. */
 static void engine_begin(struct engine *g, size_t unit)
 {
 	const struct plan *p = g->conf->plan;
 	const size_t *sides = g->suite->compare, package = p->units[unit].package,
 		     variant = p->units[unit].variant;
 	for (size_t i = g->first[package]; i < p->n_units && p->units[i].package == package; i++)
-		if (p->units[i].spared && p->units[i].trunk == PLAN_NONE &&
+		if (i != unit && plan_rests(&p->units[i]) && p->units[i].trunk == PLAN_NONE &&
 		    variant == sides[p->units[i].variant == sides[0]])
 			job_begin(engine_job(g, i));
-	job_go(engine_job(g, unit), JOB_BEGIN);
+	if (plan_rests(&p->units[unit]))
+		sched_arrived(g->sched); /* nothing of it may ever run */
+	job_begin(engine_job(g, unit));
 }
 
 void engine_start_some(struct engine *g)
@@ -216,7 +234,7 @@ static void engine_rank(struct engine *g)
 			.total_ms = expect_left(g->expect, i, p->units[i].first_phase),
 		};
 	for (size_t i = 0; i < p->n_units; i++)
-		g->left_ms += p->units[i].spared ? 0 : u[i].total_ms;
+		g->left_ms += plan_rests(&p->units[i]) ? 0 : u[i].total_ms;
 	rank_units(u, p->n_units, g->graph, g->suite->n_packages, g->after);
 }
 

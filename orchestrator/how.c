@@ -126,6 +126,12 @@ void how_fill(struct how *h)
 		h->helper = getenv("ASSAY_BOX");
 }
 
+struct confirm_conf how_confirm(const struct how *h)
+{
+	unsigned most = h->repeats == HOW_UNGIVEN ? confirm_defaults.most : (unsigned)h->repeats;
+	return (struct confirm_conf){.most = most, .most_flaky = 2 * most, .p = confirm_defaults.p};
+}
+
 char *how_json(const struct how *h)
 {
 	json_t *j = json_pack("{s:I, s:I, s:I, s:I, s:s, s:i, s:b, s:b, s:f, s:I}", "repeats",

@@ -2,6 +2,7 @@
  * What a resumed run must be given again is kept in the database as JSON. */
 #pragma once
 #include "base/err.h"
+#include "orchestrator/confirm.h"
 #include "orchestrator/options.h"
 
 #include <stdint.h>
@@ -28,6 +29,8 @@ extern const struct argp how_argp;
 
 /* how_fill(h): what was not given is as usual. */
 void how_fill(struct how *h);
+/* how_confirm(h): how what differs is repeated; what was not given is as usual. */
+struct confirm_conf how_confirm(const struct how *h);
 /* how_json(h): the caller frees it. how_again(h, json, e): what h was not given is as json says. */
 char *how_json(const struct how *h) must_check;
 int how_again(struct how *h, const char *json, struct err *e) must_check;

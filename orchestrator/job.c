@@ -13,6 +13,7 @@ struct job *job_new(struct engine *g, size_t unit)
 		.dir = own_fmt("%zu", unit),
 		.id = g->conf->jobs[unit],
 		.phase = u->first_phase,
+		.until = PLAN_NONE,
 		.uppers = own_calloc(g->suite->n_phases, sizeof(*j->uppers)),
 		.phase_ids = own_calloc(g->suite->n_phases, sizeof(*j->phase_ids)),
 		.evidence = {.offset = -1},
@@ -64,19 +65,19 @@ void job_go(struct job *j, enum job_state to)
 
 void job_begin(struct job *j)
 {
-	if (!j->unit->spared) {
+	if (!plan_rests(j->unit)) {
 		job_go(j, JOB_BEGIN);
 		return;
 	}
 	j->has_result = true;
-	j->result = j->own = j->engine->conf->was[j->number];
+	j->result = j->own = j->engine->conf->was[j->number].result;
 	job_go(j, JOB_HOLD);
 }
 
 void job_arrived(struct job *j)
 {
-	/* a spared one was never waited for */
-	if (!j->trunk && !j->unit->spared)
+	/* one that rested was never waited for */
+	if (!j->trunk && !plan_rests(j->unit))
 		sched_arrived(j->engine->sched);
 }
 

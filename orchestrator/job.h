@@ -86,7 +86,9 @@ struct job {
 	int64_t *gone;   /* phases whose kept directories are nobody's any more */
 	size_t n_gone;
 	uint64_t room; /* that is free, as of JOB_ENTER's start */
-	bool awake;    /* of a spared unit: it is run after all */
+	bool awake;    /* of a unit that rested: it is run after all */
+	size_t until;  /* it has its result, and runs the phases before this one, which is to be
+			  repeated; PLAN_NONE: it runs for its result */
 	bool leaving;  /* it counts among the engine's */
 
 	/* the current try */
@@ -176,6 +178,7 @@ struct engine {
 	struct job_queue holds;      /* JOB_HOLD: to be looked at */
 	struct job_queue solo;       /* JOB_QUEUE: repeats that run alone */
 	bool alone;                  /* one of them runs */
+	bool unrepeated;             /* it was stopped, and there was more to repeat */
 	struct repeat_pair **pairs;  /* by package of the suite; NULL: none yet */
 	struct db_table *flakes;     /* named query, of the suite */
 	bool publishing;
@@ -204,7 +207,7 @@ struct job *job_new(struct engine *g, size_t unit);
 void job_free(struct job *j);
 /* job_go(j, to): the only way a state changes; a move the table does not allow aborts. */
 void job_go(struct job *j, enum job_state to);
-/* job_begin(j): of JOB_WAIT: to JOB_BEGIN; a spared one, to where it waits for its other side. */
+/* job_begin(j): of JOB_WAIT: to JOB_BEGIN; one that rests, to where it waits for its other side. */
 void job_begin(struct job *j);
 /* job_arrived(j): the scheduler that began it need not wait for it any more. */
 void job_arrived(struct job *j);
@@ -231,6 +234,8 @@ struct job_step {
 	unsigned may; /* bits of states it may go to */
 };
 extern const struct job_step job_steps[JOB_STATES];
+/* Where a job goes that is to run its current phase. */
+enum job_state job_next(const struct job *j);
 /* Its phase could be tried without the network that it may have. */
 bool job_may_try_offline(const struct job *j);
 

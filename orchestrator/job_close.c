@@ -105,8 +105,10 @@ enum job_state job_close_finish(struct job *j)
 		j->phase++;
 		j->again = 0;
 		j->offline_tried = false;
-		return JOB_QUEUE;
+		return job_next(j);
 	}
+	if (j->until != PLAN_NONE)
+		return job_leave(j); /* the way to what is to be repeated is none any more */
 	j->has_result = !passed || goal;
 	if (job_is_trunk(j))
 		return j->branches_left ? JOB_KEEP : job_leave(j);
@@ -115,6 +117,10 @@ enum job_state job_close_finish(struct job *j)
 
 void job_cancel(struct job *j)
 {
+	if (j->until != PLAN_NONE && !j->repeat) {
+		job_go(j, job_leave(j));
+		return;
+	}
 	j->facts = (struct box_facts){.end = BOX_CANCELLED, .exit_code = -1, .cgroup = "none"};
 	j->result = (struct result){STATUS_KILL, REASON_CANCELLED, job_phase(j)->name, NULL};
 	j->has_result = true;

@@ -120,7 +120,8 @@ enum job_state take_finish(struct job *j)
 	job_arrived(j);
 	if (g->failed)
 		return JOB_CLEAN;
-	for (; j->phase < end && j->kept[j->phase].is == KEPT_TAKEN; j->phase++) {
+	for (; j->phase < end && j->phase != j->until && j->kept[j->phase].is == KEPT_TAKEN;
+	     j->phase++) {
 		uint64_t spared = expect_phase(g->expect, j->number, j->phase).ms;
 		j->uppers[j->phase] = own_dup(kept_dir(j->kept[j->phase].row.phase, name));
 		j->phase_ids[j->phase] = j->kept[j->phase].row.phase;
@@ -128,7 +129,7 @@ enum job_state take_finish(struct job *j)
 		g->reused++;
 	}
 	if (j->phase < end)
-		return JOB_QUEUE;
+		return job_next(j);
 	j->phase = end - 1; /* of a trunk: nothing of it is left to run */
 	return JOB_KEEP;
 }

@@ -3,10 +3,6 @@
  * their directories that long; then both are removed. */
 #include "orchestrator/job.h"
 
-#include "orchestrator/rows.h"
-
-#include <string.h>
-
 enum { BASE, NEXT };
 
 /* What is being found out about a package. Lives from its first side's JOB_HOLD to the run's end.
@@ -14,21 +10,16 @@ enum { BASE, NEXT };
 struct repeat_pair {
 	struct job *held[2]; /* in JOB_HOLD, or under way for a repeat; NULL: not yet, or no more */
 	bool gone[2];        /* a side that will not come, or is not there any more */
-	bool decided;        /* whether there is something to repeat */
-	int bad;             /* BASE or NEXT: which side did not pass */
+	struct candidate_side sides[2];
+	struct candidate
+		is; /* as of sides, and, once something was repeated, of what that brought */
 	struct job *running; /* the one that is repeated now */
-	size_t phase;        /* that is repeated */
-	struct confirm_seen seen;
+	bool repeated;
 };
 
 static int side_of(const struct job *j)
 {
-	const struct suite *s = j->engine->suite;
-	if (!s->has_compare || job_is_trunk(j))
-		return -1;
-	return j->unit->variant == s->compare[BASE]   ? BASE
-	       : j->unit->variant == s->compare[NEXT] ? NEXT
-						      : -1;
+	return candidate_side_of(j->engine->suite, j->unit->variant);
 }
 
 static bool planned(const struct engine *g, size_t package, int side)
@@ -68,13 +59,8 @@ bool repeat_may(const struct job *j)
 {
 	const struct engine *g = j->engine;
 	/* what the sides share is the same on both */
-	return g->conf->confirm.most && side_of(j) >= 0 && j->has_result && !g->stopping &&
+	return g->conf->confirm.most && side_of(j) >= 0 && j->has_result && !g->failed &&
 	       !job_cancelled(j) && !(j->trunk && j->trunk->has_result);
-}
-
-static struct compare_side own_result(const struct job *j)
-{
-	return (struct compare_side){PRESENCE_DONE, j->own.status, j->own.reason, j->own.phase};
 }
 
 /* ---- what is known of it ---- */
@@ -86,50 +72,18 @@ int repeat_open(struct engine *g, struct err *e)
 				     : 0;
 }
 
-static double real(const struct db_table *t, size_t row, const char *column)
-{
-	const struct db_cell *c = rows_cell(t, row, column);
-	return c && c->type == DB_REAL ? c->r : 0;
-}
-
-static struct flake known_of(const struct job *j)
-{
-	const struct engine *g = j->engine;
-	const struct db_table *t = g->flakes;
-	for (size_t i = 0; t && i < t->n_rows; i++)
-		if (!strcmp(rows_str(t, i, "package"), g->suite->packages[j->unit->package].id) &&
-		    !strcmp(rows_str(t, i, "variant"), g->suite->variants[j->unit->variant].name) &&
-		    !strcmp(rows_str(t, i, "phase"), j->own.phase))
-			return (struct flake){.failed = real(t, i, "failed"),
-					      .passed = real(t, i, "passed")};
-	return (struct flake){0};
-}
-
 /* ---- whether, and which ---- */
-
-/* The share of fixes that is repeated: by chance, but the same for the same run and package. */
-static bool fix_chosen(const struct engine *g, size_t package)
-{
-	uint64_t x = ((uint64_t)g->conf->run << 32 | package) * 0x9e3779b97f4a7c15u;
-	return (x >> 33) % 100 < g->conf->repeat_fixes;
-}
 
 static void pair_decide(struct repeat_pair *p)
 {
-	struct job *base = p->held[BASE], *next = p->held[NEXT];
-	struct compare_side was = own_result(base), is = own_result(next);
-	enum verdict v = compare_sides(&was, &is);
-	p->decided = v == VERDICT_REGRESSED ||
-		     (v == VERDICT_FIXED && fix_chosen(base->engine, base->unit->package));
-	if (!p->decided)
-		return;
-	p->bad = v == VERDICT_REGRESSED ? NEXT : BASE;
-	const struct job *bad = p->held[p->bad], *good = p->held[!p->bad];
-	p->phase = bad->phase;
-	p->seen.known = known_of(bad);
-	p->seen.near_limit =
-		bad->own.reason == REASON_WALL_TIME && good->phase == bad->phase &&
-		confirm_near(good->facts.wall_ns / 1000000, job_phase(bad)->limits.time_ms);
+	const struct job *j = p->held[BASE];
+	const struct engine *g = j->engine;
+	const struct candidate_of of = {.suite = g->suite,
+					.package = j->unit->package,
+					.run = g->conf->run,
+					.repeat_fixes = g->conf->repeat_fixes,
+					.flakes = g->flakes};
+	candidate_look(&of, &p->sides[BASE], &p->sides[NEXT], &p->is);
 }
 
 static void pair_release(struct repeat_pair *p)
@@ -145,35 +99,65 @@ static void pair_release(struct repeat_pair *p)
 static void pair_repeat(struct repeat_pair *p, struct job *j, const struct confirm_step *step)
 {
 	p->running = j;
+	p->repeated = true;
 	evidence_fini(&j->evidence);
 	j->repeat++;
 	j->alone = step->alone;
 	j->by_cpu = step->by_cpu;
-	j->phase = p->phase;
+	j->phase = p->is.phase;
 	j->again = 0;
 	j->offline_tried = false;
 	job_go(j, JOB_QUEUE);
 }
 
-/* A side that was spared is run after all: what it was judged once is not what it does now, beside
- * the other. Whether one was. */
-static bool pair_wake(struct repeat_pair *p)
+/* It has its result in this run, and keeps it. */
+static bool keeps_result(const struct job *j)
+{
+	return j->unit->judged && !j->engine->conf->was[j->number].unchanged;
+}
+
+/* What it was judged once is not what it does now, beside the other side. */
+static void wake_spared(struct job *j)
+{
+	struct engine *g = j->engine;
+	j->has_result = false;
+	g->woken++;
+	if (g->conf->on_woken)
+		g->conf->on_woken(g->conf->owner);
+}
+
+/* A side that rested is run after all: one that keeps its result as far as the phase that is to be
+ * repeated further. Whether one was. */
+static bool pair_wake(struct repeat_pair *p, bool enough)
 {
 	bool woken = false;
 	for (int k = BASE; k <= NEXT; k++) {
 		struct job *j = p->held[k];
-		if (!j->unit->spared || j->awake)
+		if (!plan_rests(j->unit) || j->awake || (enough && keeps_result(j)))
 			continue;
-		struct engine *g = j->engine;
 		p->held[k] = NULL;
 		j->awake = woken = true;
-		j->has_result = false;
-		g->woken++;
-		if (g->conf->on_woken)
-			g->conf->on_woken(g->conf->owner);
+		if (keeps_result(j))
+			j->until = p->is.phase;
+		else
+			wake_spared(j);
 		job_go(j, JOB_BEGIN);
 	}
 	return woken;
+}
+
+/* A side has its result, or is as far as the phase to be repeated. */
+static void pair_arrive(struct repeat_pair *p, struct job *j)
+{
+	int side = side_of(j);
+	struct candidate_side *s = &p->sides[side];
+	p->held[side] = j;
+	if (plan_rests(j->unit) && (!j->awake || keeps_result(j)))
+		*s = j->engine->conf->was[j->number];
+	else
+		*s = (struct candidate_side){.result = j->own,
+					     .wall_ms = j->facts.wall_ns / 1000000};
+	j->repeat = j->until == PLAN_NONE ? 0 : s->repeats.n + s->lost;
 }
 
 /* What the repeat that has just ended brought. */
@@ -181,10 +165,11 @@ static void pair_learn(struct repeat_pair *p, const struct job *j)
 {
 	struct compare_side is = {PRESENCE_DONE, j->result.status, j->result.reason,
 				  j->result.phase};
-	struct confirm_tally *t = j == p->held[p->bad] ? &p->seen.bad : &p->seen.good;
+	struct confirm_seen *seen = &p->is.seen;
+	struct confirm_tally *t = j == p->held[p->is.bad] ? &seen->bad : &seen->good;
 	p->running = NULL;
 	if (!compare_tells(&is)) {
-		p->seen.lost++;
+		seen->lost++;
 		return;
 	}
 	t->n++;
@@ -198,22 +183,26 @@ void repeat_look(struct job *j)
 	if (p->running == j)
 		pair_learn(p, j);
 	else
-		p->held[side_of(j)] = j;
+		pair_arrive(p, j);
 	if (p->gone[BASE] || p->gone[NEXT] || job_cancelled(j)) {
 		pair_release(p);
 		return;
 	}
 	if (!p->held[BASE] || !p->held[NEXT])
 		return;
-	if (!p->seen.good.n && !p->seen.bad.n && !p->seen.lost)
+	if (!p->repeated)
 		pair_decide(p);
-	if (p->decided && pair_wake(p))
-		return;
-	struct confirm_step step = confirm_next(&g->conf->confirm, &p->seen);
-	if (p->decided && step.move != CONFIRM_STOP)
-		pair_repeat(p, p->held[step.move == CONFIRM_BAD ? p->bad : !p->bad], &step);
-	else
+	struct confirm_step step = confirm_next(&g->conf->confirm, &p->is.seen);
+	bool enough = !p->is.is || step.move == CONFIRM_STOP;
+	g->unrepeated |= g->stopping && !enough;
+	if (g->stopping || !p->is.is)
 		pair_release(p);
+	else if (pair_wake(p, enough))
+		return;
+	else if (enough)
+		pair_release(p);
+	else
+		pair_repeat(p, p->held[step.move == CONFIRM_BAD ? p->is.bad : !p->is.bad], &step);
 }
 
 void repeat_gone(struct job *j)
@@ -223,6 +212,8 @@ void repeat_gone(struct job *j)
 		return;
 	struct repeat_pair *p = pair_of(j);
 	struct job *other = p->held[!side];
+	/* a repeat that was cut short, or what led to one */
+	j->engine->unrepeated |= j->engine->stopping && !p->gone[side] && p->is.is;
 	p->gone[side] = true;
 	p->held[side] = NULL;
 	if (p->running == j)

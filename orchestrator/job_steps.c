@@ -20,7 +20,7 @@ static int begin_work(struct job *j, struct err *e)
 		return err_sys(e, "mkdir jobs/%lld/%s", (long long)g->conf->run, j->dir);
 	if (!j->trunk && boxing_input(g->jobs_fd, j->dir, package, e))
 		return -1;
-	if (job_is_trunk(j))
+	if (job_is_trunk(j) || j->until != PLAN_NONE)
 		return job_keep_find(j, e);
 	if ((j->awake && db_wake(g->state->db, j->id, e)) ||
 	    db_job_state(g->state->db, j->id, "running", e))
@@ -34,19 +34,25 @@ static void begin_start(struct job *j)
 	job_lane(j, &j->engine->records, begin_work);
 }
 
+enum job_state job_next(const struct job *j)
+{
+	return j->phase == j->until ? JOB_HOLD : JOB_QUEUE;
+}
+
 static enum job_state begin_finish(struct job *j)
 {
-	bool failed = j->engine->failed, shared = j->trunk && j->trunk->has_result;
-	bool blocked = !failed && !shared && needs_block(j);
+	bool failed = j->engine->failed, shared = j->trunk && j->trunk->has_result,
+	     way = j->until != PLAN_NONE;
+	bool blocked = !failed && !shared && !way && needs_block(j);
 	bool take = !failed && !shared && !blocked && job_has_found(j);
 	if (!take)
 		job_arrived(j);
-	if (failed)
+	if (failed || (shared && way))
 		return JOB_CLEAN;
 	if (blocked)
 		return job_is_trunk(j) ? JOB_KEEP : JOB_RESULT;
 	if (!shared)
-		return take ? JOB_TAKE : JOB_QUEUE;
+		return take ? JOB_TAKE : job_next(j);
 	/* The phases it shares with other variants did not pass: what was found there is its result
 	 * too. */
 	j->has_result = true;
@@ -380,15 +386,15 @@ static void done_start(struct job *j)
 /* clang-format off */
 const struct job_step job_steps[JOB_STATES] = {
 	[JOB_WAIT]    = {"wait",    NULL,          NULL,           true,  TO(BEGIN) | TO(HOLD)},
-	[JOB_BEGIN]   = {"begin",   begin_start,   begin_finish,   false, TO(TAKE) | TO(QUEUE) | TO(KEEP) | TO(RESULT) | TO(CLEAN)},
-	[JOB_TAKE]    = {"take",    take_start,    take_finish,    false, TO(QUEUE) | TO(KEEP) | TO(CLEAN)},
-	[JOB_QUEUE]   = {"queue",   queue_start,   NULL,           true,  TO(OPEN) | TO(KEEP) | TO(RESULT)},
+	[JOB_BEGIN]   = {"begin",   begin_start,   begin_finish,   false, TO(TAKE) | TO(QUEUE) | TO(KEEP) | TO(RESULT) | TO(HOLD) | TO(CLEAN)},
+	[JOB_TAKE]    = {"take",    take_start,    take_finish,    false, TO(QUEUE) | TO(KEEP) | TO(HOLD) | TO(CLEAN)},
+	[JOB_QUEUE]   = {"queue",   queue_start,   NULL,           true,  TO(OPEN) | TO(KEEP) | TO(RESULT) | LEAVES},
 	[JOB_OPEN]    = {"open",    open_start,    open_finish,    false, TO(BOX) | TO(CLOSE) | TO(CLEAN)},
 	[JOB_BOX]     = {"box",     job_box_start, NULL,           false, TO(SHELVE) | TO(CLOSE)},
 	[JOB_SHELVE]  = {"shelve",  shelve_start,  NULL,           false, TO(PUBLISH) | TO(CLOSE)},
 	[JOB_PUBLISH] = {"publish", publish_start, publish_finish, false, TO(RECORD) | TO(CLOSE)},
 	[JOB_RECORD]  = {"record",  record_start,  record_finish,  false, TO(SHELVE) | TO(CLOSE)},
-	[JOB_CLOSE]   = {"close",   job_close_start,   job_close_finish,   false, TO(QUEUE) | TO(AGAIN) | TO(KEEP) | TO(RESULT) | LEAVES},
+	[JOB_CLOSE]   = {"close",   job_close_start,   job_close_finish,   false, TO(QUEUE) | TO(AGAIN) | TO(KEEP) | TO(RESULT) | TO(HOLD) | LEAVES},
 	[JOB_AGAIN]   = {"again",   job_again_start,   NULL,           true,  TO(QUEUE)},
 	[JOB_KEEP]    = {"keep",    keep_start,    NULL,           true,  LEAVES},
 	[JOB_RESULT]  = {"result",  result_start,  result_finish,  false, TO(HOLD) | LEAVES},

@@ -107,14 +107,14 @@ static void plan_add(struct plan *p, size_t package)
 		shared++;
 	if (shared) {
 		trunk = p->n_units;
-		p->units[p->n_units++] =
-			(struct plan_unit){package, PLAN_NONE, PLAN_NONE, 0, shared, false, false};
+		p->units[p->n_units++] = (struct plan_unit){package, PLAN_NONE, PLAN_NONE, 0,
+							    shared,  false,     false,     false};
 	}
 	for (size_t v = 0; v < s->n_variants; v++) {
 		if (plan_skips(p, package, v))
 			continue;
 		p->units[p->n_units++] =
-			(struct plan_unit){package, v, trunk, shared, end, false, false};
+			(struct plan_unit){package, v, trunk, shared, end, false, false, false};
 		p->n_jobs++;
 	}
 }
@@ -155,7 +155,7 @@ void plan_keep(struct plan *p, bool (*keep)(void *ctx, const struct plan_unit *b
 			continue;
 		} else {
 			u.trunk = u.trunk == PLAN_NONE ? PLAN_NONE : trunk;
-			p->n_jobs++;
+			p->n_jobs += !u.judged;
 		}
 		p->units[n++] = u;
 	}

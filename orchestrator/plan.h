@@ -16,6 +16,8 @@ struct plan_unit {
 	size_t trunk;   /* branches: index of their trunk in the plan's units, PLAN_NONE: none */
 	size_t first_phase, end_phase; /* [first, end) of suite->phases; none behind the goal */
 	bool spared; /* it was judged before, and runs only if its other side ends otherwise */
+	bool judged; /* it has its result in this very run, and keeps it: only what of it is
+			repeated runs, and what leads to that */
 	bool afresh; /* nothing that earlier runs left is used: it is run to see what it does now */
 };
 
@@ -31,7 +33,7 @@ struct plan {
 				    heaviest), then as the suite lists them; a trunk before its
 				    branches, the branches of a package side by side */
 	size_t n_units;
-	size_t n_jobs; /* branches */
+	size_t n_jobs; /* branches that are to have a result */
 	struct plan_skip *skips;
 	size_t n_skips;
 };
@@ -44,6 +46,12 @@ struct plan *plan_make(const struct suite *s, const char *const *only, size_t n_
 		       int (*layer_known)(void *ctx, const char *name, struct err *e), void *ctx,
 		       struct err *e) must_check;
 void plan_free(struct plan *p);
+
+/* It has a result already, and runs only if something of it is to be repeated. */
+static inline bool plan_rests(const struct plan_unit *u)
+{
+	return u->spared || u->judged;
+}
 
 /* plan_keep(p, keep, ctx): only the jobs that keep says yes to, and the trunks they need;
  * branch stands where it stood in p->units. */

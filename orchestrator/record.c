@@ -185,7 +185,7 @@ static const struct left *lefts_find(const struct lefts *l, size_t package, size
 
 static bool lefts_keep(void *ctx, const struct plan_unit *u)
 {
-	return lefts_find(ctx, u->package, u->variant) != NULL;
+	return u->judged || lefts_find(ctx, u->package, u->variant) != NULL;
 }
 
 static void lefts_load(struct lefts *l, const struct db_table *t)
@@ -234,7 +234,9 @@ static void again_ids(struct record_again *a, const struct lefts *left)
 	a->ids = own_calloc(p->n_units + 1, sizeof(*a->ids));
 	a->skips = own_calloc(p->n_skips + 1, sizeof(*a->skips));
 	for (size_t i = 0; i < p->n_units; i++)
-		if (p->units[i].variant != PLAN_NONE)
+		if (p->units[i].judged)
+			a->ids[i] = takeup_job(&a->takeup, &p->units[i]);
+		else if (p->units[i].variant != PLAN_NONE)
 			a->ids[i] = lefts_find(left, p->units[i].package, p->units[i].variant)->job;
 	for (size_t i = 0; i < p->n_skips; i++) {
 		const struct left *x = lefts_find(left, p->skips[i].package, p->skips[i].variant);
@@ -242,16 +244,21 @@ static void again_ids(struct record_again *a, const struct lefts *left)
 	}
 }
 
-static int again_plan(struct record_again *a, struct db *d, const char *run, struct err *e)
+static int again_plan(struct record_again *a, struct db *d, const char *run, const struct how *h,
+		      struct err *e)
 {
 	struct db_table *t = NULL;
 	struct lefts left = {.suite = a->suite};
-	if (db_named(d, "unfinished", &run, 1, &t, e))
+	const struct confirm_conf confirm = how_confirm(h);
+	unsigned fixes = h->repeat_fixes == HOW_UNGIVEN ? 0 : (unsigned)h->repeat_fixes;
+	if (takeup_load(&a->takeup, d, a->suite, a->run, &confirm, fixes, e) ||
+	    db_named(d, "unfinished", &run, 1, &t, e))
 		return -1;
 	lefts_load(&left, t);
 	db_table_free(t);
 	a->plan = plan_make(a->suite, NULL, 0, record_layer_known, d, e);
 	if (a->plan) {
+		takeup_mark(&a->takeup, a->plan, lefts_keep, &left);
 		plan_keep(a->plan, lefts_keep, &left);
 		again_ids(a, &left);
 	}
@@ -310,7 +317,7 @@ static int again_load(struct record_again *a, struct db *d, int64_t run, bool un
 	if (!rc)
 		a->jobs = (size_t)rows_int(t, 0, "jobs", 0);
 	if (!rc && unfinished)
-		rc = again_plan(a, d, id, e);
+		rc = again_plan(a, d, id, h, e);
 	db_table_free(t);
 	if (rc)
 		record_again_fini(a);
@@ -340,6 +347,7 @@ int record_resume(struct record_again *a, struct state *st, const struct how *h,
 
 void record_again_fini(struct record_again *a)
 {
+	takeup_fini(&a->takeup);
 	plan_free(a->plan);
 	suite_free(a->suite);
 	free(a->ids);

@@ -3,6 +3,7 @@
 #include "orchestrator/how.h"
 #include "orchestrator/plan.h"
 #include "orchestrator/state.h"
+#include "orchestrator/takeup.h"
 
 /* record_layer_known(db, name, e): for plan_make. */
 int record_layer_known(void *db, const char *name, struct err *e);
@@ -16,11 +17,13 @@ int64_t record_begin(const struct plan *p, struct state *st, const struct how *h
 struct record_again {
 	int64_t run;
 	struct suite *suite;
-	struct plan *plan; /* of what has no result, or one that is infra */
-	int64_t *ids;      /* by unit */
-	int64_t *skips;    /* by skip of the plan: its job, which has no result yet; 0: it has */
-	size_t jobs;       /* of the whole run */
-	unsigned resumed;  /* with this time */
+	struct plan *plan; /* of what has no result, or one that is infra; and what is repeated
+			      further, as `judged` */
+	struct takeup takeup;
+	int64_t *ids;     /* by unit */
+	int64_t *skips;   /* by skip of the plan: its job, which has no result yet; 0: it has */
+	size_t jobs;      /* of the whole run */
+	unsigned resumed; /* with this time */
 };
 /* record_again(a, st, run, h, e): run 0: the newest that can be. h gets what it was not given.
  * Nothing is written: ERR_ABSENT, ERR_USAGE where there is nothing to go on with, ERR_INPUT where

@@ -145,7 +145,8 @@ static void spared_follow(struct plan *p, const struct plan_unit *before, size_t
 			continue;
 		if (!out->was)
 			out->was = own_calloc(p->n_units, sizeof(*out->was));
-		out->was[i] = spared_find(s, ids[i])->was;
+		out->was[i] = (struct candidate_side){.result = spared_find(s, ids[i])->was,
+						      .unchanged = true};
 		p->n_jobs--;
 	}
 }

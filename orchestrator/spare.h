@@ -1,6 +1,7 @@
 /* Which jobs of a run need not run, because earlier runs judged what they would see. Called by
  * cmd_run and cmd_resume, before the engine. */
 #pragma once
+#include "orchestrator/candidate.h"
 #include "orchestrator/how.h"
 #include "orchestrator/plan.h"
 #include "orchestrator/result.h"
@@ -8,8 +9,8 @@
 
 struct spare {
 	size_t spared, rechecked;
-	struct result *was; /* by unit: what a spared one that stays in the plan was judged; NULL:
-			       none stays. The caller frees it. */
+	struct candidate_side *was; /* by unit: what a spared one that stays in the plan was judged;
+				       NULL: none stays. The caller frees it. */
 };
 
 /* spare_jobs(p, st, run, h, ids, out, e): where h says so, the jobs of a run that just began whose

@@ -10,6 +10,7 @@
 #include "base/dir.h"
 #include "orchestrator/plan.h"
 #include "orchestrator/rows.h"
+#include "orchestrator/takeup.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -128,6 +129,7 @@ int world_tear_down(void **state)
 	state_close(w->state);
 	assert_int_equal(descriptors(), descriptors_before);
 	world_forget(w);
+	free(w->was);
 	for (size_t i = 0; i < w->suite.n_packages; i++)
 		free(w->suite.packages[i].id);
 	free(w->suite.packages);
@@ -219,6 +221,7 @@ static int world_carry(struct world *w, const int64_t *ids, size_t at_once)
 		.state = w->state,
 		.run = w->run,
 		.jobs = ids,
+		.was = w->was,
 		.resumed = w->resumed,
 		.at_once = at_once,
 		.fetches = w->fetches ? w->fetches : at_once,
@@ -241,6 +244,8 @@ static int world_carry(struct world *w, const int64_t *ids, size_t at_once)
 static void world_plan(struct world *w)
 {
 	world_forget(w);
+	free(w->was);
+	w->was = NULL;
 	w->plan = plan_make(&w->suite, NULL, 0, NULL, NULL, &w->err);
 	if (!w->plan)
 		fail_msg("%s", w->err.text);
@@ -271,7 +276,7 @@ static int64_t left_job(const struct lefts *l, const struct plan_unit *u)
 
 static bool left_keep(void *ctx, const struct plan_unit *u)
 {
-	return left_job(ctx, u) != 0;
+	return u->judged || left_job(ctx, u) != 0;
 }
 
 int world_resume(struct world *w, size_t at_once)
@@ -284,10 +289,18 @@ int world_resume(struct world *w, size_t at_once)
 	if (db_named(w->state->db, "unfinished", &arg, 1, &t, &w->err))
 		fail_msg("%s", w->err.text);
 	struct lefts left = {&w->suite, t};
+	struct takeup again;
+	if (takeup_load(&again, w->state->db, &w->suite, w->run, &w->confirm, w->repeat_fixes,
+			&w->err))
+		fail_msg("%s", w->err.text);
+	takeup_mark(&again, w->plan, left_keep, &left);
 	plan_keep(w->plan, left_keep, &left);
 	auto_free int64_t *ids = own_calloc(w->plan->n_units + 1, sizeof(*ids));
 	for (size_t i = 0; i < w->plan->n_units; i++)
-		ids[i] = left_job(&left, &w->plan->units[i]);
+		ids[i] = w->plan->units[i].judged ? takeup_job(&again, &w->plan->units[i])
+						  : left_job(&left, &w->plan->units[i]);
+	takeup_was(&again, w->plan, &w->was);
+	takeup_fini(&again);
 	db_table_free(t);
 	int resumed = db_run_resume(w->state->db, w->run, 1, (int64_t)at_once, &w->err);
 	if (resumed < 0)

@@ -20,6 +20,7 @@ struct world {
 	struct state *state;
 	struct suite suite;
 	struct plan *plan;
+	struct candidate_side *was; /* by unit, of those that rest */
 	int64_t run;
 	unsigned resumed; /* that run */
 	size_t fetches;   /* 0: as at_once */
@@ -51,7 +52,8 @@ void world_packages(struct world *w, size_t n, bool shared);
 int world_run(struct world *w, size_t at_once);
 
 /* world_resume(w, at_once): the last run is gone on with, as `assay resume` does: what has no
- * result yet, or an infra one. -1 also where that could not be recorded. */
+ * result yet, or an infra one, and what is to be repeated. -1 also where that could not be
+ * recorded. */
 int world_resume(struct world *w, size_t at_once);
 
 /* world_reopen(w): as a new process would find the state directory. */

@@ -1,9 +1,10 @@
 /* orchestrator/engine.c and what it is made of: schedules by chance, the same ones each time. Boxes
  * pass, fail, crash, run into limits, are never made or end by trouble of our own; signals and rows
  * that the database refuses cut runs short, again and again. Whatever happens: each job has one
- * result in the end, which is that of a run nothing happened to, no more runs at once than may, and
- * no token stays taken (the engine fails by itself then, or aborts). ASSAY_TEST_SCHEDULES: how many
- * (default 8); ASSAY_TEST_SEED: the first (default 1). */
+ * result in the end, which is that of a run nothing happened to, what differs was repeated as
+ * often, no more runs at once than may, and no token stays taken (the engine fails by itself then,
+ * or aborts). ASSAY_TEST_SCHEDULES: how many (default 8); ASSAY_TEST_SEED: the first (default 1).
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +14,7 @@
 #include "tests/unit/engine_world.h"
 
 #include "base/text.h"
+#include "orchestrator/verdicts.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -143,19 +145,25 @@ static bool part(struct world *w, unsigned round, size_t at_once)
 
 /* ---- what must be ---- */
 
+/* What jobs ended as, and what is said of packages and how sure that is. */
 static void results(struct world *w, struct text *t)
 {
 	struct db_table *rows = NULL;
 	struct err e = ERR_INIT;
 	auto_free char *sql =
 		own_fmt("SELECT package || ' ' || variant || ' ' || status || ' ' || "
-			"phase || ' ' || reason FROM v_job WHERE run = %lld ORDER BY 1",
-			(long long)w->run);
-	if (db_query(w->state->db, sql, NULL, 0, &rows, &e))
+			"phase || ' ' || reason FROM v_job WHERE run = %lld UNION ALL SELECT "
+			"package || ' ' || verdict || ' ' || confidence || ' ' || base_passes || "
+			"'/' || base_runs || ' ' || next_passes || '/' || next_runs FROM v_verdict "
+			"WHERE run = %lld ORDER BY 1",
+			(long long)w->run, (long long)w->run);
+	if (verdicts_record(w->state->db, w->run, &e) ||
+	    db_query(w->state->db, sql, NULL, 0, &rows, &e))
 		fail_msg("%s", e.text);
 	for (size_t i = 0; i < rows->n_rows; i++)
 		text_addf(t, "%s\n", rows->cells[i].s ? rows->cells[i].s : "none");
 	db_table_free(rows);
+	world_exec(w, "DELETE FROM flake"); /* the next run knows no more than this one did */
 }
 
 static int64_t of_run(struct world *w, const char *what)
@@ -183,6 +191,7 @@ static void whatever_happens_each_job_has_the_result_it_would_have_had(void **st
 	auto_text struct text undisturbed = TEXT_INIT, disturbed = TEXT_INIT;
 	world_packages(w, packages, draw("shared") & 1);
 	w->fetches = 1 + draw("fetches") % 4;
+	w->confirm = confirm_defaults;
 	fake.play = by_chance;
 	if (world_run(w, at_once))
 		fail_msg("seed %llu: %s", (unsigned long long)seed, w->err.text);
