@@ -6,6 +6,7 @@
  * strings become SQL NULL. */
 #pragma once
 #include "base/err.h"
+#include "base/pool.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -523,15 +524,19 @@ void db_known_fini(struct db_known *k);
 enum db_type { DB_NULL, DB_INT, DB_REAL, DB_TEXT };
 struct db_cell {
 	enum db_type type;
-	int64_t i;
-	double r;
-	char *s; /* DB_TEXT: NUL-terminated, valid UTF-8 (other bytes were replaced); else NULL */
+	union {
+		int64_t i;
+		double r;
+		const char *s; /* DB_TEXT: NUL-terminated, valid UTF-8 (other bytes were replaced).
+				  DB_NULL: NULL */
+	};
 };
 struct db_table {
 	char **columns;
 	size_t n_columns;
 	struct db_cell *cells; /* row by row */
 	size_t n_rows;
+	struct pool texts; /* what its cells point to */
 };
 void db_table_free(struct db_table *t);
 

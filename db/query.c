@@ -17,11 +17,10 @@ void db_table_free(struct db_table *t)
 {
 	if (!t)
 		return;
-	for (size_t i = 0; i < t->n_rows * t->n_columns; i++)
-		free(t->cells[i].s);
 	for (size_t i = 0; i < t->n_columns; i++)
 		free(t->columns[i]);
 	free(t->cells);
+	pool_fini(&t->texts);
 	free(t->columns);
 	free(t);
 }
@@ -38,7 +37,8 @@ static struct db_table *table_new(sqlite3_stmt *s)
 	return t;
 }
 
-static struct db_cell cell_read(sqlite3_stmt *s, int at)
+/* *bytes grows by what the cell holds of text. */
+static struct db_cell cell_read(struct pool *texts, size_t *bytes, sqlite3_stmt *s, int at)
 {
 	switch (sqlite3_column_type(s, at)) {
 	case SQLITE_INTEGER:
@@ -48,9 +48,16 @@ static struct db_cell cell_read(sqlite3_stmt *s, int at)
 	case SQLITE_NULL:
 		return (struct db_cell){.type = DB_NULL};
 	}
-	const void *bytes = sqlite3_column_blob(s, at); /* of a text, its bytes */
-	size_t n = (size_t)sqlite3_column_bytes(s, at);
-	return (struct db_cell){.type = DB_TEXT, .s = utf8_copy(bytes ? bytes : "", bytes ? n : 0)};
+	const char *text = sqlite3_column_blob(s, at); /* of a text, its bytes */
+	size_t n = text ? (size_t)sqlite3_column_bytes(s, at) : 0;
+	if (utf8_valid(text, n)) {
+		*bytes += n;
+		return (struct db_cell){.type = DB_TEXT, .s = pool_dup_n(texts, text, n)};
+	}
+	auto_free char *valid = utf8_copy(text, n);
+	n = strlen(valid);
+	*bytes += n;
+	return (struct db_cell){.type = DB_TEXT, .s = pool_dup_n(texts, valid, n)};
 }
 
 static int table_row(struct db_table *t, size_t *cap, size_t *bytes, sqlite3_stmt *s, struct err *e)
@@ -64,10 +71,8 @@ static int table_row(struct db_table *t, size_t *cap, size_t *bytes, sqlite3_stm
 		t->cells = own_grow(t->cells, *cap * t->n_columns, sizeof(*t->cells));
 	}
 	struct db_cell *row = t->cells + t->n_rows++ * t->n_columns;
-	for (size_t i = 0; i < t->n_columns; i++) {
-		row[i] = cell_read(s, (int)i);
-		*bytes += row[i].s ? strlen(row[i].s) : 0;
-	}
+	for (size_t i = 0; i < t->n_columns; i++)
+		row[i] = cell_read(&t->texts, bytes, s, (int)i);
 	if (*bytes > MAX_TABLE_BYTES)
 		return err_set(e, ERR_LIMIT,
 			       "the query's rows hold more than 1 GiB of text: narrow it");

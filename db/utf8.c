@@ -34,11 +34,20 @@ static size_t utf8_sequence(const uint8_t *p, size_t n)
 	return want;
 }
 
+/* Eight bytes of ASCII, none of them NUL. */
+static bool utf8_plain(const uint8_t *p)
+{
+	const uint64_t high = 0x8080808080808080, ones = 0x0101010101010101;
+	uint64_t w;
+	memcpy(&w, p, sizeof(w));
+	return !((w | ((w - ones) & ~w)) & high);
+}
+
 int utf8_valid(const void *bytes, size_t n)
 {
 	const uint8_t *p = bytes;
 	for (size_t i = 0; i < n;) {
-		size_t k = utf8_sequence(p + i, n - i);
+		size_t k = n - i >= 8 && utf8_plain(p + i) ? 8 : utf8_sequence(p + i, n - i);
 		if (!k)
 			return 0;
 		i += k;

@@ -153,7 +153,7 @@ static struct table *query_table(const struct db_table *rows)
 
 /* RFC 4180, but lines end in \n. For a terminal, which would obey what is in it, control characters
  * are made harmless. */
-static void csv_put(const char *s, bool terminal)
+static void csv_put(struct text *line, const char *s, bool terminal)
 {
 	auto_text struct text plain = TEXT_INIT;
 	if (terminal)
@@ -161,31 +161,41 @@ static void csv_put(const char *s, bool terminal)
 	if (terminal)
 		s = text_str(&plain);
 	if (!strpbrk(s, ",\"\r\n")) {
-		fputs(s, stdout);
+		text_add(line, s);
 		return;
 	}
-	putchar('"');
+	text_addc(line, '"');
 	for (; *s; s++) {
 		if (*s == '"')
-			putchar('"');
-		putchar(*s);
+			text_addc(line, '"');
+		text_addc(line, *s);
 	}
-	putchar('"');
+	text_addc(line, '"');
 }
+
+enum { CSV_AT_ONCE = 64 << 10 };
 
 static void query_csv(const struct db_table *rows)
 {
 	bool terminal = isatty(STDOUT_FILENO);
+	auto_text struct text lines = TEXT_INIT;
 	for (size_t i = 0; i < rows->n_columns; i++) {
-		csv_put(rows->columns[i], terminal);
-		putchar(i + 1 < rows->n_columns ? ',' : '\n');
+		csv_put(&lines, rows->columns[i], terminal);
+		text_addc(&lines, i + 1 < rows->n_columns ? ',' : '\n');
 	}
 	for (size_t i = 0; i < rows->n_rows * rows->n_columns; i++) {
-		auto_text struct text cell = TEXT_INIT;
-		cell_text(&rows->cells[i], &cell);
-		csv_put(text_str(&cell), terminal);
-		putchar((i + 1) % rows->n_columns ? ',' : '\n');
+		const struct db_cell *c = &rows->cells[i];
+		if (c->type == DB_TEXT)
+			csv_put(&lines, c->s, terminal);
+		else
+			cell_text(c, &lines);
+		text_addc(&lines, (i + 1) % rows->n_columns ? ',' : '\n');
+		if (lines.n < CSV_AT_ONCE)
+			continue;
+		fwrite(lines.p, 1, lines.n, stdout);
+		lines.n = 0;
 	}
+	fwrite(text_str(&lines), 1, lines.n, stdout);
 }
 
 /* One array of objects, a row a line. */
@@ -220,9 +230,9 @@ static void query_print(const struct db_table *rows, enum query_format format)
 	}
 }
 
-static struct db_cell cell_of(const char *s)
+static struct db_cell cell_of(struct db_table *t, const char *s)
 {
-	return s ? (struct db_cell){.type = DB_TEXT, .s = own_dup(s)}
+	return s ? (struct db_cell){.type = DB_TEXT, .s = pool_dup(&t->texts, s)}
 		 : (struct db_cell){.type = DB_NULL};
 }
 
@@ -245,14 +255,13 @@ static void query_list(enum query_format format)
 			auto_free char *values =
 				q.n_may ? own_fmt("%zu to %zu", q.n_args - q.n_may, q.n_args)
 					: own_fmt("%zu", q.n_args);
-			cell[0] = cell_of(name);
-			cell[1] = cell_of(values);
-			cell[2] = cell_of(q.says);
+			cell[0] = cell_of(&rows, name);
+			cell[1] = cell_of(&rows, values);
+			cell[2] = cell_of(&rows, q.says);
 		}
 	}
 	query_print(&rows, format);
-	for (size_t i = 0; i < rows.n_rows * COLUMNS; i++)
-		free(rows.cells[i].s);
+	pool_fini(&rows.texts);
 	free(rows.cells);
 }
 

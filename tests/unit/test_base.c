@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "base/dir.h"
+#include "base/pool.h"
 #include "base/unit.h"
 
 #include <dirent.h>
@@ -231,6 +232,29 @@ static void text_grows_and_is_taken(void **state)
 	assert_string_equal(empty, "");
 }
 
+static void strings_of_a_pool_stay_where_they_are(void **state)
+{
+	struct pool p = POOL_INIT;
+	char *at[1000], expected[32];
+	auto_free char *large = own_calloc(1, 200000);
+	memset(large, 'x', 199999);
+	(void)state;
+	for (int i = 0; i < 1000; i++) {
+		snprintf(expected, sizeof(expected), "string %d", i);
+		at[i] = pool_dup(&p, expected);
+	}
+	assert_string_equal(pool_dup(&p, large), large);
+	assert_string_equal(pool_dup_n(&p, "abcdef", 3), "abc");
+	assert_string_equal(pool_dup_n(&p, NULL, 0), "");
+	for (int i = 0; i < 1000; i++) {
+		snprintf(expected, sizeof(expected), "string %d", i);
+		assert_string_equal(at[i], expected);
+		assert_true(!i || at[i] != at[i - 1]);
+	}
+	pool_fini(&p);
+	pool_fini(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +267,7 @@ int main(void)
 		cmocka_unit_test(what_is_removed_may_be_wide_and_of_every_kind),
 		cmocka_unit_test(usage_counts_entries_and_stops_at_its_bound),
 		cmocka_unit_test(text_grows_and_is_taken),
+		cmocka_unit_test(strings_of_a_pool_stay_where_they_are),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
