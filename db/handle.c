@@ -237,6 +237,8 @@ int db_rollback(struct db *d)
 static int open_handle(struct db *d, const char *name, int flags, struct err *e)
 {
 	int rc = sqlite3_open_v2(name, &d->h, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI, NULL);
+	if (!rc)
+		rc = db_median(d->h);
 	if (rc) {
 		db_fail(d, rc, e, "open");
 		sqlite3_close(d->h);

@@ -71,6 +71,9 @@ int db_end(struct db *d, int rc, struct err *e) must_check;
  * db_rollback(d)` says it. */
 int db_rollback(struct db *d);
 
+/* db_median(h): the aggregate median(X) is known on h. As SQLite's own. */
+int db_median(sqlite3 *h) must_check;
+
 /* utf8_copy(bytes, n): a NUL-terminated copy in which each byte that is not part of valid UTF-8,
  * and each NUL, is U+FFFD. The caller frees it. */
 char *utf8_copy(const void *bytes, size_t n) must_check;

@@ -82,10 +82,24 @@ static const struct query {
 
 	{"variants", 1, "SELECT number, name, layers, env FROM variant WHERE run = ?1 ORDER BY number"},
 
+	/* As v_job has it, with one look at the phases of each attempt where that takes four. */
 	{"jobs", 1,
-	 "SELECT package, version, variant, state, status, phase, reason, exit_code, signal, limit_hit, rule, evidence, evidence_offset,"
-	 " evidence_length, wall_ms, cpu_ms, peak_memory_bytes, log, job, limit_bound, limit_value, cause, host"
-	 " FROM v_job WHERE run = ?1 ORDER BY package, variant_number"},
+	 "WITH took AS MATERIALIZED (SELECT j.id AS job, a.id AS attempt, sum(f.wall_us) / 1000 AS wall_ms,"
+	 "   sum(f.cpu_user_us + f.cpu_system_us) / 1000 AS cpu_ms, max(f.peak_memory) AS peak_memory_bytes,"
+	 "   max(CASE WHEN f.name = s.phase THEN ap.ordinal END) AS decided"
+	 "  FROM job j LEFT JOIN attempt a ON a.id = coalesce(j.unchanged,"
+	 "    (SELECT x.id FROM attempt x WHERE x.job = j.id AND NOT x.repeat ORDER BY x.number DESC LIMIT 1))"
+	 "   LEFT JOIN result s ON s.attempt = a.id LEFT JOIN attempt_phase ap ON ap.attempt = a.id LEFT JOIN phase f ON f.id = ap.phase"
+	 "  WHERE j.run = ?1 GROUP BY j.package, j.variant)"
+	 " SELECT p.name AS package, j.version, v.name AS variant, j.state, s.status, s.phase, s.reason, s.exit_code, s.signal,"
+	 "  s.limit_name AS limit_hit, s.rule, s.evidence, s.evidence_offset, s.evidence_length, t.wall_ms, t.cpu_ms, t.peak_memory_bytes,"
+	 "  d.log, j.id AS job, CASE WHEN s.limit_name IS NOT NULL THEN d.limit_bound END AS limit_bound,"
+	 "  CASE WHEN s.limit_name IS NOT NULL THEN d.limit_value END AS limit_value, g.name AS cause,"
+	 "  CASE WHEN j.unchanged IS NULL THEN a.host END AS host"
+	 " FROM took t JOIN job j ON j.id = t.job JOIN package p ON p.id = j.package JOIN variant v ON v.run = j.run AND v.number = j.variant"
+	 "  LEFT JOIN attempt a ON a.id = t.attempt LEFT JOIN result s ON s.attempt = a.id"
+	 "  LEFT JOIN attempt_phase dp ON dp.attempt = a.id AND dp.ordinal = t.decided LEFT JOIN phase d ON d.id = dp.phase"
+	 "  LEFT JOIN signature g ON g.id = s.signature ORDER BY p.name, j.variant"},
 
 	{"judged", 1,
 	 "SELECT r.attempt, r.package, r.variant, r.status, r.reason, r.phase, r.rule, r.evidence_offset, r.evidence_length, r.evidence,"
@@ -119,10 +133,10 @@ static const struct query {
 	 "SELECT package, variant, expect, reason, link, until FROM v_known WHERE run = ?1 ORDER BY package, variant"},
 
 	{"trend", 2,
-	 "SELECT r.id AS run, date(r.started_ms / 1000, 'unixepoch') AS day, count(t.run) AS packages, sum(t.verdict = 'regressed') AS regressed,"
-	 "  sum(t.verdict = 'fixed') AS fixed, r.validity"
-	 " FROM (SELECT id, started_ms, validity FROM run WHERE suite = ?1 AND id <= ?2 AND validity IS NOT NULL ORDER BY id DESC LIMIT 30) r"
-	 "  LEFT JOIN verdict t ON t.run = r.id GROUP BY r.id ORDER BY r.id DESC"},
+	 "SELECT r.id AS run, date(r.started_ms / 1000, 'unixepoch') AS day, (SELECT count(*) FROM verdict t WHERE t.run = r.id) AS packages,"
+	 "  (SELECT count(*) FROM verdict t WHERE t.run = r.id AND t.verdict = 'regressed' AND t.verdict <> 'same') AS regressed,"
+	 "  (SELECT count(*) FROM verdict t WHERE t.run = r.id AND t.verdict = 'fixed' AND t.verdict <> 'same') AS fixed, r.validity"
+	 " FROM run r WHERE r.suite = ?1 AND r.id <= ?2 AND r.validity IS NOT NULL ORDER BY r.id DESC LIMIT 30"},
 
 	{"baselines", 0, "SELECT baseline AS name, run, variant, made_ms, suite, validity FROM v_baseline ORDER BY baseline"},
 	{"baseline", 1, "SELECT baseline AS name, run, variant, made_ms, suite, validity FROM v_baseline WHERE baseline = ?1"},
@@ -133,16 +147,13 @@ static const struct query {
 	 "SELECT variant, status, count(*) AS n FROM v_job WHERE run = ?1 GROUP BY variant_number, status ORDER BY variant_number, status"},
 
 	{"phases", 1,
-	 "WITH placed AS (SELECT id, name, started_ms, setup_us, wall_us, cpu_user_us, cpu_system_us, peak_memory, store_bytes, store_files,"
-	 "   network, network_lost, profile, row_number() OVER (PARTITION BY name ORDER BY setup_us NULLS LAST) AS place,"
-	 "   count(setup_us) OVER (PARTITION BY name) AS n FROM phase WHERE run = ?1)"
-	 " SELECT name AS phase, count(*) AS boxes, sum(wall_us) / 1000 AS wall_ms,"
-	 "  sum(cpu_user_us + cpu_system_us) / 1000 AS cpu_ms, max(CASE WHEN place = (n + 1) / 2 THEN setup_us END) AS setup_us,"
+	 "SELECT name AS phase, count(*) AS boxes, sum(wall_us) / 1000 AS wall_ms,"
+	 "  sum(cpu_user_us + cpu_system_us) / 1000 AS cpu_ms, median(setup_us) AS setup_us,"
 	 "  max(peak_memory) AS peak_memory_bytes, coalesce(sum(store_bytes), 0) AS store_bytes,"
 	 "  coalesce(sum(store_files), 0) AS store_files, sum(network <> 'none') AS networked, sum(network = 'nat') AS behind_nat,"
 	 "  sum(network_lost IS 1) AS networks_lost,"
 	 "  group_concat(DISTINCT nullif(profile, 'default')) AS profiles"
-	 " FROM placed GROUP BY name ORDER BY min(started_ms), min(id)"},
+	 " FROM phase WHERE run = ?1 GROUP BY name ORDER BY min(started_ms), min(id)"},
 
 	{"phases-of-job", 1,
 	 "SELECT f.name AS phase, f.network, f.ended_as, f.exit_code, f.signal, f.limit_name AS limit_hit, f.wall_us / 1000 AS wall_ms,"
@@ -290,7 +301,7 @@ static const struct query {
 	 "SELECT suite, variant, phase, rate, nights FROM v_flake WHERE package = ?1 AND known ORDER BY suite, variant, phase"},
 
 	{"totals", 0,
-	 "SELECT (SELECT count(*) FROM run) AS runs, (SELECT count(*) FROM job) AS jobs, (SELECT count(*) FROM result) AS results,"
+	 "SELECT (SELECT count(*) FROM run) AS runs, (SELECT coalesce(sum(jobs), 0) FROM v_run) AS jobs, (SELECT count(*) FROM result) AS results,"
 	 "  (SELECT count(*) FROM layer) AS layers, (SELECT count(*) FROM entry) AS entries,"
 	 "  (SELECT coalesce(sum(bytes), 0) FROM segment) AS segment_bytes"},
 };

@@ -21,6 +21,34 @@ static void a_query_returns_values_of_every_type(void **state)
 	db_table_free(t);
 }
 
+/* The lesser of two; each group has its own. */
+static void the_middle_of_integers_is_found(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct db_table *t =
+		ask(d, "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < "
+		       "200) SELECT median((i * 7919) % 201), median(nullif(i, 0)), "
+		       "median(i) FILTER (WHERE i > 500), median(NULL) FROM n");
+	assert_int_equal(t->cells[0].i, 100);
+	assert_int_equal(t->cells[1].i, 100);
+	assert_int_equal(t->cells[2].type, DB_NULL);
+	assert_int_equal(t->cells[3].type, DB_NULL);
+	db_table_free(t);
+	t = ask(d,
+		"SELECT column1 AS g, median(column2) AS m FROM (VALUES (1, -5), (2, 7), (1, 3), "
+		"(1, 4), (2, 9)) GROUP BY g ORDER BY g");
+	assert_int_equal(t->n_rows, 2);
+	assert_int_equal(t->cells[1].i, 3);
+	assert_int_equal(t->cells[3].i, 7);
+	db_table_free(t);
+	assert_int_equal(db_query(d, "SELECT median(x) FROM (SELECT 1 AS x UNION SELECT 'two')",
+				  NULL, 0, &t, &e),
+			 -1);
+	assert_int_equal(e.kind, ERR_USAGE);
+	assert_non_null(strstr(e.text, "median() is of integers"));
+}
+
 static void a_query_that_finds_nothing_still_has_columns(void **state)
 {
 	struct db_table *t = ask(((struct scratch *)*state)->db,
@@ -208,6 +236,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		scratch_test(a_query_returns_values_of_every_type),
+		scratch_test(the_middle_of_integers_is_found),
 		scratch_test(a_query_that_finds_nothing_still_has_columns),
 		scratch_test(what_only_reads_may_run),
 		scratch_test(what_would_write_may_not),
