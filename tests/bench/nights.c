@@ -1,5 +1,6 @@
 /* A results database as years would make it: nights of many packages under two variants, with what
- * the commands read of it: jobs, phases, logs' metadata, causes, verdicts, flake rates. Written
+ * the commands read of it: jobs, phases, logs' metadata, causes, verdicts, flake rates, kept
+ * uppers. Written
  * past db/ in one transaction per night, because durability is not what is measured here; rows by
  * db/'s own functions are, for `ingest` of them.
  *
@@ -34,7 +35,9 @@ static void die(const char *what)
 
 struct sink {
 	sqlite3 *h;
-	sqlite3_stmt *run, *variant, *job, *attempt, *phase, *link, *result, *verdict, *flake;
+	int64_t nights;
+	sqlite3_stmt *run, *variant, *job, *attempt, *phase, *link, *result, *verdict, *flake,
+		*kept;
 };
 
 static sqlite3_stmt *prepared(sqlite3 *h, const char *sql)
@@ -97,7 +100,7 @@ static void sink_open(struct sink *k, const char *file)
 		"ended_as, exit_code, setup_us, wall_us, cpu_user_us, cpu_system_us, peak_memory, "
 		"output_bytes, cgroup, log_bytes, log_stored, log_sha256) VALUES (?, ?, ?, ?, "
 		"'1.0.0', ?, 'none', ?, "
-		"?, ?, 'exited', ?, 2000, ?, ?, 1000, ?, 5000, 'v2', 5000, 900, zeroblob(32))");
+		"?, ?, 'exited', ?, ?, ?, ?, 1000, ?, 5000, 'v2', 5000, 900, zeroblob(32))");
 	k->link = prepared(k->h,
 			   "INSERT INTO attempt_phase (attempt, ordinal, phase) VALUES (?, ?, ?)");
 	k->result = prepared(
@@ -115,12 +118,16 @@ static void sink_open(struct sink *k, const char *file)
 		"pending, "
 		"streak, rate, known, version, layers, nights, last_run) VALUES ('big', ?, ?, "
 		"'test', 15.0, 2.0, 0.0, 0, 0.08, 1, '1.0.0', 'x=1', 20, ?)");
+	k->kept = prepared(k->h,
+			   "INSERT INTO kept (phase, key, upon, digest, bytes, entries, saves_ms, "
+			   "made_ms) VALUES (?, CAST(printf('%032d', ?) AS BLOB), 0, zeroblob(32), "
+			   "?, 1000, 1500, ?)");
 }
 
 static void sink_close(struct sink *k)
 {
 	sqlite3_stmt *all[] = {k->run,  k->variant, k->job,     k->attempt, k->phase,
-			       k->link, k->result,  k->verdict, k->flake};
+			       k->link, k->result,  k->verdict, k->flake,   k->kept};
 	for (size_t i = 0; i < countof(all); i++)
 		sqlite3_finalize(all[i]);
 	sqlite3_close(k->h);
@@ -167,9 +174,10 @@ static int64_t one_phase(struct sink *k, int64_t run, size_t package, int varian
 	char log[96];
 	snprintf(log, sizeof(log), "runs/%" PRId64 "/package-%05zu.%d.%s.log.zst", run, package,
 		 variant, name);
-	put(k->phase, "iiiissiiiiii", ++phase_ids, run, (int64_t)package, (int64_t)variant, name,
-	    log, at, at + 5000, (int64_t)(pass ? 0 : 1), (int64_t)(1000000 + roll(9000000)),
-	    (int64_t)roll(5000000), (int64_t)(50 + roll(500)) << 20);
+	put(k->phase, "iiiissiiiiiii", ++phase_ids, run, (int64_t)package, (int64_t)variant, name,
+	    log, at, at + 5000, (int64_t)(pass ? 0 : 1), (int64_t)(2000 + roll(3000)),
+	    (int64_t)(1000000 + roll(9000000)), (int64_t)roll(5000000),
+	    (int64_t)(50 + roll(500)) << 20);
 	return phase_ids;
 }
 
@@ -192,13 +200,16 @@ static bool one_job(struct sink *k, int64_t run, size_t package, int variant, in
 	return pass;
 }
 
-/* Shared by the variants: its own is NULL. */
+/* Shared by the variants: its own is NULL. What the last night's left stays for the next. */
 static int64_t fetch_phase(struct sink *k, int64_t run, size_t package, int64_t at)
 {
 	char log[96];
 	snprintf(log, sizeof(log), "runs/%" PRId64 "/package-%05zu.fetch.log.zst", run, package);
-	put(k->phase, "iii-ssiiiiii", ++phase_ids, run, (int64_t)package, "fetch", log, at - 5000,
-	    at, (int64_t)0, (int64_t)roll(3000000), (int64_t)roll(500000), (int64_t)60 << 20);
+	put(k->phase, "iii-ssiiiiiii", ++phase_ids, run, (int64_t)package, "fetch", log, at - 5000,
+	    at, (int64_t)0, (int64_t)(2000 + roll(3000)), (int64_t)roll(3000000),
+	    (int64_t)roll(500000), (int64_t)60 << 20);
+	if (run == k->nights)
+		put(k->kept, "iiii", phase_ids, phase_ids, (int64_t)roll(50 << 20), at);
 	return phase_ids;
 }
 
@@ -308,6 +319,7 @@ int main(int argc, char **argv)
 		die(e.text);
 	db_close(d);
 	sink_open(&k, argv[1]);
+	k.nights = nights;
 	names(&k, packages);
 	for (int64_t run = 1; run <= nights; run++)
 		one_night(&k, run, packages, (int64_t)1700000000000 + run * DAY_MS);
