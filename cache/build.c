@@ -159,6 +159,9 @@ int build_copy(struct build *b, const char *path, int src_fd, uint64_t max,
 			hash_add(&b->hash, b->buffer, (size_t)n);
 		if (dir_write_all(fd, b->buffer, (size_t)n))
 			return err_sys(e, "write %s", path);
+		/* All that was expected, and nothing came of what was asked beyond it. */
+		if (*size == max && (size_t)n < BUILD_BUFFER)
+			break;
 	}
 	if (id)
 		hash_id(&b->hash, id);
@@ -227,7 +230,7 @@ struct build_lister {
 static int build_hash(struct build_lister *l, struct tree_item *it, char id[CACHE_ID],
 		      struct err *e)
 {
-	auto_fd int fd = tree_open(it->dirfd, it->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+	auto_fd int fd = tree_item_open(it);
 	if (fd < 0)
 		return err_sys(e, "open %s", it->path);
 	for (ssize_t n; (n = read(fd, l->buffer, BUILD_BUFFER));) {

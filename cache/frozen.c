@@ -92,10 +92,9 @@ static int frozen_content(struct frozen *f, int fd, const char *path, struct err
 	return frozen_attributes(f, fd, path, e);
 }
 
-static int frozen_file(struct frozen *f, const struct tree_item *it, struct err *e)
+static int frozen_file(struct frozen *f, struct tree_item *it, struct err *e)
 {
-	auto_fd int fd = openat(it->dirfd, it->name,
-				O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	auto_fd int fd = tree_item_open(it);
 	if (fd < 0)
 		return err_sys(e, "open %s", it->path);
 	return frozen_content(f, fd, it->path, e);
@@ -151,7 +150,9 @@ static int frozen_item(void *arg, struct tree_item *it, struct err *e)
 
 int cache_frozen(int dirfd, struct cache_frozen *out, struct err *e)
 {
-	static const struct tree_bounds bounds = {.max_entries = 2000000, .max_depth = 1024};
+	static const struct tree_bounds bounds = {.max_entries = 2000000,
+						  .max_depth = 1024,
+						  .open = true};
 	static const char head[] = "assay-frozen 1\n";
 	struct frozen f = {.line = TEXT_INIT, .out = out};
 	int rc = -1;

@@ -98,6 +98,7 @@ int harvest_run(struct harvest *h, const struct cache_harvest *how, struct err *
 	const struct tree_bounds bounds = {
 		.max_entries = how->max_entries ? how->max_entries : 1000000,
 		.max_depth = how->max_depth ? how->max_depth : 256,
+		.open = true,
 	};
 	*h = (struct harvest){
 		.how = how,

@@ -36,8 +36,7 @@ static int import_file(struct import *im, struct tree_item *it, const char *path
 		       struct list_entry *x, char id[CACHE_ID], struct err *e)
 {
 	struct build_meta m = {x->mode, x->mtime_s, x->mtime_ns};
-	auto_fd int fd =
-		tree_open(it->dirfd, it->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	auto_fd int fd = tree_item_open(it);
 	if (fd < 0)
 		return err_sys(e, "open %s", it->path);
 	if (build_copy(im->b, path, fd, im->left->bytes, &m, &x->size, id, e)) {

@@ -304,9 +304,8 @@ static int judge_whiteout(struct judge *c, struct err *e)
 		return st->st_rdev == 0;
 	if (!S_ISREG(st->st_mode) || st->st_size)
 		return 0;
-	auto_fd int fd = tree_open(c->it->dirfd, c->it->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-	return fd < 0 ? 0 /* what can't be read is told of later */
-		      : judge_overlay_xattr(c, fd, "whiteout", &value, e);
+	return c->it->fd < 0 ? 0 /* what can't be read is told of later */
+			     : judge_overlay_xattr(c, c->it->fd, "whiteout", &value, e);
 }
 
 int judge_entry(struct harvest *h, struct tree_item *it, struct harvest_item *x,

@@ -182,8 +182,7 @@ int judge_file(struct judge *c, const struct lower *l, struct err *e)
 		return judge_refuse(c, "a set-id file");
 	if (!(st->st_mode & 0400))
 		return judge_refuse(c, "a file its owner may not read");
-	auto_fd int fd =
-		tree_open_unseen(c->it->dirfd, c->it->name, O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	auto_fd int fd = tree_item_open(c->it);
 	if (fd < 0 && (errno == EACCES || errno == EPERM || errno == EXDEV))
 		return judge_refuse(c, "a file we may not read");
 	if (fd < 0)

@@ -187,8 +187,9 @@ static int segment_open(struct segment *s, struct err *e)
 static int segment_open_tar(struct segment *s, struct err *e)
 {
 	s->a = archive_write_new();
+	s->entry = archive_entry_new();
 	s->z = ZSTD_createCCtx();
-	if (!s->a || !s->z)
+	if (!s->a || !s->entry || !s->z)
 		abort();
 	s->buffer = own_alloc(ZSTD_CStreamOutSize());
 	ZSTD_CCtx_setParameter(s->z, ZSTD_c_compressionLevel, SEGMENT_LEVEL);
@@ -216,9 +217,7 @@ int segment_begin(struct segment *s, struct cache *c, const char *id, struct err
 
 int segment_add(struct segment *s, const struct cache_entry *x, struct err *e)
 {
-	struct archive_entry *entry = archive_entry_new();
-	if (!entry)
-		abort();
+	struct archive_entry *entry = archive_entry_clear(s->entry);
 	archive_entry_set_pathname(entry, x->path);
 	archive_entry_set_filetype(entry, x->type == 'd'   ? AE_IFDIR
 					  : x->type == 'l' ? AE_IFLNK
@@ -232,7 +231,6 @@ int segment_add(struct segment *s, const struct cache_entry *x, struct err *e)
 		archive_entry_set_symlink(entry, x->target);
 	/* ARCHIVE_WARN: a name that is not UTF-8 went in as bytes, which is what it is. */
 	int r = archive_write_header(s->a, entry);
-	archive_entry_free(entry);
 	return r < ARCHIVE_WARN || s->why.kind != ERR_NONE ? segment_failed(s, e) : 0;
 }
 
@@ -293,6 +291,7 @@ void segment_drop(struct segment *s)
 {
 	s->ended = true;
 	archive_write_free(s->a);
+	archive_entry_free(s->entry);
 	if (s->first && !s->kept)
 		segment_cut(s);
 	ZSTD_freeCCtx(s->z);

@@ -5,6 +5,7 @@
 #include "cache/hash.h"
 
 struct archive;
+struct archive_entry;
 struct ZSTD_CCtx_s;
 
 struct segment {
@@ -18,6 +19,7 @@ struct segment {
 	struct cache_frame *frames; /* those that are whole */
 	size_t n_frames;
 	struct archive *a;
+	struct archive_entry *entry; /* the same one again and again */
 	struct ZSTD_CCtx_s *z;
 	struct hash hash; /* of the frame's bytes */
 	void *buffer;

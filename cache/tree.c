@@ -114,7 +114,7 @@ void tree_at_fini(struct tree_at *at)
 struct tree_name {
 	size_t at, n; /* in the frame's names */
 	size_t tag;
-	bool skip;
+	bool skip, file;
 };
 struct tree_place {
 	const char *p;
@@ -200,7 +200,8 @@ static int tree_add(struct tree *t, struct tree_frame *f, const struct tree_dire
 	if (tree_is_dir(f->fd, it))
 		f->places[f->n_places++] =
 			(struct tree_place){.n = n, .name = f->n_names, .inside = true};
-	f->names[f->n_names++] = (struct tree_name){.at = f->bytes.n, .n = n};
+	f->names[f->n_names++] =
+		(struct tree_name){.at = f->bytes.n, .n = n, .file = it->type == DT_REG};
 	text_put(&f->bytes, it->name, n + 1);
 	return 0;
 }
@@ -306,6 +307,21 @@ static int tree_enter(struct tree *t, const struct tree_name *which, const char 
 	return tree_push(t, fd, which->tag, e);
 }
 
+#define TREE_FILE (O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
+
+int tree_item_open(struct tree_item *it)
+{
+	return it->fd >= 0 ? give_fd(&it->fd) : tree_open_unseen(it->dirfd, it->name, TREE_FILE);
+}
+
+static int tree_stat(const struct tree *t, const struct tree_name *name, struct tree_item *it)
+{
+	if (t->bounds->open && name->file)
+		it->fd = tree_open_unseen(it->dirfd, it->name, TREE_FILE);
+	return it->fd >= 0 ? fstat(it->fd, &it->st)
+			   : fstatat(it->dirfd, it->name, &it->st, AT_SYMLINK_NOFOLLOW);
+}
+
 static int tree_visit(struct tree *t, struct tree_name *name, const char *p, tree_fn fn, void *arg,
 		      struct err *e)
 {
@@ -313,6 +329,7 @@ static int tree_visit(struct tree *t, struct tree_name *name, const char *p, tre
 	tree_path(t, f->path_n, p);
 	own_close(&t->opened);
 	struct tree_item it = {
+		.fd = -1,
 		.opened = -1,
 		.path = t->path.p,
 		.name = t->path.p + f->path_n,
@@ -321,10 +338,11 @@ static int tree_visit(struct tree *t, struct tree_name *name, const char *p, tre
 		.above = f->tag,
 		.tag = TREE_ROOT,
 	};
-	if (fstatat(f->fd, p, &it.st, AT_SYMLINK_NOFOLLOW))
-		return err_sys(e, "stat %s", t->path.p);
+	int rc = tree_stat(t, name, &it) ? err_sys(e, "stat %s", t->path.p) : 0;
 	it.elsewhere = S_ISDIR(it.st.st_mode) && it.st.st_dev != t->dev;
-	int rc = fn(arg, &it, e);
+	if (!rc)
+		rc = fn(arg, &it, e);
+	own_close(&it.fd);
 	t->opened = it.opened;
 	t->opened_by = name;
 	if (rc)

@@ -48,6 +48,7 @@ struct tree_item {
 	size_t above;     /* tag of the directory it is in; that of the root is TREE_ROOT */
 	size_t tag;       /* to be set for directories: `above` of what is inside */
 	bool skip;        /* to be set for directories: do not go in */
+	int fd;           /* of a regular file that was opened before st was asked of it; -1 */
 	int opened;       /* to be set for directories that were opened to be read (and not moved on
 			     in): the walk's from then on; -1 */
 };
@@ -56,12 +57,18 @@ struct tree_item {
 struct tree_bounds {
 	uint64_t max_entries;
 	unsigned max_depth;
+	bool open; /* regular files that may be read are opened, so that st is of what is read */
 };
 /* Layers have no hostile author any more; this only bounds memory. */
 #define TREE_LAYER_BOUNDS                                                                          \
 	{                                                                                          \
-		.max_entries = 50000000, .max_depth = 4096                                         \
+		.max_entries = 50000000, .max_depth = 4096, .open = true                           \
 	}
+
+/* tree_item_open(it): the file to be read, as tree_open_unseen() opens it; the caller closes it.
+ * The walk's own, once, where the bounds say `open`: asking a descriptor costs less than asking a
+ * name and says of which file it is. -1 with errno. */
+int tree_item_open(struct tree_item *it) must_check;
 
 typedef int (*tree_fn)(void *arg, struct tree_item *it, struct err *e);
 /* tree_walk(root, bounds, fn, arg, e): fn for each entry in bytewise order of the whole paths (so
