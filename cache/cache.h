@@ -120,6 +120,7 @@ enum cache_do {
 	CACHE_REJECT,       /* any change here refuses the whole harvest */
 	CACHE_SUM_COUNTERS, /* lines that end with a number, as ccache's stats: what the upper has
 			       more than the file it was made from is added to the store's */
+	CACHE_PROGRAM,      /* a program is asked: see struct cache_runner */
 };
 
 /* "union-lines" …: the word of ecosystem files, a static string. */
@@ -142,6 +143,36 @@ enum cache_deletions {
 	CACHE_DELETIONS_REJECT, /* it refuses the whole harvest, but where a rule drops */
 };
 
+/* What a program is asked about the files of one CACHE_PROGRAM rule: those that are not the store's
+ * already, at most 10,000 of a harvest, none larger than 16 MiB. It is asked once for all of them.
+ */
+enum cache_answer {
+	CACHE_ANSWER_REFUSE, /* it does not come in */
+	CACHE_ANSWER_TAKE,   /* the program's result is what the store gets */
+	CACHE_ANSWER_KEEP,   /* the store stays as it is */
+};
+struct cache_question {
+	size_t rule;              /* of the harvest's rules, by place */
+	const char *const *paths; /* of the n files, bytewise ascending */
+	size_t n;
+	int fd; /* a directory of copies, readable by all: new/1 … new/n, and old/K where the store
+		   has a file at that path. It is gone soon after the call */
+	/* The runner's: */
+	enum cache_answer *answers; /* n; at first each is CACHE_ANSWER_REFUSE */
+	char **why;                 /* n, NULL at first: of what is refused, malloc'ed */
+	int out_fd; /* at first -1: a directory that has the results 1 … n of what is taken. It may
+		       be hostile: a result must be a regular file in it of at most 16 MiB, all
+		       results together 64 MiB, else that file is refused */
+};
+/* Who runs programs for cache_publish(), within the call and on its thread. */
+struct cache_runner {
+	/* 0: the answers are there; -1: our own trouble, nothing is published */
+	int (*run)(void *owner, struct cache_question *q, struct err *e);
+	/* Results have been read, or run said -1. */
+	void (*done)(void *owner, struct cache_question *q);
+	void *owner;
+};
+
 struct cache_harvest {
 	const char *store;    /* its name */
 	int upper_fd;         /* the frozen upper; nobody writes it any more */
@@ -153,6 +184,7 @@ struct cache_harvest {
 	size_t n_bases;
 	const struct cache_rule *rules;
 	size_t n_rules;
+	const struct cache_runner *runner; /* NULL: no rule may be CACHE_PROGRAM */
 	enum cache_deletions deletions;
 	bool userxattr; /* the overlay was mounted with userxattr: honour user.overlay.*, else
 			   trusted.overlay.* */
@@ -167,10 +199,10 @@ struct cache_harvest {
 
 enum cache_change {
 	CACHE_ADDED,     /* new path */
-	CACHE_REPLACED,  /* a rule let it replace (newest) */
-	CACHE_MERGED,    /* a rule made new bytes of both (union-lines, sum-counters) */
+	CACHE_REPLACED,  /* a rule let it replace (newest, program) */
+	CACHE_MERGED,    /* a rule made new bytes of both (union-lines, sum-counters, program) */
 	CACHE_IDENTICAL, /* the store has these bytes at this path already: not a change */
-	CACHE_DROPPED,   /* rule drop or keep */
+	CACHE_DROPPED,   /* rule drop or keep, or a program that keeps the store's */
 	CACHE_CONFLICT,  /* rule same, other bytes: the store's stay */
 	CACHE_DELETED,   /* a whiteout or an opaque directory hid it: ignored, but for those of type
 			    'w':   the new layer hides it */
@@ -225,7 +257,8 @@ struct cache_published {
  * publish what the rules admit. The upper's own files become the layer's by link(2) where they can
  * (read-only, public modes), else by copy; the upper may be deleted afterwards. ERR_HOSTILE: the
  * whole harvest is refused (content-hash mismatch, reject, bounds: those of how, and 256 MiB of
- * names and merged lines); nothing was published. The caller frees out with cache_published_fini in
+ * names and merged lines); nothing was published. ERR_USAGE: a rule is a program's and how has no
+ * runner. The caller frees out with cache_published_fini in
  * both cases. */
 int cache_publish(struct cache *c, const struct cache_harvest *how, struct cache_published *out,
 		  struct err *e) must_check;

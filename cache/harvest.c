@@ -1,4 +1,5 @@
 #include "cache/harvest.h"
+#include "cache/ask.h"
 #include "cache/judge.h"
 #include "cache/rules.h"
 #include "base/clock.h"
@@ -93,7 +94,7 @@ static int harvest_directories(struct harvest *h, struct err *e)
 	return 0;
 }
 
-int harvest_run(struct harvest *h, const struct cache_harvest *how, struct err *e)
+int harvest_run(struct harvest *h, struct cache *c, const struct cache_harvest *how, struct err *e)
 {
 	const struct tree_bounds bounds = {
 		.max_entries = how->max_entries ? how->max_entries : 1000000,
@@ -102,6 +103,7 @@ int harvest_run(struct harvest *h, const struct cache_harvest *how, struct err *
 	};
 	*h = (struct harvest){
 		.how = how,
+		.c = c,
 		.euid = geteuid(),
 		.deadline_ns = clock_mono_ns() +
 			       (int64_t)(how->max_ms ? how->max_ms : HARVEST_MS) * 1000000,
@@ -114,7 +116,7 @@ int harvest_run(struct harvest *h, const struct cache_harvest *how, struct err *
 	h->lower_at = own_calloc(how->n_lowers + 1, sizeof(*h->lower_at));
 	for (size_t i = 0; i < how->n_lowers; i++)
 		h->lower_at[i] = (struct tree_at)TREE_AT(how->lower_fds[i]);
-	if (tree_walk(how->upper_fd, &bounds, harvest_item, h, e))
+	if (tree_walk(how->upper_fd, &bounds, harvest_item, h, e) || ask_all(h, e))
 		return -1;
 	return harvest_directories(h, e);
 }
@@ -163,5 +165,6 @@ void harvest_fini(struct harvest *h)
 	free(h->lower_at);
 	free(h->all);
 	content_close(&h->reader);
+	ask_free(h->ask);
 	*h = (struct harvest){0};
 }

@@ -1,4 +1,5 @@
-/* From a frozen upper to a list of judged changes. Nothing is written. One thread at a time. */
+/* From a frozen upper to a list of judged changes. Nothing is written that stays. One thread at a
+ * time. */
 #pragma once
 #include "cache/cache.h"
 #include "cache/content.h"
@@ -23,8 +24,11 @@ struct harvest_item {
 	bool filled; /* something that is no directory lies in it */
 };
 
+struct ask; /* ask.h */
+
 struct harvest {
 	const struct cache_harvest *how;
+	struct cache *c;
 	struct harvest_item *v; /* bytewise order by path */
 	size_t n, cap;
 	uint64_t bytes, kept; /* read so far; of them held in memory to be read once */
@@ -34,13 +38,15 @@ struct harvest {
 	uid_t euid;
 	unsigned short *all;
 	struct tree_at *lower_at; /* by layer */
+	struct ask *ask;          /* NULL: no program is to be asked */
 };
 
 /* harvest_hold(h, n, e): n bytes more of memory for the harvest, or ERR_HOSTILE. */
 int harvest_hold(struct harvest *h, uint64_t n, struct err *e) must_check;
-/* harvest_run(h, how, e): 0, or -1; ERR_HOSTILE refuses all of it, h then holds what was seen. The
- * caller calls harvest_fini. */
-int harvest_run(struct harvest *h, const struct cache_harvest *how, struct err *e) must_check;
+/* harvest_run(h, c, how, e): 0, or -1; ERR_HOSTILE refuses all of it, h then holds what was seen.
+ * c: what programs are shown is laid out below its tmp/. The caller calls harvest_fini. */
+int harvest_run(struct harvest *h, struct cache *c, const struct cache_harvest *how, struct err *e)
+	must_check;
 void harvest_fini(struct harvest *h);
 /* harvest_take(h, out): the entries and counts to the caller, who owns them; h->v[i].x is still
  * readable until they are freed. */

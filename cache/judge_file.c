@@ -1,4 +1,5 @@
 /* Files: what their attributes and bytes, the store's and the rule make of them. */
+#include "cache/ask.h"
 #include "cache/judge_parts.h"
 #include "cache/merge.h"
 #include "cache/npm.h"
@@ -98,6 +99,15 @@ static int judge_merge(struct judge *c, const struct lower *l, struct content *m
 	return rc;
 }
 
+/* A program's affair; its word comes when the whole upper was seen. */
+static int judge_asked(struct judge *c, const struct lower *l, const struct content *mine,
+		       struct err *e)
+{
+	if (l->found && !S_ISREG(l->st.st_mode))
+		return judge_conflict(c, "the store has no file there");
+	return ask_add(c->h, (size_t)(c->x - c->h->v), l, mine, e);
+}
+
 static int judge_judge_file(struct judge *c, const struct lower *l, struct content *mine,
 			    const char *wanted_hash, struct err *e)
 {
@@ -106,6 +116,8 @@ static int judge_judge_file(struct judge *c, const struct lower *l, struct conte
 	/* Counters that two jobs brought to the same height were added to twice. */
 	if (mine->same && c->rule != CACHE_SUM_COUNTERS)
 		return judge_is(c, CACHE_IDENTICAL);
+	if (c->rule == CACHE_PROGRAM)
+		return judge_asked(c, l, mine, e);
 	if (merge_max(c->rule))
 		return judge_merge(c, l, mine, e);
 	if (!l->found)
@@ -177,7 +189,9 @@ int judge_file(struct judge *c, const struct lower *l, struct err *e)
 	if (c->x->x.size > max_file)
 		return judge_refuse(c, "a file larger than allowed");
 	if (merge_max(c->rule) && c->x->x.size > merge_max(c->rule))
-		return judge_refuse(c, "a list of lines larger than allowed");
+		return judge_refuse(c, c->rule == CACHE_PROGRAM
+					       ? "a file larger than a program is shown"
+					       : "a list of lines larger than allowed");
 	if (st->st_mode & (S_ISUID | S_ISGID))
 		return judge_refuse(c, "a set-id file");
 	if (!(st->st_mode & 0400))

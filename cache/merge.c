@@ -1,4 +1,5 @@
 #include "cache/merge.h"
+#include "cache/ask.h"
 #include "cache/counters.h"
 #include "cache/npm.h"
 #include "cache/tree.h"
@@ -62,6 +63,7 @@ static const struct {
 } merge_rules[] = {
 	[CACHE_UNION_LINES] = {merge_lines, NPM_BUCKET_MAX},
 	[CACHE_SUM_COUNTERS] = {merge_counters, COUNTERS_MAX},
+	[CACHE_PROGRAM] = {NULL, ASK_FILE},
 };
 
 size_t merge_max(enum cache_do rule)

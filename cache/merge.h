@@ -4,7 +4,8 @@
 #include "cache/cache.h"
 #include "base/text.h"
 
-/* merge_max(rule): the largest file such a rule reads and makes; 0: it makes none. */
+/* merge_max(rule): the largest file such a rule reads and makes; 0: it makes none. CACHE_PROGRAM is
+ * one of them, and not for merge_run: see ask.h. */
 size_t merge_max(enum cache_do rule) must_check;
 
 enum merged {

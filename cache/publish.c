@@ -1,6 +1,7 @@
 /* Harvest, layer, frame, in the order that makes a kill at any point leave nothing but what
  * cache_open() removes: the tree below tmp/, the frame past the committed end, both durable, then
  * the layer's name; the caller's commit makes it count. */
+#include "cache/ask.h"
 #include "cache/build.h"
 #include "cache/harvest.h"
 #include "cache/record.h"
@@ -171,7 +172,9 @@ int cache_publish(struct cache *c, const struct cache_harvest *how, struct cache
 	*out = (struct cache_published){.nothing = true};
 	if (cache_may_write(c, e))
 		return -1;
-	int rc = harvest_run(&p.h, how, e);
+	if (ask_check(how, e))
+		return err_add(e, "publish %s", how->store ? how->store : "a store");
+	int rc = harvest_run(&p.h, c, how, e);
 	harvest_take(&p.h, out);
 	if (!rc && publish_anything(&p.h)) {
 		out->nothing = false;

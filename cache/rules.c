@@ -3,9 +3,15 @@
 #include <string.h>
 
 static const char *const rules_names[] = {
-	[CACHE_SAME] = "same",     [CACHE_CONTENT_HASH] = "content-hash", [CACHE_KEEP] = "keep",
-	[CACHE_NEWEST] = "newest", [CACHE_UNION_LINES] = "union-lines",   [CACHE_DROP] = "drop",
-	[CACHE_REJECT] = "reject", [CACHE_SUM_COUNTERS] = "sum-counters",
+	[CACHE_SAME] = "same",
+	[CACHE_CONTENT_HASH] = "content-hash",
+	[CACHE_KEEP] = "keep",
+	[CACHE_NEWEST] = "newest",
+	[CACHE_UNION_LINES] = "union-lines",
+	[CACHE_DROP] = "drop",
+	[CACHE_REJECT] = "reject",
+	[CACHE_SUM_COUNTERS] = "sum-counters",
+	[CACHE_PROGRAM] = "program",
 };
 
 static const char *const rules_changes[] = {
@@ -126,10 +132,16 @@ bool rules_match(const char *glob, const char *path)
 	return true;
 }
 
+size_t rules_at(const struct cache_rule *rules, size_t n, const char *path)
+{
+	size_t i = 0;
+	while (i < n && !rules_match(rules[i].match, path))
+		i++;
+	return i;
+}
+
 enum cache_do rules_find(const struct cache_rule *rules, size_t n, const char *path)
 {
-	for (size_t i = 0; i < n; i++)
-		if (rules_match(rules[i].match, path))
-			return rules[i].what;
-	return CACHE_SAME;
+	size_t i = rules_at(rules, n, path);
+	return i < n ? rules[i].what : CACHE_SAME;
 }

@@ -16,6 +16,7 @@ struct store {
 	size_t n_segments;
 	const struct cache_rule *rules;
 	size_t n_rules;
+	const struct cache_runner *runner;
 	int base; /* the layer that the upper was made upon, where it is another than the store's */
 	bool has_base;
 	enum cache_deletions deletions;
@@ -58,6 +59,7 @@ static inline int store_try_fd(struct store *s, int fd, struct err *e)
 		.n_bases = s->has_base,
 		.rules = s->rules,
 		.n_rules = s->n_rules,
+		.runner = s->runner,
 		.deletions = s->deletions,
 		.userxattr = !s->trusted,
 		.max_entries = s->max_entries,

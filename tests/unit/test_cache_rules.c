@@ -95,11 +95,11 @@ static void rules_and_changes_have_the_words_of_files_and_rows(void **state)
 {
 	static const char *const rules[] = {"same",   "content-hash", "keep",
 					    "newest", "union-lines",  "drop",
-					    "reject", "sum-counters"};
+					    "reject", "sum-counters", "program"};
 	static const char *const changes[] = {"added",   "replaced", "merged",  "identical",
 					      "dropped", "conflict", "deleted", "refused"};
 	(void)state;
-	for (int i = CACHE_SAME; i <= CACHE_SUM_COUNTERS; i++)
+	for (int i = CACHE_SAME; i <= CACHE_PROGRAM; i++)
 		assert_string_equal(cache_do_name((enum cache_do)i), rules[i]);
 	for (int i = CACHE_ADDED; i <= CACHE_REFUSED; i++)
 		assert_string_equal(cache_change_name((enum cache_change)i), changes[i]);
