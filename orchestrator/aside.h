@@ -1,6 +1,6 @@
 /* Room for boxes below the state directory that is nobody's run: aside/PID.N/, locked (flock(2)) by
  * who uses it, so that a death releases it. Who has one needs no lock of the state directory: a run
- * may go on beside it. Main thread. */
+ * may go on beside it. One thread at a time. */
 #pragma once
 #include "base/err.h"
 

@@ -258,10 +258,10 @@ static void inward_print(const struct cache_args *a, const struct shelf_publish 
 	json_decref(list);
 }
 
-static int inward_publish(const struct cache_args *a, struct state *s, struct shelf *sh, int fd,
-			  const char *job, struct err *e)
+static int inward_publish(const struct cache_args *a, struct state *s, struct shelf *sh,
+			  struct programs *programs, int fd, const char *job, struct err *e)
 {
-	struct shelf_publish p = {.from = shelf_copy(sh)};
+	struct shelf_publish p = {.from = shelf_copy(sh), .programs = programs};
 	int rc = shelf_publish(&p, s->cache, fd, job, e);
 	if (!rc && p.out.nothing)
 		p.after.generation = sh->generation;
@@ -285,17 +285,24 @@ static int inward(const struct cache_args *a, struct err *e)
 	struct shelf sh = {0};
 	struct cache_unpacked u = {.fd = -1};
 	struct suite *suite = a->suite ? suite_load(a->suite, e) : NULL;
+	struct programs *programs = NULL;
 	if (a->suite && !suite)
 		return -1;
 	struct state *s = state_open(a->common.state, e);
+	const struct programs_conf conf = {.state = s,
+					   .suite = suite,
+					   .helper = getenv("ASSAY_BOX")};
 	int rc = s ? inward_shelf(a, s, suite, &plain, &sh, e) : -1;
+	if (!rc && suite)
+		rc = programs_open(&programs, &conf, e);
 	if (!rc)
 		rc = cache_unpack(s->cache, a->words[1], a->sha256, &a->how, &u, e);
 	if (!rc) {
 		auto_free char *job = own_fmt("assay cache %s %s", a->verb, a->words[1]);
-		rc = inward_publish(a, s, &sh, u.fd, job, e);
+		rc = inward_publish(a, s, &sh, programs, u.fd, job, e);
 	}
 	cache_unpack_drop(&u);
+	programs_close(programs);
 	shelf_fini(&sh);
 	state_close(s);
 	suite_free(suite);

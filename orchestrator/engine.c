@@ -184,6 +184,8 @@ static void engine_on_signal(uv_signal_t *h, int number)
 			number == SIGINT ? "interrupted" : "asked to stop", g->boxes);
 	else
 		engine_cancel_boxes(g, g->signals == 2);
+	if (g->signals > 1)
+		programs_end(g->programs);
 	engine_kick(g);
 }
 
@@ -216,7 +218,15 @@ static int engine_stores(struct engine *g, struct err *e)
 	for (size_t i = 0; i < g->suite->n_stores; i++)
 		if (shelf_load(&g->shelves[i], g->suite, i, g->state->db, e))
 			return -1;
-	return 0;
+	const struct programs_conf conf = {
+		.state = g->state,
+		.suite = g->suite,
+		.executor = g->conf->executor,
+		.helper = g->conf->helper,
+		.best_effort = g->conf->best_effort,
+		.verbose = g->conf->verbose,
+	};
+	return programs_open(&g->programs, &conf, e);
 }
 
 /* Before anything runs: what can't be kept or given is said once. */
@@ -268,7 +278,7 @@ static int engine_open(struct engine *g, struct err *e)
 	    needs_open(g, e))
 		return -1;
 	g->sandbox = sandbox_open(&g->loop, &conf, e);
-	return g->sandbox ? engine_limits(g, e) : -1;
+	return !g->sandbox || engine_limits(g, e) ? -1 : programs_keep(g->programs, g->sandbox, e);
 }
 
 static int engine_signal(struct engine *g, uv_signal_t *h, int number, struct err *e)
@@ -323,6 +333,7 @@ static void engine_free(struct engine *g)
 	for (size_t i = 0; g->shelves && i < g->suite->n_stores; i++)
 		shelf_fini(&g->shelves[i]);
 	free(g->shelves);
+	programs_close(g->programs);
 	free(g->jobs);
 	free(g->cancelled);
 	free(g->unmade);

@@ -197,7 +197,19 @@ static int intake_store(struct under_way *w, const json_t *one, struct err *e)
 	auto_free char *source = own_fmt("/proc/self/fd/%d", fd);
 	struct shelf_publish p = {.recorded = false};
 	auto_free char *job = own_fmt("assay import %s", w->asked->file);
+	/* A hostile archive has no program run; what it brings was judged where it comes from, and
+	 * the store is a new one. */
+	auto_free struct cache_rule *rules =
+		own_calloc(w->suite->stores[i].n_rules + 1, sizeof(*rules));
+	struct suite_store store = w->suite->stores[i];
+	for (size_t k = 0; k < store.n_rules; k++) {
+		rules[k] = store.rules[k];
+		if (rules[k].what == CACHE_PROGRAM)
+			rules[k].what = CACHE_SAME;
+	}
+	store.rules = rules;
 	int rc = shelf_load(&p.from, w->suite, i, w->st->db, e);
+	p.from.store = &store;
 	rc = rc || cache_unpack(w->st->cache, source, NULL, NULL, &u, e) ? -1 : 0;
 	if (!rc) {
 		rc = shelf_publish(&p, w->st->cache, u.fd, job, e);

@@ -146,9 +146,10 @@ struct engine {
 	struct lane records, stores, keep, trash;
 	struct capture_disk logs;
 	struct sandbox *sandbox;
-	struct shelf *shelves; /* by store of the suite */
-	struct job **jobs;     /* by unit of the plan; NULL: not yet begun, or done */
-	struct sched *sched;   /* tasks are units: JOB_WAIT without a trunk, JOB_QUEUE */
+	struct shelf *shelves;     /* by store of the suite */
+	struct programs *programs; /* of their rules; NULL: none has one */
+	struct job **jobs;         /* by unit of the plan; NULL: not yet begun, or done */
+	struct sched *sched;       /* tasks are units: JOB_WAIT without a trunk, JOB_QUEUE */
 	struct expect *expect;
 	uint64_t *after;     /* by unit: rank_units */
 	struct graph *graph; /* of the suite's packages; NULL: none depends on another */

@@ -213,7 +213,8 @@ static void publish_start(struct job *j)
 	struct engine *g = j->engine;
 	size_t store = job_phase(j)->harvest[j->harvest_at];
 	j->publish = (struct shelf_publish){.from = shelf_copy(&g->shelves[store]),
-					    .base = &j->shelves[store]};
+					    .base = &j->shelves[store],
+					    .programs = g->programs};
 	job_lane(j, &g->stores, publish_work);
 }
 

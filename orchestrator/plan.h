@@ -64,6 +64,8 @@ void plan_keep(struct plan *p, bool (*keep)(void *ctx, const struct plan_unit *b
  * with plan_env_free. */
 char **plan_env(const struct suite *s, const struct plan_unit *unit, size_t phase, bool offline)
 	must_check;
+/* plan_env_program(s): that of the box of a rule's program: what the suite says for all boxes. */
+char **plan_env_program(const struct suite *s) must_check;
 void plan_env_free(char **env);
 
 enum plan_from {

@@ -41,11 +41,9 @@ static void env_put_inherited(struct env_list *l, const struct suite *s)
 	}
 }
 
-char **plan_env(const struct suite *s, const struct plan_unit *unit, size_t phase, bool offline)
+/* What holds in every box of the suite. */
+static void env_put_suite(struct env_list *l, const struct suite *s)
 {
-	const struct suite_package *p = &s->packages[unit->package];
-	const struct suite_variant *v =
-		unit->variant == PLAN_NONE ? NULL : &s->variants[unit->variant];
 	const struct suite_env first[] = {
 		{(char[]){"PATH"},
 		 (char[]){"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}},
@@ -54,6 +52,24 @@ char **plan_env(const struct suite *s, const struct plan_unit *unit, size_t phas
 		{(char[]){"LANG"}, (char[]){"C.UTF-8"}},
 		{(char[]){"TMPDIR"}, (char[]){"/tmp"}},
 	};
+	env_put_all(l, first, countof(first));
+	env_put_inherited(l, s);
+	env_put_all(l, s->env, s->n_env);
+}
+
+char **plan_env_program(const struct suite *s)
+{
+	struct env_list l = {NULL, 0, 0};
+	env_put_suite(&l, s);
+	env_put(&l, "ASSAY", "1");
+	return l.env;
+}
+
+char **plan_env(const struct suite *s, const struct plan_unit *unit, size_t phase, bool offline)
+{
+	const struct suite_package *p = &s->packages[unit->package];
+	const struct suite_variant *v =
+		unit->variant == PLAN_NONE ? NULL : &s->variants[unit->variant];
 	const struct suite_env last[] = {
 		{(char[]){"ASSAY"}, (char[]){"1"}},
 		{(char[]){"ASSAY_ID"}, p->id},
@@ -64,9 +80,7 @@ char **plan_env(const struct suite *s, const struct plan_unit *unit, size_t phas
 		{(char[]){"ASSAY_OFFLINE"}, offline ? (char[]){"1"} : (char[]){"0"}},
 	};
 	struct env_list l = {NULL, 0, 0};
-	env_put_all(&l, first, countof(first));
-	env_put_inherited(&l, s);
-	env_put_all(&l, s->env, s->n_env);
+	env_put_suite(&l, s);
 	if (v)
 		env_put_all(&l, v->env, v->n_env);
 	env_put_all(&l, p->env, p->n_env);

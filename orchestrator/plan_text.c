@@ -103,6 +103,10 @@ static void print_head(const struct plan_view *v)
 		auto_free char *key = plan_store_key(s, i);
 		printf("%-10s%s at %s, shared by all jobs\n", i ? "" : "stores", key,
 		       s->stores[i].path);
+		for (size_t k = 0; k < s->stores[i].n_rules; k++)
+			if (s->stores[i].rules[k].what == CACHE_PROGRAM)
+				printf("%-10s  what comes at %s a program judges, in a box\n", "",
+				       s->stores[i].rules[k].match);
 	}
 }
 

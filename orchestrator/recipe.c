@@ -92,6 +92,21 @@ static json_t *phase_json(const struct suite *s, const struct suite_phase *p)
 	return j;
 }
 
+static json_t *rules_json(const struct suite_store *store)
+{
+	json_t *rules = json_array();
+	for (size_t i = 0; i < store->n_rules; i++) {
+		json_t *j = json_pack("{s:s, s:s}", "match", store->rules[i].match, "do",
+				      cache_do_name(store->rules[i].what));
+		if (store->rules[i].what == CACHE_PROGRAM) {
+			put_text(j, "run", store->programs[i].run);
+			json_object_set_new(j, "limits", limits_json(&store->programs[i].limits));
+		}
+		json_array_append_new(rules, j);
+	}
+	return rules;
+}
+
 static json_t *stores_json(const struct suite *s)
 {
 	static const char *const deletions[] = {[CACHE_DELETIONS_IGNORE] = "ignore",
@@ -100,15 +115,10 @@ static json_t *stores_json(const struct suite *s)
 	json_t *list = json_array();
 	for (size_t i = 0; i < s->n_stores; i++) {
 		const struct suite_store *store = &s->stores[i];
-		json_t *rules = json_array();
-		for (size_t k = 0; k < store->n_rules; k++)
-			json_array_append_new(rules,
-					      json_pack("{s:s, s:s}", "match",
-							store->rules[k].match, "do",
-							cache_do_name(store->rules[k].what)));
 		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o}", "name", store->name,
 						      "path", store->path, "deletions",
-						      deletions[store->deletions], "rules", rules));
+						      deletions[store->deletions], "rules",
+						      rules_json(store)));
 	}
 	return list;
 }

@@ -156,6 +156,8 @@ int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const 
 {
 	auto_free int *lowers = NULL, *bases = NULL;
 	bool base = p->base && shelf_counts_up(p->from.store);
+	struct program_run program;
+	const struct cache_runner runner = program_runner(&program, p->programs, p->from.store);
 	p->job = own_dup(job);
 	p->made_ms = clock_real_ms();
 	if (shelf_open(&p->from, c, &lowers, e))
@@ -173,6 +175,7 @@ int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const 
 		.n_bases = base ? p->base->n_layers : 0,
 		.rules = p->from.store->rules,
 		.n_rules = p->from.store->n_rules,
+		.runner = p->programs ? &runner : NULL,
 		.deletions = p->from.store->deletions,
 		.userxattr = true, /* the box always mounts with userxattr */
 		.job = job,

@@ -5,6 +5,7 @@
 #pragma once
 #include "cache/cache.h"
 #include "db/db.h"
+#include "orchestrator/program.h"
 #include "orchestrator/suite.h"
 
 struct shelf {
@@ -42,6 +43,8 @@ struct shelf_publish {
 	struct shelf from; /* a copy: what was current */
 	const struct shelf
 		*base; /* borrowed: what the job saw; NULL: it saw nothing of the store */
+	struct programs
+		*programs; /* borrowed: runs those of the store's rules; NULL: there are none */
 	struct cache_published out;
 	struct shelf after;      /* the stack that comes of it */
 	struct cache_layer flat; /* id "" unless the stack became too high and its upper part was

@@ -51,17 +51,24 @@ struct suite_mount {
 	enum suite_mount_mode mode;
 };
 
-struct suite_store {
-	char *name, *path;
-	struct cache_rule *rules; /* match is owned */
-	size_t n_rules;
-	enum cache_deletions deletions;
-};
-
 struct suite_limits { /* 0: none */
 	uint64_t time_ms, cpu_ms, silence_ms, idle_ms, memory, processes, disk, inodes, log,
 		open_files, file_size, cpu_milli, grace_ms;
 	uint64_t cpus; /* tokens a phase takes, at least 1 */
+};
+
+/* Of a rule that is CACHE_PROGRAM (program.h). */
+struct suite_program {
+	char *run; /* text for /bin/sh -ec; NULL: the rule is another */
+	struct suite_limits limits;
+};
+
+struct suite_store {
+	char *name, *path;
+	struct cache_rule *rules;       /* match is owned */
+	struct suite_program *programs; /* by rule */
+	size_t n_rules;
+	enum cache_deletions deletions;
 };
 
 struct suite_phase {

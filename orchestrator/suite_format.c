@@ -56,10 +56,13 @@ static const cyaml_schema_value_t one_mount = {CYAML_VALUE_MAPPING(MUST, struct 
 static const cyaml_strval_t deeds[] = {
 	{"same", CACHE_SAME}, {"content-hash", CACHE_CONTENT_HASH}, {"keep", CACHE_KEEP}, {"newest", CACHE_NEWEST},
 	{"union-lines", CACHE_UNION_LINES}, {"sum-counters", CACHE_SUM_COUNTERS}, {"drop", CACHE_DROP}, {"reject", CACHE_REJECT},
+	{"program", CACHE_PROGRAM},
 };
 static const cyaml_schema_field_t rule_fields[] = {
 	TEXT("match", MUST, raw_rule, match),
 	ONE_OF("do",  MUST, raw_rule, what, deeds),
+	TEXT("run",   MAY,  raw_rule, run),
+	CYAML_FIELD_MAPPING("limits", MAY, struct raw_rule, limits, limits_fields),
 	CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t one_rule = {CYAML_VALUE_MAPPING(MUST, struct raw_rule, rule_fields)};

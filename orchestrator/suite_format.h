@@ -34,6 +34,8 @@ struct raw_rule {
 	const struct doc_node *at;
 	char *match;
 	enum cache_do what;
+	char *run;
+	struct raw_limits limits;
 };
 
 struct raw_store {

@@ -47,9 +47,12 @@ static void free_places(struct suite *s)
 		struct suite_store *st = &s->stores[i];
 		free(st->name);
 		free(st->path);
-		for (size_t k = 0; k < st->n_rules; k++)
+		for (size_t k = 0; k < st->n_rules; k++) {
 			free((void *)(uintptr_t)st->rules[k].match);
+			free(st->programs[k].run);
+		}
 		free(st->rules);
+		free(st->programs);
 	}
 	free(s->stores);
 	for (size_t i = 0; i < s->n_layer_refs; i++) {

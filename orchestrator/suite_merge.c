@@ -127,20 +127,6 @@ static int merge_mounts(struct draft *d, struct err *e)
 
 /* ---- stores ---- */
 
-static int add_rules(struct suite_store *to, const struct raw_store *raw, struct err *e)
-{
-	if (!raw)
-		return 0;
-	to->rules = own_grow(to->rules, to->n_rules + raw->n_rules + 1, sizeof(*to->rules));
-	for (size_t i = 0; i < raw->n_rules; i++) {
-		const struct raw_rule *r = &raw->rules[i];
-		if (word_glob(doc_get(r->at, "match"), e))
-			return -1;
-		to->rules[to->n_rules++] = (struct cache_rule){own_dup(r->match), r->what};
-	}
-	return 0;
-}
-
 static int merge_store(const struct pair *p, const struct draft_at *at, struct suite_store *to,
 		       struct err *e)
 {
@@ -157,7 +143,7 @@ static int merge_store(const struct pair *p, const struct draft_at *at, struct s
 	to->path = own_dup(path->text);
 	if (draft_get(at, "deletions"))
 		to->deletions = doc_get(at->ours, "deletions") ? ours->deletions : base->deletions;
-	return add_rules(to, ours, e) || add_rules(to, base, e) ? -1 : 0;
+	return parts_rules(to, ours, e) || parts_rules(to, base, e) ? -1 : 0;
 }
 
 static int merge_stores(struct draft *d, struct err *e)

@@ -50,6 +50,8 @@ int parts_env(const struct doc_node *node, struct suite_env **env, size_t *n, st
  * where nobody says anything. */
 int parts_limits(const struct raw_limits *raw, struct suite_limits *to, struct err *e) must_check;
 void parts_limits_default(struct suite_limits *l);
+/* parts_rules(to, raw, e): raw's rules behind those that are there already. raw NULL: none. */
+int parts_rules(struct suite_store *to, const struct raw_store *raw, struct err *e) must_check;
 /* parts_layers(s, node, layers, n, e): names of layers (noted in s->layer_refs) and directories. */
 int parts_layers(struct suite *s, const struct doc_node *node, char ***layers, size_t *n,
 		 struct err *e) must_check;

@@ -144,6 +144,24 @@ static void mounts_are_merged_by_path_and_stores_by_name(void **state)
 	suite_free(s);
 }
 
+static void a_rules_program_has_limits_of_its_own(void **state)
+{
+	struct suite *s =
+		merged(state, "limits: {time: 1h, memory: 8G}\n"
+			      "stores: [{name: cache, rules: [{match: b, do: program, run: "
+			      "\"sort\", limits: {time: 3s, disk: none}}]}]\n");
+	const struct suite_store *st = &s->stores[0];
+	assert_int_equal(st->n_rules, 2);
+	assert_int_equal(st->rules[0].what, CACHE_PROGRAM);
+	assert_string_equal(st->programs[0].run, "sort");
+	assert_int_equal(st->programs[0].limits.time_ms, 3000);
+	assert_int_equal(st->programs[0].limits.disk, 0);
+	assert_int_equal(st->programs[0].limits.memory, (uint64_t)1 << 30);
+	assert_int_equal(st->programs[0].limits.processes, 64);
+	assert_null(st->programs[1].run);
+	suite_free(s);
+}
+
 static void the_suites_log_rules_come_first(void **state)
 {
 	struct suite *s = merged(state, "log-rules: [{match: s, reason: crash/segv}, {match: r, "
@@ -254,6 +272,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_suites_goal_is_the_goal, desk_open, desk_close),
 		cmocka_unit_test_setup_teardown(mounts_are_merged_by_path_and_stores_by_name,
 						desk_open, desk_close),
+		cmocka_unit_test_setup_teardown(a_rules_program_has_limits_of_its_own, desk_open,
+						desk_close),
 		cmocka_unit_test_setup_teardown(the_suites_log_rules_come_first, desk_open,
 						desk_close),
 		cmocka_unit_test_setup_teardown(what_does_not_fit_is_told_where_the_suite_says_it,
