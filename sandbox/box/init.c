@@ -6,6 +6,7 @@
 #include "sandbox/box/guard.h"
 #include "sandbox/box/privilege.h"
 #include "sandbox/box/stage.h"
+#include "sandbox/box/supervise.h"
 #include "sandbox/box/timens.h"
 
 #include <errno.h>
@@ -13,7 +14,6 @@
 #include <grp.h>
 #include <linux/sockios.h>
 #include <net/if.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -21,7 +21,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 void init_say(int socket, const struct init_message *message, int fd)
 {
@@ -297,21 +296,6 @@ static int init_enter(const struct init *in, struct err *e)
 	return unshare(CLONE_NEWCGROUP) ? err_sys(e, "new cgroup namespace") : 0;
 }
 
-/* Moved to fd 3 and alone: everything else that is open goes. */
-static int init_alone(int socket)
-{
-	if (socket != 3) {
-		if (dup3(socket, 3, O_CLOEXEC) < 0)
-			_exit(1);
-		socket = 3;
-	}
-	for (int fd = 0; fd < 3; fd++)
-		close(fd);
-	if (close_range(4, ~0u, 0))
-		_exit(1);
-	return socket;
-}
-
 /* The command inherited that jobs die first where the host wants memory; pid 1 is now the last of
  * the box's. Where the helper has a descriptor for it, it does it. */
 static void init_spare(const struct init *in)
@@ -320,67 +304,13 @@ static void init_spare(const struct init *in)
 		return; /* a wish, not a promise */
 }
 
-static void on_child(int signal)
-{
-	(void)signal; /* only there so that ppoll returns */
-}
-
-/* Reap what has ended, until there is none or the command was among them: true, with its status. An
- * endless row of orphans delays that for nobody. */
-static bool init_reap(pid_t command, int *status)
-{
-	int st;
-	for (pid_t pid; (pid = waitpid(-1, &st, WNOHANG | __WALL)) != 0;) {
-		if (pid < 0 && errno == EINTR)
-			continue;
-		if (pid < 0)
-			break;
-		if (pid == command) {
-			*status = st;
-			return true;
-		}
-	}
-	return false;
-}
-
-static void init_supervise(int socket, pid_t command) __attribute__((noreturn));
-static void init_supervise(int socket, pid_t command)
-{
-	struct init_message m = {.kind = INIT_OVER};
-	struct pollfd p = {.fd = socket, .events = POLLIN};
-	sigset_t none;
-	sigemptyset(&none);
-	while (!init_reap(command, &m.status)) {
-		if (ppoll(&p, 1, NULL, &none) <= 0)
-			continue;
-		struct init_message in;
-		if (recv(socket, &in, sizeof(in), MSG_DONTWAIT) <= 0)
-			_exit(1); /* the helper is gone */
-		if (in.kind == INIT_SIGNAL)
-			kill(-command, in.status);
-	}
-	init_say(socket, &m, -1);
-	/* The end of pid 1 is the end of all in its namespace (pid_namespaces(7)); waited for by
-	 * hand, their times count in our rusage. kill(2) looks for them among all processes of the
-	 * machine: not where there are none. */
-	if (waitpid(-1, NULL, WNOHANG | __WALL) >= 0 || errno != ECHILD)
-		kill(-1, SIGKILL);
-	while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
-		;
-	_exit(0);
-}
-
 static void init_command(struct init *in) __attribute__((noreturn));
 static void init_command(struct init *in)
 {
 	struct err e = ERR_INIT;
-	struct sigaction child = {.sa_handler = on_child, .sa_flags = SA_RESTART};
-	sigset_t all;
 	if (init_enter(in, &e))
 		init_fail(in, &e);
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, NULL);
-	sigaction(SIGCHLD, &child, NULL);
+	supervise_ready();
 	umask(022);
 	spec_say(in->spec,
 		 "limits of a process: %llu open files, %llu bytes of a file, %llu "
@@ -404,7 +334,7 @@ static void init_command(struct init *in)
 	init_spare(in);
 	if (privilege_keep_kill(&e))
 		init_fail(in, &e);
-	init_supervise(init_alone(in->socket), command);
+	supervise_run(in->socket, command);
 }
 
 void init_run(struct init *in)
