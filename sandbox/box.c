@@ -59,14 +59,12 @@ static size_t sandbox_busy(const struct sandbox *sb)
 
 static int box_send(struct box *b, const struct box_spec *spec, int write_fd, struct err *e)
 {
-	/* Without a cgroup the watch ends a box with too many processes. This holds one that is
-	 * quicker, and leaves room, so that it is the watch that sees it. */
-	uint64_t n = b->limits.processes, rlimit = n && !b->counts.has_processes ? 4 * n + 256 : 0;
+	uint64_t processes = b->counts.has_processes ? 0 : b->limits.processes;
 	struct pack p;
 	const struct filter *filter = sandbox_filter(b->sandbox, spec->loosen, e);
 	if (!filter)
 		return -1;
-	int rc = pack_make(&p, spec, filter, rlimit, b->sandbox->verbose, e);
+	int rc = pack_make(&p, spec, filter, processes, b->sandbox->verbose, e);
 	p.ahead = sandbox_busy(b->sandbox) + 1 < b->sandbox->n_cpus;
 	if (!rc)
 		rc = helper_plan(b->slot->helper, &p, write_fd, spec->stdio, b->cgroup, e);
@@ -223,6 +221,8 @@ void box_heard(struct box *b, const struct plan_reply *r, int fd)
 		if (watch_heard(b, r, fd))
 			box_listed(b);
 		box_schedule(b);
+	} else if (r->kind == PLAN_CROWD) {
+		limits_crowd(b, r->seen.processes);
 	} else if (r->kind == PLAN_ENDED && b->state < BOX_ORPHAN) {
 		b->end = *r;
 		b->facts.network_lost = r->network_lost;

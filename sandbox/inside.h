@@ -138,6 +138,8 @@ int64_t limits_next(const struct box *b);
 /* limits_seen(b, s), limits_disk(b): fire what the watch has found passed. */
 void limits_seen(struct box *b, const struct plan_seen *s);
 void limits_disk(struct box *b);
+/* limits_crowd(b, processes): its pid 1 has seen so many at once. */
+void limits_crowd(struct box *b, uint64_t processes);
 /* limits_hidden(b, look): nobody can see any more what this look was for. */
 void limits_hidden(struct box *b, unsigned look);
 void limits_look(struct box *b, int64_t now);

@@ -68,6 +68,12 @@ void limits_seen(struct box *b, const struct plan_seen *s)
 		box_fire(b, BOX_LIMIT_CPU, l->cpu_ms, s->cpu_ns / MS);
 }
 
+void limits_crowd(struct box *b, uint64_t processes)
+{
+	if (b->limits.processes && processes > b->limits.processes)
+		box_fire(b, BOX_LIMIT_PROCESSES, b->limits.processes, processes);
+}
+
 static void look_cgroup(struct box *b)
 {
 	const struct box_limits *l = &b->limits;

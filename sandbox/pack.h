@@ -31,8 +31,8 @@ bool path_is_plain(const char *path);
 /* path_of_fd(fd): where it is, or some word for it; the caller frees it. */
 char *path_of_fd(int fd) must_check;
 
-/* pack_make(p, spec, filter, processes, verbose, e): a checked description. processes: for
- * RLIMIT_NPROC, 0: none. The caller frees it with pack_fini. */
+/* pack_make(p, spec, filter, processes, verbose, e): a checked description. processes: of
+ * the plan, 0: none. The caller frees it with pack_fini. */
 int pack_make(struct pack *p, const struct box_spec *spec, const struct filter *filter,
 	      uint64_t processes, bool verbose, struct err *e) must_check;
 void pack_fini(struct pack *p);

@@ -45,8 +45,8 @@ static int command_rlimits(const struct spec *spec, struct err *e)
 	    rlimit_set(RLIMIT_NICE, "nice", 0, 0, e) ||
 	    rlimit_set(RLIMIT_MEMLOCK, "locked memory", 64 << 10, 64 << 10, e))
 		return -1;
-	return spec->processes &&
-	       rlimit_set(RLIMIT_NPROC, "processes", spec->processes, spec->processes, e);
+	rlim_t processes = plan_nproc(spec->processes);
+	return spec->processes && rlimit_set(RLIMIT_NPROC, "processes", processes, processes, e);
 }
 
 /* Of the caller's there are none left (inherited.h). The helper's own two are undone here; what pid

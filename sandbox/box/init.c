@@ -316,7 +316,7 @@ static void init_command(struct init *in)
 		 "limits of a process: %llu open files, %llu bytes of a file, %llu "
 		 "processes of its user; 0: none",
 		 (unsigned long long)in->spec->open_files, (unsigned long long)in->spec->file_size,
-		 (unsigned long long)in->spec->processes);
+		 (unsigned long long)(in->spec->processes ? plan_nproc(in->spec->processes) : 0));
 	spec_say(in->spec, "run %s", in->spec->argv[0]);
 	if (in->spec->flags & PLAN_NET_NAT)
 		init_await(in, INIT_ONLINE);
@@ -334,7 +334,7 @@ static void init_command(struct init *in)
 	init_spare(in);
 	if (privilege_keep_kill(&e))
 		init_fail(in, &e);
-	supervise_run(in->socket, command);
+	supervise_run(in->socket, command, in->spec->processes);
 }
 
 void init_run(struct init *in)

@@ -11,8 +11,8 @@
  * file system, after INIT_MOUNTNS with the mount namespace and an INIT_FUSE_DIR for each directory
  * (fuse.h). With PLAN_NET_NAT it says INIT_NETWORK with its network namespace, and waits for
  * INIT_ONLINE before the command. With PLAN_LOOSEN_FUSE it says INIT_BUILT, and the process that
- * becomes the command INIT_NESTED, which waits for INIT_GO (guard.h). If the helper is gone, so is
- * pid 1.
+ * becomes the command INIT_NESTED, which waits for INIT_GO (guard.h). When the box has too many
+ * processes it says INIT_CROWD (crowd.h), also after INIT_OVER. If the helper is gone, so is pid 1.
  *
  * A pid 1 may be made ahead of its plan: it builds what no plan changes and waits for INIT_PLAN,
  * once, with struct init_plan in one message with the text of its layers (layers_put) and these
@@ -51,6 +51,7 @@ enum init_kind {
 	INIT_ONLINE,
 	INIT_BUILT,
 	INIT_NESTED,
+	INIT_CROWD,
 };
 
 struct init_message {
@@ -61,6 +62,7 @@ struct init_message {
 			     INIT_CARRIED: enum upper_marks */
 	uint64_t exec_ns; /* INIT_RUNS */
 	uint64_t disk_bytes, disk_inodes; /* INIT_ROOM: taken by now */
+	uint64_t processes;               /* INIT_CROWD */
 	uint64_t dev;           /* INIT_UPPER; INIT_CARRIED: 1: its marks are fuse-overlayfs's */
 	char error[PLAN_ERROR]; /* INIT_FAILED; INIT_FUSE_DIR: its path */
 	struct rusage used; /* INIT_USED: what the box used, where the helper can't wait for it */

@@ -356,6 +356,11 @@ static bool life_hear(struct life *l)
 		guard_warn(&l->guard);
 		l->end.command_status = m.status;
 		l->over = true;
+	} else if (m.kind == INIT_CROWD) {
+		struct plan_reply r = {.kind = PLAN_CROWD,
+				       .version = PLAN_VERSION,
+				       .seen = {.processes = m.processes}};
+		life_reply(&r, -1);
 	} else if (m.kind == INIT_FAILED) {
 		m.error[sizeof(m.error) - 1] = 0;
 		memcpy(l->end.error, m.error, sizeof(m.error));

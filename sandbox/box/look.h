@@ -87,12 +87,15 @@ struct look_unnamed {
 struct look_unnamed look_unnamed(bool own_mounts, uint64_t room);
 /* LOOK_PROCESSES and LOOK_IO at once. */
 struct look_processes {
-	uint64_t tasks, cpu_ns;
+	uint64_t tasks, cpu_ns; /* tasks: without those */
+	uint64_t orphans; /* that have ended and that nobody but the box's pid 1 has to wait for */
 	uint64_t anonymous, shared; /* resident bytes; what several share counts for each */
 	uint64_t io_chars, io_read_bytes, io_write_bytes;
 	bool io_seen;
 };
 void look_processes(bool io, struct look_processes *p);
+/* look_tasks(p): tasks and orphans only. */
+void look_tasks(struct look_processes *p);
 /* look_tmpfs_outside(): the tmpfs of the mount namespace one is in, before the box's is entered: a
  * box that was given a directory of one has not filled it. The caller's to free. */
 struct look_tmpfs *look_tmpfs_outside(void);

@@ -49,19 +49,25 @@ uint64_t look_number(const char *text, const char *key)
 	return 0;
 }
 
-/* Of stat: fields 14-17 (times, those of waited-for children too) and 20 (threads). */
+/* Of stat: fields 3 (state), 4 (parent), 14-17 (times, those of waited-for children too) and 20
+ * (threads). */
 static void add_times(struct look_processes *p, const char *stat, bool first)
 {
 	uint64_t user, system, child_user, child_system, threads;
+	char state;
+	int parent;
 	const char *rest = strrchr(stat, ')');
-	if (!rest || sscanf(rest + 1,
-			    " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64
-			    " %" SCNu64 " %" SCNu64 " %*d %*d %" SCNu64,
-			    &user, &system, &child_user, &child_system, &threads) != 5)
+	if (!rest ||
+	    sscanf(rest + 1,
+		   " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64 " %" SCNu64
+		   " %" SCNu64 " %*d %*d %" SCNu64,
+		   &state, &parent, &user, &system, &child_user, &child_system, &threads) != 7)
 		return;
+	bool orphan = state == 'Z' && parent == 1;
 	p->cpu_ns += (user + system + child_user + child_system) *
 		     (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK));
-	p->tasks += first ? 0 : threads;
+	p->tasks += first ? 0 : orphan ? threads - 1 : threads;
+	p->orphans += orphan;
 }
 
 static void add_memory(struct look_processes *p, const char *statm)
@@ -98,6 +104,20 @@ static bool add_process(void *arg, int dirfd, pid_t pid)
 	if (a->io && look_read(dirfd, "io", buf, sizeof(buf)) > 0)
 		add_io(a->p, buf);
 	return true;
+}
+
+static bool add_task(void *arg, int dirfd, pid_t pid)
+{
+	char buf[1024];
+	(void)pid;
+	if (look_read(dirfd, "stat", buf, sizeof(buf)) > 0)
+		add_times(arg, buf, false);
+	return true;
+}
+
+void look_tasks(struct look_processes *p)
+{
+	look_each(add_task, p);
 }
 
 /* Whoever lost its parent in the box is pid 1's child, whose time is in pid 1's when it has ended.

@@ -1,5 +1,5 @@
 /* What the caller (sandbox/) and the helper `assay-box` (sandbox/box/) say to each other: format
- * version 9. Both come from one build and run on one machine, so numbers are native; a helper of
+ * version 10. Both come from one build and run on one machine, so numbers are native; a helper of
  * another version is refused at its first message.
  *
  * The helper is started as `assay-box serve PARENT-PID IDS [WORD…]` (serve.h) with a
@@ -26,6 +26,8 @@
  * a time: a later one ends an earlier
  *     <- PLAN_LOOKED look, seen; with PLAN_LOOK_TABLE a memfd with the table of processes. Once for
  * each PLAN_LOOK, unless PLAN_ENDED came first or it was ended by a later one
+ *     <- PLAN_CROWD  once at the most: where its processes are to be looked at (the plan's text),
+ * its pid 1 has seen more of them at once than the limit
  *     -> PLAN_SIGNAL signal to the command's process group; PLAN_KILL ends everything. Both at any
  * time, any number of times
  *     <- PLAN_ENDED  all its processes and mounts are gone, and its group, unless group_left;
@@ -36,8 +38,8 @@
  *
  * u32 flags (PLAN_*), u32 uid, gid, string name, hostname, cwd, home ("" for none)
  *
- * u64 open files, file size, processes (RLIMIT_NPROC), tmpfs bytes, disk bytes, disk inodes; 0 =
- * none, for tmpfs a default
+ * u64 open files, file size, processes (where no group counts them: plan_nproc), tmpfs bytes, disk
+ * bytes, disk inodes; 0 = none, for tmpfs a default
  *
  * list of mounts, sorted by path: string path, u32 mode (PLAN_MOUNT_*), u32 what it is
  * (PLAN_MOUNT_OURS, PLAN_MOUNT_FILE), u64 size (of a single file: its own), u32 first layer, u32
@@ -57,7 +59,7 @@
 #include <stdint.h>
 #include <sys/vfs.h>
 
-#define PLAN_VERSION 9u
+#define PLAN_VERSION 10u
 #define PLAN_SOCKET 3
 #define PLAN_PROGRAM 4 /* of a helper that is another program (sandbox/oci/): assay-box */
 #define PLAN_USERNS 5
@@ -129,6 +131,7 @@ enum plan_kind {
 	PLAN_TERMINAL,
 	PLAN_ROOM,
 	PLAN_LOOKED,
+	PLAN_CROWD,
 };
 
 /* What to look at. */
@@ -195,11 +198,18 @@ struct plan_reply {
 	uint64_t peak_bytes;         /* PLAN_ENDED: the largest process */
 	uint64_t io_read_bytes, io_write_bytes; /* PLAN_ENDED: likewise; of block devices, pages
 						   made dirty */
-	struct plan_seen seen;                  /* PLAN_LOOKED, PLAN_ROOM */
+	struct plan_seen seen;                  /* PLAN_LOOKED, PLAN_ROOM; PLAN_CROWD: processes */
 	struct cgroup_counts counts;            /* PLAN_ENDED */
 	char error[PLAN_ERROR]; /* PLAN_ENDED: "" or why the command could not be run, or what it
 				   left not be kept: our own trouble, but for `refused` */
 };
+
+/* plan_nproc(processes): the RLIMIT_NPROC of a box whose processes are counted by looking: it holds
+ * one that is quicker, and leaves room, so that it is a look that sees it. */
+static inline uint64_t plan_nproc(uint64_t processes)
+{
+	return processes > UINT64_MAX / 8 ? UINT64_MAX : 4 * processes + 256;
+}
 
 /* plan_room_used(fd, s): of the file system it is on: what is taken. */
 static inline void plan_room_used(int fd, struct plan_seen *s)

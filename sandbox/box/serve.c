@@ -101,6 +101,7 @@ static int serve_caller(const struct serve *s, struct life *l, struct err *e)
 	case PLAN_TERMINAL:
 	case PLAN_ROOM:
 	case PLAN_LOOKED:
+	case PLAN_CROWD:
 		break;
 	}
 	return err_set(e, ERR_USAGE, "message %u is not the caller's", m.kind);

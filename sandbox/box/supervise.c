@@ -1,5 +1,6 @@
 #include "sandbox/box/supervise.h"
 
+#include "sandbox/box/crowd.h"
 #include "sandbox/box/init.h"
 
 #include <errno.h>
@@ -57,15 +58,25 @@ static bool supervise_reap(pid_t command, int *status)
 	return false;
 }
 
-void supervise_run(int helper, pid_t command)
+static void supervise_count(int socket, struct crowd *crowd, bool always)
+{
+	struct init_message m = {.kind = INIT_CROWD, .processes = crowd_count(crowd, always)};
+	if (m.processes)
+		init_say(socket, &m, -1);
+}
+
+void supervise_run(int helper, pid_t command, uint64_t processes)
 {
 	int socket = supervise_alone(helper);
 	struct init_message m = {.kind = INIT_OVER};
 	struct pollfd p = {.fd = socket, .events = POLLIN};
+	struct crowd crowd;
 	sigset_t none;
+	crowd_init(&crowd, processes);
 	sigemptyset(&none);
-	while (!supervise_reap(command, &m.status)) {
-		if (ppoll(&p, 1, NULL, &none) <= 0)
+	/* Before what has ended is reaped: until then it counts. */
+	while (supervise_count(socket, &crowd, false), !supervise_reap(command, &m.status)) {
+		if (ppoll(&p, 1, crowd_pause(&crowd), &none) <= 0)
 			continue;
 		struct init_message in;
 		if (recv(socket, &in, sizeof(in), MSG_DONTWAIT) <= 0)
@@ -79,6 +90,7 @@ void supervise_run(int helper, pid_t command)
 	 * machine: not where there are none. */
 	if (waitpid(-1, NULL, WNOHANG | __WALL) >= 0 || errno != ECHILD)
 		kill(-1, SIGKILL);
+	supervise_count(socket, &crowd, true);
 	while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
 		;
 	_exit(0);

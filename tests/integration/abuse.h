@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define MIB (1u << 20)
@@ -29,6 +30,30 @@ static void in_forks(void)
 	for (;;)
 		if (fork() < 0)
 			usleep(100);
+}
+
+/* Each ends of a refused fork, and so do all. */
+static void in_dying_forks(void)
+{
+	for (;;)
+		if (fork() < 0)
+			_exit(1);
+}
+
+/* Many, and hardly two at once; the last thousand are pid 1's to reap. */
+static void in_short_forks(void)
+{
+	for (int i = 0; i < 5000; i++) {
+		pid_t pid = fork();
+		if (!pid && i >= 4000)
+			_exit(fork() < 0);
+		if (!pid)
+			_exit(0);
+		int status = 1;
+		if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
+			_exit(2);
+	}
+	_exit(0);
 }
 
 /* What a refused fork has copied first: the page tables of 128 pages that lie far apart. */
@@ -400,14 +425,32 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } insides[] = {
-	{"forks", in_forks},     {"big-forks", in_big_forks},   {"orphans", in_orphans},
-	{"threads", in_threads}, {"memory", in_memory},         {"shared", in_shared},
-	{"tmpfs", in_tmpfs},     {"memfd", in_memfd},           {"sysv", in_sysv},
-	{"pipes", in_pipes},     {"page-cache", in_page_cache}, {"disk", in_disk},
-	{"inodes", in_inodes},   {"lines", in_lines},           {"one-line", in_one_line},
-	{"closed", in_closed},   {"daemons", in_daemons},       {"giver", in_giver},
-	{"killer", in_killer},   {"stopped", in_stopped},       {"trees", in_trees},
-	{"files", in_files},     {"crowd", in_crowd},           {"disk-hidden", in_disk_hidden},
+	{"forks", in_forks},
+	{"big-forks", in_big_forks},
+	{"orphans", in_orphans},
+	{"dying-forks", in_dying_forks},
+	{"short-forks", in_short_forks},
+	{"threads", in_threads},
+	{"memory", in_memory},
+	{"shared", in_shared},
+	{"tmpfs", in_tmpfs},
+	{"memfd", in_memfd},
+	{"sysv", in_sysv},
+	{"pipes", in_pipes},
+	{"page-cache", in_page_cache},
+	{"disk", in_disk},
+	{"inodes", in_inodes},
+	{"lines", in_lines},
+	{"one-line", in_one_line},
+	{"closed", in_closed},
+	{"daemons", in_daemons},
+	{"giver", in_giver},
+	{"killer", in_killer},
+	{"stopped", in_stopped},
+	{"trees", in_trees},
+	{"files", in_files},
+	{"crowd", in_crowd},
+	{"disk-hidden", in_disk_hidden},
 };
 
 static int inside(const char *name, const char *number)

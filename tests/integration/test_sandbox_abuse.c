@@ -161,6 +161,19 @@ static void processes_of_all_kinds(void **state)
 	expect_limit(&t, BOX_LIMIT_WALL);
 }
 
+/* Between two looks, where looks count them; and who had as many one after the other had not. */
+static void a_fork_bomb_that_dies_out_is_named(void **state)
+{
+	static const struct box_limits few = {.processes = 300};
+	struct try t;
+	(void)state;
+	abuse("dying-forks", few, false, &t);
+	print_message("%llu at once\n", (unsigned long long)t.facts.limit_value);
+	expect_limit(&t, BOX_LIMIT_PROCESSES);
+	abuse("short-forks", few, false, &t);
+	expect_exit(&t, 0);
+}
+
 /* What refused forks had copied is memory of the group's until the kernel frees it: where nobody
  * has had time to look, forks were refused and memory ran out. Told is what was first. */
 static void refused_forks_that_fill_memory_are_processes(void **state)
@@ -564,6 +577,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(processes_of_all_kinds),
+		cmocka_unit_test(a_fork_bomb_that_dies_out_is_named),
 		cmocka_unit_test(refused_forks_that_fill_memory_are_processes),
 		cmocka_unit_test(memory_of_all_kinds),
 		cmocka_unit_test(disk_of_all_kinds),
