@@ -233,13 +233,8 @@ static int build_hash(struct build_lister *l, struct tree_item *it, char id[CACH
 	auto_fd int fd = tree_item_open(it);
 	if (fd < 0)
 		return err_sys(e, "open %s", it->path);
-	for (ssize_t n; (n = read(fd, l->buffer, BUILD_BUFFER));) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_sys(e, "read %s", it->path);
-		hash_add(l->h, l->buffer, (size_t)n);
-	}
+	if (hash_add_fd(l->h, fd, l->buffer, BUILD_BUFFER, NULL))
+		return err_sys(e, "read %s", it->path);
 	hash_id(l->h, id);
 	return 0;
 }

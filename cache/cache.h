@@ -334,13 +334,69 @@ struct cache_rewritten {
  * together with them, in a new file beside it, durable. out->bytes == bytes: all of it is needed,
  * and no file was made. ERR_CORRUPT: the segment is damaged, and left as it is. Then the caller
  * commits what out says to its database and calls cache_segment_take, which puts the file in the
- * old one's place; or cache_segment_leave, which removes it. A kill before that: cache_open does
- * what the database it is told of wants. Both free out. */
+ * old one's place; or cache_segment_leave, which removes it. Where the commit failed, whether it
+ * took effect all the same is known for sure only when the database is opened again: then, as after
+ * a kill, the file stays (cache_segment_later), and cache_open does what the database it is told of
+ * wants. All three free out. */
 int cache_segment_rewrite(struct cache *c, uint32_t number, uint64_t bytes, const uint64_t *live,
 			  size_t n_live, struct cache_rewritten *out, struct err *e) must_check;
 int cache_segment_take(struct cache *c, uint32_t number, struct cache_rewritten *out, struct err *e)
 	must_check;
 void cache_segment_leave(struct cache *c, uint32_t number, struct cache_rewritten *out);
+void cache_segment_later(struct cache_rewritten *out);
+
+/* ---- a copy in the archive that is damaged or lost, made again from layers ---- */
+
+/* A file of a layer that may have the bytes that are looked for. */
+struct cache_place {
+	const char *layer, *path;
+};
+struct cache_again {
+	/* A publish as the caller's database tells it: all but version and frames; entries
+	 * bytewise by path, also those it only saw. Without a parent: upon what came before it. */
+	const struct cache_record *record;
+	/* Where the bytes of file x may be; *v is read until the next call. 0 or -1. */
+	int (*places)(void *owner, const struct cache_entry *x, const struct cache_place **v,
+		      size_t *n, struct err *e);
+	void *owner;
+	int64_t now_ms;
+	unsigned salt; /* see cache_anew_end */
+};
+struct cache_missing {
+	uint64_t files; /* so many are in no layer */
+	char *first;    /* one of them; the caller frees it */
+};
+/* cache_again_check(c, a, missing, e): can the publish be written again? All files are looked for
+ * in layers and compared with their digests. 1; 0: missing says what there is not; with no files
+ * missing, what the database tells is not the layer that it names; -1. */
+int cache_again_check(struct cache *c, const struct cache_again *a, struct cache_missing *missing,
+		      struct err *e) must_check;
+
+/* A segment written anew beside the old one, piece by piece and in the order of its frames, which
+ * is the one in which a rebuild tells the store again. One thread; nothing else appends meanwhile.
+ * A kill leaves the old one. */
+struct cache_anew;
+/* cache_anew_begin(c, number, bytes, e): of a segment that has so many committed bytes; where its
+ * file is gone there is nothing to keep. NULL where it fails. */
+struct cache_anew *cache_anew_begin(struct cache *c, uint32_t number, uint64_t bytes, struct err *e)
+	must_check;
+/* cache_anew_keep(w, at, bytes, to, e): bytes of the old one as they are, whatever they are; *to is
+ * where they begin now. */
+int cache_anew_keep(struct cache_anew *w, uint64_t at, uint64_t bytes, uint64_t *to, struct err *e)
+	must_check;
+/* cache_anew_rest(w, at, bytes, e): what no database knows: its frames, up to the first byte that
+ * is of none. */
+int cache_anew_rest(struct cache_anew *w, uint64_t at, uint64_t bytes, struct err *e) must_check;
+/* cache_anew_publish(w, a, frames, n, e): a publish; the caller frees frames. ERR_CORRUPT: a file
+ * is in no layer. */
+int cache_anew_publish(struct cache_anew *w, const struct cache_again *a,
+		       struct cache_frame **frames, size_t *n, struct err *e) must_check;
+/* cache_anew_end(w, out, e): durable; from here on as after cache_segment_rewrite. 1; 0: it is as
+ * long as the old one, so that nobody could tell after a kill which of them is meant: it went, and
+ * is to be written once more with another salt; -1. Frees w. */
+int cache_anew_end(struct cache_anew *w, struct cache_rewritten *out, struct err *e) must_check;
+/* cache_anew_drop(w): it goes, and w. NULL is fine. */
+void cache_anew_drop(struct cache_anew *w);
 
 struct cache_scan {
 	/* Each whole publish, oldest first; r is valid during the call. 0, or -1 to stop. */

@@ -77,16 +77,8 @@ static int frozen_attributes(struct frozen *f, int fd, const char *path, struct 
 static int frozen_content(struct frozen *f, int fd, const char *path, struct err *e)
 {
 	char id[CACHE_ID];
-	for (;;) {
-		ssize_t n = read(fd, f->buffer, FROZEN_BUFFER);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_sys(e, "read %s", path);
-		if (!n)
-			break;
-		hash_add(&f->one, f->buffer, (size_t)n);
-	}
+	if (hash_add_fd(&f->one, fd, f->buffer, FROZEN_BUFFER, NULL))
+		return err_sys(e, "read %s", path);
 	hash_id(&f->one, id);
 	text_addf(&f->line, "%s\n", id);
 	return frozen_attributes(f, fd, path, e);

@@ -1,6 +1,8 @@
 #include "cache/hash.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 int hash_open(struct hash *h, const char *name)
 {
@@ -24,6 +26,25 @@ void hash_add(struct hash *h, const void *bytes, size_t n)
 {
 	if (!EVP_DigestUpdate(h->ctx, bytes, n))
 		abort();
+}
+
+int hash_add_fd(struct hash *h, int fd, void *buffer, size_t n, uint64_t *got)
+{
+	uint64_t all = 0;
+	for (;;) {
+		ssize_t one = read(fd, buffer, n);
+		if (one < 0 && errno == EINTR)
+			continue;
+		if (one < 0)
+			return -1;
+		if (!one)
+			break;
+		hash_add(h, buffer, (size_t)one);
+		all += (uint64_t)one;
+	}
+	if (got)
+		*got = all;
+	return 0;
 }
 
 void hash_hex(struct hash *h, char hex[HASH_HEX])

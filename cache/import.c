@@ -227,14 +227,8 @@ int cache_digest_fd(int fd, char out[CACHE_ID], struct err *e)
 	if (hash_open(&h, "SHA256"))
 		return err_set(e, ERR_SYS, "libcrypto has no SHA-256");
 	auto_free char *buffer = own_alloc(BUILD_BUFFER);
-	for (ssize_t n; !rc && (n = read(fd, buffer, BUILD_BUFFER));) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			rc = err_sys(e, "read");
-		else
-			hash_add(&h, buffer, (size_t)n);
-	}
+	if (hash_add_fd(&h, fd, buffer, BUILD_BUFFER, NULL))
+		rc = err_sys(e, "read");
 	hash_id(&h, out);
 	hash_close(&h);
 	if (!rc && lseek(fd, 0, SEEK_SET))

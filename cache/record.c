@@ -11,6 +11,9 @@
  * has type "w" is hidden by the layer; the archive has no other word about it. Version 1 had
  * neither made_ms, parent, chain nor counts, and the identical ones.
  *
+ * A publish that was written again (anew.c) has "again_ms", when that was, behind "layer", no
+ * rules, and maybe a "salt" that means nothing.
+ *
  * A note has "kind" and "of" behind "assay", its own digest as layer, no rules or counts, and
  * entries that are paths only: {"path":…}. */
 #include "cache/record.h"
@@ -126,19 +129,57 @@ static const char *const record_kinds[] = {
 };
 
 static void record_write_head(struct text *t, const char *store, const char *job, int64_t made_ms,
-			      const char *parent, const struct cache_published *p)
+			      const char *parent, const char *chain, const char *layer)
 {
 	record_text(t, "store", store ? store : "");
 	record_text(t, "job", job ? job : "");
 	text_addf(t, ",\"made_ms\":%lld,\"parent\":\"%s\",\"chain\":\"%s\",\"layer\":\"%s\"",
-		  (long long)made_ms, parent ? parent : "", p->chain, p->layer.id);
+		  (long long)made_ms, parent ? parent : "", chain, layer);
+}
+
+static void record_write_counts(struct text *t, struct cache_counts counts)
+{
+	text_add(t, "],\"counts\":{");
+	for (size_t i = 0; i < countof(record_counts); i++)
+		text_addf(t, "%s\"%s\":%llu", i ? "," : "", record_counts[i].word,
+			  (unsigned long long)*record_count(&counts, i));
+}
+
+static void record_write_entries(struct text *t, const struct cache_entry *v, size_t n)
+{
+	bool any = false;
+	text_add(t, "},\"entries\":[\n");
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].change == CACHE_IDENTICAL)
+			continue;
+		text_add(t, any ? ",\n" : "");
+		record_entry(t, &v[i]);
+		any = true;
+	}
+	text_add(t, any ? "\n]}\n" : "]}\n");
+}
+
+void record_write_again(struct text *t, const struct cache_record *r, int64_t now_ms, unsigned salt)
+{
+	char id[CACHE_ID];
+	text_add(t, "{\"assay\":2");
+	record_write_head(t, r->store, r->job, r->made_ms, r->parent, r->chain, r->layer);
+	text_addf(t, ",\"again_ms\":%lld", (long long)now_ms);
+	text_add(t, salt ? ",\"salt\":\"" : "");
+	for (unsigned i = salt; i; i--) {
+		cache_digest(&i, sizeof(i), id);
+		text_add(t, id);
+	}
+	text_add(t, salt ? "\",\"rules\":[" : ",\"rules\":[");
+	record_write_counts(t, r->counts);
+	record_write_entries(t, r->entries, r->n_entries);
 }
 
 void record_write_note(struct text *t, const struct cache_note *n, const struct cache_published *p)
 {
 	text_addf(t, "{\"assay\":2,\"kind\":\"%s\",\"of\":\"%s\"", record_kinds[n->kind],
 		  n->of ? n->of : "");
-	record_write_head(t, n->store, n->job, n->made_ms, n->parent, p);
+	record_write_head(t, n->store, n->job, n->made_ms, n->parent, p->chain, p->layer.id);
 	text_add(t, ",\"entries\":[\n");
 	for (size_t i = 0; i < n->n_paths; i++) {
 		size_t brace = t->n;
@@ -151,29 +192,17 @@ void record_write_note(struct text *t, const struct cache_note *n, const struct 
 
 void record_write(struct text *t, const struct cache_harvest *how, const struct cache_published *p)
 {
-	struct cache_counts counts = p->counts;
 	text_add(t, "{\"assay\":2");
-	record_write_head(t, how->store, how->job, how->made_ms, how->parent, p);
+	record_write_head(t, how->store, how->job, how->made_ms, how->parent, p->chain,
+			  p->layer.id);
 	text_add(t, ",\"rules\":[");
 	for (size_t i = 0; i < how->n_rules; i++) {
 		text_add(t, i ? ",[" : "[");
 		record_string(t, how->rules[i].match);
 		text_addf(t, ",\"%s\"]", cache_do_name(how->rules[i].what));
 	}
-	text_add(t, "],\"counts\":{");
-	for (size_t i = 0; i < countof(record_counts); i++)
-		text_addf(t, "%s\"%s\":%llu", i ? "," : "", record_counts[i].word,
-			  (unsigned long long)*record_count(&counts, i));
-	text_add(t, "},\"entries\":[\n");
-	bool any = false;
-	for (size_t i = 0; i < p->n_entries; i++) {
-		if (p->entries[i].change == CACHE_IDENTICAL)
-			continue;
-		text_add(t, any ? ",\n" : "");
-		record_entry(t, &p->entries[i]);
-		any = true;
-	}
-	text_add(t, any ? "\n]}\n" : "]}\n");
+	record_write_counts(t, p->counts);
+	record_write_entries(t, p->entries, p->n_entries);
 }
 
 /* ---- reading ---- */

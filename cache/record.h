@@ -6,6 +6,10 @@
 /* record_write(t, how, p): the text that says what p publishes; p's layer, chain and entries are
  * there. */
 void record_write(struct text *t, const struct cache_harvest *how, const struct cache_published *p);
+/* record_write_again(t, r, now_ms, salt): the text of a publish that is written into the archive
+ * again; by which rules it was made is not known any more. The salt makes it another text. */
+void record_write_again(struct text *t, const struct cache_record *r, int64_t now_ms,
+			unsigned salt);
 /* record_write_note(t, n, p): the same of a note; p's layer (the note's id) and chain are there. */
 void record_write_note(struct text *t, const struct cache_note *n, const struct cache_published *p);
 /* record_parse(p, n, r, e): what such a text of version 1 or 2 says; r's frames are left alone. It

@@ -91,48 +91,60 @@ static bool rewrite_choose(struct rewrite *r, const uint64_t *live, size_t n_liv
 	return found == n_live;
 }
 
-static int rewrite_frame(struct rewrite *r, int to, const struct rewrite_frame *f, char *buffer,
-			 struct err *e)
+int rewrite_copy(int from, int to, uint32_t number, uint64_t at, uint64_t n, char *buffer,
+		 struct err *e)
 {
-	for (uint64_t at = 0; at < f->bytes;) {
-		size_t want = f->bytes - at < BUILD_BUFFER ? (size_t)(f->bytes - at) : BUILD_BUFFER;
-		ssize_t n = frame_read(r->fd, buffer, want, f->at + at);
-		if (n < 0)
-			return err_sys(e, "read segment %06u", (unsigned)r->number);
-		if (!n)
+	while (n) {
+		size_t want = n < BUILD_BUFFER ? (size_t)n : BUILD_BUFFER;
+		ssize_t got = frame_read(from, buffer, want, at);
+		if (got < 0)
+			return err_sys(e, "read segment %06u", (unsigned)number);
+		if (!got)
 			return err_set(e, ERR_CORRUPT, "segment %06u is cut short",
-				       (unsigned)r->number);
-		if (dir_write_all(to, buffer, (size_t)n))
-			return err_sys(e, "write segment %06u anew", (unsigned)r->number);
-		at += (uint64_t)n;
+				       (unsigned)number);
+		if (dir_write_all(to, buffer, (size_t)got))
+			return err_sys(e, "write segment %06u anew", (unsigned)number);
+		at += (uint64_t)got;
+		n -= (uint64_t)got;
 	}
+	return 0;
+}
+
+int rewrite_create(struct cache *c, uint32_t number, struct err *e)
+{
+	char name[SEGMENT_NAME];
+	rewrite_name(number, name);
+	int fd = openat(c->seg_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+			0644);
+	return fd < 0 ? err_sys(e, "create segment %s", name) : fd;
+}
+
+int rewrite_durable(struct cache *c, uint32_t number, int fd, struct err *e)
+{
+	cache_step("segment written anew");
+	if (fdatasync(fd) || fsync(c->seg_fd))
+		return err_sys(e, "sync segment %06u.new", (unsigned)number);
+	cache_step("new segment durable");
 	return 0;
 }
 
 static int rewrite_write(struct rewrite *r, struct cache_rewritten *out, struct err *e)
 {
-	char name[SEGMENT_NAME];
 	auto_free char *buffer = own_alloc(BUILD_BUFFER);
-	rewrite_name(r->number, name);
-	auto_fd int to = openat(r->c->seg_fd, name,
-				O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	auto_fd int to = rewrite_create(r->c, r->number, e);
 	if (to < 0)
-		return err_sys(e, "create segment %s", name);
+		return -1;
 	out->moves = own_calloc(r->n + 1, sizeof(*out->moves));
 	for (size_t i = 0; i < r->n; i++) {
 		const struct rewrite_frame *f = &r->v[i];
 		if (!f->needed)
 			continue;
-		if (rewrite_frame(r, to, f, buffer, e))
+		if (rewrite_copy(r->fd, to, r->number, f->at, f->bytes, buffer, e))
 			return -1;
 		out->moves[out->n_moves++] = (struct cache_move){f->at, out->bytes};
 		out->bytes += f->bytes;
 	}
-	cache_step("segment written anew");
-	if (fdatasync(to) || fsync(r->c->seg_fd))
-		return err_sys(e, "sync segment %s", name);
-	cache_step("new segment durable");
-	return 0;
+	return rewrite_durable(r->c, r->number, to, e);
 }
 
 static int rewrite_run(struct rewrite *r, const uint64_t *live, size_t n_live, uint64_t bytes,
@@ -175,13 +187,18 @@ int cache_segment_rewrite(struct cache *c, uint32_t number, uint64_t bytes, cons
 	return rc;
 }
 
+void cache_segment_later(struct cache_rewritten *out)
+{
+	free(out->moves);
+	*out = (struct cache_rewritten){0};
+}
+
 void cache_segment_leave(struct cache *c, uint32_t number, struct cache_rewritten *out)
 {
 	char name[SEGMENT_NAME];
 	rewrite_name(number, name);
 	(void)!unlinkat(c->seg_fd, name, 0); /* cache_open does it otherwise */
-	free(out->moves);
-	*out = (struct cache_rewritten){0};
+	cache_segment_later(out);
 }
 
 /* The new file in the place of the old one. */
@@ -203,8 +220,7 @@ int cache_segment_take(struct cache *c, uint32_t number, struct cache_rewritten 
 	int rc = rewrite_take(c, number, e);
 	if (!rc && number == c->segment)
 		c->segment_end = out->bytes;
-	free(out->moves);
-	*out = (struct cache_rewritten){0};
+	cache_segment_later(out);
 	return rc;
 }
 

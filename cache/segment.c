@@ -73,6 +73,8 @@ static int segment_open_file(struct segment *s, struct err *e)
 
 static int segment_sync(struct segment *s, struct err *e)
 {
+	if (s->lent)
+		return 0;
 	if (fdatasync(s->fd) || (!s->start && fsync(s->c->seg_fd)))
 		return err_sys(e, "sync segment %06u", s->number);
 	return 0;
@@ -125,7 +127,7 @@ static int segment_end_frame(struct segment *s, bool last)
 static int segment_advance(struct segment *s)
 {
 	uint64_t end = s->start + s->bytes;
-	if (end < s->c->segment_full) {
+	if (s->lent || end < s->c->segment_full) {
 		s->start = end;
 	} else {
 		if (segment_sync(s, &s->why))
@@ -202,17 +204,29 @@ static int segment_open_tar(struct segment *s, struct err *e)
 	return 0;
 }
 
-int segment_begin(struct segment *s, struct cache *c, const char *id, struct err *e)
+static int segment_start(struct segment *s, const char *id, struct err *e)
 {
-	*s = (struct segment){.c = c, .fd = -1};
 	memcpy(s->id, id, CACHE_ID);
 	s->charset = charset_enter();
 	if (hash_open(&s->hash, "SHA256"))
 		err_set(e, ERR_SYS, "libcrypto has no SHA-256");
-	else if (!segment_open(s, e) && !segment_open_tar(s, e))
+	else if ((s->lent || !segment_open(s, e)) && !segment_open_tar(s, e))
 		return 0;
 	segment_drop(s);
 	return -1;
+}
+
+int segment_begin(struct segment *s, struct cache *c, const char *id, struct err *e)
+{
+	*s = (struct segment){.c = c, .fd = -1};
+	return segment_start(s, id, e);
+}
+
+int segment_begin_in(struct segment *s, struct cache *c, const char *id, uint32_t number, int fd,
+		     uint64_t at, struct err *e)
+{
+	*s = (struct segment){.c = c, .fd = fd, .lent = true, .number = number, .start = at};
+	return segment_start(s, id, e);
 }
 
 int segment_add(struct segment *s, const struct cache_entry *x, struct err *e)
@@ -298,7 +312,8 @@ void segment_drop(struct segment *s)
 	hash_close(&s->hash);
 	free(s->buffer);
 	free(s->frames);
-	own_close(&s->fd);
+	if (!s->lent)
+		own_close(&s->fd);
 	charset_leave(&s->charset);
 	*s = (struct segment){.fd = -1};
 }

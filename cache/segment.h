@@ -25,7 +25,8 @@ struct segment {
 	void *buffer;
 	struct charset charset;
 	struct err why; /* what went wrong inside libarchive's callback */
-	bool ended;     /* what libarchive still says is not part of the frame */
+	bool lent;  /* the file is somebody else's: all frames go into it, and it is his to sync */
+	bool ended; /* what libarchive still says is not part of the frame */
 	bool kept;
 };
 
@@ -41,6 +42,10 @@ int segment_seal(struct cache *c, uint32_t number, struct err *e) must_check;
  * new one; those before are sealed. segment_drop ends it in any case; unless segment_keep was
  * called the file is cut to where the first frame began, and what was made new goes away. */
 int segment_begin(struct segment *s, struct cache *c, const char *id, struct err *e) must_check;
+/* segment_begin_in(s, c, id, number, fd, at, e): the same into a file that shall become that
+ * segment, from where it stands, `at`; it is borrowed, and whoever lends it syncs and cuts it. */
+int segment_begin_in(struct segment *s, struct cache *c, const char *id, uint32_t number, int fd,
+		     uint64_t at, struct err *e) must_check;
 /* segment_add: the header of an entry; the x->size bytes of a file follow by segment_data. A frame
  * that has become long ends, between entries or within one, and another goes on. */
 int segment_add(struct segment *s, const struct cache_entry *x, struct err *e) must_check;

@@ -491,6 +491,53 @@ int db_segment_frames(struct db *d, int64_t segment, uint64_t *bytes, uint64_t *
 int db_segment_moved(struct db *d, int64_t segment, uint64_t bytes, const uint64_t *from,
 		     const uint64_t *to, size_t n, struct err *e) must_check;
 
+/* ---- segments written anew with publishes they had lost ---- */
+
+struct db_piece { /* a frame */
+	int64_t offset, bytes, harvest;
+	char sha256[65];
+};
+/* db_segment_pieces(d, segment, bytes, v, n, e): its committed length, 0 where it is not known, and
+ * its frames in their order; the caller frees v. */
+int db_segment_pieces(struct db *d, int64_t segment, uint64_t *bytes, struct db_piece **v,
+		      size_t *n, struct err *e) must_check;
+/* db_segment_of(d, harvest, segment, e): where a harvest without frames belongs, so that segments
+ * tell publishes in their order: one that has lost all its own if there is one between those of its
+ * neighbours, else the one of what came before, of what came after, 1. */
+int db_segment_of(struct db *d, int64_t harvest, int64_t *segment, struct err *e) must_check;
+/* db_segment_anew(d, segment, bytes, v, n, again, n_again, e): the segment has so many bytes and
+ * these frames alone; of the harvests in `again` no other segment has any. */
+int db_segment_anew(struct db *d, int64_t segment, uint64_t bytes, const struct db_piece *v,
+		    size_t n, const int64_t *again, size_t n_again, struct err *e) must_check;
+
+struct db_brought {                   /* an entry of a publish, or a note */
+	char *path, *target, *reason; /* bytes; NULL: none */
+	char change[12], type;
+	unsigned mode;
+	int64_t mtime_ns, size;
+	char sha256[65]; /* "": none */
+};
+struct db_harvest {
+	char chain[65], parent[65]; /* of its generation, and the one before; "": not known */
+	int64_t made_ms;
+	int64_t added, replaced, merged, identical, dropped, conflicts, deleted, refused, bytes;
+	struct db_brought *v; /* bytewise by path, without what only lay below what was deleted */
+	size_t n;
+};
+/* db_harvest_read(d, harvest, out, e): all of it. db_harvest_fini in both cases. */
+int db_harvest_read(struct db *d, int64_t harvest, struct db_harvest *out, struct err *e)
+	must_check;
+void db_harvest_fini(struct db_harvest *h);
+
+struct db_place {
+	char layer[65], *path;
+};
+/* db_places(d, harvest, sha256, v, n, e): files of layers that had this content, at most 1,000;
+ * those that this harvest brought first. The caller calls db_places_free. */
+int db_places(struct db *d, int64_t harvest, const char *sha256, struct db_place **v, size_t *n,
+	      struct err *e) must_check;
+void db_places_free(struct db_place *v, size_t n);
+
 /* ---- what the segments know and the database does not ---- */
 
 /* db_found(d, p, parent_chain, e): a publish that lies whole in the segments. One whose frames were

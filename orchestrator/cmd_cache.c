@@ -15,6 +15,7 @@ enum {
 	CACHE_OPT_SHA256,
 	CACHE_OPT_STRIP,
 	CACHE_OPT_PREFIX,
+	CACHE_OPT_REPAIR,
 	CACHE_OPT_LEVEL
 };
 
@@ -33,6 +34,8 @@ static const struct argp_option cache_options[] = {
 	{"sha256", CACHE_OPT_SHA256, "HEX", 0, "import: refuse an archive with another digest", 0},
 	{"strip", CACHE_OPT_STRIP, "N", 0, "import: take N leading components off every name", 0},
 	{"prefix", CACHE_OPT_PREFIX, "PATH", 0, "import: put PATH in front of every name", 0},
+	{"repair", CACHE_OPT_REPAIR, NULL, 0,
+	 "verify: write again what the archive has lost, from layers that still have it", 0},
 	{"level", CACHE_OPT_LEVEL, "LEVEL", 0,
 	 "verify: frames, entries (each digest of the archive too) or layers (these too; the "
 	 "default)",
@@ -78,7 +81,12 @@ static const struct verb {
 	 cache_import_cmd},
 	{"publish", 2, 2, "a store and a directory", {CACHE_OPT_SUITE}, cache_publish_cmd},
 	{"compact", 0, 1, "a store", {CACHE_OPT_DRY_RUN}, cache_compact},
-	{"verify", 0, 0, "nothing", {CACHE_OPT_DRY_RUN, CACHE_OPT_LEVEL}, cache_verify},
+	{"verify",
+	 0,
+	 0,
+	 "nothing",
+	 {CACHE_OPT_DRY_RUN, CACHE_OPT_REPAIR, CACHE_OPT_LEVEL},
+	 cache_verify},
 	{"rebuild", 0, 0, "nothing", {0}, cache_rebuild},
 };
 
@@ -140,6 +148,9 @@ static error_t cache_parse(int key, char *arg, struct argp_state *st)
 	case CACHE_OPT_PREFIX:
 		p->a.how.prefix = arg;
 		return 0;
+	case CACHE_OPT_REPAIR:
+		p->a.repair = true;
+		return 0;
 	case CACHE_OPT_LEVEL:
 		if (parse_level(arg, &p->a.level))
 			argp_error(st, "--level takes frames, entries or layers, not '%s'", arg);
@@ -189,9 +200,11 @@ static const struct argp cache_argp = {
 	"goes through the checks of a harvest into a store. refresh: only the phases of a suite "
 	"that fetch. "
 	"verify: read the archive and the layers, compare them with their digests, make damaged "
-	"layers again from the archive. rebuild: make what the database says of stores, and all "
+	"layers again from the archive, and with --repair what the archive has lost from the "
+	"layers. rebuild: make what the database says of stores, and all "
 	"layers, again from the archive alone.\n\n"
-	"Exit status: 0, 1 where verify found damage, 2 our own trouble, 3 usage.\n\n"
+	"Exit status: 0, 1 where verify found damage, repaired or not, 2 our own trouble, 3 "
+	"usage.\n\n"
 	"Example:\n  assay cache list\n  assay cache who index-v5/00/11/2233\n  assay cache verify "
 	"--dry-run --level frames",
 	cache_children,

@@ -126,7 +126,7 @@ static int collect_rewrite(struct collect *c, uint32_t number, struct err *e)
 			 ? db_segment_moved(c->s->db, number, r.bytes, live, to, n, e)
 			 : err_set(e, ERR_CORRUPT, "segment %06u has lost a frame", number);
 	if (rc) {
-		cache_segment_leave(c->s->cache, number, &r);
+		cache_segment_later(&r);
 		return -1;
 	}
 	c->rewritten++;

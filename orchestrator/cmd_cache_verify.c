@@ -1,21 +1,13 @@
 /* assay cache verify, rebuild: is it what it was, and if not, what brings it back? */
 #include "orchestrator/cache_cmd.h"
 
+#include "orchestrator/mend.h"
 #include "orchestrator/rows.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-
-/* One publish and its frames. */
-struct archived {
-	int64_t harvest;
-	const char *store, *job, *layer; /* borrowed from the table */
-	struct cache_frame *frames;
-	size_t n_frames;
-	bool damaged; /* or lost: the archive can't bring it back */
-};
 
 struct verify {
 	const struct cache_args *a;
@@ -27,11 +19,12 @@ struct verify {
 	size_t n;
 	json_t *problems;
 	size_t frames, layers, repaired, lost;
+	size_t again, gone; /* publishes: written again; without a good copy in the archive */
 };
 
 /* ---- telling ---- */
 
-/* where: "frame" or "layer"; what became of it: "damaged", "repaired", "lost". */
+/* where: "archive" or "layer"; what became of it: "damaged", "repaired", "lost". */
 static void tell(struct verify *v, const char *where, const char *state, const char *store,
 		 const char *job, const char *layer, const char *why)
 {
@@ -48,19 +41,27 @@ static void tell(struct verify *v, const char *where, const char *state, const c
 
 /* ---- the archive ---- */
 
+/* Also once more: what is known of each publish stays. */
 static void archived_read(struct verify *v)
 {
 	const struct db_table *t = v->rows;
+	struct archived *x = NULL;
+	size_t k = 0;
 	for (size_t i = 0; i < t->n_rows; i++) {
 		int64_t harvest = rows_int(t, i, "harvest", 0);
-		if (!v->n || v->v[v->n - 1].harvest != harvest) {
-			v->v = own_grow(v->v, v->n + 1, sizeof(*v->v));
-			v->v[v->n++] = (struct archived){.harvest = harvest,
-							 .store = rows_text(t, i, "store"),
-							 .job = rows_text(t, i, "job"),
-							 .layer = rows_text(t, i, "layer")};
+		if (!x || x->harvest != harvest) {
+			if (k == v->n) {
+				v->v = own_grow(v->v, v->n + 1, sizeof(*v->v));
+				v->v[v->n++] = (struct archived){.harvest = harvest};
+			}
+			x = &v->v[k++];
+			x->store = rows_text(t, i, "store");
+			x->job = rows_text(t, i, "job");
+			x->layer = rows_text(t, i, "layer");
+			free(x->frames);
+			x->frames = NULL;
+			x->n_frames = 0;
 		}
-		struct archived *x = &v->v[v->n - 1];
 		if (rows_int(t, i, "segment", 0) <= 0) {
 			x->damaged = true;
 			continue;
@@ -76,14 +77,13 @@ static void archived_read(struct verify *v)
 	}
 }
 
-/* 0, or -1 for our own trouble; x->damaged says the rest. */
+/* 0, or -1 for our own trouble; x->damaged and x->why say the rest. */
 static int archived_check(struct verify *v, struct archived *x, struct err *e)
 {
 	struct err why = ERR_INIT;
 	int rc = 0;
 	if (x->damaged) {
-		tell(v, "archive", "lost", x->store, x->job, x->layer,
-		     "the segment with it is gone");
+		x->why = own_dup("the segment with it is gone");
 		return 0;
 	}
 	for (size_t i = 0; !rc && i < x->n_frames; i++, v->frames++)
@@ -97,7 +97,57 @@ static int archived_check(struct verify *v, struct archived *x, struct err *e)
 		return -1;
 	}
 	x->damaged = true;
-	tell(v, "archive", "damaged", x->store, x->job, x->layer, why.text);
+	x->why = own_dup(why.text);
+	return 0;
+}
+
+static void archived_tell(struct verify *v)
+{
+	for (size_t i = 0; i < v->n; i++) {
+		const struct archived *x = &v->v[i];
+		if (!x->damaged && !x->mended)
+			continue;
+		v->again += x->mended;
+		v->gone += x->damaged;
+		tell(v, "archive",
+		     x->mended     ? "repaired"
+		     : x->n_frames ? "damaged"
+				   : "lost",
+		     x->store, x->job, x->layer, x->why);
+	}
+}
+
+static int archived_mend(struct verify *v, struct err *e)
+{
+	if (mend_archive(v->db, v->cache, v->v, v->n, e))
+		return -1;
+	/* Frames have moved. */
+	struct db_table *rows;
+	if (cache_cmd_ask(v->db, "archived", NULL, &rows, e))
+		return -1;
+	struct db_table *before = v->rows;
+	v->rows = rows;
+	archived_read(v);
+	db_table_free(before);
+	return 0;
+}
+
+static int archived_all(struct verify *v, struct err *e)
+{
+	bool damaged = false;
+	if (cache_cmd_ask(v->db, "archived", NULL, &v->rows, e))
+		return -1;
+	archived_read(v);
+	for (size_t i = 0; i < v->n; i++) {
+		cache_cmd_progress("publishes", i, v->n);
+		if (archived_check(v, &v->v[i], e))
+			return -1;
+		damaged |= v->v[i].damaged;
+	}
+	cache_cmd_progress("publishes", v->n, v->n);
+	if (damaged && v->a->repair && archived_mend(v, e))
+		return -1;
+	archived_tell(v);
 	return 0;
 }
 
@@ -221,20 +271,15 @@ static int layers_check(struct verify *v, struct err *e)
 
 static int verify_all(struct verify *v, struct err *e)
 {
-	if (cache_cmd_ask(v->db, "archived", NULL, &v->rows, e))
+	if (archived_all(v, e))
 		return -1;
-	archived_read(v);
-	for (size_t i = 0; i < v->n; i++) {
-		cache_cmd_progress("publishes", i, v->n);
-		if (archived_check(v, &v->v[i], e))
-			return -1;
-	}
-	cache_cmd_progress("publishes", v->n, v->n);
 	return v->a->level >= CACHE_LAYERS ? layers_check(v, e) : 0;
 }
 
 static int verify_open(struct verify *v, struct err *e)
 {
+	if (v->a->dry_run && v->a->repair)
+		return err_set(e, ERR_USAGE, "--dry-run changes nothing, and --repair does");
 	if (!v->a->dry_run) {
 		v->state = state_open(v->a->common.state, e);
 		if (!v->state)
@@ -254,8 +299,10 @@ static int verify_open(struct verify *v, struct err *e)
 
 static void verify_close(struct verify *v)
 {
-	for (size_t i = 0; i < v->n; i++)
+	for (size_t i = 0; i < v->n; i++) {
 		free(v->v[i].frames);
+		free(v->v[i].why);
+	}
 	free(v->v);
 	db_table_free(v->rows);
 	if (v->state) {
@@ -271,20 +318,27 @@ static void verify_print(struct verify *v)
 	static const char *const levels[] = {"frames", "entries", "layers"};
 	size_t bad = json_array_size(v->problems);
 	if (v->a->common.json) {
-		cache_cmd_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:O}", "level",
-					 levels[v->a->level], "publishes", (json_int_t)v->n,
-					 "frames", (json_int_t)v->frames, "layers",
-					 (json_int_t)v->layers, "repaired", (json_int_t)v->repaired,
-					 "lost", (json_int_t)v->lost, "clean", !bad, "problems",
-					 v->problems));
+		cache_cmd_json(
+			json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:O}", "level",
+				  levels[v->a->level], "publishes", (json_int_t)v->n, "frames",
+				  (json_int_t)v->frames, "layers", (json_int_t)v->layers,
+				  "repaired", (json_int_t)v->repaired, "lost", (json_int_t)v->lost,
+				  "publishes_repaired", (json_int_t)v->again, "publishes_lost",
+				  (json_int_t)v->gone, "clean", !bad, "problems", v->problems));
 		return;
 	}
 	printf("%zu publishes in %zu frames%s", v->n, v->frames,
 	       v->a->level == CACHE_ENTRIES ? ", each entry" : "");
 	if (v->a->level >= CACHE_LAYERS)
 		printf(", %zu layers", v->layers);
-	printf(bad ? ": %zu problems, %zu layers repaired, %zu lost\n" : ": as they should be\n",
-	       bad, v->repaired, v->lost);
+	if (!bad) {
+		printf(": as they should be\n");
+		return;
+	}
+	printf(": %zu problems, %zu publishes written again, %zu without a good copy in the "
+	       "archive%s, %zu layers repaired, %zu lost\n",
+	       bad, v->again, v->gone, v->gone && !v->a->repair ? " (see --repair)" : "",
+	       v->repaired, v->lost);
 }
 
 int cache_verify(const struct cache_args *a, struct err *e)

@@ -18,7 +18,8 @@ static inline void story_in_memory(void)
 
 struct story {
 	const char *name;
-	int (*tell)(void *place); /* an exit status */
+	int (*tell)(void *place);       /* an exit status */
+	void (*damage)(struct place *); /* what is to be told about; NULL: nothing */
 };
 
 /* assay cache WORD… with the place's state directory; its output is for nobody. */
@@ -80,11 +81,31 @@ static inline int story_import(void *p)
 						    NULL});
 }
 
+static inline int story_repair(void *p)
+{
+	int status = 1;
+	/* What was damaged is told, also where it was repaired, as is what can't be read for once.
+	 */
+	for (int i = 0; i < 3 && status == 1; i++)
+		status = story_cache(p, (const char *const[]){"verify", "--repair", NULL});
+	return status;
+}
+
+/* Of the closed place: a frame whose publish the layers still have. */
+static inline void story_damage(struct place *p)
+{
+	unsigned char c;
+	auto_free char *segment = own_fmt("%s/seg/000001.tar.zst", p->path);
+	auto_fd int fd = open(segment, O_RDWR | O_CLOEXEC);
+	assert_int_equal(pread(fd, &c, 1, 100), 1);
+	c ^= 1;
+	assert_int_equal(pwrite(fd, &c, 1, 100), 1);
+}
+
 static const struct story stories[] = {
-	{"publish", story_publish},
-	{"compact", story_compact},
-	{"collect", story_collect},
-	{"import", story_import},
+	{"publish", story_publish, NULL},       {"compact", story_compact, NULL},
+	{"collect", story_collect, NULL},       {"import", story_import, NULL},
+	{"repair", story_repair, story_damage},
 };
 
 /* A store of several generations, and an upper that has not been published. The place is closed

@@ -218,6 +218,8 @@ static void tell_in_order(struct place *p, const struct story *story)
 	/* what the last opening leaves to be repaired is no part of the story */
 	place_open(p);
 	place_close(p);
+	if (story->damage)
+		story->damage(p);
 	from = story_keep(p);
 	if (broken_without(&t, from, -1, &why))
 		fail_msg("%s: %s", story->name, text_str(&why));
@@ -253,6 +255,11 @@ static void an_import_is_durable_when_it_counts(void **state)
 	tell_in_order(*state, &stories[3]);
 }
 
+static void a_repair_is_durable_when_it_counts(void **state)
+{
+	tell_in_order(*state, &stories[4]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest checks[] = {
@@ -268,6 +275,7 @@ int main(void)
 		T(a_compaction_is_durable_when_it_counts),
 		T(nothing_is_collected_before_it_is_forgotten),
 		T(an_import_is_durable_when_it_counts),
+		T(a_repair_is_durable_when_it_counts),
 	};
 	int failed = cmocka_run_group_tests_name("order", checks, NULL, NULL);
 	if (failed)

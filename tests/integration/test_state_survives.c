@@ -1,8 +1,8 @@
-/* A publish as a run makes it, and assay cache compact, collect and import: killed at every system
- * call, at random moments, and with every call failing. Whatever happens, the store shows what it
- * showed or what it should show, and the latter where success was said; all is whole, nothing is
- * left, and the same once more ends well. ASSAY_TEST_STORE_CALLS: how many of the calls of each, in
- * equal distances (3; 0: every one). ASSAY_TEST_STORE_KILLS: how many moments (3).
+/* A publish as a run makes it, and assay cache compact, collect, import and verify --repair: killed
+ * at every system call, at random moments, and with every call failing. Whatever happens, the store
+ * shows what it showed or what it should show, and the latter where success was said; all is whole,
+ * nothing is left, and the same once more ends well. ASSAY_TEST_STORE_CALLS: how many of the calls
+ * of each, in equal distances (3; 0: every one). ASSAY_TEST_STORE_KILLS: how many moments (3).
  * ASSAY_TEST_ONLY: a pattern of cmocka's for the tests' names. */
 #include "store_story.h"
 #include "trace.h"
@@ -60,6 +60,9 @@ static void trial_again(struct trial *t)
 static void trial_check(struct trial *t, const char *what, bool ended)
 {
 	auto_free char *words = said(t);
+	/* What is still damaged then can be repaired. */
+	if (t->story->damage && !ended && story_apart(t->story->tell, t->p, t->log))
+		fail_msg("%s: %s", what, said(t));
 	auto_free char *shown = story_check(t->p, t->log);
 	bool is_after = !strcmp(shown, t->after);
 	if (!is_after && (ended || strcmp(shown, t->before)))
@@ -85,6 +88,8 @@ static void trial_begin(struct trial *t, struct place *p, const struct story *st
 	/* What showed it was a layer that nobody names: gone with the next opening. */
 	place_open(p);
 	place_close(p);
+	if (story->damage)
+		story->damage(p);
 	t->from = story_keep(p);
 	int status = story_apart(story->tell, p, t->log);
 	if (status)
@@ -232,6 +237,7 @@ STORY(publish, 0)
 STORY(compact, 1)
 STORY(collect, 2)
 STORY(import, 3)
+STORY(repair, 4)
 
 int main(void)
 {
@@ -242,10 +248,7 @@ int main(void)
 		T(a_##story##_survives_ENOSPC), T(a_##story##_survives_EIO),                       \
 		T(a_##story##_survives_EMFILE), T(a_##story##_survives_ENOMEM),                    \
 		T(a_##story##_survives_EINTR)
-		TESTS(publish),
-		TESTS(compact),
-		TESTS(collect),
-		TESTS(import),
+		TESTS(publish), TESTS(compact), TESTS(collect), TESTS(import), TESTS(repair),
 	};
 #if TRACE_SANITIZED
 	if (!getenv("ASSAY_TEST_STORE_CALLS")) {
