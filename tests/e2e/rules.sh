@@ -113,6 +113,28 @@ fact "and nothing is left" left
 fact "no control group either" until_true 60 groups_left "$killed"
 fact "all is as it should be" is "$(shown lines/list | tr '\n' ' ')" "common one two zebra "
 
+# ---- ended
+STEP='mkdir -p hang; echo 3 >hang/a' "$assay" cache refresh "$work/suite.yaml" --jobs 1 >"$work/ended.log" 2>&1 &
+killed=$!
+started+=("$killed")
+fact "a program runs again" until_true 120 asked
+kill -TERM "$killed"
+fact "a run that is asked to stop lets it" until_true 60 grep -q "asked to stop" "$work/ended.log"
+kill -TERM "$killed"
+wait "$killed"
+fact "asked once more it ends it" is "$(why hang/a)" "the run was ended before its program had an answer"
+fact "and leaves nothing" left
+
+# ---- elsewhere
+sed "s/time: 1h/time: 2s/; s/, two\]/]/; s#layers: .*#layers: [mine]#" "$work/suite.yaml" >"$work/one.yaml"
+fact "a layer is made" ends 0 "$assay" layer import mine "$work/tools"
+fact "a run over it" env STEP='mkdir -p lines; echo mine >lines/list' "$assay" run --fresh "$work/one.yaml"
+fact "one of its packages is packed" ends 0 "$assay" export "$(ask 'SELECT max(run) FROM v_run')" one "$work/one.assay"
+far() { ASSAY_STATE=$work/far ASSAY_BOX=/bin/false "$assay" "$@"; }
+fact "and taken in elsewhere, without a box" ends 0 far import "$work/one.assay"
+fact "with its store" has "$(far cache list)" facts
+fact "and with its programs" grep -q '"do": "program"' "$work"/far/imports/*/suite.yaml
+
 sed 's/layers: .*/layers: [none-such]/' "$work/suite.yaml" >"$work/wrong.yaml"
 fact "what its box needs is asked for before anything runs" ends 3 "$assay" run --fresh "$work/wrong.yaml"
 fact "by name" has "$said" none-such

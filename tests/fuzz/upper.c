@@ -57,12 +57,33 @@ static void step(int upper, const uint8_t *s)
 	}
 }
 
+/* A program that keeps, refuses, takes what is new, and says that it did where there is nothing. */
+static int ask(void *owner, struct cache_question *q, struct err *e)
+{
+	(void)owner;
+	q->out_fd = openat(q->fd, q->n % 2 ? "new" : "old", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (q->out_fd < 0)
+		return err_sys(e, "open what was found");
+	for (size_t i = 0; i < q->n; i++)
+		q->answers[i] = (enum cache_answer)((strlen(q->paths[i]) + i) % 3);
+	return 0;
+}
+
+static void asked(void *owner, struct cache_question *q)
+{
+	(void)owner;
+	own_close(&q->out_fd);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct cache_rule rules[] = {{"drop/**", CACHE_DROP},
 						  {"never", CACHE_REJECT},
 						  {"new", CACHE_NEWEST},
-						  {"content/**", CACHE_CONTENT_HASH}};
+						  {"content/**", CACHE_CONTENT_HASH},
+						  {"b/**", CACHE_PROGRAM},
+						  {"c/**", CACHE_PROGRAM}};
+	static const struct cache_runner runner = {ask, asked, NULL};
 	struct err e = ERR_INIT;
 	struct cache_published out;
 	struct fuzz_place *p = fuzz_place();
@@ -77,6 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					  .n_lowers = 1,
 					  .rules = rules,
 					  .n_rules = countof(rules),
+					  .runner = &runner,
 					  .userxattr = true,
 					  .max_file = 500,
 					  .job = "fuzz"};
