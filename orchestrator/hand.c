@@ -24,6 +24,7 @@ struct life {
 	struct outlet *outlet; /* for what the command says where it has not our own descriptors */
 	uv_signal_t signals[countof(handled)];
 	size_t n_signals;
+	uv_timer_t grace;       /* runs when it was told to go */
 	int64_t interrupted_ns; /* the last Ctrl-C */
 	int cause;              /* the signal for which the box was ended by us */
 	bool over, closing;
@@ -164,6 +165,12 @@ static void life_leave(struct life *l, int signal)
 	sandbox_end_die(signal);
 }
 
+/* A shell at a terminal ignores SIGTERM, and any command may; who was told to go goes. */
+static void on_grace(uv_timer_t *timer)
+{
+	life_end_box(timer->data, SIGTERM, false);
+}
+
 static void life_forward(struct life *l, int signal)
 {
 	int64_t now = clock_mono_ns();
@@ -178,6 +185,8 @@ static void life_forward(struct life *l, int signal)
 	if (signal == SIGINT)
 		l->interrupted_ns = now;
 	box_signal(l->box, signal);
+	if (signal == SIGTERM && !uv_is_active((uv_handle_t *)&l->grace))
+		uv_timer_start(&l->grace, on_grace, l->h->box->limits.grace_ms, 0);
 }
 
 static void on_signal(uv_signal_t *handle, int signal)
@@ -198,6 +207,9 @@ static void on_signal(uv_signal_t *handle, int signal)
 static void life_signals(struct life *l)
 {
 	signal(SIGPIPE, SIG_IGN);
+	uv_timer_init(&l->loop, &l->grace);
+	uv_unref((uv_handle_t *)&l->grace);
+	l->grace.data = l;
 	for (size_t i = 0; i < countof(handled); i++) {
 		struct sigaction was;
 		if (sigaction(handled[i], NULL, &was) || was.sa_handler == SIG_IGN)
@@ -212,6 +224,7 @@ static void life_signals(struct life *l)
 
 static void life_signals_close(struct life *l)
 {
+	uv_close((uv_handle_t *)&l->grace, NULL);
 	for (size_t i = 0; i < l->n_signals; i++)
 		uv_close((uv_handle_t *)&l->signals[i], NULL);
 	uv_run(&l->loop, UV_RUN_DEFAULT);
