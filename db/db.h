@@ -110,10 +110,11 @@ struct db_kept {
 	int64_t uses, chances; /* runs of its suite since, and of them those that used it */
 	bool in_use;
 };
-/* db_kept_take(d, key, upon, out, e): those with that key (64 hex digits) upon those of that phase;
- * from now on they are in use. 1 found, 0 absent, -1. */
-int db_kept_take(struct db *d, const char *key, int64_t upon, struct db_kept *out, struct err *e)
-	must_check;
+/* db_kept_take(d, key, upon, run, out, e): those with that key (64 hex digits) upon those of that
+ * phase, that a phase of that run left (0: of any); from now on they are in use. 1 found, 0 absent,
+ * -1. */
+int db_kept_take(struct db *d, const char *key, int64_t upon, int64_t run, struct db_kept *out,
+		 struct err *e) must_check;
 /* db_kept_add(d, k, key, now_ms, e): they are there now. Those with the same key and upon are
  * replaced, with all that lies upon them (*replaced gets their phases; the caller frees it), but
  * not where they are in use: 0 then, and nothing is done; else 1; or -1. */

@@ -24,11 +24,14 @@ static struct db_kept kept_row(sqlite3_stmt *s)
 }
 
 /* 1 found, 0 absent, -1. */
-static int kept_find(struct db *d, const char *key, int64_t upon, struct db_kept *out,
+static int kept_find(struct db *d, const char *key, int64_t upon, int64_t run, struct db_kept *out,
 		     struct err *e)
 {
-	sqlite3_stmt *s = db_ask(d, e, KEPT_COLUMNS " FROM kept k WHERE key = ?1 AND upon = ?2",
-				 "xi", key, upon);
+	sqlite3_stmt *s =
+		db_ask(d, e,
+		       KEPT_COLUMNS " FROM kept k WHERE key = ?1 AND upon = ?2 AND (?3 = 0 OR ?3 ="
+				    " (SELECT f.run FROM phase f WHERE f.id = k.phase))",
+		       "xii", key, upon, run);
 	int rc = s ? db_step(d, s, e) : -1;
 	if (rc > 0)
 		*out = kept_row(s);
@@ -36,9 +39,10 @@ static int kept_find(struct db *d, const char *key, int64_t upon, struct db_kept
 	return rc;
 }
 
-int db_kept_take(struct db *d, const char *key, int64_t upon, struct db_kept *out, struct err *e)
+int db_kept_take(struct db *d, const char *key, int64_t upon, int64_t run, struct db_kept *out,
+		 struct err *e)
 {
-	int rc = kept_find(d, key, upon, out, e);
+	int rc = kept_find(d, key, upon, run, out, e);
 	if (rc <= 0)
 		return rc;
 	return db_do(d, e, "UPDATE kept SET in_use = 1 WHERE phase = ?1", "i", out->phase) < 0 ? -1
@@ -96,7 +100,7 @@ static int kept_add(struct db *d, const struct db_kept *k, const char *key, int6
 		    int64_t **replaced, size_t *n, struct err *e)
 {
 	struct db_kept old;
-	int rc = kept_find(d, key, k->upon, &old, e);
+	int rc = kept_find(d, key, k->upon, 0, &old, e);
 	if (rc > 0)
 		rc = kept_replace(d, old.phase, replaced, n, e);
 	else if (!rc)

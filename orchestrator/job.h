@@ -41,9 +41,11 @@ struct engine;
 struct job_kept {
 	enum {
 		KEPT_NOT,
-		KEPT_FOUND, /* there are some; not looked at */
-		KEPT_TAKEN, /* they are this job's: the phase does not run */
-		KEPT_FRESH, /* it ran and passed: its own will stay */
+		KEPT_FOUND,  /* there are some; not looked at */
+		KEPT_TAKEN,  /* they are this job's: the phase does not run */
+		KEPT_FRESH,  /* it ran and passed: its own will stay */
+		KEPT_SERVES, /* they do, and its branches use them */
+		KEPT_OWN,    /* they moved like these, but others of the same key and in use stay */
 	} is;
 	char key[CACHE_ID];
 	struct db_kept row;
@@ -267,6 +269,9 @@ bool job_has_found(const struct job *j);
 void job_fresh(struct job *j);
 /* job_leave(j): where a job goes that is over: JOB_FREEZE, JOB_ENTER or JOB_CLEAN. */
 enum job_state job_leave(const struct job *j);
+/* job_serve(j): where a trunk goes whose branches are to run: what its phases left is put by first,
+ * so that it outlives us. */
+enum job_state job_serve(const struct job *j);
 void take_start(struct job *j);
 enum job_state take_finish(struct job *j);
 void freeze_start(struct job *j);

@@ -111,7 +111,7 @@ enum job_state job_close_finish(struct job *j)
 		return job_leave(j); /* the way to what is to be repeated is none any more */
 	j->has_result = !passed || goal;
 	if (job_is_trunk(j))
-		return j->branches_left ? JOB_KEEP : job_leave(j);
+		return job_serve(j);
 	return JOB_RESULT;
 }
 

@@ -1,5 +1,6 @@
 /* What phases left for later runs: taken at a job's beginning instead of running them, put by at
- * its end. A directory is moved before its row is written, and a row is gone before its directory
+ * its end; of a trunk before its branches run, so that a run that is killed has it when it is gone
+ * on with. A directory is moved before its row is written, and a row is gone before its directory
  * is removed; what a kill leaves of that the next start removes (kept.h). What can't be kept is no
  * trouble: the job's directory goes with it. */
 #include "orchestrator/job.h"
@@ -56,9 +57,15 @@ int job_keep_find(struct job *j, struct err *e)
 	for (size_t i = u->first_phase; i < u->end_phase; i++)
 		inputs_phase_key(c->inputs, g->suite, u, i, package, j->kept[i].key);
 	int64_t below = upon(j, u->first_phase);
-	for (size_t i = u->first_phase; c->reuse && !u->afresh && i < u->end_phase; i++) {
+	/* what this very run put by is no earlier run's */
+	int64_t of_run = c->reuse && !u->afresh ? 0 : c->run;
+	if (of_run && (!c->resumed || !job_is_trunk(j)))
+		return 0;
+	for (size_t i = u->first_phase; i < u->end_phase; i++) {
 		struct job_kept *k = &j->kept[i];
-		int rc = keepable(j, i) ? db_kept_take(g->state->db, k->key, below, &k->row, e) : 0;
+		int rc = keepable(j, i)
+				 ? db_kept_take(g->state->db, k->key, below, of_run, &k->row, e)
+				 : 0;
 		if (rc < 0)
 			return -1;
 		if (!rc)
@@ -149,6 +156,18 @@ void job_fresh(struct job *j)
 				  .saves_ms = (int64_t)(j->facts.wall_ns / 1000000)};
 }
 
+/* Its branches are still to run. */
+static bool serves(const struct job *j)
+{
+	return j->branches_left && !j->has_result && !j->engine->failed;
+}
+
+enum job_state job_serve(const struct job *j)
+{
+	enum job_state to = job_leave(j);
+	return !j->branches_left || (serves(j) && to == JOB_FREEZE) ? to : JOB_KEEP;
+}
+
 enum job_state job_leave(const struct job *j)
 {
 	enum job_state to = JOB_CLEAN;
@@ -192,6 +211,8 @@ static int freeze_one(struct job *j, size_t phase, struct err *e)
 	row->entries = (int64_t)is.entries;
 	if (renameat(jobs, j->uppers[phase], state, kept_dir(row->phase, name)))
 		return err_sys(e, "move %s to %s", j->uppers[phase], name);
+	free(j->uppers[phase]);
+	j->uppers[phase] = own_dup(name);
 	return 0;
 }
 
@@ -211,7 +232,8 @@ static int freeze_work(struct job *j, struct err *e)
 
 void freeze_start(struct job *j)
 {
-	job_leaving(j);
+	if (!serves(j))
+		job_leaving(j);
 	job_lane(j, &j->engine->keep, freeze_work);
 }
 
@@ -233,12 +255,32 @@ static int enter_fresh(struct job *j, struct job_kept *k, int64_t now_ms, struct
 {
 	int64_t *replaced = NULL;
 	size_t n = 0;
-	int rc = db_kept_add(j->engine->state->db, &k->row, k->key, now_ms, &replaced, &n, e);
+	struct db *d = j->engine->state->db;
+	int64_t phase = k->row.phase;
+	int rc = db_kept_add(d, &k->row, k->key, now_ms, &replaced, &n, e);
 	gone_add(j, replaced, n);
-	if (!rc)
-		gone_add(j, &k->row.phase, 1);
 	free(replaced);
-	return rc < 0 ? -1 : 0;
+	if (rc < 0)
+		return -1;
+	if (serves(j) && rc && db_kept_take(d, k->key, k->row.upon, 0, &k->row, e) <= 0)
+		return -1;
+	if (serves(j))
+		k->is = rc ? KEPT_SERVES : KEPT_OWN;
+	else if (!rc)
+		gone_add(j, &phase, 1);
+	return 0;
+}
+
+/* It is not needed any more. */
+static int enter_give(struct job *j, struct job_kept *k, int64_t now_ms, struct err *e)
+{
+	bool used = k->is == KEPT_TAKEN;
+	if (k->is == KEPT_OWN)
+		gone_add(j, &k->row.phase, 1);
+	return (used || k->is == KEPT_FOUND || k->is == KEPT_SERVES) &&
+			       db_kept_give(j->engine->state->db, k->row.phase, used, now_ms, e)
+		       ? -1
+		       : 0;
 }
 
 /* Room for what stays, and a twentieth more, so that it is not made anew each time. */
@@ -276,13 +318,11 @@ static int enter_work(struct job *j, struct err *e)
 		return -1;
 	for (size_t i = j->unit->first_phase; i < j->unit->end_phase; i++) {
 		struct job_kept *k = &j->kept[i];
-		bool used = k->is == KEPT_TAKEN;
-		if (k->is == KEPT_FRESH && enter_fresh(j, k, now_ms, e))
+		bool fresh = k->is == KEPT_FRESH;
+		g->kept_bytes += fresh ? (uint64_t)k->row.bytes : 0;
+		if (fresh ? enter_fresh(j, k, now_ms, e)
+			  : !serves(j) && enter_give(j, k, now_ms, e))
 			return -1;
-		if ((used || k->is == KEPT_FOUND) &&
-		    db_kept_give(g->state->db, k->row.phase, used, now_ms, e))
-			return -1;
-		g->kept_bytes += k->is == KEPT_FRESH ? (uint64_t)k->row.bytes : 0;
 	}
 	forgot |= j->n_gone != 0;
 	if (forgot && enter_count(g, e))
@@ -295,7 +335,8 @@ static int enter_work(struct job *j, struct err *e)
 
 void enter_start(struct job *j)
 {
-	job_leaving(j);
+	if (!serves(j))
+		job_leaving(j);
 	j->room = j->engine->readings.disk_free;
 	job_lane(j, &j->engine->records, enter_work);
 }
@@ -305,5 +346,7 @@ enum job_state enter_finish(struct job *j)
 	char name[KEPT_DIR];
 	for (size_t i = 0; i < j->n_gone && !j->task.rc; i++)
 		engine_discard(j->engine, j->engine->state->fd, kept_dir(j->gone[i], name));
-	return JOB_CLEAN;
+	j->n_gone = 0;
+	j->damaged = 0;
+	return serves(j) ? JOB_KEEP : JOB_CLEAN;
 }

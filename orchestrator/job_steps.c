@@ -401,7 +401,7 @@ const struct job_step job_steps[JOB_STATES] = {
 	[JOB_RESULT]  = {"result",  result_start,  result_finish,  false, TO(HOLD) | LEAVES},
 	[JOB_HOLD]    = {"hold",    hold_start,    NULL,           true,  TO(BEGIN) | TO(QUEUE) | LEAVES},
 	[JOB_FREEZE]  = {"freeze",  freeze_start,  freeze_finish,  false, TO(ENTER) | TO(CLEAN)},
-	[JOB_ENTER]   = {"enter",   enter_start,   enter_finish,   false, TO(CLEAN)},
+	[JOB_ENTER]   = {"enter",   enter_start,   enter_finish,   false, TO(KEEP) | TO(CLEAN)},
 	[JOB_CLEAN]   = {"clean",   clean_start,   clean_finish,   false, TO(DONE)},
 	[JOB_DONE]    = {"done",    done_start,    NULL,           true,  0},
 };

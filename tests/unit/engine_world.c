@@ -216,6 +216,10 @@ static void world_readings(int statefd, struct readings *r)
 static int world_carry(struct world *w, const int64_t *ids, size_t at_once)
 {
 	struct err e = ERR_INIT;
+	const struct how how = {0};
+	struct inputs inputs;
+	if (inputs_load(&inputs, &w->suite, &how, w->state->db, &e))
+		fail_msg("%s", e.text);
 	struct engine_conf conf = {
 		.plan = w->plan,
 		.state = w->state,
@@ -229,12 +233,16 @@ static int world_carry(struct world *w, const int64_t *ids, size_t at_once)
 		.at_once_again = true,
 		.confirm = w->confirm,
 		.repeat_fixes = w->repeat_fixes,
+		.inputs = w->keep_bytes ? &inputs : NULL,
+		.reuse = w->reuse,
+		.keep_bytes = w->keep_bytes,
 		.on_news = on_news,
 		.owner = w,
 		.verbose = getenv("ASSAY_TEST_VERBOSE") != NULL,
 	};
 	w->err = (struct err)ERR_INIT;
 	int rc = engine_run(&conf, &w->outcome, &w->err);
+	inputs_fini(&inputs);
 	const char *end = rc ? "aborted" : w->outcome.interrupted ? "interrupted" : "done";
 	if (db_run_end(w->state->db, w->run, end, clock_real_ms(), &e) && !rc)
 		fail_msg("%s", e.text);

@@ -29,6 +29,8 @@ struct world {
 	struct engine_outcome outcome;
 	struct confirm_conf confirm; /* all 0: nothing is repeated */
 	unsigned repeat_fixes;
+	bool reuse;          /* what earlier runs left */
+	uint64_t keep_bytes; /* of what phases leave; 0: nothing stays */
 	struct err err;
 };
 
