@@ -168,11 +168,12 @@ static const struct query {
 
 	{"retrace", 2,
 	 "SELECT v.name AS variant, f.name AS phase, f.network, f.generation, f.started_ms, f.ended_as, f.exit_code, f.signal,"
-	 "  f.limit_name AS limit_hit, f.log, f.variant IS NULL AS shared"
+	 "  f.limit_name AS limit_hit, f.log, f.variant IS NULL AS shared, f.id AS phase_id"
 	 " FROM package p JOIN job j ON j.run = CAST(?1 AS INTEGER) AND j.package = p.id JOIN variant v ON v.run = j.run AND v.number = j.variant"
 	 "  JOIN attempt a ON a.job = j.id AND a.number = (SELECT max(number) FROM attempt x WHERE x.job = j.id AND NOT x.repeat)"
 	 "  JOIN attempt_phase ap ON ap.attempt = a.id JOIN phase f ON f.id = ap.phase"
 	 " WHERE p.name = ?2 ORDER BY v.number, ap.ordinal"},
+	{"kept-of-phase", 1, "SELECT digest FROM v_kept WHERE phase_id = ?1"},
 	{"jobs-of-package", 2,
 	 "SELECT w.variant, w.version, w.state, w.status, w.phase, w.reason, w.exit_code, w.signal, w.limit_hit, w.judged_in"
 	 " FROM package p JOIN job j ON j.run = CAST(?1 AS INTEGER) AND j.package = p.id JOIN v_job w ON w.job = j.id"

@@ -99,7 +99,8 @@ static const struct argp shell_argp = {
 	"RUN PACKAGE [-- COMMAND [ARGUMENT…]]",
 	"Go into the box of a phase of a run: the same root, layers, stores, files, environment, "
 	"network and limits, with a shell in place of the phase's command, which is shown.\v"
-	"What the phases before it left is made by running them again. What you change is gone "
+	"What the phases before it left is there as it is kept (assay cache kept), or made by "
+	"running them again. What you change is gone "
 	"when you leave; nothing is recorded, and a run may go on meanwhile. Limits of time, "
 	"silence and output are left out at a terminal. The exit status is the shell's, or the "
 	"command's; 125 is trouble of assay's own.\n\n"

@@ -345,7 +345,8 @@ enum job_state enter_finish(struct job *j)
 {
 	char name[KEPT_DIR];
 	for (size_t i = 0; i < j->n_gone && !j->task.rc; i++)
-		engine_discard(j->engine, j->engine->state->fd, kept_dir(j->gone[i], name));
+		if (!kept_held(j->engine->state->fd, j->gone[i]))
+			engine_discard(j->engine, j->engine->state->fd, kept_dir(j->gone[i], name));
 	j->n_gone = 0;
 	j->damaged = 0;
 	return serves(j) ? JOB_KEEP : JOB_CLEAN;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 
 double kept_value(const struct db_kept *k)
 {
@@ -24,6 +25,33 @@ const char *kept_dir(int64_t phase, char name[KEPT_DIR])
 {
 	snprintf(name, KEPT_DIR, "kept/%lld", (long long)phase);
 	return name;
+}
+
+/* ---- what is held ---- */
+
+int kept_hold(int state_fd, int64_t phase)
+{
+	char name[KEPT_DIR];
+	int fd = dir_open_beneath(state_fd, kept_dir(phase, name), O_RDONLY | O_DIRECTORY, 0);
+	if (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB))
+		own_close(&fd);
+	return fd;
+}
+
+bool kept_held(int state_fd, int64_t phase)
+{
+	char name[KEPT_DIR];
+	auto_fd int fd =
+		dir_open_beneath(state_fd, kept_dir(phase, name), O_RDONLY | O_DIRECTORY, 0);
+	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
+}
+
+int kept_remove(int state_fd, int64_t phase, struct err *e)
+{
+	char name[KEPT_DIR];
+	return kept_held(state_fd, phase)
+		       ? 0
+		       : sandbox_remove(NULL, state_fd, kept_dir(phase, name), e);
 }
 
 /* ---- who goes ---- */
@@ -174,13 +202,12 @@ static int sweep_compare(struct state *s, const struct names *dirs, const struct
 {
 	auto_free int64_t *lost = own_calloc(n_rows + 1, sizeof(*lost));
 	size_t n_lost = 0, k = 0;
-	char name[KEPT_DIR];
 	for (size_t i = 0; i < dirs->n || k < n_rows;) {
 		int64_t dir = i < dirs->n ? dirs->phases[i] : INT64_MAX,
 			row = k < n_rows ? rows[k].phase : INT64_MAX;
 		if (row < dir)
 			lost[n_lost++] = row;
-		if (dir < row && sandbox_remove(NULL, s->fd, kept_dir(dir, name), e))
+		if (dir < row && kept_remove(s->fd, dir, e))
 			return -1;
 		i += dir <= row;
 		k += row <= dir;
@@ -212,11 +239,10 @@ int kept_sweep(struct state *s, struct err *e)
 /* Rows first: what a kill leaves then is nobody's. */
 static int kept_end(struct state *s, const int64_t *phases, size_t n, struct err *e)
 {
-	char name[KEPT_DIR];
 	if (n && db_kept_forget(s->db, phases, n, e))
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		if (sandbox_remove(NULL, s->fd, kept_dir(phases[i], name), e))
+		if (kept_remove(s->fd, phases[i], e))
 			return -1;
 	return 0;
 }

@@ -30,6 +30,15 @@ uint64_t kept_budget(uint64_t want, uint64_t free, uint64_t taken);
 #define KEPT_DIR 32
 const char *kept_dir(int64_t phase, char name[KEPT_DIR]);
 
+/* Who reads the state directory without its lock (`assay shell`) holds what it uses, and looks for
+ * its row afterwards; who removes it removes its row before. kept_hold(state_fd, phase): the
+ * directory, held until it is closed; -1: it is not there. kept_remove(state_fd, phase, e): it is
+ * removed, or, where somebody holds it, left to the next start. kept_held(state_fd, phase):
+ * somebody does. */
+int kept_hold(int state_fd, int64_t phase);
+bool kept_held(int state_fd, int64_t phase);
+int kept_remove(int state_fd, int64_t phase, struct err *e) must_check;
+
 /* kept_sweep(s, e): at a start: nothing is in use, what is nobody's goes. */
 int kept_sweep(struct state *s, struct err *e) must_check;
 

@@ -136,6 +136,7 @@ static int retrace_phases(struct retrace *r, const struct db_table *ran, const c
 			.net = net < 0 ? BOX_NET_NONE : (enum box_net)net,
 			.generation = rows_int(ran, i, "generation", 0),
 			.started_ms = rows_int(ran, i, "started_ms", 0),
+			.id = rows_int(ran, i, "phase_id", 0),
 		};
 		if (r->phases[r->n_phases++].phase == s->n_phases)
 			return err_set(e, ERR_INPUT, "suite %s has no phase %s any more", s->name,
@@ -233,6 +234,9 @@ int retrace_open(struct retrace *r, struct state *st, const struct retrace_asked
 			     : boxing_no_input(r->aside.fd, e))
 		return -1;
 	r->uppers = own_calloc(r->again.suite->n_phases + 1, sizeof(*r->uppers));
+	r->held = own_calloc(r->again.suite->n_phases + 1, sizeof(*r->held));
+	for (size_t i = 0; i < r->again.suite->n_phases; i++)
+		r->held[i] = -1;
 	return 0;
 }
 
@@ -240,6 +244,8 @@ void retrace_close(struct retrace *r)
 {
 	for (size_t i = 0; r->uppers && i < r->again.suite->n_phases; i++)
 		free(r->uppers[i]);
+	for (size_t i = 0; r->held && i < r->again.suite->n_phases; i++)
+		own_close(&r->held[i]);
 	for (size_t i = 0; i < r->n_pins; i++)
 		pin_drop(&r->pins[i]);
 	if (r->state)
@@ -248,6 +254,7 @@ void retrace_close(struct retrace *r)
 	record_again_fini(&r->again);
 	free(r->pins);
 	free(r->uppers);
+	free(r->held);
 	free(r->phases);
 	free(r->ended);
 	*r = (struct retrace){.aside = {.fd = -1}};

@@ -1,6 +1,6 @@
 /* From what is recorded of a phase back to its box: the suite as it was, the layers of the variant,
- * the stores in the generation that the phase saw, and what the phases before it left, made again
- * by running them, because what a run's phases leave goes with the run. Reads the state directory
+ * the stores in the generation that the phase saw, and what the phases before it left: as it is
+ * kept (kept.h), or made again by running them. Reads the state directory
  * and writes nothing but a directory aside, so that a run may go on beside it. Main thread;
  * blocking. */
 #pragma once
@@ -27,6 +27,7 @@ struct retrace_phase {
 	enum box_net net;
 	int64_t generation; /* of the first store; 0: not known, or empty */
 	int64_t started_ms;
+	int64_t id; /* of its row: names its uppers where they are kept */
 };
 
 struct retrace {
@@ -44,6 +45,7 @@ struct retrace {
 			  them */
 	struct pin *pins;
 	size_t n_pins;
+	int *held; /* by phase of the suite: its kept uppers, which stay as long (kept_hold); -1 */
 };
 
 /* retrace_open(r, st, asked, h, e): st and h are borrowed. ERR_USAGE or ERR_ABSENT where there is
@@ -68,8 +70,9 @@ int retrace_box(struct retrace *r, size_t at, enum box_net net, size_t stores_at
 		struct retrace_box *b, struct err *e) must_check;
 void retrace_box_close(struct retrace *r, struct retrace_box *b);
 
-/* retrace_before(r, e): the phases before the last of r->phases are run, one after another, and
- * what they leave is what the last one's box is made of. What they say goes to stderr. One that can
+/* retrace_before(r, e): what the phases before the last of r->phases left is what the last one's
+ * box is made of: as it is kept, up to the first of which it is not, or is not what it was; from
+ * there they are run, one after another. What they say goes to stderr. One that can
  * do without its network by what stores have now does. ERR_ABSENT where one does not pass any more.
  * *signal: what ended us meanwhile, else 0. */
 int retrace_before(struct retrace *r, int *signal, struct err *e) must_check;

@@ -1,7 +1,9 @@
-/* The boxes of phases that were: made again, and those before the one asked for run again. */
+/* The boxes of phases that were: made again; and what those before the one asked for left: kept, or
+ * made again by running them. */
 #include "orchestrator/retrace.h"
 
 #include "orchestrator/hand.h"
+#include "orchestrator/kept.h"
 #include "orchestrator/rows.h"
 
 #include <string.h>
@@ -204,10 +206,47 @@ static int again_phase(struct retrace *r, size_t at, int *signal, struct err *e)
 	return rc < 0 ? -1 : 0;
 }
 
+/* ---- as it is kept ---- */
+
+/* 1: what the phase left is there and what it was; 0: not; -1. From here on nobody removes it: who
+ * would asks after its row is gone (kept_remove), so it is held before that is looked for. */
+static int kept_phase(struct retrace *r, size_t at, struct err *e)
+{
+	const struct retrace_phase *p = &r->phases[at];
+	struct db_table *t = NULL;
+	struct cache_frozen is;
+	struct err ignored = ERR_INIT;
+	char name[KEPT_DIR];
+	auto_free char *id = own_fmt("%lld", (long long)p->id);
+	const char *arg = id;
+	int *held = &r->held[p->phase];
+	*held = kept_hold(r->state->fd, p->id);
+	if (*held < 0)
+		return 0;
+	if (db_named(r->state->db, "kept-of-phase", &arg, 1, &t, e))
+		return -1;
+	auto_free char *digest = own_dup(rows_str(t, 0, "digest"));
+	db_table_free(t);
+	if (!*digest || cache_frozen(*held, &is, &ignored) || strcmp(is.digest, digest)) {
+		own_close(held);
+		return 0;
+	}
+	fprintf(stderr, "assay: as it is kept: what phase %s left\n",
+		r->again.suite->phases[p->phase].name);
+	r->uppers[p->phase] = own_dup(kept_dir(p->id, name));
+	return 1;
+}
+
 int retrace_before(struct retrace *r, int *signal, struct err *e)
 {
+	size_t i = 0;
+	int kept = 1;
 	*signal = 0;
-	for (size_t i = 0; i + 1 < r->n_phases && !*signal; i++)
+	while (i + 1 < r->n_phases && (kept = kept_phase(r, i, e)) > 0)
+		i++;
+	if (kept < 0)
+		return -1;
+	for (; i + 1 < r->n_phases && !*signal; i++)
 		if (again_phase(r, i, signal, e))
 			return -1;
 	return 0;

@@ -40,7 +40,7 @@ shell() { timeout 120 "$assay" shell "$@" </dev/null; }
 quietly() { shell "$@" 2>/dev/null; }
 tree() { find "$ASSAY_STATE"/{layers,seg,runs} -printf '%P %s %m %T@\n' | sort; }
 
-fact "a run" ends 0 "$assay" run --fresh "$work/suite.yaml" --jobs 2 --repeats 0
+fact "a run" ends 0 "$assay" run --fresh "$work/suite.yaml" --jobs 2 --repeats 0 --keep-layers 0
 before=$(tree)
 rows=$(ask "SELECT (SELECT count(*) FROM v_phase) + 1000 * (SELECT count(*) FROM v_job)")
 
@@ -97,6 +97,40 @@ fact "which stays where it is killed" test -n "$(ls "$ASSAY_STATE/aside")"
 swept() { [ "$(quietly 1 can -- echo here)" = here ] && [ -z "$(ls "$ASSAY_STATE/aside")" ]; }
 fact "the next one, once its box is gone, removes it" until_true 120 swept
 
+# ---- where what the phases before left is kept
+sed 's/^suite: .*/suite: keeping/' "$work/suite.yaml" >"$work/keeping.yaml"
+kept_tree() { find "$ASSAY_STATE/kept" -printf '%P %s %m %U %T@ %C@\n' | sort; }
+fact "a run that keeps it" ends 0 "$assay" run --fresh "$work/keeping.yaml" --jobs 2 --repeats 0
+keeping=$(ask "SELECT max(run) FROM v_run")
+layers=$(kept_tree)
+fact "its phase is gone into" ends 0 shell "$keeping" can -- sh -c 'cat built.*; rm -r /build/*; echo new >>/build/seed; chmod 700 /build'
+fact "as it was" has "$said" ONE
+fact "by what is kept" has "$said" "as it is kept: what phase build left"
+fact "and nothing runs again" is "$(grep -c 'run again' <<<"$said")" 0
+fact "what is kept is what it was" is "$(kept_tree)" "$layers"
+fact "an earlier phase, too" is "$(quietly "$keeping" can --phase build -- ls)" seed
+build=$(ask "SELECT phase_id FROM v_kept WHERE run = $keeping AND package = 'can' AND phase = 'build' AND variant = 'bad'")
+echo other >"$ASSAY_STATE/kept/$build/$(cd "$ASSAY_STATE/kept/$build" && find . -name built.bad)"
+fact "what is not what it was is made again" ends 0 shell "$keeping" can -- sh -c 'cat built.*'
+fact "as it was" has "$said" ONE
+fact "upon what is" has "$said" "as it is kept: what phase fetch left"
+fact "which is told" has "$said" "run again, because what it left is not kept: phase build"
+mkfifo "$work/in"
+timeout 120 "$assay" shell "$keeping" other -- sh -c 'echo here; read x; cat built.*' <"$work/in" >"$work/seen" 2>&1 &
+holder=$!
+started+=($holder)
+exec 9>"$work/in"
+fact "a shell is there" until_true 60 grep -q here "$work/seen"
+fact "meanwhile nothing of it is to be kept any more" ends 0 "$assay" cache kept --max-size 0
+echo >&9
+exec 9>&-
+fact "what it sees stays as long" wait "$holder"
+fact "to the end" grep -q TWO "$work/seen"
+fact "then it goes with the next start" ends 0 "$assay" cache kept --max-size 0
+fact "and all of it" is "$(ls "$ASSAY_STATE/kept")" ""
+fact "without it phases run again" ends 0 shell "$keeping" other -- true
+fact "both" is "$(grep -c 'run again' <<<"$said")" 2
+
 # ---- what can't be
 fact "an unknown run" ends 125 shell 99 can -- true
 fact "is told" has "$said" "there is no run 99"
@@ -112,12 +146,12 @@ fact "a run by words is none" ends 125 shell one can
 fact "no package is a mistake" ends 125 shell 1
 sed 's/ONE/TWO/; s/suite: .*/suite: early/; s/rm seed/exit 3/' "$work/suite.yaml" >"$work/early.yaml"
 fact "a run that ends early" ends 0 "$assay" run --fresh "$work/early.yaml" --jobs 2 --repeats 0
-fact "has phases that never ran" ends 125 shell 4 can --phase test -- true
-fact "which is told with those that did" has "$said" "phase test of can under good was not run in run 4 (fail/exit in build, exit status 3): only fetch, build"
+fact "has phases that never ran" ends 125 shell 5 can --phase test -- true
+fact "which is told with those that did" has "$said" "phase test of can under good was not run in run 5 (fail/exit in build, exit status 3): only fetch, build"
 fact "what was not run for an earlier run's sake" ends 0 "$assay" run "$work/early.yaml" --jobs 2 --repeats 0 --recheck 0
 fact "is run once more, as it failed but once" ends 0 "$assay" run "$work/early.yaml" --jobs 2 --repeats 0 --recheck 0
-fact "and then not" ends 125 shell 6 can -- true
-fact "which is told with the run that was" has "$said" "run 5 had judged the same inputs"
+fact "and then not" ends 125 shell 7 can -- true
+fact "which is told with the run that was" has "$said" "run 6 had judged the same inputs"
 
 echo three >"$work/seed"
 fact "a file that changed" ends 0 shell 1 can -- true

@@ -132,10 +132,10 @@ static void phases_are_summed_and_listed(void **state)
 		"a-next-test.zst|-|-|-|-|-|-|node-22=2");
 	assert_named(d, "phases-of-job", (const char *[]){"4"}, 1, "");
 	assert_named(d, "retrace", (const char *[]){"1", "a"}, 2,
-		     "base|fetch|host|-|110|exited|0|-|-|runs/1/a-all-fetch.zst|1\n"
-		     "base|test|none|-|140|exited|0|-|-|runs/1/a-base-test.zst|0\n"
-		     "next|fetch|host|-|110|exited|0|-|-|runs/1/a-all-fetch.zst|1\n"
-		     "next|test|none|-|140|exited|3|-|-|runs/1/a-next-test.zst|0");
+		     "base|fetch|host|-|110|exited|0|-|-|runs/1/a-all-fetch.zst|1|1\n"
+		     "base|test|none|-|140|exited|0|-|-|runs/1/a-base-test.zst|0|2\n"
+		     "next|fetch|host|-|110|exited|0|-|-|runs/1/a-all-fetch.zst|1|1\n"
+		     "next|test|none|-|140|exited|3|-|-|runs/1/a-next-test.zst|0|3");
 	assert_named(d, "jobs-of-package", (const char *[]){"1", "a"}, 2,
 		     "base|1.0|done|pass|test|ok|0|-|-|-\nnext|1.0|done|fail|test|exit|3|-|-|-");
 }
