@@ -81,7 +81,8 @@ int db_run_end(struct db *d, int64_t run, const char *state, int64_t ended_ms, s
 /* A job whose inputs were judged before. */
 struct db_unchanged {
 	int64_t job, attempt,
-		run; /* of the run; the newest attempt that judged them, and its run */
+		run;    /* of the run; the newest attempt that judged them, and its run */
+	int64_t agreed; /* so many attempts judged them, that one included */
 };
 /* db_unchanged(d, run, each, ctx, e): `each` for the jobs of a run that wait and need not be run:
  * those with the key of earlier ones whose results agree, all of them, and are pass, or are two at
@@ -620,13 +621,16 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *   variants      run                as the suite lists them: number name layers env
  *   jobs          run                by package, then variant: package version variant state status phase reason exit_code signal limit_hit rule
  *                                    evidence evidence_offset evidence_length wall_ms cpu_ms peak_memory_bytes log job limit_bound limit_value
- *                                    cause host; host NULL: not known, or another run's job spared it
+ *                                    cause host agreeing; host NULL: not known, or another run's job spared it; agreeing: further
+ *                                    judgements of the same inputs by earlier runs, all alike
  *   judged        run                by job, then attempt: attempt package variant status reason phase rule evidence_offset evidence_length
  *                                    evidence ended_as exit_code signal limit_hit oom_kills host_oom_kills network_lost host_full network log
  *                                    cause; what its phase was judged by and came of it; attempts without a phase that ran are not there
  *   causes        run                of each variant as the suite lists them the commonest first: variant cause packages line text first_run
  *                                    first_seen_ms example; example is one of the packages
  *   repeats       run                by package, variant, then as they came: package variant status reason phase
+ *   settled       run                by package, variant: job package variant status reason phase unchanged agreeing phase_ms; of jobs that are
+ *                                    done, infra ones apart; phase_ms: of the phase that decided
  *   flakes        suite              by package: package variant phase passed failed pending streak version layers rate known
  *   verdicts      run                by package: package verdict confidence base_runs base_passes next_runs next_passes p attribution
  *                                    inherited_from cause flake_rate known

@@ -1,5 +1,6 @@
 /* The fixed questions of other folders, by name. Their columns are promised in db/db.h; an answer
  * costs what it returns, not what the database holds (but for "totals" and "layers"). */
+#include "db/schema.h"
 #include "db/handle.h"
 
 #include <string.h>
@@ -95,7 +96,7 @@ static const struct query {
 	 "  s.limit_name AS limit_hit, s.rule, s.evidence, s.evidence_offset, s.evidence_length, t.wall_ms, t.cpu_ms, t.peak_memory_bytes,"
 	 "  d.log, j.id AS job, CASE WHEN s.limit_name IS NOT NULL THEN d.limit_bound END AS limit_bound,"
 	 "  CASE WHEN s.limit_name IS NOT NULL THEN d.limit_value END AS limit_value, g.name AS cause,"
-	 "  CASE WHEN j.unchanged IS NULL THEN a.host END AS host"
+	 "  CASE WHEN j.unchanged IS NULL THEN a.host END AS host, " DB_AGREEING
 	 " FROM took t JOIN job j ON j.id = t.job JOIN package p ON p.id = j.package JOIN variant v ON v.run = j.run AND v.number = j.variant"
 	 "  LEFT JOIN attempt a ON a.id = t.attempt LEFT JOIN result s ON s.attempt = a.id"
 	 "  LEFT JOIN attempt_phase dp ON dp.attempt = a.id AND dp.ordinal = t.decided LEFT JOIN phase d ON d.id = dp.phase"
@@ -114,7 +115,7 @@ static const struct query {
 	 "SELECT package, variant, status, reason, phase FROM v_result WHERE run = ?1 AND repeat ORDER BY package, variant, attempt"},
 
 	{"settled", 1,
-	 "SELECT job, package, variant, status, reason, phase, judged_in IS NOT NULL AS unchanged,"
+	 "SELECT job, package, variant, status, reason, phase, judged_in IS NOT NULL AS unchanged, agreeing,"
 	 " (SELECT f.wall_us / 1000 FROM attempt_phase ap JOIN phase f ON f.id = ap.phase WHERE ap.attempt = v_job.attempt"
 	 "   ORDER BY ap.ordinal DESC LIMIT 1) AS phase_ms"
 	 " FROM v_job WHERE run = ?1 AND state = 'done' AND status <> 'infra' ORDER BY package, variant"},

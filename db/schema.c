@@ -464,6 +464,9 @@ static const char step_20[] =
 	"CREATE INDEX entry_by_path ON entry (CAST(path AS TEXT));"
 	"CREATE INDEX entry_by_sha256 ON entry (sha256) WHERE sha256 IS NOT NULL;";
 
+/* How many attempts of earlier runs had judged an unchanged job's inputs, all of them alike. */
+static const char step_21[] = "ALTER TABLE job ADD COLUMN agreed INTEGER;"; /* NULL: none had, or nobody counted */
+
 /* From version i to version i + 1. */
 static const char *const steps[] = {
 	step_1,
@@ -486,6 +489,7 @@ static const char *const steps[] = {
 	step_18,
 	step_19,
 	step_20,
+	step_21,
 };
 /* clang-format on */
 

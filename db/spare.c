@@ -3,7 +3,7 @@
 
 /* clang-format off */
 static const char agreeing[] =
-	"SELECT j.id, max(a.id), max(o.run), min(s.status), min(s.phase), min(s.reason)"
+	"SELECT j.id, max(a.id), max(o.run), min(s.status), min(s.phase), min(s.reason), count(*)"
 	" FROM job j JOIN job o ON o.input_key = j.input_key AND o.run < j.run"
 	" JOIN attempt a ON a.job = o.id JOIN result s ON s.attempt = a.id"
 	" WHERE j.run = ?1 AND j.state = 'waiting' AND j.recheck IS NULL"
@@ -22,7 +22,8 @@ int db_unchanged(struct db *d, int64_t run,
 	while (!rc && (rc = db_step(d, s, e)) > 0) {
 		const struct db_unchanged u = {sqlite3_column_int64(s, 0),
 					       sqlite3_column_int64(s, 1),
-					       sqlite3_column_int64(s, 2)};
+					       sqlite3_column_int64(s, 2),
+					       sqlite3_column_int64(s, 6)};
 		each(ctx, &u, (const char *)sqlite3_column_text(s, 3),
 		     (const char *)sqlite3_column_text(s, 4),
 		     (const char *)sqlite3_column_text(s, 5));
@@ -45,8 +46,9 @@ static int spare_one(struct db *d, const struct db_unchanged *u, int64_t now_ms,
 				     " WHERE attempt = ?2",
 				     "iis", attempt, u->attempt, evidence) < 0 ||
 			       db_do(d, e,
-				     "UPDATE job SET state = 'done', unchanged = ?2 WHERE id = ?1",
-				     "ii", u->job, u->attempt) < 0
+				     "UPDATE job SET state = 'done', unchanged = ?2, agreed = ?3"
+				     " WHERE id = ?1",
+				     "iii", u->job, u->attempt, u->agreed) < 0
 		       ? -1
 		       : 0;
 }
@@ -67,8 +69,8 @@ int db_recheck(struct db *d, const struct db_unchanged *list, size_t n, struct e
 	if (db_begin(d, e))
 		return -1;
 	for (size_t i = 0; rc >= 0 && i < n; i++)
-		rc = db_do(d, e, "UPDATE job SET recheck = ?2 WHERE id = ?1", "ii", list[i].job,
-			   list[i].attempt);
+		rc = db_do(d, e, "UPDATE job SET recheck = ?2, agreed = ?3 WHERE id = ?1", "iii",
+			   list[i].job, list[i].attempt, list[i].agreed);
 	return db_end(d, rc < 0 ? -1 : 0, e);
 }
 
@@ -79,7 +81,8 @@ static int wake(struct db *d, int64_t job, struct err *e)
 		     " WHERE status = 'skip' AND reason = 'unchanged')",
 		     "i", job) < 0 ||
 			       db_do(d, e,
-				     "UPDATE job SET unchanged = NULL, state = 'waiting'"
+				     "UPDATE job SET unchanged = NULL, agreed = NULL, state = "
+				     "'waiting'"
 				     " WHERE id = ?1",
 				     "i", job) < 0
 		       ? -1

@@ -39,7 +39,8 @@ const char *const schema_views[] = {
 	"  s.status, s.phase, s.reason, s.exit_code, s.signal, s.limit_name AS limit_hit, s.rule,"
 	"  s.evidence_offset, s.evidence_length, s.evidence, d.log,"
 	"  " FIRED(limit_bound) ", " FIRED(limit_value) ", s.revised_ms, g.name AS cause,"
-	"  CASE WHEN j.unchanged IS NOT NULL THEN (SELECT o.run FROM attempt x JOIN job o ON o.id = x.job WHERE x.id = j.unchanged) END AS judged_in"
+	"  CASE WHEN j.unchanged IS NOT NULL THEN (SELECT o.run FROM attempt x JOIN job o ON o.id = x.job WHERE x.id = j.unchanged) END AS judged_in,"
+	"  " DB_AGREEING
 	" FROM job j JOIN run r ON r.id = j.run JOIN package p ON p.id = j.package"
 	"  JOIN variant v ON v.run = j.run AND v.number = j.variant"
 	"  LEFT JOIN attempt a ON a.id = coalesce(j.unchanged,"

@@ -53,6 +53,12 @@ static bool fix_chosen(const struct candidate_of *of)
 	return (x >> 33) % 100 < of->repeat_fixes;
 }
 
+static void earlier_add(const struct candidate_side *s, struct confirm_tally *t)
+{
+	t->n += s->agreeing;
+	t->passes += s->result.status == STATUS_PASS ? s->agreeing : 0;
+}
+
 void candidate_look(const struct candidate_of *of, const struct candidate_side *base,
 		    const struct candidate_side *next, struct candidate *out)
 {
@@ -77,4 +83,9 @@ void candidate_look(const struct candidate_of *of, const struct candidate_side *
 			      !strcmp(good->result.phase, phase) &&
 			      confirm_near(good->wall_ms, s->phases[out->phase].limits.time_ms),
 	};
+	out->earlier = base->agreeing && next->agreeing;
+	if (out->earlier) {
+		earlier_add(good, &out->seen.good);
+		earlier_add(bad, &out->seen.bad);
+	}
 }

@@ -13,6 +13,8 @@ struct candidate_side {
 	uint64_t wall_ms;             /* of the phase that decided it; 0: not known */
 	struct confirm_tally repeats; /* made so far */
 	unsigned lost;                /* more of them, that said nothing */
+	unsigned agreeing;            /* further judgements of the same inputs in earlier runs, all
+				       * alike */
 	bool unchanged;               /* an earlier run's result: nothing ran in this one */
 };
 
@@ -20,6 +22,7 @@ struct candidate {
 	bool is;
 	int bad;      /* 0 or 1: which side did not pass */
 	size_t phase; /* of the suite: that is repeated */
+	bool earlier; /* both sides' inputs were judged in earlier runs as now: that is in seen */
 	struct confirm_seen seen;
 };
 

@@ -3,6 +3,8 @@
  * their directories that long; then both are removed. */
 #include "orchestrator/job.h"
 
+#include <string.h>
+
 enum { BASE, NEXT };
 
 /* What is being found out about a package. Lives from its first side's JOB_HOLD to the run's end.
@@ -127,13 +129,14 @@ static void wake_spared(struct job *j)
 }
 
 /* A side that rested is run after all: one that keeps its result as far as the phase that is to be
- * repeated further. Whether one was. */
+ * repeated further. Not where earlier runs confirmed what this one sees again. Whether one was. */
 static bool pair_wake(struct repeat_pair *p, bool enough)
 {
 	bool woken = false;
 	for (int k = BASE; k <= NEXT; k++) {
 		struct job *j = p->held[k];
-		if (!plan_rests(j->unit) || j->awake || (enough && keeps_result(j)))
+		if (!plan_rests(j->unit) || j->awake ||
+		    (enough && (keeps_result(j) || p->is.earlier)))
 			continue;
 		p->held[k] = NULL;
 		j->awake = woken = true;
@@ -146,6 +149,19 @@ static bool pair_wake(struct repeat_pair *p, bool enough)
 	return woken;
 }
 
+/* It ran to check what earlier runs had judged, and that is so: their number. */
+static unsigned agrees_with(const struct job *j)
+{
+	const struct candidate_side *was = j->engine->conf->was;
+	if (!was || !j->unit->afresh)
+		return 0;
+	was += j->number;
+	return was->result.status == j->own.status && was->result.reason == j->own.reason &&
+			       was->result.phase && !strcmp(was->result.phase, j->own.phase)
+		       ? was->agreeing
+		       : 0;
+}
+
 /* A side has its result, or is as far as the phase to be repeated. */
 static void pair_arrive(struct repeat_pair *p, struct job *j)
 {
@@ -156,7 +172,8 @@ static void pair_arrive(struct repeat_pair *p, struct job *j)
 		*s = j->engine->conf->was[j->number];
 	else
 		*s = (struct candidate_side){.result = j->own,
-					     .wall_ms = j->facts.wall_ns / 1000000};
+					     .wall_ms = j->facts.wall_ns / 1000000,
+					     .agreeing = agrees_with(j)};
 	j->repeat = j->until == PLAN_NONE ? 0 : s->repeats.n + s->lost;
 }
 

@@ -12,8 +12,9 @@
 /* One job's result, borrowed from its run's rows. */
 struct review_side {
 	struct compare_side is;
-	struct compare_side *seen;   /* it, and what repeats brought; owned */
-	size_t n_seen;               /* 0 where absent */
+	struct compare_side *seen; /* it, and what repeats brought; owned */
+	size_t n_seen;             /* 0 where absent */
+	size_t agreeing; /* further judgements of the same inputs in earlier runs, all as `is` */
 	const struct db_table *jobs; /* named query "jobs" of its run */
 	size_t row;                  /* of jobs; meaningless where absent */
 	const char *state;           /* "waiting" "running" "done" "abandoned"; NULL: absent */

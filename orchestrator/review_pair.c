@@ -36,6 +36,7 @@ static struct review_side side_make(const struct db_table *jobs, size_t row)
 		.wall_ms = rows_int(jobs, row, "wall_ms", -1),
 		.evidence_offset = rows_int(jobs, row, "evidence_offset", -1),
 		.evidence_length = rows_int(jobs, row, "evidence_length", 0),
+		.agreeing = (size_t)rows_int(jobs, row, "agreeing", 0),
 	};
 	s.seen[0] = s.is;
 	return s;
@@ -179,10 +180,27 @@ struct flake review_flake(const struct review *r, size_t row)
 	};
 }
 
+/* All that counts of a side; the caller frees it. What earlier runs said of the same inputs counts
+ * where both sides have such: then nothing but the night differs between the two. */
+static struct compare_side *side_all(const struct review_side *s, bool earlier,
+				     struct compare_all *out)
+{
+	size_t more = earlier ? s->agreeing : 0, n = s->n_seen + more;
+	struct compare_side *all = own_calloc(n + 1, sizeof(*all));
+	if (s->n_seen)
+		memcpy(all, s->seen, s->n_seen * sizeof(*all));
+	for (size_t i = s->n_seen; i < n; i++)
+		all[i] = s->is;
+	*out = (struct compare_all){all, n};
+	return all;
+}
+
 static void review_compare(const struct review *r, struct review_pair *p)
 {
-	struct compare_all base = {p->base.seen, p->base.n_seen},
-			   next = {p->next.seen, p->next.n_seen};
+	bool earlier = p->base.agreeing && p->next.agreeing;
+	struct compare_all base, next;
+	auto_free struct compare_side *base_all = side_all(&p->base, earlier, &base),
+				      *next_all = side_all(&p->next, earlier, &next);
 	struct flake known[2];
 	size_t row;
 	bool found[2];

@@ -141,13 +141,17 @@ static void spared_follow(struct plan *p, const struct plan_unit *before, size_t
 					before[k].variant != p->units[i].variant))
 			k++;
 		ids[i] = k < n_before ? ids[k] : 0;
-		if (!p->units[i].spared)
+		const struct judged_job *x = spared_find(s, ids[i]);
+		if (!x)
 			continue;
 		if (!out->was)
 			out->was = own_calloc(p->n_units, sizeof(*out->was));
-		out->was[i] = (struct candidate_side){.result = spared_find(s, ids[i])->was,
-						      .unchanged = true};
-		p->n_jobs--;
+		/* the one that stands in this run as its own counts for itself */
+		out->was[i] =
+			(struct candidate_side){.result = x->was,
+						.agreeing = (unsigned)(x->row.agreed - !x->recheck),
+						.unchanged = !x->recheck};
+		p->n_jobs -= !x->recheck;
 	}
 }
 

@@ -47,6 +47,7 @@ static void sides_read(struct takeup *t)
 			s->result = (struct result){.status = STATUS_SKIP, .phase = ""};
 		s->wall_ms = (uint64_t)rows_int(t->rows, i, "phase_ms", 0);
 		s->unchanged = rows_int(t->rows, i, "unchanged", 0) != 0;
+		s->agreeing = (unsigned)rows_int(t->rows, i, "agreeing", 0);
 	}
 }
 
@@ -133,7 +134,7 @@ static bool pair_is_open(const struct takeup *t, const struct plan_unit *u,
 	candidate_look(&of, base, next, &c);
 	if (!c.is || c.phase < u->first_phase)
 		return false;
-	return base->unchanged || next->unchanged ||
+	return (!c.earlier && (base->unchanged || next->unchanged)) ||
 	       confirm_next(&t->confirm, &c.seen).move != CONFIRM_STOP;
 }
 

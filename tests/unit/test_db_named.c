@@ -76,12 +76,12 @@ static void jobs_tell_everything_of_a_result(void **state)
 	story(d);
 	assert_named(d, "jobs", (const char *[]){"1"}, 1,
 		     "a|1.0|base|done|pass|test|ok|0|-|-|-|-|-|-|3000|2250|1048576|runs/1/"
-		     "a-base-test.zst|1|-|-|-|-\n"
+		     "a-base-test.zst|1|-|-|-|-|0\n"
 		     "a|1.0|next|done|fail|test|exit|3|-|-|-|boom|7|4|5000|3750|1048576|runs/1/"
-		     "a-next-test.zst|2|-|-|boom-id|-\n"
+		     "a-next-test.zst|2|-|-|boom-id|-|0\n"
 		     "b|2.0|base|done|kill|test|wall-time|-|9|time|-|-|-|-|8000|6000|1048576|runs/"
-		     "1/b-base-test.zst|3|8000|8001|-|-\n"
-		     "b|2.0|next|abandoned|-|-|-|-|-|-|-|-|-|-|-|-|-|-|4|-|-|-|-");
+		     "1/b-base-test.zst|3|8000|8001|-|-|0\n"
+		     "b|2.0|next|abandoned|-|-|-|-|-|-|-|-|-|-|-|-|-|-|4|-|-|-|-|0");
 	assert_named(d, "counts", (const char *[]){"1"}, 1,
 		     "base|kill|1\nbase|pass|1\nnext|-|1\nnext|fail|1");
 }
