@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <string.h>
 
+#define BUILD_SHORT 4000 /* less than PATH_MAX */
+
 bool build_modes(int root)
 {
 	struct stat dir, probe;
@@ -55,9 +57,14 @@ void build_drop(struct build *b)
 	b->buffer = NULL;
 }
 
-/* The directory path belongs into, and its name there. */
+/* The directory path belongs into, and its name there. What leads there is not looked at again
+ * where it can be nothing but directories that were made here. */
 static int build_at(struct build *b, const char *path, const char **name, struct err *e)
 {
+	if (b->once && strlen(path) < BUILD_SHORT) {
+		*name = path;
+		return b->root;
+	}
 	int dir = tree_at(&b->at, path, name);
 	return dir < 0 ? err_sys(e, "open the directory of %s", path) : dir;
 }
@@ -69,7 +76,7 @@ int build_dir(struct build *b, const char *path, struct err *e)
 	if (dir < 0)
 		return -1;
 	if (mkdirat(dir, name, 0755))
-		return errno == EEXIST ? 0 : err_sys(e, "make directory %s", path);
+		return errno == EEXIST && !b->once ? 0 : err_sys(e, "make directory %s", path);
 	/* The umask may have taken from it what every box needs. */
 	if (!b->plain_modes && fchmodat(dir, name, 0755, 0))
 		return err_sys(e, "set the mode of %s", path);

@@ -13,6 +13,8 @@ struct build {
 	struct list_writer list;
 	struct hash hash;
 	char *buffer;
+	bool once; /* each path is made once, what it lies in before it: one that is there already
+		      is refused, and nothing that leads to one can be a link */
 	bool plain_modes; /* what is made in root with modes up to 0755 has them: build_modes() */
 };
 

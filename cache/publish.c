@@ -180,6 +180,7 @@ int cache_publish(struct cache *c, const struct cache_harvest *how, struct cache
 		out->nothing = false;
 		rc = build_begin(&p.b, c, e);
 		if (!rc) {
+			p.b.once = true;
 			rc = publish_all(&p, e);
 			build_drop(&p.b);
 		}
