@@ -1,21 +1,19 @@
 /* What tests/bench/store measures: each word is one thing done once, in this process; it prints the
  * CPU seconds, the wall seconds and the peak memory (KiB) of that alone.
  *
- *   bench_store make DIR FILES SEED     files as npm's cache has them, median 530 bytes
- *   bench_store hash DIR                read and SHA-256
- *   bench_store pack DIR                the same and zstd level 3, to nowhere
- *   bench_store guard DIR               pack, and of each file what keeps a hostile one out:
- * fstatat and flistxattr before, fstat after bench_store layer DIR TO            hash, and the same
- * directories below TO, the files linked bench_store publish STATE DIR       into the store "bench"
- * of STATE; DIR is an upper. The CPU seconds of its stages follow: "harvest" is walk, read, digest
- * and compressed frame, "layer" the tree, "sync" what makes both durable, "record" the database's
- * transaction bench_store fill STATE ENTRIES      the store has so many afterwards; nothing is
- * measured bench_store compact STATE           its stack becomes one layer bench_store restore
- * STATE DIR       its current generation becomes DIR bench_store read STATE              from a
- * state directory that is open to a byte of a file, read through an overlay of the store's current
- * generation (root only) */
-#include "base/clock.h"
-#include "base/dir.h"
+ *   make DIR FILES SEED   files as npm's cache has them, median 530 bytes
+ *   publish STATE DIR     into the store "bench" of STATE; DIR is an upper. The CPU seconds of its
+ *                         stages follow: "harvest" is walk, read, digest and compressed frame,
+ *                         "layer" the tree, "sync" what makes both durable, "record" the
+ *                         database's transaction
+ *   fill STATE ENTRIES    the store has so many afterwards; nothing is measured
+ *   compact STATE         its stack becomes one layer
+ *   restore STATE DIR     its current generation becomes DIR
+ *   read STATE            from a state directory that is open to a byte of a file, read through an
+ *                         overlay of the store's current generation (root only)
+ *   hash, pack, guard, frame, layer: store_floor.h */
+#include "store_floor.h"
+
 #include "cache/inner.h"
 #include "orchestrator/shelf.h"
 #include "orchestrator/stack.h"
@@ -25,59 +23,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
-#include <openssl/evp.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
-#include <sys/xattr.h>
-#include <zstd.h>
 
-static struct err e = ERR_INIT;
+struct err e = ERR_INIT;
 
 static int die(void)
 {
 	fprintf(stderr, "bench_store: %s\n", e.text);
 	return 1;
-}
-
-/* ---- measuring ---- */
-
-struct span {
-	struct rusage cpu;
-	int64_t ns;
-};
-
-static struct span begin(void)
-{
-	struct span s;
-	getrusage(RUSAGE_SELF, &s.cpu);
-	s.ns = clock_mono_ns();
-	return s;
-}
-
-static double seconds(struct timeval t)
-{
-	return (double)t.tv_sec + (double)t.tv_usec / 1e6;
-}
-
-static double spent(const struct span *s)
-{
-	struct rusage now;
-	getrusage(RUSAGE_SELF, &now);
-	return seconds(now.ru_utime) + seconds(now.ru_stime) - seconds(s->cpu.ru_utime) -
-	       seconds(s->cpu.ru_stime);
-}
-
-static int end(struct span s)
-{
-	struct rusage now;
-	int64_t ns = clock_mono_ns() - s.ns;
-	double cpu = spent(&s);
-	getrusage(RUSAGE_SELF, &now);
-	printf("%.6f %.6f %ld\n", cpu, (double)ns / 1e9, now.ru_maxrss);
-	return 0;
 }
 
 /* What a publish has spent since its step before. */
@@ -129,15 +85,6 @@ static int make_one(int root, uint64_t i)
 	return fd < 0 || dir_write_all(fd, bytes, n) ? -1 : 0;
 }
 
-/* A directory, made where it is missing. */
-static int directory(const char *path)
-{
-	if (mkdir(path, 0755) && errno != EEXIST)
-		return err_sys(&e, "make %s", path);
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? err_sys(&e, "open %s", path) : fd;
-}
-
 static int make(const char *dir, uint64_t files, uint64_t with)
 {
 	auto_fd int root = directory(dir);
@@ -146,85 +93,6 @@ static int make(const char *dir, uint64_t files, uint64_t with)
 		if (make_one(root, i))
 			return die();
 	return root < 0 ? die() : 0;
-}
-
-/* ---- the floor ---- */
-
-struct floor {
-	EVP_MD_CTX *hash;
-	ZSTD_CCtx *z;
-	char *in, *out;
-	bool guarded;
-};
-
-static int floor_read(struct floor *f, int fd)
-{
-	unsigned char sha[EVP_MAX_MD_SIZE];
-	EVP_DigestInit_ex(f->hash, EVP_sha256(), NULL);
-	for (ssize_t n; (n = read(fd, f->in, 131072)) > 0;) {
-		EVP_DigestUpdate(f->hash, f->in, (size_t)n);
-		ZSTD_inBuffer in = {f->in, (size_t)n, 0};
-		while (f->z && in.pos < in.size) {
-			ZSTD_outBuffer out = {f->out, ZSTD_CStreamOutSize(), 0};
-			ZSTD_compressStream2(f->z, &out, &in, ZSTD_e_continue);
-		}
-	}
-	return !EVP_DigestFinal_ex(f->hash, sha, NULL);
-}
-
-/* to: where a link to it goes, or -1. */
-static int floor_file(struct floor *f, int dir, const char *name, int to)
-{
-	struct stat st;
-	char names[256];
-	if (f->guarded && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW))
-		return -1;
-	auto_fd int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || (f->guarded && flistxattr(fd, names, sizeof(names)) < 0) ||
-	    floor_read(f, fd) || (f->guarded && fstat(fd, &st)))
-		return -1;
-	return to >= 0 ? linkat(dir, name, to, name, 0) : 0;
-}
-
-static int floor_walk(struct floor *f, int dir, int to)
-{
-	int scan = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fdopendir(scan);
-	int rc = 0;
-	for (struct dirent *it; !rc && (it = readdir(d));) {
-		if (it->d_name[0] == '.')
-			continue;
-		if (it->d_type != DT_DIR) {
-			rc = floor_file(f, dir, it->d_name, to);
-			continue;
-		}
-		auto_fd int fd = openat(dir, it->d_name, O_RDONLY | O_CLOEXEC);
-		if (to >= 0 && mkdirat(to, it->d_name, 0755))
-			return -1;
-		auto_fd int below = to >= 0 ? openat(to, it->d_name, O_PATH | O_CLOEXEC) : -1;
-		rc = fd < 0 || floor_walk(f, fd, below);
-	}
-	closedir(d);
-	return rc;
-}
-
-static int floor_all(const char *dir, const char *to, bool pack, bool guarded)
-{
-	struct floor f = {EVP_MD_CTX_new(), pack ? ZSTD_createCCtx() : NULL, own_alloc(131072),
-			  own_alloc(ZSTD_CStreamOutSize()), guarded};
-	if (f.z)
-		ZSTD_CCtx_setParameter(f.z, ZSTD_c_compressionLevel, 3);
-	auto_fd int root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	auto_fd int into = to ? directory(to) : -1;
-	struct span s = begin();
-	if (root < 0 || floor_walk(&f, root, into))
-		return 1;
-	end(s);
-	EVP_MD_CTX_free(f.hash);
-	ZSTD_freeCCtx(f.z);
-	free(f.in);
-	free(f.out);
-	return 0;
 }
 
 /* ---- the store ---- */
@@ -363,9 +231,9 @@ int main(int argc, char **argv)
 		return 2;
 	if (!strcmp(what, "make") && argc == 5)
 		return make(argv[2], strtoull(arg, NULL, 10), strtoull(argv[4], NULL, 10));
-	bool pack = !strcmp(what, "pack"), guard = !strcmp(what, "guard");
-	if (pack || guard || !strcmp(what, "hash") || (!strcmp(what, "layer") && arg))
-		return floor_all(argv[2], arg, pack || guard, guard);
+	int bare = floor_measure(what, argv[2], arg);
+	if (bare >= 0)
+		return bare;
 	struct state *st = state_open(argv[2], &e);
 	if (!st)
 		return die();

@@ -41,9 +41,10 @@ static int floor_compress(struct floor *f, const void *bytes, size_t n, ZSTD_End
 static int floor_told(struct floor *f, const char *name, const struct stat *st,
 		      const unsigned char *sha)
 {
-	char told[4 * FLOOR_BLOCK] = {0}, hex[65];
-	for (size_t i = 0; i < 32; i++)
-		snprintf(hex + 2 * i, 3, "%02x", sha[i]);
+	static const char digits[] = "0123456789abcdef";
+	char told[4 * FLOOR_BLOCK] = {0}, hex[65] = {0};
+	for (size_t i = 0; i < 64; i++)
+		hex[i] = digits[i % 2 ? sha[i / 2] & 15 : sha[i / 2] >> 4];
 	int line =
 		snprintf(told, FLOOR_BLOCK,
 			 "{\"change\":\"added\",\"type\":\"f\",\"mode\":\"0644\",\"mtime\":"
