@@ -186,6 +186,7 @@ static int life_open(struct canary_life *l, struct err *e)
 	const struct canary_conf *c = l->conf;
 	const struct cache_known nothing = {.n_segments = 0};
 	char name[24];
+	auto_free char *uppers = own_fmt("%s/jobs", c->state->path);
 	state_box_name(c->state, name);
 	const struct sandbox_conf conf = {
 		.executor = c->executor,
@@ -195,7 +196,7 @@ static int life_open(struct canary_life *l, struct err *e)
 		.verbose = c->verbose,
 		.slots = 1,
 		.name = name,
-		.uppers = c->state->path,
+		.uppers = uppers,
 		.given = c->state->path,
 	};
 	auto_fd int dir = made(c->state->fd, CANARY_DIR "/cache", e);

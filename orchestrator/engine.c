@@ -250,6 +250,8 @@ static int engine_open(struct engine *g, struct err *e)
 	char name[24];
 	auto_free char *runs = own_fmt("runs/%lld", (long long)g->conf->run);
 	auto_free char *jobs = own_fmt("jobs/%lld", (long long)g->conf->run);
+	/* where the next start sweeps what a killed one tried there */
+	auto_free char *uppers = own_fmt("%s/jobs", g->state->path);
 	state_box_name(g->state, name);
 	struct sandbox_conf conf = {
 		.helper = g->conf->helper,
@@ -259,7 +261,7 @@ static int engine_open(struct engine *g, struct err *e)
 		.slots = 2 * (size_t)ENGINE_AT_ONCE,
 		.name = name,
 		.verbose = g->conf->verbose,
-		.uppers = g->state->path,
+		.uppers = uppers,
 		.given = g->state->path,
 	};
 	if (state_can_box(g->state, e))

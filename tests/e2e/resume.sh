@@ -98,4 +98,12 @@ fact "of it alone" is "$(again)" p2
 fact "what did not pass is run again" ends 1 "$assay" rerun 1 --failed --jobs 2
 fact "and nothing else" is "$(again)" p3,p5,p7
 fact "where there is nothing to run that is told" ends 2 "$assay" rerun 1 --infra
+
+# ---- what a killed one tried with an overlay before its first job: a directory of the kernel's that nobody may enter.
+mkdir -p "$ASSAY_STATE/jobs/probe.1/w/work/inside"
+chmod 000 "$ASSAY_STATE/jobs/probe.1/w/work"
+fact "a run begins beside what a trial left" ends 1 "$assay" run --fresh "$work/suite.yaml" --jobs 2
+fact "which is gone then" is "$(left)" 0
+fact "nor is a trial anywhere else" is "$(find "$ASSAY_STATE" -name 'probe.*')" ""
+
 over
