@@ -7,8 +7,18 @@
 
 enum { BUSY_MS = 10000 };
 
-int db_fail(struct db *d, int rc, struct err *e, const char *doing)
+/* Which error of the kernel's SQLITE_IOERR was. SQLite keeps it where a statement fails but for
+ * COMMIT; that one leaves what it found in errno, which who asks has cleared (an absent file is
+ * none). */
+static int db_kernel_said(struct db *d, int now)
 {
+	int kept = d->h ? sqlite3_system_errno(d->h) : 0;
+	return now && now != ENOENT ? now : kept ? kept : EIO;
+}
+
+static int db_said(struct db *d, int rc, struct err *e, const char *doing)
+{
+	int now = errno;
 	const char *says = d->h ? sqlite3_errmsg(d->h) : sqlite3_errstr(rc);
 	int sys = d->h ? sqlite3_system_errno(d->h) : 0;
 	switch (rc & 0xff) {
@@ -21,19 +31,52 @@ int db_fail(struct db *d, int rc, struct err *e, const char *doing)
 		errno = ENOSPC;
 		return err_sys(e, "%s: %s", d->path, doing);
 	case SQLITE_IOERR:
+		errno = db_kernel_said(d, now);
+		return err_sys(e, "%s: %s: %s", d->path, doing, says);
 	case SQLITE_CANTOPEN:
+		/* SQLite says how its second attempt failed, which was not to make the file. */
+		if (sys == ENOENT)
+			return err_set(e, ERR_SYS,
+				       "%s: %s: %s: it, or a file beside it, can't be made: is "
+				       "there space, are there free descriptors, is the disk well?",
+				       d->path, doing, says);
+		/* fall through */
 	case SQLITE_PERM:
 	case SQLITE_READONLY:
-		errno = sys ? sys : (rc & 0xff) == SQLITE_IOERR ? EIO : EACCES;
+		errno = sys ? sys : EACCES;
 		return err_sys(e, "%s: %s: %s", d->path, doing, says);
+	case SQLITE_CORRUPT:
+		/* SQLite takes what can't be read for damaged (SQLITE_IOERR_CORRUPTFS). */
+		if (now != EIO && now != ENXIO && now != ERANGE)
+			break;
+		errno = now;
+		return err_sys(e, "%s: %s: it can't be read", d->path, doing);
 	case SQLITE_TOOBIG:
 		return err_set(e, ERR_LIMIT, "%s: %s: %s", d->path, doing, says);
 	}
 	return err_set(e, ERR_CORRUPT, "%s: %s: %s", d->path, doing, says);
 }
 
+int db_fail(struct db *d, int rc, struct err *e, const char *doing)
+{
+	db_said(d, rc, e, doing);
+	if (d->together && d->undone.kind == ERR_NONE && sqlite3_get_autocommit(d->h))
+		d->undone = *e;
+	return -1;
+}
+
+/* What SQLite undid as a whole (a full disk) is lost to all of it, for the reason of one. */
+static int db_lost(struct db *d, struct err *e)
+{
+	*e = d->undone;
+	if (e->kind == ERR_NONE)
+		err_set(e, ERR_SYS, "%s", d->path);
+	return err_add(e, "what was recorded together was undone");
+}
+
 int db_script(struct db *d, const char *sql, struct err *e)
 {
+	errno = 0;
 	int rc = sqlite3_exec(d->h, sql, NULL, NULL, NULL);
 	return rc ? db_fail(d, rc, e, "set up") : 0;
 }
@@ -44,6 +87,7 @@ static sqlite3_stmt *db_prepare(struct db *d, const char *sql, struct err *e)
 	for (size_t i = 0; i < d->n_prepared; i++)
 		if (d->prepared[i].sql == sql)
 			return d->prepared[i].stmt;
+	errno = 0;
 	int rc = sqlite3_prepare_v3(d->h, sql, -1, SQLITE_PREPARE_PERSISTENT, &s, NULL);
 	if (rc) {
 		db_fail(d, rc, e, "prepare");
@@ -112,7 +156,7 @@ static sqlite3_stmt *db_ask_v(struct db *d, struct err *e, const char *sql, cons
 {
 	/* What SQLite undid as a whole is not begun anew behind its caller's back. */
 	if (d->together && sqlite3_get_autocommit(d->h)) {
-		err_set(e, ERR_SYS, "%s: what was recorded together with it was undone", d->path);
+		db_lost(d, e);
 		return NULL;
 	}
 	sqlite3_stmt *s = db_prepare(d, sql, e);
@@ -140,6 +184,7 @@ sqlite3_stmt *db_ask(struct db *d, struct err *e, const char *sql, const char *t
 
 int db_step(struct db *d, sqlite3_stmt *s, struct err *e)
 {
+	errno = 0;
 	int rc = sqlite3_step(s);
 	if (rc == SQLITE_ROW)
 		return 1;
@@ -195,6 +240,7 @@ int db_together(struct db *d, struct err *e)
 {
 	if (db_begin(d, e))
 		return -1;
+	d->undone = (struct err)ERR_INIT;
 	d->together = true;
 	return 0;
 }
@@ -204,8 +250,7 @@ int db_together_end(struct db *d, struct err *e)
 	bool lost = sqlite3_get_autocommit(d->h);
 	d->together = false;
 	if (lost)
-		return err_set(e, ERR_SYS, "%s: what was recorded together with it was undone",
-			       d->path);
+		return db_lost(d, e);
 	return db_commit(d, e);
 }
 
@@ -284,6 +329,7 @@ static int open_read(struct db *d, struct err *e)
 	auto_free char *plain = uri_of(d->path, ""), *still = uri_of(d->path, "?immutable=1");
 	if (open_handle(d, plain, SQLITE_OPEN_READONLY, e))
 		return -1;
+	errno = 0;
 	int rc = sqlite3_exec(d->h, "SELECT 1 FROM sqlite_schema", NULL, NULL, NULL);
 	if (!rc)
 		return schema_check(d, e);
@@ -303,6 +349,7 @@ static int open_write(struct db *d, struct err *e)
 	auto_free char *uri = uri_of(d->path, "");
 	if (open_handle(d, uri, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, e))
 		return -1;
+	errno = 0;
 	int rc = sqlite3_exec(d->h, "SELECT 1 FROM sqlite_schema", NULL, NULL, NULL);
 	if ((rc & 0xff) == SQLITE_NOTADB)
 		return err_set(e, ERR_INPUT, "%s is no database of assay", d->path);

@@ -9,8 +9,9 @@
 struct db {
 	sqlite3 *h;
 	char *path;
-	char *host;    /* of attempts that begin; NULL: not known */
-	bool together; /* between db_together and its end */
+	char *host;        /* of attempts that begin; NULL: not known */
+	bool together;     /* between db_together and its end */
+	struct err undone; /* why SQLite undid all of that, ERR_NONE: it did not */
 	struct db_prepared {
 		const char *sql; /* the very pointer the caller passes: texts are literals */
 		sqlite3_stmt *stmt;
@@ -33,9 +34,10 @@ const char *db_named_sql(size_t i);
 /* db_collect(d, s, out, e): all rows of a bound statement; who began s ends it. */
 int db_collect(struct db *d, sqlite3_stmt *s, struct db_table **out, struct err *e) must_check;
 
-/* db_fail(d, rc, e, doing): what SQLite said, as ours: a full disk is ERR_SYS with ENOSPC, somebody
- * else's lock ERR_BUSY, a broken constraint or file ERR_CORRUPT. Returns -1. Out of memory aborts.
- */
+/* db_fail(d, rc, e, doing): what SQLite said, as ours: a full disk is ERR_SYS with ENOSPC, what
+ * else the kernel refused ERR_SYS with its error (errno is to be 0 before SQLite is asked),
+ * somebody else's lock ERR_BUSY, a broken constraint or file ERR_CORRUPT. Returns -1. Out of memory
+ * aborts. */
 int db_fail(struct db *d, int rc, struct err *e, const char *doing);
 
 /* db_script(d, sql, e): several statements without parameters or rows. */

@@ -3,6 +3,8 @@
 
 #include "db/handle.h"
 
+#include <errno.h>
+
 static const struct db_result passed = {
 	.status = "pass",
 	.phase = "test",
@@ -366,6 +368,92 @@ static void what_a_job_is_given_can_be_told_row_by_row(void **state)
 	assert_sound(d);
 }
 
+/* What the database's file system says to writes that belong to a commit. */
+static int write_error;
+
+static ssize_t write_refused(int fd, const void *p, size_t n, off_t at)
+{
+	(void)fd, (void)p, (void)n, (void)at;
+	errno = write_error;
+	return -1;
+}
+
+static void a_commit_that_the_kernel_refuses_says_why(void **state)
+{
+	static const int refusals[] = {ENOSPC, EDQUOT, EIO};
+	struct db *d = ((struct scratch *)*state)->db;
+	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+	for (size_t i = 0; i < countof(refusals); i++) {
+		struct err e = ERR_INIT;
+		write_error = refusals[i];
+		must(db_together(d, &e));
+		must(life_begin(d, 100).run);
+		assert_int_equal(vfs->xSetSystemCall(vfs, "pwrite64",
+						     (sqlite3_syscall_ptr)write_refused),
+				 SQLITE_OK);
+		int rc = db_together_end(d, &e);
+		vfs->xSetSystemCall(vfs, "pwrite64", NULL);
+		assert_int_equal(rc, -1);
+		assert_int_equal(e.sys, refusals[i]);
+		assert_non_null(strstr(e.text, strerror(refusals[i])));
+		assert_int_equal(number(d, "SELECT count(*) FROM v_run"), 0);
+	}
+	assert_true(life_begin(d, 100).run > 0);
+	assert_sound(d);
+}
+
+/* A transaction larger than the cache writes before its end. */
+static void what_was_undone_with_others_is_told_why(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT, first = ERR_INIT;
+	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+	write_error = ENOSPC;
+	must(db_script(d, "PRAGMA cache_size=4; PRAGMA cache_spill=4", &e));
+	must(db_together(d, &e));
+	vfs->xSetSystemCall(vfs, "pwrite64", (sqlite3_syscall_ptr)write_refused);
+	int rc = db_script(d,
+			   "CREATE TABLE much AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT "
+			   "i + 1 FROM n LIMIT 2000) SELECT i, randomblob(2000) FROM n",
+			   &first);
+	vfs->xSetSystemCall(vfs, "pwrite64", NULL);
+	assert_int_equal(rc, -1);
+	assert_int_equal(first.sys, ENOSPC);
+	assert_int_equal(db_do(d, &e, "PRAGMA user_version", ""), -1);
+	assert_int_equal(e.sys, ENOSPC);
+	assert_int_equal(db_together_end(d, &e), -1);
+	assert_int_equal(e.sys, ENOSPC);
+	assert_non_null(strstr(e.text, strerror(ENOSPC)));
+	assert_true(life_begin(d, 100).run > 0);
+	assert_sound(d);
+}
+
+static ssize_t read_refused(int fd, void *p, size_t n, off_t at)
+{
+	(void)fd, (void)p, (void)n, (void)at;
+	errno = EIO;
+	return -1;
+}
+
+static void what_the_disk_does_not_read_is_not_called_damaged(void **state)
+{
+	struct scratch *s = *state;
+	struct err e = ERR_INIT;
+	struct db_table *t = NULL;
+	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+	assert_true(life_begin(s->db, 100).run > 0);
+	struct db *d = db_open(s->file, DB_READ, &e);
+	assert_non_null(d);
+	vfs->xSetSystemCall(vfs, "pread64", (sqlite3_syscall_ptr)read_refused);
+	int rc = db_query(d, "SELECT count(*) FROM v_run", NULL, 0, &t, &e);
+	vfs->xSetSystemCall(vfs, "pread64", NULL);
+	assert_int_equal(rc, -1);
+	assert_int_equal(e.kind, ERR_SYS);
+	assert_int_equal(e.sys, EIO);
+	assert_int_equal(number(d, "SELECT count(*) FROM v_run"), 1);
+	db_close(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -381,6 +469,9 @@ int main(void)
 		scratch_test(hostile_bytes_come_back_as_text_that_can_be_shown),
 		scratch_test(what_is_recorded_together_is_kept_or_undone_together),
 		scratch_test(a_run_is_gone_on_with_from_what_is_recorded),
+		scratch_test(a_commit_that_the_kernel_refuses_says_why),
+		scratch_test(what_was_undone_with_others_is_told_why),
+		scratch_test(what_the_disk_does_not_read_is_not_called_damaged),
 		scratch_test(abandoning_ends_what_a_dead_process_left_and_nothing_else),
 	};
 	return cmocka_run_group_tests_name("db_record", tests, NULL, NULL);
