@@ -182,13 +182,14 @@ struct control *control_open(uv_loop_t *loop, int dirfd, const struct control_ca
 			     void *owner, struct err *e)
 {
 	struct sockaddr_un a;
-	struct err gone;
+	if (dir_remove(dirfd, "socket", e)) {
+		err_add(e, "the state directory's socket, as an earlier run left it");
+		return NULL;
+	}
 	struct control *c = own_calloc(1, sizeof(*c));
 	*c = (struct control){.dirfd = dirfd, .calls = calls, .owner = owner};
 	uv_pipe_init(loop, &c->server, 0);
 	int rc = control_address(dirfd, &a) ? UV_ENAMETOOLONG : 0;
-	if (!rc && dir_remove(dirfd, "socket", &gone))
-		rc = UV_EADDRINUSE;
 	mode_t mask = umask(0177);
 	if (!rc)
 		rc = uv_pipe_bind(&c->server, a.sun_path);
