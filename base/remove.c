@@ -132,7 +132,7 @@ static int remove_within(struct remove *r, int dirfd, unsigned depth, struct err
 					return -1;
 			}
 		if (n < 0 || (some && lseek(dirfd, 0, SEEK_SET)))
-			return err_sys(e, "read %s", r->rel);
+			return err_sys(e, "remove %s: read what is in it", r->rel);
 	}
 	return 0;
 }

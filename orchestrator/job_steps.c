@@ -353,7 +353,8 @@ static void hold_start(struct job *j)
 static int clean_work(struct job *j, struct err *e)
 {
 	if (sandbox_remove(j->engine->sandbox, j->engine->jobs_fd, j->dir, e))
-		fprintf(stderr, "assay: %s\n", e->text);
+		fprintf(stderr, "assay: what a job left in its directory stays for now: %s\n",
+			e->text);
 	return 0;
 }
 
