@@ -419,11 +419,11 @@ int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struc
 	out->done = g.done;
 	out->reused = g.reused;
 	out->woken = g.woken;
-	out->held_ms = g.held_ms;
 	out->interrupted = (g.signals || g.cancelled_all) &&
 			   (g.done < engine_jobs(&g) || g.units_left || g.unrepeated);
 	if (g.failed)
 		*e = g.err;
 	engine_free(&g);
+	out->held_ms = g.held_ms; /* until now, where it still was */
 	return g.failed ? -1 : 0;
 }

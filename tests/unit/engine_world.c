@@ -66,6 +66,7 @@ static size_t descriptors(void)
 
 static size_t descriptors_before;
 const struct readings *world_machine;
+void (*world_look)(struct readings *r);
 
 int world_set_up(void **state)
 {
@@ -211,6 +212,15 @@ static void world_readings(int statefd, struct readings *r)
 {
 	(void)statefd;
 	*r = world_machine ? *world_machine : (struct readings){0, 0, 0, UINT64_MAX, UINT64_MAX};
+	if (world_look)
+		world_look(r);
+}
+
+static void on_held(void *owner, const char *why)
+{
+	struct world *w = owner;
+	if (w->n_told < countof(w->told))
+		w->told[w->n_told++] = why;
 }
 
 static int world_carry(struct world *w, const int64_t *ids, size_t at_once)
@@ -237,6 +247,7 @@ static int world_carry(struct world *w, const int64_t *ids, size_t at_once)
 		.reuse = w->reuse,
 		.keep_bytes = w->keep_bytes,
 		.on_news = on_news,
+		.on_held = on_held,
 		.owner = w,
 		.verbose = getenv("ASSAY_TEST_VERBOSE") != NULL,
 	};

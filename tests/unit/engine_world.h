@@ -29,8 +29,10 @@ struct world {
 	struct engine_outcome outcome;
 	struct confirm_conf confirm; /* all 0: nothing is repeated */
 	unsigned repeat_fixes;
-	bool reuse;          /* what earlier runs left */
-	uint64_t keep_bytes; /* of what phases leave; 0: nothing stays */
+	bool reuse;           /* what earlier runs left */
+	uint64_t keep_bytes;  /* of what phases leave; 0: nothing stays */
+	const char *told[16]; /* why nothing more was started, NULL: that it goes on */
+	size_t n_told;
 	struct err err;
 };
 
@@ -40,6 +42,9 @@ enum { WORLD_FETCH, WORLD_BUILD, WORLD_TEST, WORLD_PHASES };
 
 /* What the machine of the story says of itself; NULL: that it has room for everything. */
 extern const struct readings *world_machine;
+/* Called whenever the engine looks at the machine, at the start and at each tick (twice a second of
+ * the real clock): it may change what is read. NULL: nobody. */
+extern void (*world_look)(struct readings *r);
 
 /* cmocka's set_up and tear_down; *state is a struct world without packages. The latter looks for
  * what must not stay: descriptors, boxes, anything below jobs/. */

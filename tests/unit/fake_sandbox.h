@@ -40,6 +40,7 @@ struct fake {
 		int number;
 	} signals[4];
 	bool no_sandbox; /* sandbox_open says no */
+	bool still;      /* the clock stands, and with it the boxes, until the story goes on */
 	/* what was seen */
 	struct fake_seen *seen;
 	size_t n_seen;
