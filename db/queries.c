@@ -114,6 +114,7 @@ static const struct query {
 	{"repeats", 1,
 	 "SELECT package, variant, status, reason, phase FROM v_result WHERE run = ?1 AND repeat ORDER BY package, variant, attempt"},
 
+	{"pauses", 1, "SELECT from_ms, to_ms FROM pause WHERE run = ?1 ORDER BY from_ms"},
 	{"settled", 1,
 	 "SELECT job, package, variant, status, reason, phase, judged_in IS NOT NULL AS unchanged, agreeing,"
 	 " (SELECT f.wall_us / 1000 FROM attempt_phase ap JOIN phase f ON f.id = ap.phase WHERE ap.attempt = v_job.attempt"

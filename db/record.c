@@ -138,6 +138,13 @@ static int record_resume(struct db *d, int64_t run, int64_t pid, int64_t jobs_at
 			 struct err *e)
 {
 	int64_t resumed = 0;
+	/* now: how a run is gone on with is told no time by its caller */
+	if (db_do(d, e,
+		  "INSERT INTO pause (run, from_ms, to_ms) SELECT id, ended_ms, max(ended_ms,"
+		  " CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)) FROM run"
+		  " WHERE id = ?1 AND state IN ('interrupted', 'aborted')",
+		  "i", run) < 0)
+		return -1;
 	int n = db_do(
 		d, e,
 		"UPDATE run SET state = 'running', ended_ms = NULL, pid = ?2, jobs_at_once = ?3,"

@@ -467,6 +467,14 @@ static const char step_20[] =
 /* How many attempts of earlier runs had judged an unchanged job's inputs, all of them alike. */
 static const char step_21[] = "ALTER TABLE job ADD COLUMN agreed INTEGER;"; /* NULL: none had, or nobody counted */
 
+/* When a run that was gone on with did not: from the last that is known of it. */
+static const char step_22[] =
+	"CREATE TABLE pause ("
+	"  run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,"
+	"  from_ms INTEGER NOT NULL, to_ms INTEGER NOT NULL CHECK (to_ms >= from_ms)"
+	") STRICT;"
+	"CREATE INDEX pause_by_run ON pause (run);";
+
 /* From version i to version i + 1. */
 static const char *const steps[] = {
 	step_1,
@@ -490,6 +498,7 @@ static const char *const steps[] = {
 	step_19,
 	step_20,
 	step_21,
+	step_22,
 };
 /* clang-format on */
 

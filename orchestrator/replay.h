@@ -7,9 +7,11 @@
 /* How a run spent its time. "Processor time" is wall time of phases times the processors they held;
  * spread over the run's slots it is time of the whole run. */
 struct spent {
-	uint64_t makespan_ms; /* first box's start to last box's end */
-	uint64_t slots;
-	struct sim_outcome least; /* bounds; makespan 0 */
+	uint64_t makespan_ms; /* first box's start to last box's end, but for paused_ms */
+	uint64_t paused_ms;   /* in between it was interrupted, and not yet gone on with */
+	uint64_t slots; /* processors that boxes held at once: as it was told last, or more, if
+			   it once was told so */
+	struct sim_outcome least; /* bounds, never above the makespan; makespan 0 */
 	/* What of the makespan no box filled, spread over the slots: after the last box began (the
 	 * end, when slots have nothing left to do), and all before. */
 	uint64_t tail_ms, between_ms;

@@ -76,6 +76,11 @@ static void page_schedule(struct text *t, const struct spent *s)
 	html_addf(t, " (longest chain %s, work by %zu slot%s %s)</dd>\n",
 		  unit_duration(s->least.chain_ms, chain), (size_t)s->slots,
 		  s->slots == 1 ? "" : "s", unit_duration(s->least.share_ms, share));
+	if (s->paused_ms) {
+		text_add(t, "<dt>Interrupted</dt><dd>");
+		page_duration(t, (int64_t)s->paused_ms);
+		text_add(t, ", which do not count</dd>\n");
+	}
 	if (s->held_ms) {
 		text_add(t, "<dt>Held back</dt><dd>");
 		page_duration(t, (int64_t)s->held_ms);
@@ -129,12 +134,13 @@ json_t *spent_json(const struct report *r)
 	const struct spent *s = &r->spent;
 	if (!r->n_boxes)
 		return json_null();
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "boxes",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "boxes",
 			 whole(r->n_boxes), "slots", whole(s->slots), "makespan_ms",
 			 whole(s->makespan_ms), "bound_ms", whole(s->least.bound_ms), "chain_ms",
 			 whole(s->least.chain_ms), "share_ms", whole(s->least.share_ms),
 			 "filled_ms", whole(filled_ms(s)), "free_between_ms", whole(s->between_ms),
-			 "free_at_end_ms", whole(s->tail_ms), "held_ms", whole(s->held_ms));
+			 "free_at_end_ms", whole(s->tail_ms), "held_ms", whole(s->held_ms),
+			 "interrupted_ms", whole(s->paused_ms));
 }
 
 json_t *saved_json(const struct report *r)
