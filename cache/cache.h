@@ -513,6 +513,8 @@ int cache_frozen(int dirfd, struct cache_frozen *out, struct err *e) must_check;
 /* A generation with more layers than this should be flattened before the next job mounts it (misses
  * cost per layer). */
 #define CACHE_MAX_LAYERS 32
+/* And none gets more than this, whatever is published while the flattening goes on. */
+#define CACHE_MOST_LAYERS 48
 
 /* cache_digest_fd(fd, out, e): the same of what a regular file has from its beginning, where fd is
  * left. */

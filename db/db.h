@@ -394,10 +394,11 @@ struct db_publish {
 #define DB_NOTES 10000
 int64_t db_publish(struct db *d, const struct db_publish *p, struct err *e) must_check;
 
-/* db_store_flatten(d, store, parent, n, layer, …): a generation with `layer` in the place of the
- * uppermost n of parent's layers, which shows what they show together. Layers no generation needs
- * after the older generations were forgotten stay until a collect. New generation's id, or -1. */
-int64_t db_store_flatten(struct db *d, const char *store, int64_t parent, size_t n,
+/* db_store_flatten(d, store, parent, above, n, layer, …): a generation with `layer` in the place of
+ * n of parent's layers, those below the uppermost `above`, which shows what they show together.
+ * Layers no generation needs after the older generations were forgotten stay until a collect. New
+ * generation's id, or -1. */
+int64_t db_store_flatten(struct db *d, const char *store, int64_t parent, size_t above, size_t n,
 			 const char *layer, int64_t entries, int64_t bytes, int64_t made_ms,
 			 struct err *e) must_check;
 
@@ -503,9 +504,8 @@ struct db_piece { /* a frame */
  * its frames in their order; the caller frees v. */
 int db_segment_pieces(struct db *d, int64_t segment, uint64_t *bytes, struct db_piece **v,
 		      size_t *n, struct err *e) must_check;
-/* db_segment_of(d, harvest, segment, e): where a harvest without frames belongs, so that segments
- * tell publishes in their order: one that has lost all its own if there is one between those of its
- * neighbours, else the one of what came before, of what came after, 1. */
+/* db_segment_of(d, harvest, segment, e): where a harvest without frames belongs by its order: one
+ * without frames between its neighbours', else that of what came before, of what came after, 1. */
 int db_segment_of(struct db *d, int64_t harvest, int64_t *segment, struct err *e) must_check;
 /* db_segment_anew(d, segment, bytes, v, n, again, n_again, e): the segment has so many bytes and
  * these frames alone; of the harvests in `again` no other segment has any. */
@@ -534,8 +534,8 @@ void db_harvest_fini(struct db_harvest *h);
 struct db_place {
 	char layer[65], *path;
 };
-/* db_places(d, harvest, sha256, v, n, e): files of layers that had this content, at most 1,000;
- * those that this harvest brought first. The caller calls db_places_free. */
+/* db_places(d, harvest, sha256, v, n, e): at most 1,000 files of layers that had this content;
+ * those of this harvest first. The caller calls db_places_free. */
 int db_places(struct db *d, int64_t harvest, const char *sha256, struct db_place **v, size_t *n,
 	      struct err *e) must_check;
 void db_places_free(struct db_place *v, size_t n);

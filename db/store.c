@@ -143,7 +143,28 @@ int store_inherit(struct db *d, int64_t generation, int64_t parent, size_t n, in
 
 /* ---- flatten ---- */
 
-static int64_t flatten_all(struct db *d, const char *store, int64_t parent, size_t n,
+/* Those above it stay where they are; it takes the place behind the first of those it stands for,
+ * where none of the rest comes, either. */
+static int flatten_above(struct db *d, int64_t generation, int64_t parent, size_t above,
+			 struct err *e)
+{
+	if (!above)
+		return 0;
+	return db_do(d, e,
+		     "UPDATE generation_layer SET position = 1 + (SELECT position FROM"
+		     " generation_layer WHERE generation = ?2 ORDER BY position LIMIT 1 OFFSET ?3)"
+		     " WHERE generation = ?1",
+		     "iii", generation, parent, (int64_t)above) < 0 ||
+			       db_do(d, e,
+				     "INSERT INTO generation_layer (generation, position, layer)"
+				     " SELECT ?1, position, layer FROM generation_layer WHERE"
+				     " generation = ?2 ORDER BY position LIMIT ?3",
+				     "iii", generation, parent, (int64_t)above) < 0
+		       ? -1
+		       : 0;
+}
+
+static int64_t flatten_all(struct db *d, const char *store, int64_t parent, size_t above, size_t n,
 			   const char *layer, int64_t entries, int64_t bytes, int64_t made_ms,
 			   struct err *e)
 {
@@ -151,15 +172,17 @@ static int64_t flatten_all(struct db *d, const char *store, int64_t parent, size
 	int64_t flat = row < 0 ? -1 : db_layer_row(d, layer, entries, bytes, made_ms, NULL, e);
 	int64_t generation =
 		flat < 0 ? -1 : store_generation(d, row, parent, "flatten", NULL, flat, made_ms, e);
-	if (generation < 0 || store_inherit(d, generation, parent, n, flat, e))
+	if (generation < 0 || flatten_above(d, generation, parent, above, e) ||
+	    store_inherit(d, generation, parent, above + n, flat, e))
 		return -1;
 	/* What lies in the layers it stands for, and the chain, are the same as before. */
 	if (db_do(d, e,
 		  "INSERT INTO layer_harvest (layer, harvest) SELECT ?1, lh.harvest FROM"
 		  " (SELECT layer FROM generation_layer WHERE generation = ?2 ORDER BY position"
-		  "  LIMIT ?3) part JOIN layer_harvest lh ON lh.layer = part.layer WHERE true"
+		  "  LIMIT ?3 OFFSET ?4) part JOIN layer_harvest lh ON lh.layer = part.layer WHERE "
+		  "true"
 		  " ON CONFLICT DO NOTHING",
-		  "iii", flat, parent, (int64_t)n) < 0 ||
+		  "iiii", flat, parent, (int64_t)n, (int64_t)above) < 0 ||
 	    db_do(d, e,
 		  "UPDATE generation SET chain = (SELECT chain FROM generation WHERE id = ?2)"
 		  " WHERE id = ?1",
@@ -168,12 +191,13 @@ static int64_t flatten_all(struct db *d, const char *store, int64_t parent, size
 	return generation;
 }
 
-int64_t db_store_flatten(struct db *d, const char *store, int64_t parent, size_t n,
+int64_t db_store_flatten(struct db *d, const char *store, int64_t parent, size_t above, size_t n,
 			 const char *layer, int64_t entries, int64_t bytes, int64_t made_ms,
 			 struct err *e)
 {
 	if (db_begin(d, e))
 		return -1;
-	int64_t generation = flatten_all(d, store, parent, n, layer, entries, bytes, made_ms, e);
+	int64_t generation =
+		flatten_all(d, store, parent, above, n, layer, entries, bytes, made_ms, e);
 	return db_end(d, generation < 0 ? -1 : 0, e) ? -1 : generation;
 }

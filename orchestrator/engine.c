@@ -153,7 +153,8 @@ void engine_kick(struct engine *g)
 	struct job *j;
 	while (g->failed && (j = engine_pop(&g->publishers)))
 		job_go(j, JOB_CLOSE);
-	if (!g->publishing && (j = engine_pop(&g->publishers))) {
+	compact_look(&g->compact);
+	if (!g->publishing && !compact_holds(&g->compact) && (j = engine_pop(&g->publishers))) {
 		g->publishing = true;
 		job_go(j, JOB_PUBLISH);
 	}
@@ -169,7 +170,7 @@ void engine_kick(struct engine *g)
 	/* What rests in a queue calls nobody back, once nothing is started any more. */
 	bool over = g->stopping ? !g->moving : !g->units_left;
 	/* What leaves still needs the sandbox. */
-	if (over && !g->leaving)
+	if (over && !g->leaving && !g->compact.busy)
 		engine_close(g);
 }
 
@@ -395,7 +396,7 @@ int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struc
 	};
 	*out = (struct engine_outcome){0};
 	setenv("UV_THREADPOOL_SIZE", "8",
-	       0); /* five lanes, and room for the sandbox's own watching */
+	       0); /* six lanes, and room for the sandbox's own watching */
 	int rc = uv_loop_init(&g.loop);
 	if (rc)
 		return err_set(e, ERR_SYS, "event loop: %s", uv_strerror(rc));
@@ -403,6 +404,7 @@ int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struc
 	lane_group(&g.records, &records_group, conf->state->db);
 	lane_init(&g.stores, &g.loop);
 	lane_init(&g.keep, &g.loop);
+	compact_init(&g.compact, &g);
 	lane_init(&g.trash, &g.loop);
 	lane_group(&g.trash, &trash_group, NULL);
 	engine_descriptors();

@@ -1,6 +1,7 @@
 /* The run loop: carries a plan out. One libuv loop; it owns every live object; blocking work is on
- * five lanes (records: the database and the files of phases; stores: harvest and publish; logs;
- * keep: digests of uppers that stay; trash). Called by cmd_run, on the main thread. */
+ * six lanes (records: the database and the files of phases; stores: harvest and publish; compact:
+ * high stacks of layers; logs; keep: digests of uppers that stay; trash). Called by cmd_run, on the
+ * main thread. */
 #pragma once
 #include "orchestrator/admit.h"
 #include "orchestrator/candidate.h"

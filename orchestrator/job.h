@@ -5,6 +5,7 @@
 #include "orchestrator/boxing.h"
 #include "orchestrator/compare.h"
 #include "orchestrator/capture.h"
+#include "orchestrator/compact.h"
 #include "orchestrator/control.h"
 #include "orchestrator/engine.h"
 #include "orchestrator/expect.h"
@@ -146,6 +147,7 @@ struct engine {
 	struct state *state;
 	uv_loop_t loop;
 	struct lane records, stores, keep, trash;
+	struct compact compact;
 	struct capture_disk logs;
 	struct sandbox *sandbox;
 	struct shelf *shelves;     /* by store of the suite */

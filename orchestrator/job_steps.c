@@ -214,7 +214,8 @@ static void publish_start(struct job *j)
 	size_t store = job_phase(j)->harvest[j->harvest_at];
 	j->publish = (struct shelf_publish){.from = shelf_copy(&g->shelves[store]),
 					    .base = &j->shelves[store],
-					    .programs = g->programs};
+					    .programs = g->programs,
+					    .compacted = true};
 	job_lane(j, &g->stores, publish_work);
 }
 

@@ -111,7 +111,7 @@ int shelf_open(const struct shelf *sh, struct cache *c, int **fds, struct err *e
  * for those that come after. */
 static int shelf_flatten(struct shelf_publish *p, struct cache *c, struct err *e)
 {
-	if (p->after.n_layers <= CACHE_MAX_LAYERS)
+	if (p->after.n_layers <= (p->compacted ? CACHE_MOST_LAYERS : CACHE_MAX_LAYERS))
 		return 0;
 	size_t n = stack_height(p->after.entries, p->after.n_layers);
 	auto_free const char **ids = own_calloc(p->after.n_layers, sizeof(*ids));
@@ -125,6 +125,30 @@ static int shelf_flatten(struct shelf_publish *p, struct cache *c, struct err *e
 	p->after = after;
 	p->n_flat = n;
 	return 0;
+}
+
+bool shelf_compacted(const struct shelf *now, const struct shelf *was,
+		     const struct cache_layer *flat, size_t n, struct shelf *after, size_t *above)
+{
+	if (now->n_layers < was->n_layers || n > was->n_layers)
+		return false;
+	size_t k = now->n_layers - was->n_layers;
+	for (size_t i = 0; i < was->n_layers; i++)
+		if (strcmp(now->layers[k + i], was->layers[i]))
+			return false;
+	for (size_t i = 0; i < k; i++)
+		if (!strcmp(now->layers[i], flat->id))
+			return false;
+	*after = (struct shelf){.store = now->store, .key = own_dup(now->key)};
+	memcpy(after->chain, now->chain, sizeof(after->chain));
+	for (size_t i = 0; i < k; i++)
+		shelf_add(after, now->layers[i], now->entries[i]);
+	shelf_add(after, flat->id, flat->entries);
+	for (size_t i = k + n; i < now->n_layers; i++)
+		if (strcmp(now->layers[i], flat->id))
+			shelf_add(after, now->layers[i], now->entries[i]);
+	*above = k;
+	return true;
 }
 
 int shelf_refuse(struct shelf_publish *p, struct err *e)
@@ -305,7 +329,7 @@ int shelf_record(struct shelf_publish *p, struct db *d, int64_t phase, struct er
 	int64_t generation = db_publish(d, &pub, e);
 	p->recorded = generation >= 0;
 	if (p->recorded && p->flat.id[0])
-		generation = db_store_flatten(d, p->from.key, generation, p->n_flat, p->flat.id,
+		generation = db_store_flatten(d, p->from.key, generation, 0, p->n_flat, p->flat.id,
 					      (int64_t)p->flat.entries, (int64_t)p->flat.bytes,
 					      clock_real_ms(), e);
 	p->after.generation = generation;

@@ -52,8 +52,10 @@ struct shelf_publish {
 	size_t n_flat;           /* so many layers of it */
 	char *job;               /* who made it, in words */
 	int64_t made_ms;
-	bool recorded; /* the database has it */
-	bool refused;  /* hostile: nothing was published, why is in refusal */
+	bool compacted; /* somebody else sees to it that the stack does not become too high: it is
+			   flattened on the way only above CACHE_MOST_LAYERS */
+	bool recorded;  /* the database has it */
+	bool refused;   /* hostile: nothing was published, why is in refusal */
 	struct err refusal;
 };
 /* Store lane. 0 also where the harvest was refused; -1 is our own trouble. */
@@ -68,6 +70,13 @@ void shelf_advance(struct shelf *sh, struct shelf_publish *p);
 /* shelf_undo(p, c): what was published and not recorded is given up; nobody else publishes
  * meanwhile. */
 void shelf_undo(struct shelf_publish *p, struct cache *c);
+/* shelf_compacted(now, was, flat, n, after, above): of `was`, an older one's copy, the uppermost n
+ * layers became one; `now` with it in their place goes to `after`, the caller's, its generation not
+ * yet known. *above: layers of `now` upon it. false: between them lies more than new layers upon
+ * the old ones, or flat is one of those: nothing is made. */
+bool shelf_compacted(const struct shelf *now, const struct shelf *was,
+		     const struct cache_layer *flat, size_t n, struct shelf *after, size_t *above)
+	must_check;
 void shelf_publish_fini(struct shelf_publish *p);
 
 /* What cache/ says, in the words of db/. Texts are borrowed; shelf_frames is the caller's to free.

@@ -20,7 +20,7 @@ static int stack_flatten_top(struct cache *c, struct db *d, const char *store,
 		ids[i] = g->layers[i];
 	if (cache_flatten_height(c, ids, n, g->n_layers, &n, e) ||
 	    cache_flatten(c, ids, n, &flat, e) ||
-	    db_store_flatten(d, store, g->id, n, flat.id, (int64_t)flat.entries,
+	    db_store_flatten(d, store, g->id, 0, n, flat.id, (int64_t)flat.entries,
 			     (int64_t)flat.bytes, clock_real_ms(), e) < 0)
 		return -1;
 	return 1;

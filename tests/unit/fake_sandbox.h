@@ -4,6 +4,8 @@
 #pragma once
 #include "sandbox/sandbox.h"
 
+#include <stdatomic.h>
+
 /* What one box does. All zero: exits with 0 at once, silently. */
 struct fake_act {
 	uint64_t takes_ms;
@@ -41,6 +43,9 @@ struct fake {
 	} signals[4];
 	bool no_sandbox; /* sandbox_open says no */
 	bool still;      /* the clock stands, and with it the boxes, until the story goes on */
+	/* so much of the pool's work lets time go on: what waits for something to happen meanwhile
+	 */
+	atomic_uint beside;
 	/* what was seen */
 	struct fake_seen *seen;
 	size_t n_seen;

@@ -130,7 +130,7 @@ static void a_harvest_against_an_older_generation_is_refused(void **state)
 	assert_int_equal(db_publish(d, &p, &e), -1);
 	assert_int_equal(e.kind, ERR_BUSY);
 	char flat[65];
-	assert_int_equal(db_store_flatten(d, "npm/cache", 0, 1, hex(flat, 9), 1, 1, 1, &e), -1);
+	assert_int_equal(db_store_flatten(d, "npm/cache", 0, 0, 1, hex(flat, 9), 1, 1, 1, &e), -1);
 	assert_int_equal(e.kind, ERR_BUSY);
 	assert_current(d, "npm/cache", first, (unsigned[]){1}, 1);
 }
@@ -211,7 +211,8 @@ static void flattening_shows_the_same_through_one_layer(void **state)
 	int64_t phase = life_phase(d, &l, 0, true, "fetch", 110),
 		first = publish(d, phase, 0, 1, 0, "x"),
 		second = publish(d, phase, first, 2, 100, "y");
-	int64_t third = db_store_flatten(d, "npm/cache", second, 2, hex(flat, 9), 6, 18, 700, &e);
+	int64_t third =
+		db_store_flatten(d, "npm/cache", second, 0, 2, hex(flat, 9), 6, 18, 700, &e);
 	must(third);
 	assert_current(d, "npm/cache", third, (unsigned[]){9}, 1);
 	assert_rows(d, "SELECT made_by, layers, entries, parent FROM v_store WHERE current",
@@ -236,10 +237,10 @@ static void the_upper_part_of_a_stack_may_be_flattened(void **state)
 	/* Layer 2 comes up again: the places of a stack are in order, not without gaps. */
 	g = publish(d, phase, g, 2, 400, "z");
 	assert_current(d, "npm/cache", g, (unsigned[]){2, 4, 3, 1}, 4);
-	g = db_store_flatten(d, "npm/cache", g, 3, hex(flat, 9), 9, 27, 700, &e);
+	g = db_store_flatten(d, "npm/cache", g, 0, 3, hex(flat, 9), 9, 27, 700, &e);
 	must(g);
 	assert_current(d, "npm/cache", g, (unsigned[]){9, 1}, 2);
-	g = db_store_flatten(d, "npm/cache", g, 1, hex(flat, 1), 3, 9, 700,
+	g = db_store_flatten(d, "npm/cache", g, 0, 1, hex(flat, 1), 3, 9, 700,
 			     &e); /* the same as one below */
 	must(g);
 	assert_current(d, "npm/cache", g, (unsigned[]){1}, 1);
