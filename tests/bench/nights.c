@@ -1,10 +1,9 @@
 /* A results database as years would make it: nights of many packages under two variants, with what
  * the commands read of it: jobs, phases, logs' metadata, causes, verdicts, flake rates, kept
- * uppers. Written
- * past db/ in one transaction per night, because durability is not what is measured here; rows by
- * db/'s own functions are, for `ingest` of them.
+ * uppers. Written past db/ in one transaction per night: how fast a run writes its rows
+ * tests/bench/ingest.c tells.
  *
- *   bench_nights FILE NIGHTS PACKAGES [INGEST]
+ *   bench_nights FILE NIGHTS PACKAGES
  *
  * The same arguments give the same database. */
 #include "base/clock.h"
@@ -244,74 +243,12 @@ static void one_night(struct sink *k, int64_t run, size_t packages, int64_t at)
 	script(k->h, "COMMIT");
 }
 
-/* Results by db/'s own functions, each durable when it returns: what a run can record. */
-static void ingest(const char *file, size_t n)
-{
-	struct err e = ERR_INIT;
-	struct db *d = db_open(file, DB_WRITE, &e);
-	struct db_variant variants[] = {{.name = "base", .layers = "", .env = ""}};
-	struct db_job *jobs = own_calloc(n, sizeof(*jobs));
-	char(*name)[32] = own_calloc(n, sizeof(*name));
-	struct db_run run = {.suite = "ingest",
-			     .goal = "test",
-			     .host = "h",
-			     .version = "1",
-			     .engine = "native",
-			     .pid = 1,
-			     .started_ms = 1,
-			     .jobs_at_once = 64};
-	for (size_t i = 0; i < n; i++) {
-		snprintf(name[i], sizeof(name[i]), "package-%05zu", i + 1);
-		jobs[i] =
-			(struct db_job){.package = name[i], .version = "1.0.0", .variant = "base"};
-	}
-	int64_t id = d ? db_run_begin(d, &run, variants, 1, jobs, n, &e) : -1;
-	int64_t began = clock_mono_ns();
-	for (size_t i = 0; id > 0 && i < n; i++) {
-		const struct db_phase p = {.run = id,
-					   .package = name[i],
-					   .version = "1.0.0",
-					   .variant = "base",
-					   .name = "test",
-					   .network = "none",
-					   .log = "x",
-					   .started_ms = 1,
-					   .cpus = 1};
-		int64_t attempt = db_attempt_begin(d, jobs[i].id, 1, &e),
-			phase = db_phase_begin(d, &p, &e);
-		const struct db_facts f = {.end = "exited",
-					   .limit = "none",
-					   .wall_us = 1000,
-					   .ended_ms = 2};
-		const struct db_result r = {.status = "pass",
-					    .phase = "test",
-					    .reason = "ok",
-					    .limit = "none",
-					    .evidence_offset = -1,
-					    .phases = &phase,
-					    .n_phases = 1,
-					    .ended_ms = 2};
-		if (attempt < 0 || phase < 0 || db_phase_end(d, phase, &f, &e) ||
-		    db_result(d, jobs[i].id, attempt, &r, &e))
-			die(e.text);
-	}
-	if (id < 0 || db_run_end(d, id, "done", 3, &e))
-		die(e.text);
-	double s = (double)(clock_mono_ns() - began) / 1e9;
-	printf("ingest: %zu results (with attempt and phase: 4 transactions each) in %.2f s: %.0f "
-	       "results/s\n",
-	       n, s, (double)n / s);
-	db_close(d);
-	free(name);
-	free(jobs);
-}
-
 int main(int argc, char **argv)
 {
 	struct err e = ERR_INIT;
 	struct sink k = {0};
-	if (argc < 4)
-		die("FILE NIGHTS PACKAGES [INGEST]");
+	if (argc != 4)
+		die("FILE NIGHTS PACKAGES");
 	int64_t nights = atoll(argv[2]), began = clock_mono_ns();
 	size_t packages = (size_t)atoll(argv[3]);
 	struct db *d = db_open(argv[1], DB_WRITE, &e);
@@ -332,7 +269,5 @@ int main(int argc, char **argv)
 	double s = (double)(clock_mono_ns() - began) / 1e9;
 	printf("%" PRId64 " nights, %zu packages, %" PRId64 " results in %.1f s\n", nights,
 	       packages, ids, s);
-	if (argc > 4)
-		ingest(argv[1], (size_t)atoll(argv[4]));
 	return 0;
 }
