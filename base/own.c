@@ -1,5 +1,6 @@
 #include "base/own.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
@@ -40,6 +41,11 @@ char *own_dup(const char *s)
 char *own_dup_n(const char *s, size_t n)
 {
 	return own_check(strndup(s, n));
+}
+
+void own_return_large(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 }
 
 char *own_fmt(const char *fmt, ...)

@@ -59,4 +59,9 @@ char *own_dup_n(const char *s, size_t n) must_check;
 /* own_fmt(fmt, ...): a new string; the caller frees it. */
 char *own_fmt(const char *fmt, ...) printf_like(1, 2) must_check;
 
+/* own_return_large(): from now on what is large goes back to the system when it is freed. glibc
+ * would raise its bound for that to as much as was ever freed (mallopt(3)), and what was needed for
+ * a while would stay. Any number of times, by whoever needs much for a while. */
+void own_return_large(void);
+
 #define countof(a) (sizeof(a) / sizeof((a)[0]))

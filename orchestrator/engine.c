@@ -5,7 +5,6 @@
 #include "orchestrator/job.h"
 #include "orchestrator/phase_box.h"
 
-#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -319,13 +318,6 @@ static void engine_descriptors(void)
 	(void)!setrlimit(RLIMIT_NOFILE, &files);
 }
 
-/* What is large goes back to the system when it is freed: glibc would raise this bound to as much
- * as was ever freed (mallopt(3)), and what logs needed for a while would stay. */
-static void engine_memory(void)
-{
-	mallopt(M_MMAP_THRESHOLD, 128 << 10);
-}
-
 static void engine_free(struct engine *g)
 {
 	auto_free char *dir = own_fmt("jobs/%lld", (long long)g->conf->run);
@@ -408,7 +400,7 @@ int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struc
 	lane_init(&g.trash, &g.loop);
 	lane_group(&g.trash, &trash_group, NULL);
 	engine_descriptors();
-	engine_memory();
+	own_return_large(); /* what logs need for a while */
 	g.jobs = own_calloc(conf->plan->n_units, sizeof(struct job *));
 	if (engine_open(&g, &g.err) || engine_handles(&g, &g.err)) {
 		g.failed = g.stopping = true;

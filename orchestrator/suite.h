@@ -2,6 +2,7 @@
  * formats are in assay-suite(5). */
 #pragma once
 #include "base/err.h"
+#include "base/pool.h"
 #include "cache/cache.h"
 #include "sandbox/sandbox.h"
 
@@ -19,6 +20,7 @@ struct suite_file {
 	char *path; /* on this machine, absolute */
 };
 
+/* There may be a million: id, name, version and where lie in the suite's `texts`. */
 struct suite_package {
 	char *id;             /* unique in the suite; may be name itself, which it defaults to */
 	char *name, *version; /* version may be "" */
@@ -146,6 +148,7 @@ struct suite {
 	size_t n_variants;
 	struct suite_package *packages;
 	size_t n_packages;
+	struct pool texts; /* of packages */
 	size_t compare[2]; /* indexes into variants */
 	bool has_compare;
 	struct suite_layer_ref

@@ -20,11 +20,6 @@ static void free_packages(struct suite *s)
 {
 	for (size_t i = 0; i < s->n_packages; i++) {
 		struct suite_package *p = &s->packages[i];
-		if (p->id != p->name)
-			free(p->id);
-		free(p->name);
-		free(p->version);
-		free(p->where);
 		free_env(p->env, p->n_env);
 		for (size_t k = 0; k < p->n_files; k++) {
 			free(p->files[k].name);
@@ -34,6 +29,7 @@ static void free_packages(struct suite *s)
 		free(p->depends);
 	}
 	free(s->packages);
+	pool_fini(&s->texts);
 }
 
 static void free_places(struct suite *s)

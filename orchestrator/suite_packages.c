@@ -24,8 +24,8 @@ struct known {
 	UT_hash_handle hh;
 };
 
-/* In blocks, and not one by one between the strings of packages, which outlive them: what is freed
- * between those would never go back to the system. */
+/* In blocks, and not one by one between what outlives them: what is freed between that would never
+ * go back to the system. */
 struct known_block {
 	struct known_block *next;
 	size_t n;
@@ -100,7 +100,8 @@ static int package_files(const struct doc_node *files, struct suite_package *p, 
 	return 0;
 }
 
-static int package_words(const struct doc_node *node, struct suite_package *p, struct err *e)
+static int package_words(struct pool *texts, const struct doc_node *node, struct suite_package *p,
+			 struct err *e)
 {
 	const struct doc_node *id = doc_get(node, "id"), *name = doc_get(node, "name"),
 			      *version = doc_get(node, "version"),
@@ -109,9 +110,9 @@ static int package_words(const struct doc_node *node, struct suite_package *p, s
 		return -1;
 	if (version && *version->text && word_line(version, "version", 255, e))
 		return -1;
-	p->name = own_dup(name->text);
-	p->id = id ? own_dup(id->text) : p->name;
-	p->version = own_dup(version ? version->text : "");
+	p->name = pool_dup(texts, name->text);
+	p->id = id ? pool_dup(texts, id->text) : p->name;
+	p->version = pool_dup(texts, version ? version->text : "");
 	if (id_length(p->id) > WORD_ID_MAX)
 		return doc_bad(e, id ? id : name,
 			       "%s '%.40s…' is too long for the names of log files (%d bytes, '/' "
@@ -158,7 +159,8 @@ static struct suite_package *package_new(struct reading *r, const struct doc_nod
 		s->packages = own_grow(s->packages, r->cap, sizeof(*s->packages));
 	}
 	struct suite_package *p = &s->packages[s->n_packages++];
-	*p = (struct suite_package){.where = doc_where(at)};
+	auto_free char *where = doc_where(at);
+	*p = (struct suite_package){.where = pool_dup(&s->texts, where)};
 	return p;
 }
 
@@ -207,7 +209,8 @@ static int package_mapping(struct reading *r, const struct doc_node *node, struc
 		return -1;
 	struct suite_package *p = package_new(r, node);
 	const struct doc_node *id = doc_get(node, "id");
-	if (package_words(node, p, e) || parts_env(doc_get(node, "env"), &p->env, &p->n_env, e) ||
+	if (package_words(&r->draft->suite->texts, node, p, e) ||
+	    parts_env(doc_get(node, "env"), &p->env, &p->n_env, e) ||
 	    package_files(doc_get(node, "files"), p, e) ||
 	    package_depends(r, doc_get(node, "depends"), e))
 		return -1;
@@ -217,6 +220,7 @@ static int package_mapping(struct reading *r, const struct doc_node *node, struc
 /* name@version; the '@' of "@scope/name" belongs to the name. */
 static int package_spec(struct reading *r, const struct doc_node *node, struct err *e)
 {
+	struct pool *texts = &r->draft->suite->texts;
 	const char *s = node->text;
 	if (r->draft->suite->n_packages == PACKAGES_MAX)
 		return doc_bad(e, node, "more than %d packages", PACKAGES_MAX);
@@ -232,9 +236,9 @@ static int package_spec(struct reading *r, const struct doc_node *node, struct e
 			       "with an id",
 			       s);
 	struct suite_package *p = package_new(r, node);
-	p->name = own_dup_n(s, at ? (size_t)(at - s) : strlen(s));
+	p->name = pool_dup_n(texts, s, at ? (size_t)(at - s) : strlen(s));
 	p->id = p->name;
-	p->version = own_dup(at ? at + 1 : "");
+	p->version = pool_dup(texts, at ? at + 1 : "");
 	return package_know(r, node, p, e);
 }
 
@@ -344,6 +348,7 @@ int packages_read(struct draft *d, struct text *digest, struct err *e)
 	const struct doc_node *packages = doc_get(d->ours->at, "packages");
 	struct reading r = {.draft = d, .digest = digest};
 	int rc = 0;
+	own_return_large(); /* what says which ids there are */
 	if (packages->kind != DOC_LIST)
 		return doc_bad(e, packages, "packages must be a list: lines that begin with '- '");
 	for (size_t i = 0; !rc && i < packages->n; i++)

@@ -2,13 +2,13 @@
  * are none: each ends as soon as the loop comes to it. It takes the place of sandbox/ by being
  * linked first, as tests/unit/fake_sandbox.c does, and keeps nothing of what it saw.
  *
- *   bench_engine DIR JOBS AT-ONCE BYTES [PHASES]
+ *   bench_engine DIR JOBS AT-ONCE BYTES [PHASES [VARIANTS]]
  *
- * A state directory DIR/state (not there yet) gets one run of JOBS jobs, two variants, PHASES
- * phases (1), each of which says BYTES bytes. One line: jobs, then seconds of wall time, of
- * processor time and of the loop's thread's, and KiB of memory at most. What is measured lies
- * between the first unit's beginning and the last row; the rows of the plan and the memory of all
- * of it are said too. */
+ * A state directory DIR/state (not there yet) gets one run of JOBS jobs, VARIANTS (2, or 1) of each
+ * package, PHASES phases (1), each of which says BYTES bytes. One line: jobs, then seconds of wall
+ * time, of processor time and of the loop's thread's, and KiB of memory at most. What is measured
+ * lies between the first unit's beginning and the last row; the rows of the plan and the memory of
+ * all of it are said too. */
 #include "base/clock.h"
 #include "base/dir.h"
 #include "orchestrator/engine.h"
@@ -162,7 +162,7 @@ int sandbox_remove(struct sandbox *sb, int dirfd, const char *name, struct err *
 struct bench {
 	struct how how;
 	const char *dir;
-	size_t jobs, phases;
+	size_t jobs, phases, variants;
 	struct err err;
 };
 
@@ -201,13 +201,14 @@ static struct suite *bench_suite(struct bench *b)
 		err_sys(&b->err, "%s", b->dir);
 		return NULL;
 	}
-	for (size_t i = 0; i < (b->jobs + 1) / 2; i++)
+	for (size_t i = 0; i < (b->jobs + b->variants - 1) / b->variants; i++)
 		fprintf(l, "package-%zu@1.0.%zu\n", i, i % 10);
 	fprintf(s, "assay: 1\nsuite: bench\nroot: host\nphases:\n");
 	for (size_t i = 0; i < b->phases; i++)
 		fprintf(s, "  - {name: phase%zu, run: 'true'}\n", i);
-	fprintf(s, "packages: [{file: packages.txt}]\nvariants: [{name: a}, {name: b}]\n"
-		   "compare: [a, b]\n");
+	fprintf(s, "packages: [{file: packages.txt}]\n%s\n",
+		b->variants > 1 ? "variants: [{name: a}, {name: b}]\ncompare: [a, b]"
+				: "variants: [{name: a}]");
 	fflush(s);
 	fflush(l);
 	return suite_load(suite, &b->err);
@@ -259,14 +260,15 @@ static int bench_run(struct bench *b)
 
 int main(int argc, char **argv)
 {
-	if (argc < 5 || argc > 6) {
-		fprintf(stderr, "bench_engine DIR JOBS AT-ONCE BYTES [PHASES]\n");
+	if (argc < 5 || argc > 7) {
+		fprintf(stderr, "bench_engine DIR JOBS AT-ONCE BYTES [PHASES [VARIANTS]]\n");
 		return 3;
 	}
 	struct bench b = {.how = {.jobs = strtoul(argv[3], NULL, 10)},
 			  .dir = argv[1],
 			  .jobs = strtoul(argv[2], NULL, 10),
 			  .phases = argc > 5 ? strtoul(argv[5], NULL, 10) : 1,
+			  .variants = argc > 6 && !strcmp(argv[6], "1") ? 1 : 2,
 			  .err = ERR_INIT};
 	says_bytes = strtoull(argv[4], NULL, 10);
 	how_fill(&b.how);
