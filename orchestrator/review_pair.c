@@ -199,8 +199,8 @@ static void review_compare(const struct review *r, struct review_pair *p)
 {
 	bool earlier = p->base.agreeing && p->next.agreeing;
 	struct compare_all base, next;
-	auto_free struct compare_side *base_all = side_all(&p->base, earlier, &base),
-				      *next_all = side_all(&p->next, earlier, &next);
+	struct compare_side *base_all = side_all(&p->base, earlier, &base),
+			    *next_all = side_all(&p->next, earlier, &next);
 	struct flake known[2];
 	size_t row;
 	bool found[2];
@@ -213,6 +213,8 @@ static void review_compare(const struct review *r, struct review_pair *p)
 	}
 	p->how = compare_seen(&base, &next, found[0] ? &known[0] : NULL,
 			      found[1] ? &known[1] : NULL);
+	free(base_all);
+	free(next_all);
 	p->verdict = r->base ? p->how.verdict : VERDICT_SAME;
 }
 
