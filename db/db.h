@@ -195,7 +195,7 @@ struct db_facts {
 	int64_t store_bytes, store_files; /* what the phase brought into stores (published content),
 					     0: nothing fetched */
 	int64_t upper_bytes;              /* what it left in its uppers, 0 unknown */
-	int64_t ended_ms;
+	int64_t started_ms, ended_ms;     /* started_ms 0: as db_phase_begin was told */
 };
 int db_phase_end(struct db *d, int64_t phase, const struct db_facts *f, struct err *e) must_check;
 

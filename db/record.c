@@ -292,9 +292,9 @@ int db_phase_end(struct db *d, int64_t phase, const struct db_facts *f, struct e
 		      "stalled_cpu_us = ?34, stalled_io_us = ?35,"
 		      " executor = ?36, profile = ?37, uppers = ?38, processes = ?39,"
 		      " network_lost = CASE WHEN network = 'nat' THEN ?40 END, host_full = ?41, "
-		      "host_oom_kills = ?42"
+		      "host_oom_kills = ?42, started_ms = coalesce(?43, started_ms)"
 		      " WHERE id = ?1 AND ended_ms IS NULL",
-		      "ismzisiiiiiiiiiissiixiiiizzzzzzzzzzssssiiz", phase, f->end, f->exit_code,
+		      "ismzisiiiiiiiiiissiixiiiizzzzzzzzzzssssiizz", phase, f->end, f->exit_code,
 		      f->signal, (int64_t)f->core, db_absent_none(f->limit), f->limit_bound,
 		      f->limit_value, f->setup_us, f->wall_us, f->cpu_user_us, f->cpu_system_us,
 		      f->peak_memory, f->output_bytes, f->oom_kills, f->processes_refused,
@@ -304,7 +304,7 @@ int db_phase_end(struct db *d, int64_t phase, const struct db_facts *f, struct e
 		      f->disk_inodes, f->throttled, f->throttled_us, f->stalled_memory_us,
 		      f->stalled_cpu_us, f->stalled_io_us, f->executor, f->profile, f->uppers,
 		      db_absent_none(f->processes), (int64_t)f->network_lost, (int64_t)f->host_full,
-		      f->host_oom_kills);
+		      f->host_oom_kills, f->started_ms);
 	if (!n)
 		return err_set(e, ERR_CORRUPT, "%s: phase %lld is not running", d->path,
 			       (long long)phase);

@@ -157,6 +157,8 @@ void engine_kick(struct engine *g)
 		g->publishing = true;
 		job_go(j, JOB_PUBLISH);
 	}
+	if (g->stopping && g->ahead)
+		engine_end_ahead(g);
 	/* what begins may be held at once */
 	for (bool first = true; !g->stopping && (first || g->holds.n); first = false) {
 		while ((j = engine_pop(&g->holds)))

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 
+/* So many phases are opened ahead of their turn at the most: each holds descriptors. */
+#define ENGINE_AHEAD 64
 /* So many trees for each slot may wait to be removed. */
 #define ENGINE_LEAVING 4
 
@@ -52,6 +54,47 @@ static void engine_package(void *engine, uint32_t package)
 			engine_offer(g, i);
 }
 
+/* One that may have a network waits for that and holds no processor meanwhile, and is given the
+ * stores as they are when it starts: that is not decided ahead. Nor is anything about repeats,
+ * whose sides take turns. */
+enum job_state engine_next(struct job *j)
+{
+	struct engine *g = j->engine;
+	size_t all = g->at_once + SCHED_AHEAD, most = all < ENGINE_AHEAD ? all : ENGINE_AHEAD;
+	if (job_phase(j)->network != BOX_NET_NONE || j->repeat || j->until != PLAN_NONE ||
+	    g->ahead >= most || g->stopping || g->paused || g->admit != ADMIT_YES ||
+	    job_cancelled(j))
+		return JOB_QUEUE;
+	j->ahead = true;
+	j->networked = false;
+	g->ahead++;
+	return JOB_OPEN;
+}
+
+void engine_turn(struct job *j)
+{
+	j->ahead = false;
+	j->engine->ahead--;
+}
+
+void engine_end_ahead(struct engine *g)
+{
+	for (size_t i = 0; g->ahead && i < g->conf->plan->n_units; i++) {
+		struct job *j = g->jobs[i];
+		if (!j || !j->ahead || j->state != JOB_QUEUE)
+			continue;
+		engine_turn(j);
+		job_boxless(j);
+		job_go(j, JOB_CLOSE);
+	}
+}
+
+uint64_t engine_cpus(const struct job *j)
+{
+	uint64_t cpus = job_phase(j)->limits.cpus;
+	return j->networked ? 0 : cpus ? cpus : 1;
+}
+
 /* Whether the try has a network decides what it waits for. */
 void engine_wait(struct job *j)
 {
@@ -62,14 +105,11 @@ void engine_wait(struct job *j)
 		return;
 	}
 	struct expected x = expect_phase(g->expect, j->number, j->phase);
-	uint64_t cpus = job_phase(j)->limits.cpus;
 	struct sched_task t = {
 		.id = (uint32_t)j->number,
 		.package = g->first[j->unit->package],
 		.left_ms = expect_left(g->expect, j->number, j->phase) + g->after[j->number],
-		.need = {{[SCHED_CPU] = j->networked ? 0
-					: cpus       ? cpus
-						     : 1,
+		.need = {{[SCHED_CPU] = engine_cpus(j),
 			  [SCHED_FETCH] = j->networked,
 			  [SCHED_MEMORY] = x.memory,
 			  [SCHED_DISK] = x.disk}},
@@ -118,9 +158,9 @@ static void engine_begin(struct engine *g, size_t unit)
 		if (i != unit && plan_rests(&p->units[i]) && p->units[i].trunk == PLAN_NONE &&
 		    variant == sides[p->units[i].variant == sides[0]])
 			job_begin(engine_job(g, i));
-	if (plan_rests(&p->units[unit]))
-		sched_arrived(g->sched); /* nothing of it may ever run */
-	job_begin(engine_job(g, unit));
+	struct job *j = engine_job(g, unit);
+	j->coming = true;
+	job_begin(j);
 }
 
 void engine_start_some(struct engine *g)
@@ -147,7 +187,10 @@ void engine_start_some(struct engine *g)
 		}
 		j->taken = taken;
 		g->boxes++;
-		job_go(j, JOB_OPEN);
+		bool ready = j->ahead;
+		if (ready)
+			engine_turn(j);
+		job_go(j, ready ? JOB_BOX : JOB_OPEN);
 	}
 	/* Begin new packages only as far as the stores and the removal of what is over keep up:
 	 * their directories cost disk. */
@@ -247,7 +290,7 @@ int engine_schedule(struct engine *g, struct err *e)
 			  [SCHED_MEMORY] = pressure_memory(),
 			  [SCHED_DISK] = UINT64_MAX}},
 		.policy = POLICY_LPT,
-		.ahead = g->conf->at_once,
+		.ahead = SCHED_AHEAD,
 	};
 	g->sched = sched_new(&conf);
 	g->expect = expect_load(p, g->state->db, e);

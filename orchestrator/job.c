@@ -43,6 +43,15 @@ void job_free(struct job *j)
 	free(j);
 }
 
+/* It is in the scheduler's queue, or on a way that does not lead there: not waited for. */
+static void job_arrived(struct job *j, enum job_state at)
+{
+	if (!j->coming || at == JOB_BEGIN || at == JOB_TAKE || at == JOB_OPEN)
+		return;
+	j->coming = false;
+	sched_arrived(j->engine->sched);
+}
+
 void job_go(struct job *j, enum job_state to)
 {
 	const struct job_step *from = &job_steps[j->state];
@@ -59,6 +68,7 @@ void job_go(struct job *j, enum job_state to)
 	j->engine->moving += from->rests;
 	j->engine->moving -= job_steps[to].rests;
 	j->state = to;
+	job_arrived(j, to);
 	if (job_steps[to].start)
 		job_steps[to].start(j);
 }
@@ -72,13 +82,6 @@ void job_begin(struct job *j)
 	j->has_result = true;
 	j->result = j->own = j->engine->conf->was[j->number].result;
 	job_go(j, JOB_HOLD);
-}
-
-void job_arrived(struct job *j)
-{
-	/* one that rested was never waited for */
-	if (!j->trunk && !plan_rests(j->unit))
-		sched_arrived(j->engine->sched);
 }
 
 static void job_task_work(struct lane_task *t)

@@ -18,8 +18,8 @@ enum job_state {
 	JOB_WAIT,    /* for its trunk, or until the scheduler begins it */
 	JOB_BEGIN,   /* its directory and input exist, its attempt is recorded */
 	JOB_TAKE,    /* what earlier runs left of its phases is compared with its digest */
-	JOB_QUEUE,   /* for tokens, with a phase to run */
 	JOB_OPEN,    /* the phase is recorded, its directories and descriptors are there */
+	JOB_QUEUE,   /* for tokens, with a phase to run: opened ahead, or after that */
 	JOB_BOX,     /* the phase runs */
 	JOB_SHELVE,  /* its harvest waits for the store */
 	JOB_PUBLISH, /* the cache makes layer and frame */
@@ -74,7 +74,9 @@ struct job {
 	int64_t id, attempt;     /* branch: the database's */
 	size_t phase;            /* of the suite: the current one */
 	struct sched_need taken; /* by the phase under way */
-	unsigned tries;          /* boxes started so far: names the phase's directory */
+	bool coming;             /* the scheduler that began it waits for its first phase */
+	bool ahead;              /* its phase is opened before it has tokens, or was (g->ahead) */
+	unsigned tries;          /* phases opened so far: names the phase's directory */
 	bool offline;            /* this try has no network although the phase may have one */
 	bool offline_tried;      /* the current phase had such a try */
 	unsigned again;          /* tries of the current phase that don't count (retry.h) */
@@ -98,6 +100,7 @@ struct job {
 	char *phase_dir, *log_rel, *label;
 	int64_t phase_id;
 	bool networked;
+	uint64_t cpus;         /* that it has or, opened ahead, will have: for its row */
 	struct shelf *shelves; /* copies: the generations it was given */
 	struct plan_mounts mounts;
 	struct boxing boxing;
@@ -163,7 +166,8 @@ struct engine {
 	uint32_t *left;      /* by package of the suite: units that are not over */
 	size_t units_left;
 	size_t at_once;
-	size_t boxes; /* phases that have theirs */
+	size_t boxes; /* phases that have theirs, and the tokens for it */
+	size_t ahead; /* phases that are opened, or being so, and have no tokens yet */
 	struct control *control;
 	bool *cancelled; /* by package of the suite; NULL: none */
 	bool cancelled_all, paused;
@@ -214,8 +218,6 @@ void job_free(struct job *j);
 void job_go(struct job *j, enum job_state to);
 /* job_begin(j): of JOB_WAIT: to JOB_BEGIN; one that rests, to where it waits for its other side. */
 void job_begin(struct job *j);
-/* job_arrived(j): the scheduler that began it need not wait for it any more. */
-void job_arrived(struct job *j);
 /* job_lane(j, lane, work): the state's work on a lane; when it is done the state's `finish` names
  * the next. A job that is JOB_DONE then is freed. */
 void job_lane(struct job *j, struct lane *lane, int (*work)(struct job *, struct err *));
@@ -239,8 +241,8 @@ struct job_step {
 	unsigned may; /* bits of states it may go to */
 };
 extern const struct job_step job_steps[JOB_STATES];
-/* Where a job goes that is to run its current phase. */
-enum job_state job_next(const struct job *j);
+/* Where a job goes that is to run its current phase: JOB_HOLD, or as engine_next says. */
+enum job_state job_next(struct job *j);
 /* Its phase could be tried without the network that it may have. */
 bool job_may_try_offline(const struct job *j);
 
@@ -250,6 +252,8 @@ enum job_state job_close_finish(struct job *j);
 void job_again_start(struct job *j);
 /* job_cancel(j): of JOB_QUEUE: it ends as kill/cancelled, without a box. */
 void job_cancel(struct job *j);
+/* job_boxless(j): its phase was opened and will have no box: what JOB_CLOSE records of that. */
+void job_boxless(struct job *j);
 /* job_leaving(j): it is on its way out, and counts among what keeps new packages waiting. */
 void job_leaving(struct job *j);
 /* job_try_free(j): what one try of a phase held. */
@@ -312,8 +316,17 @@ void engine_start_some(struct engine *g);
 void engine_again(struct engine *g);
 /* engine_look(g): at the machine, twice a second: may more be started? */
 void engine_look(struct engine *g);
+/* engine_cpus(j): so many processors its phase is to have, if there are as many. */
+uint64_t engine_cpus(const struct job *j);
 /* engine_wait(j): its phase waits for tokens. */
 void engine_wait(struct job *j);
+/* engine_next(j): where a job with a phase to run goes: to JOB_OPEN, if that may be done ahead of
+ * its turn, so that its box starts as soon as another one's tokens are free; else to JOB_QUEUE.
+ * engine_turn(j): it has come, or will not. engine_end_ahead(g): nothing is started any more: what
+ * was opened ahead is closed. */
+enum job_state engine_next(struct job *j);
+void engine_turn(struct job *j);
+void engine_end_ahead(struct engine *g);
 /* engine_unit_over(j): of what waits for its package, some may begin. */
 void engine_unit_over(struct job *j);
 

@@ -45,6 +45,7 @@ static int close_work(struct job *j, struct err *e)
 	judge_facts(&j->facts, &j->log, &row);
 	row.store_bytes = (int64_t)j->store_bytes;
 	row.store_files = (int64_t)j->store_files;
+	row.started_ms = j->facts.started_ms;
 	row.ended_ms = j->ended_ms;
 	row.host_full = j->host_full;
 	if (j->note && !row.error)
@@ -115,8 +116,23 @@ enum job_state job_close_finish(struct job *j)
 	return JOB_RESULT;
 }
 
+void job_boxless(struct job *j)
+{
+	j->facts = (struct box_facts){.end = BOX_CANCELLED, .exit_code = -1, .cgroup = "none"};
+	j->log = (struct capture_log){0};
+	j->host_full = false;
+	j->store_bytes = j->store_files = 0;
+	j->ended_ms = clock_real_ms();
+}
+
 void job_cancel(struct job *j)
 {
+	if (j->ahead) { /* there is a row of its phase: that ends so, too */
+		engine_turn(j);
+		job_boxless(j);
+		job_go(j, JOB_CLOSE);
+		return;
+	}
 	if (j->until != PLAN_NONE && !j->repeat) {
 		job_go(j, job_leave(j));
 		return;

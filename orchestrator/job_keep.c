@@ -124,7 +124,6 @@ enum job_state take_finish(struct job *j)
 	struct engine *g = j->engine;
 	char name[KEPT_DIR];
 	size_t end = j->unit->end_phase;
-	job_arrived(j);
 	if (g->failed)
 		return JOB_CLEAN;
 	for (; j->phase < end && j->phase != j->until && j->kept[j->phase].is == KEPT_TAKEN;

@@ -34,9 +34,9 @@ static void begin_start(struct job *j)
 	job_lane(j, &j->engine->records, begin_work);
 }
 
-enum job_state job_next(const struct job *j)
+enum job_state job_next(struct job *j)
 {
-	return j->phase == j->until ? JOB_HOLD : JOB_QUEUE;
+	return j->phase == j->until ? JOB_HOLD : engine_next(j);
 }
 
 static enum job_state begin_finish(struct job *j)
@@ -45,8 +45,6 @@ static enum job_state begin_finish(struct job *j)
 	     way = j->until != PLAN_NONE;
 	bool blocked = !failed && !shared && !way && needs_block(j);
 	bool take = !failed && !shared && !blocked && job_has_found(j);
-	if (!take)
-		job_arrived(j);
 	if (failed || (shared && way))
 		return JOB_CLEAN;
 	if (blocked)
@@ -144,7 +142,7 @@ static int open_work(struct job *j, struct err *e)
 		.generation = g->suite->n_stores ? j->shelves[0].generation : 0,
 		.log = log,
 		.started_ms = clock_real_ms(),
-		.cpus = (int64_t)j->taken.of[SCHED_CPU],
+		.cpus = (int64_t)j->cpus,
 	};
 	j->phase_id = db_phase_begin(g->state->db, &row, e);
 	if (j->phase_id > 0)
@@ -158,6 +156,9 @@ static void open_start(struct job *j)
 	struct engine *g = j->engine;
 	j->offline = !j->networked && job_phase(j)->network != BOX_NET_NONE;
 	j->offline_tried |= j->offline;
+	j->cpus = j->ahead ? engine_cpus(j) : j->taken.of[SCHED_CPU];
+	if (j->cpus > g->at_once)
+		j->cpus = g->at_once;
 	j->tries++;
 	open_names(j);
 	j->shelves = own_calloc(g->suite->n_stores, sizeof(*j->shelves));
@@ -170,18 +171,17 @@ static void open_start(struct job *j)
 static enum job_state open_finish(struct job *j)
 {
 	if (!j->engine->stopping)
-		return JOB_BOX;
-	engine_give_back(j); /* a box not yet started is one that is started no more */
+		return j->ahead ? JOB_QUEUE : JOB_BOX;
+	/* a box not yet started is one that is started no more */
+	if (j->ahead)
+		engine_turn(j);
+	else
+		engine_give_back(j);
 	if (j->task.rc) {
 		job_try_free(j);
 		return JOB_CLEAN;
 	}
-	/* Its row is there: it gets an end. */
-	j->facts = (struct box_facts){.end = BOX_CANCELLED, .exit_code = -1, .cgroup = "none"};
-	j->log = (struct capture_log){0};
-	j->host_full = false;
-	j->store_bytes = j->store_files = 0;
-	j->ended_ms = clock_real_ms();
+	job_boxless(j); /* its row is there: it gets an end */
 	return JOB_CLOSE;
 }
 
@@ -389,15 +389,15 @@ static void done_start(struct job *j)
 /* clang-format off */
 const struct job_step job_steps[JOB_STATES] = {
 	[JOB_WAIT]    = {"wait",    NULL,          NULL,           true,  TO(BEGIN) | TO(HOLD)},
-	[JOB_BEGIN]   = {"begin",   begin_start,   begin_finish,   false, TO(TAKE) | TO(QUEUE) | TO(KEEP) | TO(RESULT) | TO(HOLD) | TO(CLEAN)},
-	[JOB_TAKE]    = {"take",    take_start,    take_finish,    false, TO(QUEUE) | TO(KEEP) | TO(HOLD) | TO(CLEAN)},
-	[JOB_QUEUE]   = {"queue",   queue_start,   NULL,           true,  TO(OPEN) | TO(KEEP) | TO(RESULT) | LEAVES},
-	[JOB_OPEN]    = {"open",    open_start,    open_finish,    false, TO(BOX) | TO(CLOSE) | TO(CLEAN)},
+	[JOB_BEGIN]   = {"begin",   begin_start,   begin_finish,   false, TO(TAKE) | TO(OPEN) | TO(QUEUE) | TO(KEEP) | TO(RESULT) | TO(HOLD) | TO(CLEAN)},
+	[JOB_TAKE]    = {"take",    take_start,    take_finish,    false, TO(OPEN) | TO(QUEUE) | TO(KEEP) | TO(HOLD) | TO(CLEAN)},
+	[JOB_OPEN]    = {"open",    open_start,    open_finish,    false, TO(QUEUE) | TO(BOX) | TO(CLOSE) | TO(CLEAN)},
+	[JOB_QUEUE]   = {"queue",   queue_start,   NULL,           true,  TO(OPEN) | TO(BOX) | TO(CLOSE) | TO(KEEP) | TO(RESULT) | LEAVES},
 	[JOB_BOX]     = {"box",     job_box_start, NULL,           false, TO(SHELVE) | TO(CLOSE)},
 	[JOB_SHELVE]  = {"shelve",  shelve_start,  NULL,           false, TO(PUBLISH) | TO(CLOSE)},
 	[JOB_PUBLISH] = {"publish", publish_start, publish_finish, false, TO(RECORD) | TO(CLOSE)},
 	[JOB_RECORD]  = {"record",  record_start,  record_finish,  false, TO(SHELVE) | TO(CLOSE)},
-	[JOB_CLOSE]   = {"close",   job_close_start,   job_close_finish,   false, TO(QUEUE) | TO(AGAIN) | TO(KEEP) | TO(RESULT) | TO(HOLD) | LEAVES},
+	[JOB_CLOSE]   = {"close",   job_close_start,   job_close_finish,   false, TO(OPEN) | TO(QUEUE) | TO(AGAIN) | TO(KEEP) | TO(RESULT) | TO(HOLD) | LEAVES},
 	[JOB_AGAIN]   = {"again",   job_again_start,   NULL,           true,  TO(QUEUE)},
 	[JOB_KEEP]    = {"keep",    keep_start,    NULL,           true,  LEAVES},
 	[JOB_RESULT]  = {"result",  result_start,  result_finish,  false, TO(HOLD) | LEAVES},

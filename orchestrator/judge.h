@@ -14,7 +14,7 @@ struct db_table;
 void judge_job(const struct suite *s, const struct judged *j, const struct capture_log *log,
 	       struct result *r, struct evidence *ev);
 
-/* judge_facts(f, log, row): everything but stores, uppers and ended_ms; row borrows from f and log.
+/* judge_facts(f, log, row): everything but stores, uppers and times; row borrows from f and log.
  */
 void judge_facts(const struct box_facts *f, const struct capture_log *log, struct db_facts *row);
 

@@ -217,7 +217,10 @@ bool sched_begin(struct sched *s, uint32_t *id)
 	size_t n = s->waiting + s->coming;
 	bool spare = s->used.of[SCHED_CPU] < s->conf.have.of[SCHED_CPU] && !s->coming &&
 		     s->passed < sched_patience(s);
-	if (!s->offered.n || n >= s->conf.ahead * (spare ? 4 : 1))
+	uint64_t cpus = s->conf.have.of[SCHED_CPU], most = cpus + s->conf.ahead;
+	if (spare && most < 4 * cpus)
+		most = 4 * cpus;
+	if (!s->offered.n || n >= most)
 		return false;
 	*id = heap_pop(&s->offered).id;
 	s->coming++;
@@ -241,8 +244,6 @@ void sched_give(struct sched *s, const struct sched_need *taken)
 void sched_have(struct sched *s, enum sched_token token, uint64_t n)
 {
 	s->conf.have.of[token] = n;
-	if (token == SCHED_CPU)
-		s->conf.ahead = (size_t)n;
 }
 
 void sched_look(const struct sched *s, struct sched_state *out)

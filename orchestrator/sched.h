@@ -39,9 +39,13 @@ struct sched_conf {
 	struct sched_need have; /* UINT64_MAX: any number */
 	enum sched_policy policy;
 	uint64_t seed;
-	size_t ahead; /* units are begun while fewer tasks of begun ones wait; four times as many
-			 where those that wait don't fit and there are processors free */
+	size_t ahead; /* units are begun while fewer tasks of begun ones wait than there are
+			 processors and so many more; than four times the processors where those
+			 that wait don't fit and some are free */
 };
+/* What the engine begins, and so what is simulated: while boxes run, rows and directories of the
+ * next are made, which takes two commits. */
+#define SCHED_AHEAD 4
 
 struct sched;
 
@@ -69,8 +73,7 @@ void sched_push(struct sched *s, const struct sched_task *t);
  * sched_give. false: none may start. */
 bool sched_pick(struct sched *s, uint32_t *id, struct sched_need *taken);
 void sched_give(struct sched *s, const struct sched_need *taken);
-/* sched_have(s, token, n): from now on there is so much of it; what is taken stays taken. Of
- * processors: and so many units are begun ahead. */
+/* sched_have(s, token, n): from now on there is so much of it; what is taken stays taken. */
 void sched_have(struct sched *s, enum sched_token token, uint64_t n);
 
 /* How many wait to be begun, and for tokens; what is taken and what there is. */

@@ -166,7 +166,7 @@ void sim_run(const struct sim *s, const struct sim_conf *conf, struct sim_outcom
 			  [SCHED_DISK] = UINT64_MAX}},
 		.policy = conf->policy,
 		.seed = conf->seed,
-		.ahead = conf->slots,
+		.ahead = SCHED_AHEAD,
 	};
 	struct sim_state st = {
 		.sim = s,

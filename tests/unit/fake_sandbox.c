@@ -88,7 +88,9 @@ static void box_over(struct box *b)
 	fake.running--;
 	s->ended = true;
 	s->ended_ms = fake.now_ms;
+	fake.ending = true;
 	b->events.on_end(b->owner, &f);
+	fake.ending = false;
 	free(b);
 }
 
@@ -127,8 +129,9 @@ static bool sandbox_may_go_on(const struct sandbox *sb, const struct box *b)
 {
 	if (sb->hold || sb->closing || fake.still)
 		return false;
-	return sb->loop->active_reqs.count <= fake.beside ||
-	       (b && b->until_ms <= fake.now_ms && b->until_ms > fake.seen[b->seen].began_ms);
+	if (sb->loop->active_reqs.count > fake.beside)
+		return b && b->until_ms <= fake.now_ms && b->until_ms > fake.seen[b->seen].began_ms;
+	return !fake.holds || !fake.holds();
 }
 
 static void on_prepare(uv_prepare_t *h)
@@ -257,6 +260,7 @@ static size_t box_see(const struct box_spec *spec)
 		.store = lowers_of(store),
 		.n_store = store ? store->n_lowers : 0,
 		.began_ms = fake.now_ms,
+		.follows = fake.ending,
 		.wall_ms = spec->limits.wall_ms,
 		.cpu_ms = spec->limits.cpu_ms,
 	};

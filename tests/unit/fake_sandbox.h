@@ -32,6 +32,7 @@ struct fake_seen {
 	uint64_t began_ms, ended_ms;
 	uint64_t wall_ms, cpu_ms; /* its limits */
 	bool ended, cancelled, gently;
+	bool follows; /* it began while another one's end was being told */
 };
 
 struct fake {
@@ -46,12 +47,16 @@ struct fake {
 	/* so much of the pool's work lets time go on: what waits for something to happen meanwhile
 	 */
 	atomic_uint beside;
+	/* Asked when nothing blocks any more and the clock would move: true: it does not yet. Or
+	 * NULL. */
+	bool (*holds)(void);
 	/* what was seen */
 	struct fake_seen *seen;
 	size_t n_seen;
 	size_t running, most;
 	uint64_t now_ms;
 	unsigned opened, closed, pauses, left_running;
+	bool ending; /* on_end is being called */
 };
 
 extern struct fake fake;

@@ -28,7 +28,6 @@ static struct sched *with(uint64_t cpus, uint64_t fetches, uint64_t memory,
 			  [SCHED_DISK] = UINT64_MAX}},
 		.policy = policy,
 		.seed = 7,
-		.ahead = cpus,
 	};
 	return sched_new(&conf);
 }
