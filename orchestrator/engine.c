@@ -310,14 +310,17 @@ static int engine_handles(struct engine *g, struct err *e)
 }
 
 /* A box that runs, and one that is made ready even more, holds descriptors; 1024, the usual limit,
- * exists for the sake of select(2). Boxes get a limit of their own. */
-static void engine_descriptors(void)
+ * exists for the sake of select(2). Boxes get a limit of their own. How many there may be. */
+static size_t engine_descriptors(void)
 {
 	struct rlimit files;
-	if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur >= ENGINE_DESCRIPTORS)
-		return;
+	if (getrlimit(RLIMIT_NOFILE, &files))
+		return 0;
+	if (files.rlim_cur >= ENGINE_DESCRIPTORS)
+		return ENGINE_DESCRIPTORS;
+	rlim_t had = files.rlim_cur;
 	files.rlim_cur = files.rlim_max < ENGINE_DESCRIPTORS ? files.rlim_max : ENGINE_DESCRIPTORS;
-	(void)!setrlimit(RLIMIT_NOFILE, &files);
+	return setrlimit(RLIMIT_NOFILE, &files) ? had : files.rlim_cur;
 }
 
 static void engine_free(struct engine *g)
@@ -401,7 +404,7 @@ int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struc
 	compact_init(&g.compact, &g);
 	lane_init(&g.trash, &g.loop);
 	lane_group(&g.trash, &trash_group, NULL);
-	engine_descriptors();
+	g.descriptors = engine_descriptors();
 	own_return_large(); /* what logs need for a while */
 	g.jobs = own_calloc(conf->plan->n_units, sizeof(struct job *));
 	if (engine_open(&g, &g.err) || engine_handles(&g, &g.err)) {

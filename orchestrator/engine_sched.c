@@ -8,8 +8,10 @@
 
 #include <errno.h>
 
-/* So many phases are opened ahead of their turn at the most: each holds descriptors. */
+/* Phases opened ahead of their turn, whatever there is of processors and descriptors. */
 #define ENGINE_AHEAD 64
+/* What a phase that is opened holds of descriptors, but for the layers of stores. */
+#define ENGINE_PHASE_DESCRIPTORS 32
 /* So many trees for each slot may wait to be removed. */
 #define ENGINE_LEAVING 4
 
@@ -54,15 +56,25 @@ static void engine_package(void *engine, uint32_t package)
 			engine_offer(g, i);
 }
 
+/* So many phases are opened ahead of their turn at the most: what descriptors are left when each
+ * processor's box has twice what one may need, and no more than fill the next turns. */
+static size_t ahead_most(const struct engine *g)
+{
+	size_t each = ENGINE_PHASE_DESCRIPTORS + g->suite->n_stores * CACHE_MOST_LAYERS,
+	       room = g->descriptors / each, boxes = 2 * g->at_once,
+	       most = g->at_once + SCHED_AHEAD;
+	most = most < ENGINE_AHEAD ? most : ENGINE_AHEAD;
+	return room <= boxes ? 0 : room - boxes < most ? room - boxes : most;
+}
+
 /* One that may have a network waits for that and holds no processor meanwhile, and is given the
  * stores as they are when it starts: that is not decided ahead. Nor is anything about repeats,
  * whose sides take turns. */
 enum job_state engine_next(struct job *j)
 {
 	struct engine *g = j->engine;
-	size_t all = g->at_once + SCHED_AHEAD, most = all < ENGINE_AHEAD ? all : ENGINE_AHEAD;
 	if (job_phase(j)->network != BOX_NET_NONE || j->repeat || j->until != PLAN_NONE ||
-	    g->ahead >= most || g->stopping || g->paused || g->admit != ADMIT_YES ||
+	    g->ahead >= ahead_most(g) || g->stopping || g->paused || g->admit != ADMIT_YES ||
 	    job_cancelled(j))
 		return JOB_QUEUE;
 	j->ahead = true;

@@ -166,8 +166,9 @@ struct engine {
 	uint32_t *left;      /* by package of the suite: units that are not over */
 	size_t units_left;
 	size_t at_once;
-	size_t boxes; /* phases that have theirs, and the tokens for it */
-	size_t ahead; /* phases that are opened, or being so, and have no tokens yet */
+	size_t boxes;       /* phases that have theirs, and the tokens for it */
+	size_t ahead;       /* phases that are opened, or being so, and have no tokens yet */
+	size_t descriptors; /* that may be open at once */
 	struct control *control;
 	bool *cancelled; /* by package of the suite; NULL: none */
 	bool cancelled_all, paused;
