@@ -200,7 +200,7 @@ keep_plan() { has "$(box --plan --keep "$work/a/../planned/" -- true)" "upper $w
 mkdir "$work/a"
 fact "and what is kept, but makes nothing" keep_plan
 fact "where it could be made" line 125 "make $work/none/planned: No such file" --plan --keep "$work/none/planned" -- true
-kept_plan() { box --plan --keep "$work/kept" -- true | grep -qx " *upper $work/kept" && no_file "$work/.kept.assay"; }
+kept_plan() { box --plan --keep "$work/kept" -- true | grep -x " *upper $work/kept" >/dev/null && no_file "$work/.kept.assay"; }
 fact "nor beside what is there" kept_plan
 fact "which is of one mount" line 125 "it is kept for another mount" --plan --keep "$work/kept" --cow "$work/src:/k" --keep "$work/kept/." -- true
 fact "also when it is run" line 125 "it is kept for another mount" --keep "$work/kept" --cow "$work/src:/k" --keep "$work/kept/." -- true
