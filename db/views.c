@@ -83,7 +83,8 @@ const char *const schema_views[] = {
 	"CREATE VIEW v_cause AS SELECT"
 	"  j.run, r.suite, v.name AS variant, v.number AS variant_number, g.name AS cause, g.text, g.line, count(DISTINCT j.package) AS packages,"
 	"  min(p.name) AS example, g.first_run, g.first_seen_ms"
-	" FROM job j JOIN attempt a ON a.job = j.id JOIN result s ON s.attempt = a.id JOIN signature g ON g.id = s.signature"
+	" FROM job j JOIN attempt a ON a.id IN (SELECT x.id FROM attempt x WHERE x.job = j.id UNION ALL SELECT j.unchanged)"
+	"  JOIN result s ON s.attempt = a.id JOIN signature g ON g.id = s.signature"
 	"  JOIN run r ON r.id = j.run JOIN package p ON p.id = j.package JOIN variant v ON v.run = j.run AND v.number = j.variant"
 	" GROUP BY j.run, v.number, g.id;",
 

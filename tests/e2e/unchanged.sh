@@ -70,7 +70,7 @@ cat >"$work/suite.yaml" <<-'END'
 	assay: 1
 	suite: worse
 	root: host
-	phases: [{name: test, run: '[ "$ASSAY_VARIANT" = a ]'}]
+	phases: [{name: test, run: '[ "$ASSAY_VARIANT" = a ] || { echo "Error: no envelope"; exit 1; }'}]
 	packages: [worse]
 	variants: [{name: a}, {name: b}]
 	compare: [a, b]
@@ -82,6 +82,7 @@ fact "until it is confirmed" is "$(sure "$first")" confirmed
 fact "the night after" ends 1 "$assay" run "$work/suite.yaml" --recheck 0 --fail-on confirmed
 fact "it is confirmed" is "$(sure $((first + 1)))" confirmed
 fact "and nothing was run for it" is "$(boxes $((first + 1)))" 0
+fact "its cause is of the first night" is "$(ask "SELECT first_run, packages FROM v_cause WHERE run = $((first + 1))")" "$first,1"
 fact "where both sides are run to check" ends 1 "$assay" run "$work/suite.yaml" --recheck 100 --fail-on confirmed
 fact "it still is" is "$(sure $((first + 2)))" confirmed
 fact "without a repeat" is "$(boxes $((first + 2)))" 2
