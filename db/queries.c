@@ -1,4 +1,4 @@
-/* The fixed questions of other folders, by name. Their columns are promised in db/db.h; an answer
+/* The fixed questions of other folders, by name. Their columns are promised in db/ask.h; an answer
  * costs what it returns, not what the database holds (but for "totals" and "layers"). */
 #include "db/schema.h"
 #include "db/handle.h"

@@ -40,8 +40,8 @@ struct engine_conf {
 	int64_t run;
 	const int64_t *jobs; /* database ids of the plan's branches, in the order of units; those of
 				trunks are 0 */
-	const struct candidate_side *was; /* by unit, of those that rest (plan_rests); NULL: none
-					     does */
+	const struct candidate_side *was; /* by unit, of those that rest (plan_rests) or run to
+					     check what earlier runs judged; NULL: there are none */
 	size_t at_once;                   /* processors that boxes hold at once, at least 1 */
 	size_t fetches;     /* boxes at once that wait for a network: they hold none; at least 1 */
 	const char *helper; /* assay-box, NULL: found by the sandbox */

@@ -9,8 +9,8 @@
 
 struct spare {
 	size_t spared, rechecked;
-	struct candidate_side *was; /* by unit: what a spared one that stays in the plan was judged;
-				       NULL: none stays. The caller frees it. */
+	struct candidate_side *was; /* by unit: what one that stays in the plan was judged, spared
+				       or run to check; NULL: none stays. The caller frees it. */
 };
 
 /* spare_jobs(p, st, run, h, ids, out, e): where h says so, the jobs of a run that just began whose

@@ -1,4 +1,4 @@
-/* db/queries.c: the named queries say what db/db.h promises, and find it through indexes. */
+/* db/queries.c: the named queries say what db/ask.h promises, and find it through indexes. */
 #include "db_scratch.h"
 
 #include "db/handle.h"
