@@ -137,8 +137,10 @@ static void mounts(struct text *t, const struct suite *s, struct inputs *in)
 		for (size_t k = 0; k < s->stores[i].n_rules; k++) {
 			word(t, s->stores[i].rules[k].match);
 			number(t, s->stores[i].rules[k].what);
-			if (s->stores[i].rules[k].what == CACHE_PROGRAM)
+			if (s->stores[i].rules[k].what == CACHE_PROGRAM) {
 				word(t, s->stores[i].programs[k].run);
+				limits(t, &s->stores[i].programs[k].limits);
+			}
 		}
 	}
 }
