@@ -65,3 +65,20 @@ void text_fini(struct text *t)
 	free(t->p);
 	*t = (struct text)TEXT_INIT;
 }
+
+char *text_shell_word(const char *s)
+{
+	static const char safe[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@%+=:,./_-";
+	struct text t = TEXT_INIT;
+	if (*s && strspn(s, safe) == strlen(s))
+		return own_dup(s);
+	text_addc(&t, '\'');
+	for (; *s; s++)
+		if (*s == '\'')
+			text_add(&t, "'\\''");
+		else
+			text_addc(&t, *s);
+	text_addc(&t, '\'');
+	return text_take(&t);
+}

@@ -28,3 +28,7 @@ void text_addf(struct text *t, const char *fmt, ...) printf_like(2, 3);
 char *text_take(struct text *t) must_check;
 void text_fini(struct text *t);
 #define auto_text __attribute__((cleanup(text_fini)))
+
+/* text_shell_word(s): s as one word of a POSIX shell, quoted only where it has to be. The caller
+ * frees it. */
+char *text_shell_word(const char *s) must_check;

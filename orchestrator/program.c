@@ -100,17 +100,6 @@ int programs_keep(const struct programs *p, const struct sandbox *sb, struct err
 
 /* ---- what calls it ---- */
 
-static void script_quoted(struct text *t, const char *s)
-{
-	text_add(t, "'");
-	for (size_t n; *s; s += n + (s[n] == '\'')) {
-		n = strcspn(s, "'");
-		text_put(t, s, n);
-		text_add(t, s[n] ? "'\\''" : "");
-	}
-	text_add(t, "'");
-}
-
 static void script_make(struct text *t, const struct cache_question *q)
 {
 	text_add(t, "run=$1\n"
@@ -125,7 +114,8 @@ static void script_make(struct text *t, const struct cache_question *q)
 		    "}\n");
 	for (size_t i = 0; i < q->n; i++) {
 		text_addf(t, "p %zu ", i + 1);
-		script_quoted(t, q->paths[i]);
+		auto_free char *path = text_shell_word(q->paths[i]);
+		text_add(t, path);
 		text_add(t, "\n");
 	}
 }

@@ -1,6 +1,7 @@
 #include "orchestrator/report_page.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "orchestrator/rows.h"
 
 #include <string.h>
@@ -91,7 +92,7 @@ char *report_log(const struct report *r, const struct review_side *s)
 	if (!s->log)
 		return NULL;
 	auto_free char *path = own_fmt("%s/%s", r->state, s->log);
-	auto_free char *word = shell_word(path);
+	auto_free char *word = text_shell_word(path);
 	return own_fmt("zstdcat %s", word);
 }
 

@@ -2,6 +2,7 @@
  * first packages of the report, as far as the page has room. */
 #include "orchestrator/report_page.h"
 
+#include "base/text.h"
 #include "base/unit.h"
 #include "orchestrator/html.h"
 #include "orchestrator/logfile.h"
@@ -112,7 +113,7 @@ static bool passed(const struct db_table *p, size_t row)
 static char *log_word(const struct report *r, const char *log)
 {
 	auto_free char *path = own_fmt("%s/%s", r->state, log);
-	return shell_word(path);
+	return text_shell_word(path);
 }
 
 /* What lay below the phase's own directory of changes, the uppermost first. */

@@ -2,6 +2,8 @@
  * script that makes the table one to search. */
 #include "orchestrator/report_page.h"
 
+#include "base/text.h"
+
 #include "orchestrator/html.h"
 #include "orchestrator/plain.h"
 #include "orchestrator/rows.h"
@@ -104,8 +106,8 @@ static void all_data(struct text *t, const struct report *r)
 	const struct review *v = r->review;
 	json_t *rows = json_array(), *faces = json_object();
 	const char *path = rows_text(v->row, 0, "suite_path");
-	auto_free char *suite = shell_word(path ? path : rows_str(v->row, 0, "suite"));
-	auto_free char *dir = r->say_state ? shell_word(r->say_state) : NULL;
+	auto_free char *suite = text_shell_word(path ? path : rows_str(v->row, 0, "suite"));
+	auto_free char *dir = r->say_state ? text_shell_word(r->say_state) : NULL;
 	auto_free char *run = own_fmt("assay run %s", suite),
 		       *id = own_fmt("%lld", (long long)v->run),
 		       *state = dir ? own_fmt("--state %s", dir) : own_dup("");

@@ -164,5 +164,3 @@ char *review_repeat(const struct review *r, const struct review_pair *p, const c
 	must_check;
 /* All of it: validity first, then counts, causes, what was known, packages. */
 json_t *review_json(const struct review *r) must_check;
-/* s as one word of a POSIX shell, quoted only where it has to be. */
-char *shell_word(const char *s) must_check;

@@ -1,6 +1,8 @@
 /* The words of a review: what commands and reports say about a pair, in one place so that they all
  * say the same. */
 #include "orchestrator/plain.h"
+
+#include "base/text.h"
 #include "orchestrator/review.h"
 #include "orchestrator/rows.h"
 
@@ -187,29 +189,12 @@ const struct review_side *review_telling(const struct review_pair *p)
 	return p->next.state && !passes ? &p->next : p->base.state ? &p->base : &p->next;
 }
 
-char *shell_word(const char *s)
-{
-	static const char safe[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@%+=:,./_-";
-	struct text t = TEXT_INIT;
-	if (*s && strspn(s, safe) == strlen(s))
-		return own_dup(s);
-	text_addc(&t, '\'');
-	for (; *s; s++)
-		if (*s == '\'')
-			text_add(&t, "'\\''");
-		else
-			text_addc(&t, *s);
-	text_addc(&t, '\'');
-	return text_take(&t);
-}
-
 char *review_repeat(const struct review *r, const struct review_pair *p, const char *state)
 {
 	const char *path = rows_text(r->row, 0, "suite_path");
-	auto_free char *suite = shell_word(path ? path : rows_str(r->row, 0, "suite"));
-	auto_free char *package = shell_word(p->package);
-	auto_free char *dir = state ? shell_word(state) : NULL;
+	auto_free char *suite = text_shell_word(path ? path : rows_str(r->row, 0, "suite"));
+	auto_free char *package = text_shell_word(p->package);
+	auto_free char *dir = state ? text_shell_word(state) : NULL;
 	return own_fmt("assay run %s --only %s%s%s", suite, package, dir ? " --state " : "",
 		       dir ? dir : "");
 }

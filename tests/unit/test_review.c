@@ -1,5 +1,7 @@
 /* What a comparison says of a run, and whether it is to be believed. */
 #include "orchestrator/commands.h"
+
+#include "base/text.h"
 #include "report_world.h"
 
 #include <setjmp.h>
@@ -131,7 +133,7 @@ static void a_word_of_the_shell_is_one_word(void **state)
 		{"it's", "'it'\\''s'"}, {"$(x);`y`", "'$(x);`y`'"}, {"~", "'~'"}};
 	(void)state;
 	for (size_t i = 0; i < countof(words); i++) {
-		auto_free char *word = shell_word(words[i][0]);
+		auto_free char *word = text_shell_word(words[i][0]);
 		assert_string_equal(word, words[i][1]);
 	}
 }
