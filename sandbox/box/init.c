@@ -322,14 +322,17 @@ static void init_command(struct init *in)
 		init_await(in, INIT_ONLINE);
 	if (in->spec->flags & PLAN_LOOSEN_FUSE)
 		guard_tell(in->socket, INIT_BUILT);
-	int stdio[3];
-	pid_t command = init_stdio(in, stdio, &e) ? -1 : command_start(in, stdio, &e);
+	int stdio[3], no_stdio = init_stdio(in, stdio, &e);
+	/* Before, not after: however late this process is given the processor again, what the
+	 * command took is never told shorter than it was. */
+	uint64_t exec_ns = (uint64_t)clock_mono_ns();
+	pid_t command = no_stdio ? -1 : command_start(in, stdio, &e);
 	if (command < 0)
 		init_fail(in, &e);
 	struct init_message runs = {.kind = INIT_RUNS,
 				    .status = (int32_t)in->by,
 				    .way = in->way,
-				    .exec_ns = (uint64_t)clock_mono_ns()};
+				    .exec_ns = exec_ns};
 	init_say(in->socket, &runs, -1);
 	init_spare(in);
 	if (privilege_keep_kill(&e))

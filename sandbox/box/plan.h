@@ -193,7 +193,7 @@ struct plan_reply {
 	uint32_t counted;       /* PLAN_ENDED: counts are what its group has counted */
 	uint32_t group_left;    /* PLAN_ENDED: it could not be removed: the caller is to */
 	uint32_t reserved;
-	uint64_t exec_ns;            /* PLAN_RUNS: CLOCK_MONOTONIC */
+	uint64_t exec_ns;            /* PLAN_RUNS: CLOCK_MONOTONIC, just before the fork */
 	uint64_t user_ns, system_ns; /* PLAN_ENDED: rusage of everything that was waited for */
 	uint64_t peak_bytes;         /* PLAN_ENDED: the largest process */
 	uint64_t io_read_bytes, io_write_bytes; /* PLAN_ENDED: likewise; of block devices, pages
