@@ -239,6 +239,8 @@ static int judge_link(struct judge *c, const struct lower *l, struct err *e)
 		m = readlinkat(l->dirfd, l->name, theirs, sizeof(theirs));
 	if (m == n && !memcmp(mine, theirs, (size_t)n))
 		return judge_is(c, CACHE_IDENTICAL);
+	if (S_ISDIR(l->st.st_mode) && c->rule != CACHE_REJECT)
+		return judge_conflict(c, "the store has a directory there");
 	return judge_differs(c, l,
 			     m < 0 ? "the store has no link there"
 				   : "the store's link has another target",
