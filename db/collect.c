@@ -75,7 +75,7 @@ static int collect_halves(struct db *d, struct db_collected *out, struct err *e)
 static int collect_revoked(struct db *d, struct err *e)
 {
 	return db_do(d, e,
-		     "DELETE FROM layer_harvest WHERE"
+		     "DELETE FROM layer_part WHERE"
 		     " layer IN (SELECT id FROM layer WHERE revoked_ms IS NULL)"
 		     " AND harvest IN (SELECT x.harvest FROM entry x WHERE x.revoked_ms IS NOT NULL"
 		     "  AND NOT EXISTS (SELECT 1 FROM entry y WHERE y.harvest = x.harvest"
@@ -96,7 +96,7 @@ static int collect_dead(struct db *d, struct err *e)
 		return -1;
 	return db_do(d, e,
 		     "INSERT INTO dead SELECT id FROM harvest h WHERE layer IS NOT NULL AND NOT "
-		     "EXISTS (SELECT 1 FROM layer_harvest lh WHERE lh.harvest = h.id)",
+		     "EXISTS (SELECT 1 FROM layer_part lh WHERE lh.harvest = h.id)",
 		     "") < 0
 		       ? -1
 		       : 0;
@@ -115,7 +115,7 @@ static int collect_all(struct db *d, int64_t keep, struct db_collected *out, str
 		return -1;
 	out->generations = n;
 	if (db_do(d, e,
-		  "DELETE FROM layer_harvest WHERE layer NOT IN (SELECT layer FROM "
+		  "DELETE FROM layer_part WHERE layer NOT IN (SELECT layer FROM "
 		  "generation_layer)",
 		  "") < 0)
 		return -1;

@@ -1,4 +1,5 @@
 /* Taking back what was published: what of it shows, who else vouches for it, what shows instead. */
+#include "db/shown.h"
 #include "db/store.h"
 
 #include <string.h>
@@ -13,7 +14,7 @@
 	"  WHERE o.package = f.package AND o.generation IS NOT NULL), 0)) AS last_ms"              \
 	" FROM harvest h JOIN store s ON s.id = h.store JOIN layer l ON l.id = h.layer"            \
 	" LEFT JOIN phase f ON f.id = h.phase LEFT JOIN package p ON p.id = f.package"             \
-	" WHERE EXISTS (SELECT 1 FROM layer_harvest lh JOIN generation_layer gl"                   \
+	" WHERE EXISTS (SELECT 1 FROM layer_part lh JOIN generation_layer gl"                      \
 	"  ON gl.layer = lh.layer AND gl.generation = s.current WHERE lh.harvest = h.id)"
 
 static char *column_text(sqlite3_stmt *s, int column)
@@ -138,6 +139,8 @@ static int ended_read(struct db *d, sqlite3_stmt *s, struct db_ended **out, size
 	return rc;
 }
 
+#define NOT_ENDING " AND nx.harvest NOT IN (SELECT harvest FROM ending)"
+
 int db_ended_list(struct db *d, const char *store, const int64_t *harvests, size_t n,
 		  struct db_ended **out, size_t *n_out, struct err *e)
 {
@@ -148,41 +151,49 @@ int db_ended_list(struct db *d, const char *store, const int64_t *harvests, size
 	int rc = ended_read(
 		d,
 		db_ask(d, e,
-		       "WITH inside AS MATERIALIZED (SELECT DISTINCT lh.harvest AS id FROM store s"
+		       "WITH inside AS MATERIALIZED (SELECT DISTINCT lp.harvest AS id FROM store s"
 		       "  JOIN generation_layer gl ON gl.generation = s.current"
-		       "  JOIN layer_harvest lh ON lh.layer = gl.layer"
-		       "  JOIN harvest h ON h.id = lh.harvest AND h.store = s.id WHERE s.name = "
+		       "  JOIN layer_part lp ON lp.layer = gl.layer"
+		       "  JOIN harvest h ON h.id = lp.harvest AND h.store = s.id WHERE s.name = "
 		       "?1),"
 		       " best AS MATERIALIZED (SELECT e.harvest, e.path, e.type, e.sha256,"
-		       "  (SELECT max(n.harvest) FROM entry n WHERE CAST(n.path AS TEXT) ="
-		       "   CAST(e.path AS TEXT) AND n.path = e.path AND n.revoked_ms IS NULL"
-		       "   AND n.harvest IN (SELECT id FROM inside)) AS top,"
-		       "  (SELECT max(n.harvest) FROM entry n WHERE CAST(n.path AS TEXT) ="
-		       "   CAST(e.path AS TEXT) AND n.path = e.path AND n.revoked_ms IS NULL"
-		       "   AND n.harvest IN (SELECT id FROM inside)"
-		       "   AND n.harvest NOT IN (SELECT harvest FROM ending)) AS instead,"
-		       "  coalesce((SELECT max(n.harvest) FROM harvest_note n"
-		       "   WHERE CAST(n.path AS TEXT) = CAST(e.path AS TEXT) AND n.path = e.path"
-		       "   AND n.change = 'deleted' AND n.type = 'w'"
-		       "   AND n.harvest IN (SELECT id FROM inside)), 0) AS deleted"
-		       "  FROM ending x JOIN entry e ON e.harvest = x.harvest"
-		       "  WHERE e.type <> 'd' AND e.revoked_ms IS NULL"
-		       "  AND x.harvest IN (SELECT id FROM inside)),"
-		       " ours AS MATERIALIZED (SELECT f.package FROM ending x"
-		       "  JOIN harvest h ON h.id = x.harvest JOIN phase f ON f.id = h.phase)"
-		       " SELECT b.harvest, l.digest, b.path, b.type,"
-		       "  (SELECT count(*) FROM (SELECT package FROM sighting g"
-		       "    WHERE g.sha256 = b.sha256"
-		       "   UNION SELECT f.package FROM entry n JOIN harvest nh ON nh.id = n.harvest"
-		       "    JOIN phase f ON f.id = nh.phase WHERE n.sha256 = b.sha256"
-		       "    AND n.path = b.path AND n.harvest NOT IN (SELECT harvest FROM ending))"
-		       "   WHERE package NOT IN (SELECT package FROM ours)),"
-		       "  b.top = b.harvest AND b.deleted < b.harvest,"
-		       "  coalesce(ih.id, 0), il.digest"
-		       " FROM best b JOIN harvest h ON h.id = b.harvest"
-		       " LEFT JOIN layer l ON l.id = h.layer"
-		       " LEFT JOIN harvest ih ON ih.id = b.instead AND b.instead > b.deleted"
-		       " LEFT JOIN layer il ON il.id = ih.layer ORDER BY b.harvest, b.path",
+		       "  " SHOWN_AT(
+			       "e.path", "s.current", "s.id",
+			       "") " AS top,"
+				   "  " SHOWN_AT(
+					   "e.path", "s.current", "s.id",
+					   NOT_ENDING) " AS instead"
+						       "  FROM store s JOIN ending x JOIN entry e "
+						       "ON e.harvest = x.harvest"
+						       "  WHERE s.name = ?1 AND e.type <> 'd' AND "
+						       "e.revoked_ms IS NULL"
+						       "  AND x.harvest IN (SELECT id FROM "
+						       "inside)),"
+						       " ours AS MATERIALIZED (SELECT f.package "
+						       "FROM ending x"
+						       "  JOIN harvest h ON h.id = x.harvest JOIN "
+						       "phase f ON f.id = h.phase)"
+						       " SELECT b.harvest, l.digest, b.path, "
+						       "b.type,"
+						       "  (SELECT count(*) FROM (SELECT package "
+						       "FROM sighting g"
+						       "    WHERE g.sha256 = b.sha256"
+						       "   UNION SELECT f.package FROM entry n "
+						       "JOIN harvest nh ON nh.id = n.harvest"
+						       "    JOIN phase f ON f.id = nh.phase WHERE "
+						       "n.sha256 = b.sha256"
+						       "    AND n.path = b.path AND n.harvest NOT "
+						       "IN (SELECT harvest FROM ending))"
+						       "   WHERE package NOT IN (SELECT package "
+						       "FROM ours)),"
+						       "  b.top IS b.harvest, coalesce(ih.id, 0), "
+						       "il.digest"
+						       " FROM best b JOIN harvest h ON h.id = "
+						       "b.harvest"
+						       " LEFT JOIN layer l ON l.id = h.layer"
+						       " LEFT JOIN harvest ih ON ih.id = b.instead"
+						       " LEFT JOIN layer il ON il.id = ih.layer "
+						       "ORDER BY b.harvest, b.path",
 		       "s", store),
 		out, n_out, e);
 	if (rc) {
@@ -202,18 +213,24 @@ void db_ended_free(struct db_ended *v, size_t n)
 
 /* ---- the generation without them ---- */
 
+/* Later than all that was revoked before: by it a layer that was made in between is told from one
+ * that still has it. */
 static int end_revoke(struct db *d, const struct db_ended *ended, size_t n, int64_t made_ms,
 		      struct err *e)
 {
+	int64_t at = 0;
+	if (db_number(d, e, &at, "SELECT max(?1, 1 + coalesce(max(revoked_ms), 0)) FROM layer", "i",
+		      made_ms) < 0)
+		return -1;
 	for (size_t i = 0; i < n; i++)
 		if (db_do(d, e, "UPDATE entry SET revoked_ms = ?3 WHERE harvest = ?1 AND path = ?2",
-			  "ibi", ended[i].harvest, ended[i].path, made_ms) < 0)
+			  "ibi", ended[i].harvest, ended[i].path, at) < 0)
 			return -1;
 	return db_do(d, e,
 		     "UPDATE layer SET revoked_ms = ?1 WHERE revoked_ms IS NULL AND id IN"
-		     " (SELECT layer FROM layer_harvest WHERE harvest IN (SELECT harvest FROM "
+		     " (SELECT layer FROM layer_part WHERE harvest IN (SELECT harvest FROM "
 		     "ending))",
-		     "i", made_ms) < 0
+		     "i", at) < 0
 		       ? -1
 		       : 0;
 }
@@ -230,19 +247,11 @@ static int64_t end_all(struct db *d, const struct db_event *ev, bool revoke,
 	    (revoke && end_revoke(d, ended, n, ev->made_ms, e)))
 		return -1;
 	int64_t row = db_layer_row(d, layer, entries, bytes, ev->made_ms, NULL, e);
-	/* Should a layer of these bytes have been there, it holds nothing of it any more. */
-	if (row < 0 ||
-	    db_do(d, e, "UPDATE layer SET revoked_ms = NULL WHERE id = ?1", "i", row) < 0)
-		return -1;
-	int64_t generation = store_generation(d, store, ev->parent, revoke ? "revoke" : "collect",
-					      ev->chain, row, ev->made_ms, e);
-	if (generation < 0 ||
-	    db_do(d, e,
-		  "INSERT INTO layer_harvest (layer, harvest) SELECT DISTINCT ?1, lh.harvest"
-		  " FROM generation_layer gl JOIN layer_harvest lh ON lh.layer = gl.layer"
-		  " WHERE gl.generation = ?2 AND (?3 OR lh.harvest NOT IN"
-		  "  (SELECT harvest FROM ending)) ON CONFLICT DO NOTHING",
-		  "iii", row, ev->parent, (int64_t)revoke) < 0 ||
+	int64_t generation =
+		row < 0 ? -1
+			: store_generation(d, store, ev->parent, revoke ? "revoke" : "collect",
+					   ev->chain, row, ev->made_ms, e);
+	if (generation < 0 || parts_end(d, row, store, ev->parent, !revoke, e) ||
 	    store_event(d, ev, store, generation, e))
 		return -1;
 	return generation;

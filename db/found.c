@@ -37,7 +37,7 @@ static int found_whole(struct db *d, int64_t harvest, struct err *e)
 {
 	int64_t any;
 	return db_number(d, e, &any,
-			 "SELECT 1 FROM harvest h JOIN layer_harvest lh ON lh.harvest = h.id"
+			 "SELECT 1 FROM harvest h JOIN layer_part lh ON lh.harvest = h.id"
 			 " WHERE h.id = ?1 LIMIT 1",
 			 "i", harvest);
 }
@@ -66,7 +66,7 @@ static int found_generation(struct db *d, const struct db_publish *p, int64_t st
 			return -1;
 	}
 	return publish_frames(d, p, harvest, e) || publish_entries(d, p, harvest, e) ||
-			       publish_in_layer(d, harvest, layer, e)
+			       parts_publish(d, layer, store, harvest, e)
 		       ? -1
 		       : 0;
 }
@@ -124,7 +124,7 @@ static int forget_all(struct db *d, struct err *e)
 	static const char script[] = "UPDATE store SET current = NULL;"
 				     "DELETE FROM frame;"
 				     "DELETE FROM segment;"
-				     "DELETE FROM layer_harvest;"
+				     "DELETE FROM layer_part;"
 				     "DELETE FROM generation_layer;"
 				     "DELETE FROM generation;"
 				     "DELETE FROM layer WHERE NOT EXISTS"

@@ -243,7 +243,7 @@ int db_places(struct db *d, int64_t harvest, const char *sha256, struct db_place
 		db_ask(d, e,
 		       "SELECT DISTINCT l.digest, x.path FROM"
 		       " (SELECT e.harvest, e.path, lh.layer FROM entry e"
-		       "  JOIN layer_harvest lh ON lh.harvest = e.harvest WHERE e.sha256 = ?2"
+		       "  JOIN layer_part lh ON lh.harvest = e.harvest WHERE e.sha256 = ?2"
 		       "  UNION SELECT e.harvest, e.path, h.layer FROM entry e"
 		       "  JOIN harvest h ON h.id = e.harvest WHERE e.sha256 = ?2) x"
 		       " JOIN layer l ON l.id = x.layer ORDER BY x.harvest <> ?1, l.id DESC"

@@ -140,8 +140,7 @@ static int publish_deleted(struct db *d, int64_t harvest, struct err *e)
 		     "  JOIN entry e ON CAST(e.path AS TEXT) > CAST(n.path AS TEXT) || '/'"
 		     "   AND CAST(e.path AS TEXT) < CAST(n.path AS TEXT) || '0'"
 		     "  JOIN harvest eh ON eh.id = e.harvest AND eh.store = h.store"
-		     "  WHERE n.harvest = ?1 AND n.change = 'deleted' AND n.type = 'w'"
-		     "   AND e.type <> 'd')",
+		     "  WHERE n.harvest = ?1 AND n.change = 'deleted' AND n.type = 'w')",
 		     "i", harvest) < 0
 		       ? -1
 		       : 0;
@@ -165,16 +164,6 @@ int publish_entries(struct db *d, const struct db_publish *p, int64_t harvest, s
 	return deletes ? publish_deleted(d, harvest, e) : 0;
 }
 
-int publish_in_layer(struct db *d, int64_t harvest, int64_t layer, struct err *e)
-{
-	return db_do(d, e,
-		     "INSERT INTO layer_harvest (layer, harvest) VALUES (?1, ?2)"
-		     " ON CONFLICT DO NOTHING",
-		     "ii", layer, harvest) < 0
-		       ? -1
-		       : 0;
-}
-
 /* Layer, generation and frame, in the order in which they refer to each other. The new generation,
  * or -1. */
 static int64_t publish_something(struct db *d, const struct db_publish *p, int64_t store,
@@ -189,7 +178,7 @@ static int64_t publish_something(struct db *d, const struct db_publish *p, int64
 		return -1;
 	int64_t harvest = publish_harvest(d, p, store, generation, layer, e);
 	if (harvest < 0 || publish_frames(d, p, harvest, e) || publish_entries(d, p, harvest, e) ||
-	    publish_in_layer(d, harvest, layer, e))
+	    parts_publish(d, layer, store, harvest, e))
 		return -1;
 	return generation;
 }

@@ -1,6 +1,7 @@
 /* The fixed questions of other folders, by name. Their columns are promised in db/ask.h; an answer
  * costs what it returns, not what the database holds (but for "totals" and "layers"). */
 #include "db/schema.h"
+#include "db/shown.h"
 #include "db/handle.h"
 
 #include <string.h>
@@ -15,17 +16,19 @@
 	"coalesce(h.job, (SELECT 'run ' || f.run || ' ' || p.name || ' ' || f.name FROM phase f JOIN package p ON p.id = f.package" \
 	" WHERE f.id = h.phase))"
 
-/* The files and links that a generation shows: of each path what came last and was not revoked, unless that is that it was deleted. */
+/* The files and links that a generation shows: SHOWN_AT of all its paths at once. */
 #define GENERATION_SHOWS_TOO(name, generation) \
-	#name "_in AS MATERIALIZED (SELECT DISTINCT lh.harvest FROM generation_layer gl JOIN layer_harvest lh ON lh.layer = gl.layer" \
-	"   JOIN generation g ON g.id = gl.generation JOIN harvest h ON h.id = lh.harvest AND h.store = g.store" \
-	"   WHERE gl.generation = " generation ")," \
-	" " #name "_at AS MATERIALIZED (SELECT path, max(harvest) AS harvest FROM" \
-	"   (SELECT e.path, e.harvest FROM " #name "_in i JOIN entry e ON e.harvest = i.harvest WHERE e.revoked_ms IS NULL AND e.type <> 'd'" \
-	"    UNION ALL SELECT n.path, n.harvest FROM " #name "_in i JOIN harvest_note n ON n.harvest = i.harvest" \
-	"     WHERE n.change = 'deleted' AND n.type = 'w') GROUP BY path)," \
+	#name "_in AS MATERIALIZED (SELECT lp.harvest, gl.position, lp.place, lp.hides_from, l.revoked_ms, h.layer = lp.layer AS own," \
+	"   row_number() OVER (ORDER BY gl.position, lp.place DESC) AS rank FROM generation g" \
+	"   JOIN generation_layer gl ON gl.generation = g.id JOIN layer l ON l.id = gl.layer JOIN layer_part lp ON lp.layer = l.id" \
+	"   JOIN harvest h ON h.id = lp.harvest AND h.store = g.store WHERE g.id = " generation ")," \
+	" " #name "_at AS MATERIALIZED (SELECT e.path, min(i.rank) AS rank, e.harvest FROM " #name "_in i JOIN entry e ON e.harvest = i.harvest" \
+	"   WHERE " SHOWN_IN_LAYER(e, i) " AND NOT EXISTS (SELECT 1 FROM harvest_note n CROSS JOIN " #name "_in w ON w.harvest = n.harvest" \
+	"    WHERE CAST(n.path AS TEXT) = CAST(e.path AS TEXT) AND n.change = 'deleted' AND n.type = 'w' AND n.path = e.path" \
+	"     AND " SHOWN_HIDES("w", "w", "w.own", "i", "i") ")" \
+	"   GROUP BY e.path)," \
 	" " #name " AS MATERIALIZED (SELECT e.path, e.type, e.size, lower(nullif(hex(e.sha256), '')) AS sha256, e.target, e.mtime_ns, e.harvest," \
-	"   " HARVEST_JOB " AS job FROM " #name "_at t JOIN entry e ON e.harvest = t.harvest AND e.path = t.path" \
+	"   " HARVEST_JOB " AS job FROM " #name "_at t JOIN entry e ON e.harvest = t.harvest AND e.path = t.path AND e.type <> 'd'" \
 	"   JOIN harvest h ON h.id = e.harvest)"
 #define GENERATION_SHOWS(name, generation) "WITH " GENERATION_SHOWS_TOO(name, generation)
 
@@ -218,7 +221,7 @@ static const struct query {
 
 	{"generation-layers", 1,
 	 "SELECT gl.position, l.digest AS layer, l.entries, l.bytes, l.made_ms,"
-	 "  (SELECT count(*) FROM layer_harvest lh WHERE lh.layer = l.id) AS harvests"
+	 "  (SELECT count(DISTINCT lh.harvest) FROM layer_part lh WHERE lh.layer = l.id) AS harvests"
 	 " FROM generation_layer gl JOIN layer l ON l.id = gl.layer WHERE gl.generation = ?1 ORDER BY gl.position"},
 
 	{"generation-entries", 1, GENERATION_SHOWS(shown, "?1")
@@ -247,7 +250,7 @@ static const struct query {
 	 " WHERE l.digest = ?2 AND s.name = ?1 ORDER BY h.id DESC"},
 
 	{"who-saw", 1,
-	 "SELECT DISTINCT f.run, p.name AS package, v.name AS variant, f.name AS phase, f.generation FROM layer_harvest lh"
+	 "SELECT DISTINCT f.run, p.name AS package, v.name AS variant, f.name AS phase, f.generation FROM layer_part lh"
 	 " JOIN generation_layer gl ON gl.layer = lh.layer JOIN phase f ON f.generation = gl.generation"
 	 " JOIN package p ON p.id = f.package LEFT JOIN variant v ON v.run = f.run AND v.number = f.variant"
 	 " WHERE lh.harvest = ?1 ORDER BY f.run, p.name, f.id"},
@@ -255,8 +258,8 @@ static const struct query {
 	{"layer-parts", 1,
 	 "SELECT h.id AS harvest, s.name AS store, " HARVEST_JOB " AS job, pl.digest AS layer,"
 	 "  (SELECT count(*) FROM entry e WHERE e.harvest = h.id) AS entries"
-	 " FROM layer l JOIN layer_harvest lh ON lh.layer = l.id JOIN harvest h ON h.id = lh.harvest JOIN store s ON s.id = h.store"
-	 "  LEFT JOIN layer pl ON pl.id = h.layer WHERE l.digest = ?1 ORDER BY h.id DESC"},
+	 " FROM layer l JOIN layer_part lh ON lh.layer = l.id JOIN harvest h ON h.id = lh.harvest JOIN store s ON s.id = h.store"
+	 "  LEFT JOIN layer pl ON pl.id = h.layer WHERE l.digest = ?1 ORDER BY lh.place DESC"},
 
 	{"segments", 0,
 	 "SELECT number, bytes, (SELECT count(*) FROM frame f WHERE f.segment = s.number) AS frames FROM segment s ORDER BY number"},

@@ -475,6 +475,19 @@ static const char step_22[] =
 	") STRICT;"
 	"CREATE INDEX pause_by_run ON pause (run);";
 
+/* What lies in a layer, and upon what (db/shown.h); before, it was by the harvests' own order. */
+static const char step_23[] =
+	"CREATE TABLE layer_part ("
+	"  layer INTEGER NOT NULL REFERENCES layer ON DELETE CASCADE,"
+	"  place INTEGER NOT NULL CHECK (place > 0)," /* the highest is uppermost */
+	"  harvest INTEGER NOT NULL REFERENCES harvest ON DELETE CASCADE,"
+	"  hides_from INTEGER NOT NULL CHECK (hides_from > 0),"
+	"  PRIMARY KEY (layer, place)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX layer_part_by_harvest ON layer_part (harvest);"
+	"INSERT INTO layer_part (layer, place, harvest, hides_from) SELECT layer, harvest, harvest, 1 FROM layer_harvest ORDER BY layer, harvest;"
+	"DROP TABLE layer_harvest;";
+
 /* From version i to version i + 1. */
 static const char *const steps[] = {
 	step_1,
@@ -499,6 +512,7 @@ static const char *const steps[] = {
 	step_20,
 	step_21,
 	step_22,
+	step_23,
 };
 /* clang-format on */
 

@@ -176,13 +176,7 @@ static int64_t flatten_all(struct db *d, const char *store, int64_t parent, size
 	    store_inherit(d, generation, parent, above + n, flat, e))
 		return -1;
 	/* What lies in the layers it stands for, and the chain, are the same as before. */
-	if (db_do(d, e,
-		  "INSERT INTO layer_harvest (layer, harvest) SELECT ?1, lh.harvest FROM"
-		  " (SELECT layer FROM generation_layer WHERE generation = ?2 ORDER BY position"
-		  "  LIMIT ?3 OFFSET ?4) part JOIN layer_harvest lh ON lh.layer = part.layer WHERE "
-		  "true"
-		  " ON CONFLICT DO NOTHING",
-		  "iiii", flat, parent, (int64_t)n, (int64_t)above) < 0 ||
+	if (parts_flatten(d, flat, row, parent, above, n, e) ||
 	    db_do(d, e,
 		  "UPDATE generation SET chain = (SELECT chain FROM generation WHERE id = ?2)"
 		  " WHERE id = ?1",

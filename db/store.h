@@ -23,7 +23,18 @@ int publish_frames(struct db *d, const struct db_publish *p, int64_t harvest, st
 	must_check;
 int publish_entries(struct db *d, const struct db_publish *p, int64_t harvest, struct err *e)
 	must_check;
-int publish_in_layer(struct db *d, int64_t harvest, int64_t layer, struct err *e) must_check;
+
+/* What lies in a layer of a store, by their rows. parts_publish: the harvest that made it.
+ * parts_flatten: what lies in n of a generation's layers, below the uppermost `above`, of which it
+ * was made. parts_end: what lies in all of them; `without` the harvests of the temporary table
+ * ending. */
+#define PARTS_ALL ((size_t)INT64_MAX)
+int parts_publish(struct db *d, int64_t layer, int64_t store, int64_t harvest, struct err *e)
+	must_check;
+int parts_flatten(struct db *d, int64_t layer, int64_t store, int64_t generation, size_t above,
+		  size_t n, struct err *e) must_check;
+int parts_end(struct db *d, int64_t layer, int64_t store, int64_t generation, bool without,
+	      struct err *e) must_check;
 
 /* store_event(…): a generation's event with its frames. */
 int store_event(struct db *d, const struct db_event *ev, int64_t store, int64_t generation,

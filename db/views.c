@@ -2,6 +2,7 @@
  * with the schema's version. Names in plain words, units in the names, digests as hex text, file
  * names as text. */
 #include "db/schema.h"
+#include "db/shown.h"
 
 #include <stddef.h>
 
@@ -133,16 +134,7 @@ const char *const schema_views[] = {
 	"CREATE VIEW v_entry AS SELECT"
 	"  s.name AS store, CAST(e.path AS TEXT) AS path, e.change, e.type, printf('%04o', e.mode) AS mode, e.mtime_ns, e.size,"
 	"  lower(nullif(hex(e.sha256), '')) AS sha256, CAST(e.target AS TEXT) AS target, l.digest AS layer, h.generation, h.id AS harvest,"
-	"  e.revoked_ms IS NULL AND EXISTS (SELECT 1 FROM layer_harvest lh"
-	"    JOIN generation_layer gl ON gl.layer = lh.layer AND gl.generation = s.current WHERE lh.harvest = h.id)"
-	"   AND NOT EXISTS (SELECT 1 FROM entry n JOIN harvest nh ON nh.id = n.harvest"
-	"    WHERE CAST(n.path AS TEXT) = CAST(e.path AS TEXT) AND nh.store = h.store AND nh.id > h.id AND n.revoked_ms IS NULL"
-	"    AND EXISTS (SELECT 1 FROM layer_harvest lh JOIN generation_layer gl ON gl.layer = lh.layer AND gl.generation = s.current"
-	"     WHERE lh.harvest = nh.id))"
-	"   AND NOT EXISTS (SELECT 1 FROM harvest_note n JOIN harvest nh ON nh.id = n.harvest"
-	"    WHERE CAST(n.path AS TEXT) = CAST(e.path AS TEXT) AND n.change = 'deleted' AND n.type = 'w' AND nh.store = h.store"
-	"    AND nh.id > h.id AND EXISTS (SELECT 1 FROM layer_harvest lh JOIN generation_layer gl ON gl.layer = lh.layer"
-	"     AND gl.generation = s.current WHERE lh.harvest = nh.id)) AS current,"
+	"  " SHOWN_AT("e.path", "s.current", "h.store", "") " IS h.id AS current,"
 	"  f.run, p.name AS package, f.name AS phase, f.id AS phase_id,"
 	"  (SELECT min(fr.segment) FROM frame fr WHERE fr.harvest = h.id) AS segment,"
 	"  (SELECT fr.offset FROM frame fr WHERE fr.harvest = h.id ORDER BY fr.segment, fr.offset LIMIT 1) AS frame_offset,"
