@@ -4,12 +4,29 @@
 #include <stdarg.h>
 #include <string.h>
 
-/* One line, whatever a hostile name brought along: control bytes become '?'. */
+/* How many bytes of s are one printable character: 0: none. Of UTF-8 the first of several says how
+ * many follow; U+0080 to U+009F are control characters, which terminals obey. */
+static size_t err_printable(const char *s)
+{
+	unsigned char c = (unsigned char)s[0];
+	size_t n = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+	if (n == 1)
+		return c >= 32 && c != 127;
+	for (size_t i = 1; i < n; i++)
+		if (((unsigned char)s[i] & 0xc0) != 0x80)
+			return 0;
+	return c == 0xc2 && (unsigned char)s[1] < 0xa0 ? 0 : n;
+}
+
+/* One line, whatever a hostile name brought along: what is no printable text becomes '?'. */
 static void err_clean(char *s)
 {
-	for (; *s; s++)
-		if ((unsigned char)*s < 32 || *s == 127)
+	while (*s) {
+		size_t n = err_printable(s);
+		if (!n)
 			*s = '?';
+		s += n ? n : 1;
+	}
 }
 
 int err_set(struct err *e, enum err_kind kind, const char *fmt, ...)

@@ -43,6 +43,12 @@ static void an_error_is_one_line_whatever_the_name(void **state)
 	assert_int_equal(e.sys, ENOENT);
 	err_add(&e, "store %s", "npm");
 	assert_string_equal(e.text, "store npm: open a?b?[31m: No such file or directory");
+	/* what is no UTF-8, and control characters that are two bytes of it */
+	err_set(&e, ERR_HOSTILE, "%s",
+		"\x9b"
+		"2J\xc2\x9b"
+		"2J\xc3\xa4\xe2\x80\xa6\xe2\x80 \xff\xc2");
+	assert_string_equal(e.text, "?2J??2J\xc3\xa4\xe2\x80\xa6?? ??");
 	char big[3000];
 	memset(big, 'x', sizeof(big) - 1);
 	big[sizeof(big) - 1] = '\0';
