@@ -34,8 +34,8 @@ struct link {
 
 struct walk {
 	const struct carry *c;
-	struct link *links; /* owned; files that have more names than were met */
-	size_t n_links;
+	struct link *links;            /* owned; files that have more names than were met */
+	size_t n_links, linked;        /* linked: bytes of them */
 	size_t buckets[CARRY_BUCKETS]; /* index of a link, +1 */
 	char path[PATH_MAX];           /* of what is being moved, for links and messages */
 	size_t depth;
@@ -137,12 +137,20 @@ static int copy_data(int from, int to, off_t size, struct err *e)
 	return ftruncate(to, size) ? err_sys(e, "set its size") : 0;
 }
 
-static const char *link_of(struct walk *w, const struct stat *st)
+/* Where it is already; NULL: nowhere, or (e) nobody remembers so much, which is no control group's
+ * memory. */
+static const char *link_of(struct walk *w, const struct stat *st, struct err *e)
 {
+	size_t most = w->c->linked ? w->c->linked : CARRY_LINKED;
 	size_t *bucket = &w->buckets[st->st_ino % CARRY_BUCKETS];
 	for (size_t i = *bucket; i; i = w->links[i - 1].next)
 		if (w->links[i - 1].ino == st->st_ino)
 			return w->links[i - 1].path;
+	w->linked += sizeof(*w->links) + strlen(w->path) + 1;
+	if (w->linked > most) {
+		err_set(e, ERR_LIMIT, "more files with several names than are remembered");
+		return NULL;
+	}
 	if (!(w->n_links & (w->n_links - 1)))
 		w->links = own_grow(w->links, w->n_links ? w->n_links * 2 : 1, sizeof(*w->links));
 	w->links[w->n_links++] = (struct link){st->st_ino, own_dup(w->path), *bucket};
@@ -153,7 +161,9 @@ static const char *link_of(struct walk *w, const struct stat *st)
 static int carry_file(struct walk *w, const struct place *p, const char *name,
 		      const struct stat *st, struct err *e)
 {
-	const char *other = st->st_nlink > 1 ? link_of(w, st) : NULL;
+	const char *other = st->st_nlink > 1 ? link_of(w, st, e) : NULL;
+	if (e->kind)
+		return -1;
 	if (other)
 		return linkat(w->c->to, other, p->to, name, 0) ? err_sys(e, "link to %s", other)
 							       : 0;

@@ -14,7 +14,12 @@ struct carry {
 	int from, to; /* directories; to is empty */
 	enum upper_marks marks;
 	bool fuse; /* the marks in from are fuse-overlayfs's */
+	/* Paths of files with several names, which are kept until the end: bytes; 0: CARRY_LINKED.
+	 */
+	size_t linked;
 };
+
+#define CARRY_LINKED ((size_t)64 << 20)
 
 #define CARRY_DEPTH 512
 

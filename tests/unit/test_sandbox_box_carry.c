@@ -320,6 +320,24 @@ static int from_memory(int (*make)(int at))
 	return WEXITSTATUS(status);
 }
 
+static void what_is_remembered_has_a_bound(void **state)
+{
+	struct err e = ERR_INIT;
+	(void)state;
+	struct carry c = begin(false);
+	for (int i = 0; i < 100; i++) {
+		char name[16], other[16];
+		snprintf(name, sizeof(name), "a%d", i);
+		snprintf(other, sizeof(other), "b%d", i);
+		file(c.from, name);
+		assert_int_equal(linkat(c.from, name, c.from, other, 0), 0);
+	}
+	c.linked = 99 * 24;
+	assert_int_equal(carry_tree(&c, &e), -1);
+	assert_int_equal(e.kind, ERR_LIMIT);
+	end(&c);
+}
+
 static int huge(int at)
 {
 	auto_fd int fd = openat(at, "huge", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
@@ -390,6 +408,7 @@ int main(void)
 		cmocka_unit_test(what_the_job_chose_is_its_affair),
 		cmocka_unit_test(what_it_did_not_choose_is_ours),
 		cmocka_unit_test(what_only_memory_can_hold_is_the_job_s_affair),
+		cmocka_unit_test(what_is_remembered_has_a_bound),
 		cmocka_unit_test(names_that_say_nothing_is_gone_are_passed_over),
 		cmocka_unit_test(what_is_gone_is_marked),
 	};
