@@ -61,6 +61,13 @@ static void side_add(struct fence_side *side, const uint8_t *address, uint32_t s
 	side->all[side->n++] = r;
 }
 
+/* What is sent there this machine itself may take: broadcasts, and of a router the address that all
+ * of its network's routers have. */
+static bool is_own(unsigned char type)
+{
+	return type == RTN_LOCAL || type == RTN_BROADCAST || type == RTN_ANYCAST;
+}
+
 static void side_route(struct fence_side *side, const struct family *f, const struct nlmsghdr *h)
 {
 	const struct rtmsg *r = NLMSG_DATA(h);
@@ -68,7 +75,7 @@ static void side_route(struct fence_side *side, const struct family *f, const st
 	uint32_t table = r->rtm_table;
 	const uint8_t *to = NULL;
 	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*r)) || r->rtm_family != f->routes ||
-	    r->rtm_type != RTN_LOCAL || r->rtm_dst_len > f->size * 8)
+	    !is_own(r->rtm_type) || r->rtm_dst_len > f->size * 8)
 		return;
 	for (at += NLMSG_SPACE(sizeof(*r)); end - at >= (ptrdiff_t)sizeof(struct rtattr);) {
 		const struct rtattr *a = (const void *)at;

@@ -78,20 +78,25 @@ static struct nlmsghdr *tell(uint8_t of, uint16_t type, const void *payload, siz
 	return h;
 }
 
-static struct nlmsghdr *tell_route(uint8_t of, uint8_t last)
+static struct nlmsghdr *tell_typed(uint8_t of, uint8_t last, uint8_t type)
 {
 	struct {
 		struct rtmsg r;
 		struct rtattr a;
 		uint8_t address[16];
 	} route = {.r = {.rtm_family = of,
-			 .rtm_type = RTN_LOCAL,
+			 .rtm_type = type,
 			 .rtm_table = RT_TABLE_LOCAL,
 			 .rtm_dst_len = of == AF_INET ? 32 : 128}};
 	size_t size = of == AF_INET ? 4 : 16;
 	route.a = (struct rtattr){.rta_len = (uint16_t)RTA_LENGTH(size), .rta_type = RTA_DST};
 	route.address[size - 1] = last;
 	return tell(of, RTM_NEWROUTE, &route, offsetof(typeof(route), address) + size);
+}
+
+static struct nlmsghdr *tell_route(uint8_t of, uint8_t last)
+{
+	return tell_typed(of, last, RTN_LOCAL);
 }
 
 static struct nlmsghdr *tell_end(uint8_t of, uint16_t type, int error)
@@ -137,6 +142,27 @@ static void what_is_told_is_known(void **state)
 	assert_int_equal(f.six.n, 2);
 	assert_int_equal(f.six.all[0].first[15], 7);
 	assert_int_equal(asked, 2);
+	fence_fini(&f);
+}
+
+/* Of a network of 10.0.0.0/24: its broadcast; of a router's IPv6 the anycast address. */
+static void what_many_have_is_the_host_s_too(void **state)
+{
+	static const uint8_t types[] = {RTN_LOCAL, RTN_BROADCAST, RTN_ANYCAST, RTN_UNICAST,
+					RTN_MULTICAST};
+	struct fence f;
+	struct err e;
+	(void)state;
+	reset();
+	for (uint8_t i = 0; i < countof(types); i++)
+		tell_typed(AF_INET, i, types[i]);
+	tell_end(AF_INET, NLMSG_DONE, 0);
+	tell_typed(AF_INET6, 7, RTN_ANYCAST);
+	tell_end(AF_INET6, NLMSG_DONE, 0);
+	assert_int_equal(look(&f, &e), 0);
+	assert_int_equal(f.four.n, 3);
+	assert_int_equal(f.six.n, 1);
+	assert_int_equal(f.six.all[0].first[15], 7);
 	fence_fini(&f);
 }
 
@@ -216,6 +242,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_told_is_known),
+		cmocka_unit_test(what_many_have_is_the_host_s_too),
 		cmocka_unit_test(a_family_that_is_not_there_has_no_addresses),
 		cmocka_unit_test(any_other_error_is_one),
 		cmocka_unit_test(what_does_not_fit_is_not_read_in_part),
