@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -26,7 +27,7 @@ const char *const filter_allowed[] = {
 	/* files by descriptor */
 	"read", "readv", "pread64", "preadv", "preadv2", "write", "writev", "pwrite64", "pwritev", "pwritev2",
 	"open", "openat", "openat2", "creat", "close", "close_range", "dup", "dup2", "dup3", "lseek", "fcntl",
-	"flock", "fsync", "fdatasync", "sync", "syncfs", "sync_file_range", "ftruncate", "truncate", "fallocate",
+	"flock", "fsync", "fdatasync", "syncfs", "sync_file_range", "ftruncate", "truncate", "fallocate",
 	"fadvise64", "readahead", "copy_file_range", "sendfile", "splice", "tee", "getdents", "getdents64",
 	"pipe", "pipe2", "cachestat",
 	/* files by name */
@@ -44,8 +45,8 @@ const char *const filter_allowed[] = {
 	"epoll_pwait", "epoll_pwait2", "eventfd", "eventfd2", "signalfd", "signalfd4", "timerfd_create",
 	"timerfd_settime", "timerfd_gettime",
 	/* memory */
-	"brk", "mmap", "munmap", "mremap", "mprotect", "madvise", "msync", "mincore", "mlock", "mlock2", "munlock",
-	"munlockall", "memfd_create", "membarrier", "remap_file_pages", "pkey_alloc", "pkey_free", "pkey_mprotect",
+	"brk", "munmap", "mremap", "mprotect", "madvise", "msync", "mincore", "mlock", "mlock2", "munlock",
+	"munlockall", "membarrier", "remap_file_pages", "pkey_alloc", "pkey_free", "pkey_mprotect",
 	"mseal", "map_shadow_stack",
 	/* processes, threads, signals */
 	"fork", "vfork", "execve", "execveat", "exit", "exit_group", "wait4", "waitid", "kill", "tkill", "tgkill",
@@ -89,6 +90,7 @@ const size_t filter_n_young = countof(filter_young);
 
 /* libseccomp answers these names with what multiplexes them (socketcall, ipc). */
 const struct filter_young filter_i386[] = {
+	{"mmap", -1}, /* its flags are behind a pointer, out of a filter's sight; since Linux 2.4 there is mmap2 */
 	{"socket", 359}, {"socketpair", 360}, {"bind", 361}, {"connect", 362}, {"listen", 363}, {"accept4", 364}, {"getsockopt", 365},
 	{"setsockopt", 366}, {"getsockname", 367}, {"getpeername", 368}, {"sendto", 369}, {"sendmsg", 370}, {"recvfrom", 371},
 	{"recvmsg", 372}, {"shutdown", 373}, {"recvmmsg", 337}, {"sendmmsg", 345}, {"semget", 393}, {"semctl", 394}, {"shmget", 395},
@@ -106,7 +108,6 @@ const struct filter_loosened filter_loosened[] = {
 	{BOX_LOOSEN_USERNS, "setns"}, {BOX_LOOSEN_USERNS, "sethostname"}, {BOX_LOOSEN_USERNS, "setdomainname"},
 	{BOX_LOOSEN_FUSE, "mount"}, {BOX_LOOSEN_FUSE, "umount2"}, {BOX_LOOSEN_FUSE, "umount"},
 	{BOX_LOOSEN_IO_URING, "io_uring_setup"}, {BOX_LOOSEN_IO_URING, "io_uring_enter"}, {BOX_LOOSEN_IO_URING, "io_uring_register"},
-	{BOX_LOOSEN_PERF, "perf_event_open"},
 	/* One count for the whole machine (fs.aio-max-nr, 65536): a single call may take all of it from everybody. Refused with the default,
 	 * ENOSYS, on which databases read and write without. */
 	{BOX_LOOSEN_AIO, "io_setup"}, {BOX_LOOSEN_AIO, "io_destroy"}, {BOX_LOOSEN_AIO, "io_submit"}, {BOX_LOOSEN_AIO, "io_cancel"},
@@ -115,7 +116,7 @@ const struct filter_loosened filter_loosened[] = {
 	{BOX_LOOSEN_I386, "_llseek"}, {BOX_LOOSEN_I386, "_newselect"}, {BOX_LOOSEN_I386, "chown32"}, {BOX_LOOSEN_I386, "fadvise64_64"},
 	{BOX_LOOSEN_I386, "fchown32"}, {BOX_LOOSEN_I386, "fcntl64"}, {BOX_LOOSEN_I386, "fstat64"}, {BOX_LOOSEN_I386, "fstatat64"},
 	{BOX_LOOSEN_I386, "fstatfs64"}, {BOX_LOOSEN_I386, "ftruncate64"}, {BOX_LOOSEN_I386, "lchown32"}, {BOX_LOOSEN_I386, "lstat64"},
-	{BOX_LOOSEN_I386, "mmap2"}, {BOX_LOOSEN_I386, "sendfile64"}, {BOX_LOOSEN_I386, "stat64"}, {BOX_LOOSEN_I386, "statfs64"},
+	{BOX_LOOSEN_I386, "sendfile64"}, {BOX_LOOSEN_I386, "stat64"}, {BOX_LOOSEN_I386, "statfs64"},
 	{BOX_LOOSEN_I386, "truncate64"}, {BOX_LOOSEN_I386, "ugetrlimit"}, {BOX_LOOSEN_I386, "waitpid"}, {BOX_LOOSEN_I386, "nice"},
 	{BOX_LOOSEN_I386, "sigaction"}, {BOX_LOOSEN_I386, "sigpending"}, {BOX_LOOSEN_I386, "sigprocmask"},
 	{BOX_LOOSEN_I386, "sigreturn"}, {BOX_LOOSEN_I386, "sigsuspend"}, {BOX_LOOSEN_I386, "signal"},
@@ -138,7 +139,10 @@ const size_t filter_n_loosened = countof(filter_loosened);
  * that makes a program fall back better (no keys in the kernel, no NUMA, the older way to mount, process_madvise, file_getattr of 6.17:
  * an ioctl), needs no row: it is the default. */
 const struct filter_refusal filter_refused[] = {
-	{"bpf", EPERM}, {"perf_event_open", EPERM}, {"userfaultfd", EPERM}, {"fanotify_init", EPERM}, {"fanotify_mark", EPERM},
+	/* Every file system of the machine, whoever wrote there: neighbours wait. POSIX lets it be told before it is done, and what a box
+	 * writes is not there any more after a crash anyway (`volatile`). syncfs and fsync are about the box's own. */
+	{"sync", 0},
+	{"bpf", EPERM}, {"userfaultfd", EPERM}, {"fanotify_init", EPERM}, {"fanotify_mark", EPERM},
 	{"io_uring_setup", EPERM}, {"io_uring_enter", EPERM}, {"io_uring_register", EPERM}, /* as kernel.io_uring_disabled=2 */
 	{"open_by_handle_at", EPERM}, {"name_to_handle_at", EOPNOTSUPP}, /* "this file system has none" */
 	{"process_vm_writev", EPERM}, {"pidfd_getfd", EPERM}, {"kcmp", EPERM}, {"mlockall", EPERM},
@@ -169,6 +173,17 @@ const struct filter_check filter_checks[] = {
 	/* A cookie keeps strangers off the processor's other threads: neighbours pay. As a kernel without CONFIG_SCHED_CORE. */
 	{"prctl", {{0, WHOLE, PR_SCHED_CORE}}, REFUSE(EINVAL), 0},
 	{"prctl", {{0}}, ALLOW, 0},
+	/* Huge pages that an administrator has set apart (vm.nr_hugepages): in no limit of memory, and somebody else's. As a machine without. */
+	{"mmap", {{3, MAP_HUGETLB, MAP_HUGETLB}}, REFUSE(ENOMEM), 0},
+	{"mmap", {{0}}, ALLOW, 0},
+	{"mmap2", {{3, MAP_HUGETLB, MAP_HUGETLB}}, REFUSE(ENOMEM), BOX_LOOSEN_I386},
+	{"mmap2", {{0}}, ALLOW, BOX_LOOSEN_I386},
+	{"memfd_create", {{1, MFD_HUGETLB, MFD_HUGETLB}}, REFUSE(ENOSYS), 0},
+	{"memfd_create", {{0}}, ALLOW, 0},
+	/* Of its own processes, not of a processor: where kernel.perf_event_paranoid is below 1, that is everybody's. */
+	{"perf_event_open", {{1, WHOLE, 0xffffffff}}, REFUSE(EACCES), BOX_LOOSEN_PERF},
+	{"perf_event_open", {{0}}, ALLOW, BOX_LOOSEN_PERF},
+	{"perf_event_open", {{0}}, REFUSE(EPERM), 0},
 	{"clone", {{0, NEW_NAMESPACES, 0}}, ALLOW, 0},
 	{"clone", {{0, CLONE_NEWCGROUP, CLONE_NEWCGROUP}}, REFUSE(EPERM), FILTER_NO_CGROUPS},
 	{"clone", {{0}}, ALLOW, BOX_LOOSEN_USERNS},

@@ -146,6 +146,7 @@ static void each_loosening_allows_its_calls_only(void **state)
 	};
 	static const struct call perf[] = {
 		CALL(0, perf_event_open, 0, 0, -1, -1, 0),
+		CALL(EACCES, perf_event_open, 0, -1, 0, -1, 0),
 		CALL(EPERM, bpf, 0, 0, 0),
 		CALL(EPERM, io_uring_setup, 1, 0),
 	};
@@ -203,6 +204,9 @@ static int call_i386_more(void *arg)
 		{54, -1, TIOCGWINSZ, 0, -EBADF},               /* ioctl */
 		{120, CLONE_NEWUSER, 0, 0, -EPERM},            /* clone */
 		{310, CLONE_NEWUSER, 0, 0, -EPERM},            /* unshare */
+		{90, 0, 0, 0, -ENOSYS},                        /* mmap by a pointer */
+		{356, 0, MFD_HUGETLB, 0, -ENOSYS},             /* memfd_create */
+		{356, 0, 0, 0, -EFAULT},                       /* memfd_create */
 		{102, 1, 0, 0, -EAFNOSUPPORT},                 /* socketcall: socket */
 		{102, 8, 0, 0, -EAFNOSUPPORT},                 /* socketcall: socketpair */
 		{102, 2, 0, 0, -EFAULT},                       /* socketcall: bind */
