@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -194,12 +195,27 @@ struct helper *helper_start(uv_loop_t *loop, const struct helper_program *p,
 	return NULL;
 }
 
+/* An ordinary user's boxes may have as many descriptors on their way as our soft limit allows; it
+ * is our hard one that they don't come up to (share.h). */
+static int helper_send_more(struct helper *h, const struct message *m)
+{
+	struct rlimit had;
+	if (getrlimit(RLIMIT_NOFILE, &had))
+		return -1;
+	setrlimit(RLIMIT_NOFILE, &(struct rlimit){had.rlim_max, had.rlim_max});
+	int rc = message_send(h->socket, m, MSG_DONTWAIT), sys = errno;
+	setrlimit(RLIMIT_NOFILE, &had);
+	errno = sys;
+	return rc;
+}
+
 static int helper_send(struct helper *h, const struct plan_start *start, int *fds, size_t n)
 {
 	struct message m = {.part = {{(void *)(uintptr_t)start, sizeof(*start)}},
 			    .fds = fds,
 			    .n_fds = n};
-	return message_send(h->socket, &m, MSG_DONTWAIT);
+	int rc = message_send(h->socket, &m, MSG_DONTWAIT);
+	return rc && errno == ETOOMANYREFS ? helper_send_more(h, &m) : rc;
 }
 
 int helper_groups(struct helper *h, const struct cgroup_host *groups, struct err *e)

@@ -6,6 +6,7 @@
 #include "sandbox/box/landlock.h"
 #include "sandbox/box/nest.h"
 #include "sandbox/box/privilege.h"
+#include "sandbox/box/share.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,13 +33,14 @@ static int rlimit_set(__rlimit_resource_t which, const char *name, rlim_t soft, 
 /* 0 means none of ours: then files are a number that programs which close them all can bear. */
 static int command_rlimits(const struct spec *spec, struct err *e)
 {
-	rlim_t files = spec->open_files ? spec->open_files : RLIM_INFINITY;
+	rlim_t files = share_files(spec->open_files), signals = share_signals();
 	rlim_t size = spec->file_size ? spec->file_size : RLIM_INFINITY;
 	/* A core limit of 1 stops dumps to a pipe, too (core(5): 0 does not): no handler of the
 	 * host is fed by jobs. */
 	rlim_t core = spec->flags & PLAN_LOOSEN_DUMPS ? RLIM_INFINITY : 1;
 	if (rlimit_set(RLIMIT_CORE, "core", core, core, e) ||
 	    rlimit_set(RLIMIT_NOFILE, "open files", spec->open_files ? files : 4096, files, e) ||
+	    rlimit_set(RLIMIT_SIGPENDING, "queued signals", signals, signals, e) ||
 	    rlimit_set(RLIMIT_FSIZE, "file size", size, size, e) ||
 	    rlimit_set(RLIMIT_STACK, "stack", 8 << 20, RLIM_INFINITY, e) ||
 	    rlimit_set(RLIMIT_RTPRIO, "real-time priority", 0, 0, e) ||

@@ -5,6 +5,7 @@
 #include "sandbox/box/command.h"
 #include "sandbox/box/guard.h"
 #include "sandbox/box/privilege.h"
+#include "sandbox/box/share.h"
 #include "sandbox/box/stage.h"
 #include "sandbox/box/supervise.h"
 #include "sandbox/box/timens.h"
@@ -263,6 +264,7 @@ static int init_build(struct init *in, struct err *e)
 		return -1;
 	if (stage_ahead(&st, e) || (!in->spec && init_await_plan(in, e)))
 		return -1;
+	share_take(in->spec->flags & PLAN_LOOSEN_USERNS);
 	st.spec = in->spec;
 	st.layers = in->layers;
 	st.way = in->way;
@@ -279,6 +281,7 @@ static int init_resume(struct init *in, const char *raised, struct err *e)
 {
 	struct stage st;
 	init_stage(in, &st);
+	share_take(in->spec->flags & PLAN_LOOSEN_USERNS);
 	if (!(in->spec->flags & PLAN_NET_HOST) && init_network(in, e))
 		return -1;
 	return init_way_out(in, e) || init_name(in->spec, e) || stage_resume(&st, raised, e) ||

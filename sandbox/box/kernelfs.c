@@ -8,6 +8,7 @@
 #include "sandbox/box/ids.h"
 #include "sandbox/box/mnt.h"
 #include "sandbox/box/place.h"
+#include "sandbox/box/share.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -75,6 +76,7 @@ int kernelfs_queues(int place, struct err *e)
 
 static int dev_make(struct err *e)
 {
+	char options[64];
 	if (mnt_bind_as("d", "d", MS_NOSUID | MS_NOEXEC, e))
 		return -1;
 	for (size_t i = 0; i < countof(dev_nodes); i++)
@@ -83,8 +85,9 @@ static int dev_make(struct err *e)
 	for (size_t i = 0; i < countof(dev_links); i++)
 		if (symlink(dev_links[i][1], dev_links[i][0]))
 			return err_sys(e, "link /dev/%s", dev_links[i][0] + 2);
-	if (mkdir("d/pts", 0755) || mnt_new("devpts", "d/pts", MS_NOSUID | MS_NOEXEC,
-					    "newinstance,ptmxmode=0666,mode=0620", e))
+	snprintf(options, sizeof(options), "newinstance,ptmxmode=0666,mode=0620,max=%d",
+		 SHARE_PTYS);
+	if (mkdir("d/pts", 0755) || mnt_new("devpts", "d/pts", MS_NOSUID | MS_NOEXEC, options, e))
 		return e->kind ? err_add(e, "/dev/pts") : err_sys(e, "mkdir d/pts");
 	if (mkdir("d/shm", 0755) || mkdir("w/shm", 01777))
 		return err_sys(e, "mkdir d/shm");

@@ -2,6 +2,7 @@
 
 #include "base/message.h"
 #include "sandbox/box/life.h"
+#include "sandbox/box/share.h"
 #include "sandbox/box/tie.h"
 
 #include <errno.h>
@@ -127,6 +128,7 @@ int serve_run(const struct serve *s, struct err *e)
 	struct life l;
 	int rc = 1;
 	life_init(&l, s, &ahead);
+	share_look();
 	ahead_open(&ahead);
 	while (rc > 0) {
 		struct pollfd p[] = {

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "sandbox/box/mnt.h"
+#include "sandbox/box/share.h"
 #include "sandbox/box/stage.h"
 #include "sandbox/oci/entry.h"
 
@@ -97,6 +98,8 @@ int keeper_stage(struct init *in, struct stage *st, struct err *e)
 static int keeper_raise(struct init *in, struct err *e)
 {
 	struct stage st;
+	/* Who enters the container has not the capability for it. */
+	share_take(in->spec->flags & PLAN_LOOSEN_USERNS);
 	if (keeper_stage(in, &st, e))
 		return -1;
 	if (mkdir("o", 0755))

@@ -168,6 +168,15 @@ static int host_shared(const char *dir)
 		       : 0;
 }
 
+static void tell_most(const char *name, __rlimit_resource_t which)
+{
+	struct rlimit r;
+	if (getrlimit(which, &r) || r.rlim_max > LONG_MAX)
+		tell(name, "-");
+	else
+		tell_number(name, (long)r.rlim_max);
+}
+
 int host_main(int argc, char **argv)
 {
 	static const char hex[] = "0123456789abcdef";
@@ -209,6 +218,8 @@ int host_main(int argc, char **argv)
 	} else {
 		tell("pty", "-");
 	}
+	tell_most("signals", RLIMIT_SIGPENDING);
+	tell_most("files", RLIMIT_NOFILE);
 	snprintf(name, sizeof(name), "pr-%.12s", token);
 	prctl(PR_SET_NAME, name);
 	tell("comm", "%s", name);

@@ -14,9 +14,9 @@ struct seen {
 };
 
 static const struct probe *const tables[] = {
-	use_files,       use_process,    use_talk,       limits,      attack_calls,
-	attack_flags,    attack_sockets, attack_files,   attack_host, attack_inherited,
-	attack_kernelfs, attack_powers,  attack_process,
+	use_files,       use_process,    use_talk,       limits,        attack_calls,
+	attack_flags,    attack_sockets, attack_files,   attack_host,   attack_inherited,
+	attack_kernelfs, attack_powers,  attack_process, attack_shares,
 };
 static const char *const kinds[] = {"attack", "limit", "use"};
 static const char *const words[][2] = {{"contained", "open"},

@@ -36,7 +36,7 @@ struct probe {
 /* Each room's table, ended by a row without a name. */
 extern const struct probe attack_calls[], attack_flags[], attack_sockets[], attack_kernelfs[],
 	attack_files[], attack_process[], attack_powers[], attack_host[], attack_inherited[],
-	limits[], use_files[], use_process[], use_talk[];
+	attack_shares[], limits[], use_files[], use_process[], use_talk[];
 
 /* The verdict ends the probe: what was tried went as it should, or not, or there is no such thing
  * here (told, and counted neither way). */
