@@ -5,6 +5,7 @@
 #include "sandbox/box/stage.h"
 
 #include "base/clock.h"
+#include "base/dir.h"
 #include "sandbox/box/ids.h"
 #include "sandbox/box/mnt.h"
 #include "sandbox/box/place.h"
@@ -205,10 +206,17 @@ int kernelfs_make_proc(struct stage *st, struct err *e)
 	return 0;
 }
 
+/* Who looks into the box, its pid 1 among them, asks for /proc. A link of that name the command
+ * could remove, and put something of its own there; a mount it can't. */
 int kernelfs_proc(struct stage *st, struct err *e)
 {
 	spec_say(st->spec, "mount /proc: the box's own, masked");
-	return put_at(st, "p", "/proc", e);
+	if (put_at(st, "p", "/proc", e))
+		return -1;
+	auto_fd int proc = dir_open_beneath(st->root, "proc", O_PATH | O_DIRECTORY, 0);
+	if (proc < 0)
+		return stage_blame(st, err_sys(e, "/proc of the root is no directory"), e);
+	return 0;
 }
 
 static const char *const sys_dirs[] = {

@@ -111,7 +111,7 @@ static bool stage_has_past(const struct stage *st)
 	return false;
 }
 
-static int stage_blame(const struct stage *st, int fd, struct err *e)
+int stage_blame(const struct stage *st, int fd, struct err *e)
 {
 	if (fd < 0 && place_is_taken(e) && stage_has_past(st))
 		e->kind = ERR_HOSTILE;

@@ -103,6 +103,9 @@ int stage_resume(struct stage *st, const char *root, struct err *e) must_check;
  * earlier box of the job may have put in the way is ERR_HOSTILE. */
 int stage_dir(const struct stage *st, const char *path, struct err *e) must_check;
 int stage_file(const struct stage *st, const char *path, struct err *e) must_check;
+/* stage_blame(st, fd, e): fd; where it is -1 and an earlier box may have been the reason, e says
+ * so. */
+int stage_blame(const struct stage *st, int fd, struct err *e);
 /* stage_root(st, fd, e): fd, a mount or -1, is the root from now on, at "r". It is st's. */
 int stage_root(struct stage *st, int fd, struct err *e) must_check;
 /* stage_is_root(st, place): a link of the job's may lead to the root itself: what is put over that,

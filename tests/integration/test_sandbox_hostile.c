@@ -81,6 +81,29 @@ static void pid_1_s_descriptors_are_no_working_directory(void **state)
 	try_fini(&t);
 }
 
+/* The link could be removed by the command, and what looks into the box be led to what it puts
+ * there. */
+static void a_root_whose_proc_is_a_link_is_refused(void **state)
+{
+	static const char *const ways[] = {"tmp/p", "/", "proc", "/sys"};
+	(void)state;
+	for (size_t i = 0; i < countof(ways); i++) {
+		struct try t;
+		auto_free char *rel = own_fmt("linked/%zu", i), *up = own_fmt("%s/up", rel);
+		auto_free char *root = own_fmt("%s/root", rel);
+		close(try_open(root));
+		auto_free char *link = own_fmt("%s/proc", root);
+		assert_int_equal(symlinkat(ways[i], try_dir_fd, link), 0);
+		try_init(&t, "exit 0");
+		t.spec.root_host = false;
+		try_upper(try_lower(&t, try_mount(&t, "/", BOX_COW), root), up);
+		try_run(&t);
+		try_expect(&t, 126, NULL);
+		assert_non_null(strstr(text_str(&t.out), "/proc"));
+		try_fini(&t);
+	}
+}
+
 static void what_is_led_elsewhere_stays_in_the_box(void **state)
 {
 	static const struct {
@@ -315,6 +338,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_in_the_way_is_told_to_the_job_that_left_it),
 		cmocka_unit_test(pid_1_s_descriptors_are_no_working_directory),
+		cmocka_unit_test(a_root_whose_proc_is_a_link_is_refused),
 		cmocka_unit_test(what_is_led_elsewhere_stays_in_the_box),
 		cmocka_unit_test(a_layer_is_never_written),
 		cmocka_unit_test(marks_of_overlayfs_can_not_be_planted),
