@@ -136,12 +136,12 @@ int db_kept_rest(struct db *d, struct err *e) must_check;
 /* db_run_held(d, run, ms, e): so long, more than what is noted, it started nothing although
  * something waited. */
 int db_run_held(struct db *d, int64_t run, int64_t ms, struct err *e) must_check;
-/* db_run_resume(d, run, pid, jobs_at_once, e): an interrupted or aborted run is running again: its
- * jobs without a result, and those whose result is infra, wait; attempts that came to no result are
- * forgotten. How many times that was done to it, or -1: ERR_ABSENT, or ERR_USAGE where it is done
- * or running. */
-int db_run_resume(struct db *d, int64_t run, int64_t pid, int64_t jobs_at_once, struct err *e)
-	must_check;
+/* db_run_resume(d, run, pid, jobs_at_once, now_ms, e): an interrupted or aborted run is running
+ * again: its jobs without a result, and those whose result is infra, wait; attempts that came to no
+ * result are forgotten; from its end to now_ms it paused. How many times that was done to it, or
+ * -1: ERR_USAGE where there is none such. */
+int db_run_resume(struct db *d, int64_t run, int64_t pid, int64_t jobs_at_once, int64_t now_ms,
+		  struct err *e) must_check;
 /* db_runs_abandon(d, e): runs still "running" (their process is dead: the caller holds the lock)
  * become "aborted", their unfinished jobs "abandoned"; their end is the last moment anything of
  * them was recorded. Number of runs, or -1. */

@@ -135,15 +135,13 @@ int db_run_end(struct db *d, int64_t run, const char *state, int64_t ended_ms, s
 }
 
 static int record_resume(struct db *d, int64_t run, int64_t pid, int64_t jobs_at_once,
-			 struct err *e)
+			 int64_t now_ms, struct err *e)
 {
 	int64_t resumed = 0;
-	/* now: how a run is gone on with is told no time by its caller */
 	if (db_do(d, e,
-		  "INSERT INTO pause (run, from_ms, to_ms) SELECT id, ended_ms, max(ended_ms,"
-		  " CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)) FROM run"
-		  " WHERE id = ?1 AND state IN ('interrupted', 'aborted')",
-		  "i", run) < 0)
+		  "INSERT INTO pause (run, from_ms, to_ms) SELECT id, ended_ms, max(ended_ms, ?2)"
+		  " FROM run WHERE id = ?1 AND state IN ('interrupted', 'aborted')",
+		  "ii", run, now_ms) < 0)
 		return -1;
 	int n = db_do(
 		d, e,
@@ -169,11 +167,12 @@ static int record_resume(struct db *d, int64_t run, int64_t pid, int64_t jobs_at
 	return (int)resumed;
 }
 
-int db_run_resume(struct db *d, int64_t run, int64_t pid, int64_t jobs_at_once, struct err *e)
+int db_run_resume(struct db *d, int64_t run, int64_t pid, int64_t jobs_at_once, int64_t now_ms,
+		  struct err *e)
 {
 	if (db_begin(d, e))
 		return -1;
-	int n = record_resume(d, run, pid, jobs_at_once, e);
+	int n = record_resume(d, run, pid, jobs_at_once, now_ms, e);
 	return db_end(d, n < 0 ? -1 : 0, e) ? -1 : n;
 }
 

@@ -338,7 +338,7 @@ int record_same(struct record_again *a, struct state *st, int64_t run, struct ho
 
 int record_resume(struct record_again *a, struct state *st, const struct how *h, struct err *e)
 {
-	int n = db_run_resume(st->db, a->run, getpid(), (int64_t)h->jobs, e);
+	int n = db_run_resume(st->db, a->run, getpid(), (int64_t)h->jobs, clock_real_ms(), e);
 	if (n < 0)
 		return -1;
 	a->resumed = (unsigned)n;

@@ -321,7 +321,8 @@ int world_resume(struct world *w, size_t at_once)
 	takeup_was(&again, w->plan, &w->was);
 	takeup_fini(&again);
 	db_table_free(t);
-	int resumed = db_run_resume(w->state->db, w->run, 1, (int64_t)at_once, &w->err);
+	int resumed =
+		db_run_resume(w->state->db, w->run, 1, (int64_t)at_once, clock_real_ms(), &w->err);
 	if (resumed < 0)
 		return -1;
 	w->resumed = (unsigned)resumed;

@@ -290,7 +290,7 @@ static void a_run_is_gone_on_with_from_what_is_recorded(void **state)
 	struct db *d = ((struct scratch *)*state)->db;
 	struct err e = ERR_INIT;
 	struct life l = life_begin(d, 100);
-	assert_int_equal(db_run_resume(d, l.run, 9, 3, &e), -1);
+	assert_int_equal(db_run_resume(d, l.run, 9, 3, 150, &e), -1);
 	assert_int_equal(e.kind, ERR_USAGE);
 	static const char *const ends[][2] = {{"pass", "ok"}, {"infra", "enospc"}};
 	for (size_t i = 0; i < 2; i++) {
@@ -307,14 +307,17 @@ static void a_run_is_gone_on_with_from_what_is_recorded(void **state)
 	const char *arg = run;
 	assert_named(d, "unfinished", &arg, 1, "2|a|next\n3|b|base\n4|b|next");
 	assert_named(d, "resumable", NULL, 0, run);
-	assert_int_equal(db_run_resume(d, l.run, 9, 3, &e), 1);
+	assert_int_equal(db_run_resume(d, l.run, 9, 3, 1000, &e), 1);
+	assert_rows(d, "SELECT from_ms, to_ms FROM pause ORDER BY 1", "900|1000");
 	assert_rows(d, "SELECT state, pid, jobs_at_once, resumed, ended_ms FROM v_run",
 		    "running|9|3|1|-");
 	assert_rows(d, "SELECT state FROM job ORDER BY id", "done\nwaiting\nwaiting\nwaiting");
 	assert_rows(d, "SELECT job FROM attempt ORDER BY id", "1\n2");
 	assert_named(d, "resumable", NULL, 0, "");
-	must(db_run_end(d, l.run, "interrupted", 900, &e));
-	assert_int_equal(db_run_resume(d, l.run, 9, 3, &e), 2);
+	must(db_run_end(d, l.run, "interrupted", 1900, &e));
+	/* a clock that was put back makes no time */
+	assert_int_equal(db_run_resume(d, l.run, 9, 3, 800, &e), 2);
+	assert_rows(d, "SELECT from_ms, to_ms FROM pause ORDER BY 1", "900|1000\n1900|1900");
 	assert_sound(d);
 }
 
