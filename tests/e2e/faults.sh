@@ -5,6 +5,7 @@
 # so two files that the same code writes are one place) of two nights, of an empty state directory and of one that has all of the night before.
 # ASSAY_TEST_FAULTS: how many, spread evenly over places and errors (default 8); `each`: all, or `each:EIO,ENOSPC`: of those (some 700 places, a second each).
 # ASSAY_TEST_PLACE: only this one (a digest or a call), ASSAY_TEST_STAYS: from then on everything that could fail does.
+# ASSAY_TEST_EVERY: only each Nth of the places, or as N:K the Kth of each N, so that several can share the work.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 preload=$build/tests/fault.so
 [ -e "$preload" ] || skip "no $preload"
@@ -125,7 +126,8 @@ done
 awk 'FNR == 1 { night = night == "" ? "first" : "second" } !($1 in seen) { seen[$1] = 1; print night, $1, $2, $3 }' \
 	"$work/first.list" "$work/second.list" | sort -k3,3 -k1,1 -k2,2 >"$work/places"
 [ -z "${ASSAY_TEST_PLACE:-}" ] || { grep -w -e "$ASSAY_TEST_PLACE" "$work/places" >"$work/chosen"; mv "$work/chosen" "$work/places"; }
-mapfile -t places <"$work/places"
+every=${ASSAY_TEST_EVERY:-1:1}
+mapfile -t places < <(awk -v n="${every%:*}" -v k="${every#*:}" 'NR % n == k % n' "$work/places")
 echo "     ${#places[@]} places"
 
 tried=0 happened=0
