@@ -18,7 +18,7 @@ struct under_way {
 	struct state *st;
 	const struct intake_asked *asked;
 	struct cache_unpacked tree;
-	char id[13]; /* of the manifest: all else is named by its digest there */
+	char id[13]; /* of the manifest, and of what is mounted: all else is named by it */
 	char *name;  /* of the suite */
 	char *dir;   /* of suite and files, below the state directory */
 	struct suite *suite;
@@ -49,10 +49,23 @@ static int member_open(const struct under_way *w, const char *name, const char *
 	return give_fd(&fd);
 }
 
+/* What the suite made of it is, is a function of these. */
+static void intake_id(struct under_way *w, const struct text *manifest)
+{
+	char digest[CACHE_ID];
+	auto_text struct text t = TEXT_INIT;
+	text_put(&t, manifest->p, manifest->n);
+	if (json_object_size(w->asked->mounts)) {
+		auto_free char *mounts = json_dumps(w->asked->mounts, JSON_SORT_KEYS);
+		text_add(&t, mounts);
+	}
+	cache_digest(t.p, t.n, digest);
+	snprintf(w->id, sizeof(w->id), "%.12s", digest);
+}
+
 static int intake_manifest(struct under_way *w, struct err *e)
 {
 	json_error_t je;
-	char digest[CACHE_ID];
 	auto_text struct text t = TEXT_INIT;
 	if (dir_read_whole(w->tree.fd, "assay.json", MANIFEST_MAX, &t, e)) {
 		if (e->kind == ERR_ABSENT)
@@ -72,8 +85,7 @@ static int intake_manifest(struct under_way *w, struct err *e)
 		return err_set(e, ERR_INPUT,
 			       "%s: format version %lld is not known; this assay reads version 1",
 			       w->asked->file, (long long)version);
-	cache_digest(t.p, t.n, digest);
-	snprintf(w->id, sizeof(w->id), "%.12s", digest);
+	intake_id(w, &t);
 	const char *was = text_of(all, "suite");
 	size_t n = strspn(was, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
 	w->name = own_fmt("%.*s.%s", n && was[0] != '-' ? (int)(n < 40 ? n : 40) : 6,
@@ -147,7 +159,8 @@ static int intake_file(const struct under_way *w, int dirfd, size_t i, const jso
 	return dir_write_whole(dirfd, name, text_str(&bytes), bytes.n, 0644, e);
 }
 
-/* The directory appears whole; one that is there is the same. */
+/* The directory appears whole; one that is there is the same, and an earlier run's: it is replaced,
+ * for it may have been damaged, when there is another. */
 static int intake_suite(struct under_way *w, struct err *e)
 {
 	json_t *files = json_object_get(w->in->all, "files"), *one;
@@ -161,13 +174,15 @@ static int intake_suite(struct under_way *w, struct err *e)
 			       INTAKE_FILES);
 	auto_free char *part = own_fmt("%s.part", w->dir);
 	w->fresh = faccessat(w->st->fd, w->dir, F_OK, 0) != 0;
-	if (dir_remove(w->st->fd, part, e) || dir_remove(w->st->fd, w->dir, e))
+	if (dir_remove(w->st->fd, part, e))
 		return -1;
 	auto_fd int dirfd = dir_make(w->st->fd, part, 0700, e);
 	auto_fd int at = dirfd < 0 ? -1 : dir_make(dirfd, "files", 0700, e);
 	if (at < 0 || dir_write_whole(dirfd, "suite.yaml", text, strlen(text), 0644, e))
 		return -1;
 	json_array_foreach(files, i, one) if (intake_file(w, dirfd, i, one, e)) return -1;
+	if (dir_remove(w->st->fd, w->dir, e))
+		return -1;
 	if (renameat(w->st->fd, part, w->st->fd, w->dir) || fsync(dirfd))
 		return err_sys(e, "name %s", w->dir);
 	w->in->suite = own_fmt("%s/%s/suite.yaml", w->st->path, w->dir);

@@ -91,6 +91,10 @@ fact "is told" has "$said" "with --mount /live=PATH"
 fact "with its mode elsewhere it is asked for" ends 3 far import "$work/live.assay"
 fact "by its place" has "$said" "say which with --mount /live=PATH"
 fact "and given" ends 0 far import "$work/live.assay" --mount "/live=$work/live"
+live=$(far query --format csv 'SELECT max(run) FROM v_run' | tail -n +2)
+mkdir "$work/other"
+fact "another one makes another suite" ends 0 far import "$work/live.assay" --mount "/live=$work/other"
+fact "and that of before shows what it did" is "$(far shell "$live" can --variant old -- cat /live/file </dev/null 2>/dev/null)" live
 
 # ---- hostile
 runs=$(far query --format csv 'SELECT count(*) FROM v_run' | tail -n +2)
@@ -154,6 +158,7 @@ write("file", at("package", "files", 0, "file", value="/etc/passwd"))
 write("name", at("package", "files", 0, "name", value="../../../../tmp/assay-evil"))
 write("layer", at("layers", 0, "id", value="0" * 64))
 write("member", at("layers", 0, "file", value="../../../../../../etc/passwd"))
+write("bytes", **{"files/0": b"others"})
 write("digest", at("files", 0, "sha256", value="0" * 64))
 write("store", at("stores", 0, "name", value="elsewhere"))
 write("status", at("results", 0, "status", value="splendid"))
@@ -168,15 +173,18 @@ mkdir "$work/mine"
 far layer import mine "$work/tool" >/dev/null
 fact "made again by hand it is taken in" ends 0 far import "$work/good.evil"
 runs=$((runs + 1))
+good=$runs
 layers=$(far layer list --json | grep -c '"name": "tool-')
 for case in "none:no JSON object" "version:format version 2" "use:the key 'use'" "mount:the key 'source'" "inherit:the key 'inherit-env'" \
-	"directory:the layer /etc" "root:the layer /" "ours:the layer mine" "name:file" "layer:is" "member:it has no file" "digest:has the digest" \
+	"directory:the layer /etc" "root:the layer /" "ours:the layer mine" "name:file" "layer:is" "member:it has no file" "digest:has the digest" "bytes:has the digest" \
 	"store:no store elsewhere" "status:makes no sense" "phase:makes no sense" "command:the key 'command'" "escape:evil" "link:assay-evil" "device:dev" "deep:no JSON object"; do
 	fact "hostile: ${case%%:*}" evil "${case#*:}" "$work/${case%%:*}.evil"
 done
 fact "a path of a file means nothing" ends 0 far import "$work/file.evil"
 runs=$((runs + 1))
 fact "for it is the archive's" is "$(far shell $runs can --variant old -- cat /input/in/seed </dev/null 2>/dev/null)" seed
+# all that tells "bytes" from it is no part of the name they have
+fact "what was taken in before is as it was" is "$(far shell $good can --variant old -- cat /input/in/seed </dev/null 2>/dev/null)" seed
 fact "none of the others became a run" is "$(far query --format csv 'SELECT count(*) FROM v_run' | tail -n +2)" $runs
 fact "nor their layers anybody's" is "$(far layer list --json | grep -c '"name": "tool-')" "$layers"
 fact "nothing was written elsewhere" test ! -e /tmp/assay-evil
