@@ -30,5 +30,9 @@ struct fuzz_place {
 struct fuzz_place *fuzz_place(void);
 /* Nothing is left below tmp/ and trash/, and beside the state directory all is as it was. */
 void fuzz_place_check(struct fuzz_place *p);
+/* How many names a directory has, those that begin with a dot aside; one that is not there has
+ * none.
+ */
+size_t fuzz_names(int at, const char *rel);
 /* A file below the place with these bytes. */
 void fuzz_put(struct fuzz_place *p, const char *name, const uint8_t *data, size_t size);

@@ -1,5 +1,5 @@
-/* Every file of a corpus, and some changes to each of them: as many as ASSAY_FUZZ_RUNS says (10).
- * The changes are the same every time. */
+/* Every file of a corpus by name, and some changes to each of them: as many as ASSAY_FUZZ_RUNS,
+ * else the second argument says (10). The changes are the same every time. */
 #include "fuzz.h"
 
 #include <dirent.h>
@@ -65,18 +65,23 @@ static size_t replay(int dir, const char *name, size_t runs)
 	return runs + 1;
 }
 
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
 int main(int argc, char **argv)
 {
-	size_t runs = getenv("ASSAY_FUZZ_RUNS") ? strtoull(getenv("ASSAY_FUZZ_RUNS"), NULL, 10)
-						: 10,
-	       n = 0;
+	const char *count = getenv("ASSAY_FUZZ_RUNS");
+	count = count ? count : argc > 2 ? argv[2] : "10";
+	size_t n = 0, runs = strtoull(count, NULL, 10);
 	auto_fd int dir = open(argc > 1 ? argv[1] : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = dir < 0 ? NULL : fdopendir(dup(dir));
-	for (struct dirent *it; d && (it = readdir(d));)
-		if (it->d_name[0] != '.')
-			n += replay(dir, it->d_name, runs);
-	if (d)
-		closedir(d);
+	struct dirent **list = NULL;
+	int names = dir < 0 ? 0 : scandirat(dir, ".", &list, NULL, by_name);
+	for (int i = 0; i < names; free(list[i++]))
+		if (list[i]->d_name[0] != '.')
+			n += replay(dir, list[i]->d_name, runs);
+	free(list);
 	printf("%zu inputs\n", n);
 	return n ? 0 : 1;
 }
