@@ -89,6 +89,53 @@ fact "what is left is done" ends 1 "$assay" resume $run --jobs 4
 fact "and only that" has "$said" "$((20 - drained)) of 20 jobs are left"
 results $run >"$work/got"
 fact "with the results of the first run" diff "$work/wanted" "$work/got"
+
+# ---- repeats that were interrupted are taken up
+# Its fourth test, which is the second repeat, waits for the gate; the run is stopped there.
+mkdir -m 777 "$work/gate"
+cat >"$work/takeup.yaml" <<END
+assay: 1
+suite: takeup
+root: host
+workdir: /build
+mounts: [{path: /build, mode: cow}, {path: /gate, source: $work/gate, mode: rw}]
+phases:
+  - {name: build, run: echo made >made}
+  - name: test
+    run: |
+      test -s made
+      [ \$ASSAY_PACKAGE = worse ] || exit 0
+      mktemp /gate/ran.XXXXXX >/dev/null
+      until [ -e /gate/open ] || [ \$(ls /gate | grep -c ran) -le 3 ]; do sleep 0.05; done
+      [ \$ASSAY_VARIANT = a ] || { echo "Error: worse"; exit 1; }
+packages: [worse, p1, p2]
+variants: [{name: a}, {name: b}]
+compare: [a, b]
+END
+of_last() { ask "SELECT $1 WHERE run = (SELECT max(run) FROM v_run) ${2:-}"; }
+at_gate() { [ "$(find "$work/gate" -name 'ran.*' | wc -l)" -ge 4 ] && [ "$(of_last "count(*), coalesce(sum(repeat), 0) FROM v_result")" = 7,1 ]; }
+for how in KILL TERM; do
+	rm -f "$work/gate"/*
+	"$assay" run --fresh "$work/takeup.yaml" --jobs 2 >"$work/out" 2>&1 &
+	pid=$!
+	started+=("$pid")
+	fact "a package is repeated ($how)" until_true 120 at_gate
+	before=$(of_last "group_concat(attempt) FROM v_result" | tr -d '"')
+	kill -$how $pid
+	# what runs may end, once it drains
+	[ $how = KILL ] || fact "the run drains" until_true 60 grep -q "nothing more is started" "$work/out"
+	: >"$work/gate/open"
+	wait $pid 2>/dev/null
+	fact "the run's exit status says so" is $? "$([ $how = KILL ] && echo 137 || echo 2)"
+	fact "what is to be repeated is taken up" ends 1 "$assay" resume --jobs 2
+	fact "which is said" has "$said" "0 of 6 jobs are left; packages of which more is to be repeated: 1"
+	fact "it is as sure as without a stop" is "$(of_last "package, verdict, confidence, base_passes, base_runs, next_passes, next_runs FROM v_verdict" "AND package = 'worse'")" worse,regressed,confirmed,5,5,0,5
+	fact "each side is repeated no more often" is "$(of_last "count(*) FROM v_result" "AND repeat")" 8
+	fact "the results of before stay" is "$(of_last "count(*) FROM v_result" "AND attempt IN ($before)")" 7
+	fact "and no job has another" is "$(of_last "count(*) FROM v_result" "AND NOT repeat")" 6
+	fact "what does not differ is not run again" is "$(of_last "count(*) FROM v_phase" "AND package <> 'worse'")" 8
+	fact "nor what was repeated" is "$(of_last "count(*) FROM v_phase" "AND package = 'worse' AND phase = 'test' AND ended_as = 'exited'")" 10
+done
 # ---- run again
 again() { ask "SELECT group_concat(DISTINCT package) FROM v_job WHERE run = (SELECT max(run) FROM v_run)" | tr -d '"'; }
 before=$(ask "SELECT max(run) FROM v_run")
