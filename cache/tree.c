@@ -213,7 +213,8 @@ static int tree_list(struct tree *t, struct tree_frame *f, struct err *e)
 	for (;;) {
 		long n = syscall(SYS_getdents64, f->fd, t->buffer, TREE_BUFFER);
 		if (n < 0)
-			return err_sys(e, "read directory %s", text_str(&t->path));
+			return err_sys(e, "read directory %s",
+				       t->path.n ? text_str(&t->path) : ".");
 		if (!n)
 			break;
 		for (long at = 0; at < n;) {

@@ -204,7 +204,7 @@ static int publish_work(struct job *j, struct err *e)
 			       g->suite->stores[store].name);
 	auto_fd int upper = boxing_upper(g->jobs_fd, j->phase_dir, slot, e);
 	if (upper < 0)
-		return shelf_refuse(&j->publish, e);
+		return shelf_refuse(&j->publish, e) ? err_add(e, "%s", j->label) : 0;
 	return shelf_publish(&j->publish, g->state->cache, upper, j->label, e);
 }
 

@@ -149,7 +149,8 @@ int state_cache(struct state *s, bool rebuild, struct err *e)
 	};
 	if (!rc) {
 		s->cache = cache_open(s->fd, &for_cache, e);
-		rc = s->cache ? found_take_all(s, &f, e) : -1;
+		rc = s->cache ? found_take_all(s, &f, e)
+			      : err_add(e, "state directory %s", s->path);
 	}
 	for (size_t i = 0; !rc && i < n_kept; i++)
 		rc = keep_name(s, kept[i], e);

@@ -118,8 +118,12 @@ struct box *box_start(struct sandbox *sb, const struct box_spec *spec, const str
 {
 	int64_t now = clock_mono_ns();
 	if (pack_check(spec, e) || box_loosen_check(spec->loosen, e) ||
-	    sandbox_keeps(sb, &spec->limits, spec->loosen, e) || box_net_check(spec->net, e))
+	    sandbox_keeps(sb, &spec->limits, spec->loosen, e) || box_net_check(spec->net, e)) {
+		/* what was asked for is named by its own words */
+		if (e->kind == ERR_SYS)
+			err_add(e, "box %s", spec->name);
 		return NULL;
+	}
 	struct slot *slot = sb->on_closed ? NULL : slot_free(sb);
 	if (!slot) {
 		err_set(e, ERR_BUSY, "box %s: all %zu slots are taken", spec->name, sb->n_slots);
