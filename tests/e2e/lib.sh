@@ -18,8 +18,9 @@ unset XDG_STATE_HOME ASSAY_DATA
 started=()
 quit() {
 	local p
+	# what was waited for is gone, and its number may be somebody else's by now
 	for p in ${started[@]+"${started[@]}"}; do
-		kill -KILL "$p" 2>/dev/null
+		! grep -qsx "PPid:[[:space:]]$$" "/proc/$p/status" || kill -KILL "$p" 2>/dev/null
 	done
 	# what was killed may have left directories that even their owner may not enter
 	rm -rf "$work" 2>/dev/null || { chmod -R u+rwx "$work"; rm -rf "$work"; }

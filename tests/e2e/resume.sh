@@ -1,6 +1,6 @@
 #!/bin/bash
-# kill -9 at random moments of runs that fetch, publish and record, and `resume` after each: in the end the results are those of a run
-# that nobody touched, each once, and nothing is left behind. ASSAY_TEST_RESUMES: how many kills (default 5).
+# kill -9 at random moments of runs that fetch, publish and record, at any time between none and all that one takes, and `resume` after each: in the end
+# the results are those of a run that nobody touched, each once, and nothing is left behind. ASSAY_TEST_RESUMES: how many kills (default 5).
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 kills=${ASSAY_TEST_RESUMES:-5}
 
@@ -34,7 +34,10 @@ END
 results() { ask "SELECT package, variant, status, phase, reason, exit_code FROM v_job WHERE run = $1 ORDER BY 1, 2"; }
 left() { ls "$ASSAY_STATE/jobs" "$ASSAY_STATE/tmp" "$ASSAY_STATE/trash" | grep -cv -e : -e '^$'; }
 
+now_ms() { echo $(($(date +%s%N) / 1000000)); }
+began=$(now_ms)
 fact "a run that nobody touches ends" ends 1 "$assay" run --fresh "$work/suite.yaml" --jobs 2
+took=$(($(now_ms) - began))
 results 1 >"$work/wanted"
 fact "with a result for each job" is "$(wc -l <"$work/wanted")" 20
 fact "there is nothing to go on with then" ends 3 "$assay" resume
@@ -51,7 +54,8 @@ while [ $killed -lt "$kills" ]; do
 	while :; do
 		pid=$!
 		started+=("$pid")
-		sleep "0.$((RANDOM % 9))$((RANDOM % 10))"
+		at=$(((RANDOM * 32768 + RANDOM) % took))
+		sleep "$((at / 1000)).$(printf %03d $((at % 1000)))"
 		kill -KILL "$pid" 2>/dev/null || { wait "$pid"; break; }
 		killed=$((killed + 1))
 		wait "$pid" 2>/dev/null
