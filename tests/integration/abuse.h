@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define MIB (1u << 20)
+#define ENOUGH_MIB 1024 /* of whatever is taken: who is to notice is late then */
 
 static void wait_for_ever(void)
 {
@@ -40,12 +41,13 @@ static void in_dying_forks(void)
 			_exit(1);
 }
 
-/* Many, and hardly two at once; the last thousand are pid 1's to reap. */
+/* Many, and hardly two at once; the last are pid 1's to reap, and fewer than the limit even if it
+ * comes to that only afterwards. */
 static void in_short_forks(void)
 {
 	for (int i = 0; i < 5000; i++) {
 		pid_t pid = fork();
-		if (!pid && i >= 4000)
+		if (!pid && i >= 4850)
 			_exit(fork() < 0);
 		if (!pid)
 			_exit(0);
@@ -71,11 +73,11 @@ static void in_big_forks(void)
 			said = write(1, ".", 1) == 1;
 }
 
-/* Each child lives for a moment, and is nobody's but pid 1's. */
+/* Each child lives for a moment, and is nobody's but pid 1's, which may get round to them late. */
 static void in_orphans(void)
 {
 	signal(SIGCHLD, SIG_IGN);
-	for (;;)
+	for (;; usleep(1000))
 		if (!fork()) {
 			if (!fork())
 				usleep(100);
@@ -104,13 +106,14 @@ static void in_threads(void)
 
 static void in_memory(void)
 {
-	for (;;) {
+	for (int i = 0; i < ENOUGH_MIB / 4; i++) {
 		char *p = mmap(NULL, 4 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			       -1, 0);
 		if (p == MAP_FAILED)
-			wait_for_ever();
+			break;
 		memset(p, 1, 4 * MIB);
 	}
+	wait_for_ever();
 }
 
 /* Children have it, too: it is there once. */
@@ -118,13 +121,14 @@ static void in_shared(void)
 {
 	for (int i = 0; i < 3; i++)
 		fork();
-	for (;;) {
+	for (int i = 0; i < ENOUGH_MIB / 8; i++) {
 		char *p =
 			mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 		if (p == MAP_FAILED)
-			wait_for_ever();
+			break;
 		memset(p, 1, MIB);
 	}
+	wait_for_ever();
 }
 
 static void fill(int fd)
@@ -146,7 +150,7 @@ static void in_tmpfs(void)
 
 static void in_memfd(void)
 {
-	for (;;) {
+	for (int k = 0; k < ENOUGH_MIB / 16; k++) {
 		int fd = memfd_create("x", 0);
 		static char block[MIB];
 		memset(block, 1, sizeof(block));
@@ -154,18 +158,20 @@ static void in_memfd(void)
 			if (write(fd, block, sizeof(block)) <= 0)
 				wait_for_ever();
 	}
+	wait_for_ever();
 }
 
 static void in_sysv(void)
 {
-	for (;;) {
+	for (int i = 0; i < ENOUGH_MIB / 4; i++) {
 		int id = shmget(IPC_PRIVATE, 4 * MIB, IPC_CREAT | 0600);
 		char *p = id < 0 ? (void *)-1 : shmat(id, NULL, 0);
 		if (p == (void *)-1)
-			wait_for_ever();
+			break;
 		memset(p, 1, 4 * MIB);
 		shmdt(p);
 	}
+	wait_for_ever();
 }
 
 static void in_pipes(void)

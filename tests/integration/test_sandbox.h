@@ -22,6 +22,8 @@
 
 #define TRY_MOUNTS 16
 #define TRY_FILES 8
+#define TRY_WALL_MS 250000                   /* of a box that is to end by itself */
+#define TRY_MINUTES_NS INT64_C(240000000000) /* for what is over at once where there is time */
 
 /* One box, as a test says it and as it went. */
 struct
@@ -297,7 +299,7 @@ static inline void try_init(struct try *t, const char *script)
 		.env = try_env,
 		.cwd = "/",
 		.hostname = "box",
-		.limits = {.wall_ms = 60000},
+		.limits = {.wall_ms = TRY_WALL_MS},
 	};
 }
 
@@ -360,6 +362,13 @@ static inline void try_wait(struct try *t)
 	while (!t->ends && uv_run(&try_loop, UV_RUN_ONCE))
 		;
 	assert_int_equal(t->ends, 1);
+}
+
+/* Until its output has these words, or it has ended. */
+static inline void try_until(struct try *t, const char *words)
+{
+	while (!t->ends && !strstr(text_str(&t->out), words))
+		uv_run(&try_loop, UV_RUN_ONCE);
 }
 
 static inline void try_run(struct try *t)

@@ -31,46 +31,52 @@ static size_t pid_1s(pid_t *all, size_t room)
 }
 
 /* Boxes until there is one ahead, or not: where this machine has one processor, or boxes are born
- * in a cgroup2. */
+ * in a cgroup2. None is made where box did not follow box at once, and it goes when it is not
+ * needed: then there is another try. */
 static bool ahead(pid_t *pid)
 {
 	pid_t all[8];
 	cpu_set_t set;
 	struct try t;
-	for (int i = 0; i < 4; i++) {
-		try_init(&t, "true");
-		try_run(&t);
-		try_expect(&t, 0, "");
-		try_fini(&t);
+	for (int again = 0; again < 100; again++) {
+		for (int i = 0; i < 4; i++) {
+			try_init(&t, "true");
+			try_run(&t);
+			try_expect(&t, 0, "");
+			try_fini(&t);
+		}
+		if (sched_getaffinity(0, sizeof(set), &set) || CPU_COUNT(&set) < 2 ||
+		    !strcmp(t.facts.cgroup, "v2") || strcmp(t.facts.executor, "native")) {
+			print_message("nothing is made ahead here\n");
+			return false;
+		}
+		for (int i = 0; i < 100; i++, wait_ms(5))
+			if (pid_1s(all, countof(all)) == 1) {
+				*pid = all[0];
+				return true;
+			}
 	}
-	if (sched_getaffinity(0, sizeof(set), &set) || CPU_COUNT(&set) < 2 ||
-	    !strcmp(t.facts.cgroup, "v2") || strcmp(t.facts.executor, "native")) {
-		print_message("nothing is made ahead here\n");
-		return false;
-	}
-	for (int i = 0; i < 400 && pid_1s(all, countof(all)) != 1; i++)
-		wait_ms(5);
-	assert_int_equal(pid_1s(all, countof(all)), 1);
-	*pid = all[0];
-	return true;
+	fail_msg("none was made ahead");
+	return false;
 }
 
-/* Not where somebody mounted something on the host meanwhile: then there is another try. */
+/* Not where somebody mounted something on the host meanwhile, or it had to wait too long: then
+ * there is another try. */
 static void the_one_made_ahead_is_the_next_one_s(void **state)
 {
 	pid_t before, during[8] = {0};
 	(void)state;
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < 50; i++) {
 		struct try t;
 		if (!ahead(&before))
 			skip();
-		try_init(&t, "echo here; exec sleep 0.3");
+		try_init(&t, "echo here; exec sleep 1000");
 		try_start(&t);
-		while (!t.out.n && !t.ends)
-			uv_run(&try_loop, UV_RUN_ONCE);
+		try_until(&t, "here");
 		size_t n = pid_1s(during, countof(during));
+		box_cancel(t.box, false);
 		try_wait(&t);
-		try_expect(&t, 0, "here\n");
+		assert_int_equal(t.facts.end, BOX_CANCELLED);
 		try_fini(&t);
 		assert_int_equal(n, 1);
 		if (during[0] == before)
@@ -86,7 +92,7 @@ static void one_that_nobody_needs_goes(void **state)
 	if (!ahead(&all[0]))
 		skip();
 	int64_t began = clock_mono_ns();
-	while (pid_1s(all, countof(all)) && clock_mono_ns() - began < 20000000000)
+	while (pid_1s(all, countof(all)) && clock_mono_ns() - began < TRY_MINUTES_NS)
 		wait_ms(20);
 	assert_int_equal(pid_1s(all, countof(all)), 0);
 }
@@ -192,18 +198,22 @@ static void the_first_is_begun_before_it_is_ordered(void **state)
 	sandbox_close(try_sandbox, try_closed, &closed);
 	while (!closed)
 		uv_run(&try_loop, UV_RUN_ONCE);
-	/* None that nobody orders is left over. */
-	try_sandbox = sandbox_open(&try_loop, &conf, &e);
-	assert_non_null(try_sandbox);
+	/* None that nobody orders is left over. It goes by itself, too, and may have gone unseen.
+	 */
 	bool made = !v2 && !sched_getaffinity(0, sizeof(set), &set) && CPU_COUNT(&set) > 1;
-	for (int i = 0; made && i < 400 && !pid_1s(all, countof(all)); i++)
-		wait_ms(5);
-	assert_int_equal(pid_1s(all, countof(all)), made);
-	closed = false;
-	sandbox_close(try_sandbox, try_closed, &closed);
-	while (!closed)
-		uv_run(&try_loop, UV_RUN_ONCE);
-	assert_int_equal(pid_1s(all, countof(all)), 0);
+	size_t seen = 0;
+	for (int again = 0; again < 50 && seen != made; again++) {
+		try_sandbox = sandbox_open(&try_loop, &conf, &e);
+		assert_non_null(try_sandbox);
+		for (int i = 0; i < 400 && !(seen = pid_1s(all, countof(all))) && made; i++)
+			wait_ms(5);
+		closed = false;
+		sandbox_close(try_sandbox, try_closed, &closed);
+		while (!closed)
+			uv_run(&try_loop, UV_RUN_ONCE);
+		assert_int_equal(pid_1s(all, countof(all)), 0);
+	}
+	assert_int_equal(seen, made);
 	try_sandbox = mine;
 }
 

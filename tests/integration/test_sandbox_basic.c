@@ -304,7 +304,7 @@ static void there_are_as_many_boxes_as_slots(void **state)
 		try_init(&t[i], "read x");
 		t[i].argv[2][0] = 0;
 		free(t[i].argv[2]);
-		t[i].argv[2] = own_dup("sleep 30");
+		t[i].argv[2] = own_dup("sleep 900");
 		try_start(&t[i]);
 	}
 	try_init(&t[4], "true");

@@ -6,8 +6,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#define SECOND_NS INT64_C(1000000000)
-
 static int daemon_fd = -1;
 
 /* Hangs in what the file `hang` names, and notes each call. */
@@ -15,7 +13,7 @@ static const char docker[] = "#!/bin/sh\n"
 			     "dir=${0%/*}\n"
 			     "echo $1 >>$dir/calls\n"
 			     "echo $$ >$dir/$1.pid\n"
-			     "[ \"$(cat $dir/hang 2>/dev/null)\" != $1 ] || exec sleep 97\n"
+			     "[ \"$(cat $dir/hang 2>/dev/null)\" != $1 ] || exec sleep 9700\n"
 			     "[ $1 != rm ]\n";
 
 /* Somebody who takes connections, and no more, in this program's mount namespace. */
@@ -102,7 +100,7 @@ static pid_t start_hanging(struct try *t, const char *in)
 	try_write("bin/hang", in);
 	try_init(t, "echo not reached");
 	try_start(t);
-	for (int64_t until = clock_mono_ns() + 30 * SECOND_NS;
+	for (int64_t until = clock_mono_ns() + TRY_MINUTES_NS;
 	     !pid && clock_mono_ns() < until && !t->ends;) {
 		uv_run(&try_loop, UV_RUN_NOWAIT);
 		usleep(1000);
@@ -139,9 +137,7 @@ static void a_box_whose_start_hangs_can_be_ended(void **state)
 {
 	struct try t;
 	(void)state;
-	int64_t began = clock_mono_ns();
 	end(&t, start_hanging(&t, "start"));
-	assert_true(clock_mono_ns() - began < 20 * SECOND_NS);
 	auto_free char *calls = content("bin/calls");
 	assert_string_equal(calls, "image\ncreate\nstart\nrm\n");
 	assert_int_equal(notes(), 0);
@@ -152,9 +148,7 @@ static void a_box_whose_container_is_never_made_can_be_ended(void **state)
 {
 	struct try t;
 	(void)state;
-	int64_t began = clock_mono_ns();
 	end(&t, start_hanging(&t, "create"));
-	assert_true(clock_mono_ns() - began < 30 * SECOND_NS);
 	auto_free char *calls = content("bin/calls");
 	assert_string_equal(calls, "create\nrm\n");
 	assert_int_equal(notes(), 1);

@@ -136,23 +136,27 @@ static void processes_of_other_ids_end_with_the_box(void **state)
 {
 	struct try t;
 	(void)state;
-	try_init(&t, "setpriv --reuid 42 --clear-groups sh -c 'trap \"\" TERM; setsid sleep 987001 "
-		     "& sleep 987001' & "
-		     "sleep 0.2; kill -STOP -1; sleep 987001");
+	/* a number of seconds that nobody else sleeps */
+	auto_free char *mark = own_fmt("987001.%07d", (int)getpid());
+	auto_free char *script = own_fmt(
+		"setpriv --reuid 42 --clear-groups sh -c 'trap \"\" TERM; setsid sleep %s & "
+		"sleep %s' & sleep 0.2; kill -STOP -1; sleep %s",
+		mark, mark, mark);
+	try_init(&t, script);
 	t.spec.limits.wall_ms = 1000;
 	t.spec.limits.grace_ms = 100;
 	try_run(&t);
 	assert_int_equal(t.facts.end, BOX_LIMITED);
 	assert_int_equal(t.facts.limit, BOX_LIMIT_WALL);
 	try_fini(&t);
-	assert_false(process_count("987001"));
+	assert_false(process_count(mark));
 }
 
 static void processes_of_other_ids_are_counted(void **state)
 {
 	struct try t;
 	(void)state;
-	try_init(&t, "setpriv --reuid 42 --clear-groups sh -c 'for i in $(seq 60); do sleep 30 & "
+	try_init(&t, "setpriv --reuid 42 --clear-groups sh -c 'for i in $(seq 60); do sleep 900 & "
 		     "done; wait'");
 	t.spec.limits.processes = 20;
 	try_run(&t);
@@ -166,7 +170,7 @@ static void processes_of_other_ids_are_counted(void **state)
 static void two_at_once(uint64_t first[2])
 {
 	static const char ask[] =
-		"awk '$1 <= 1 && 1 < $1 + $3 {print $2 + 1 - $1}' /proc/self/uid_map; sleep 30";
+		"awk '$1 <= 1 && 1 < $1 + $3 {print $2 + 1 - $1}' /proc/self/uid_map; sleep 900";
 	struct try t[2];
 	struct sandbox *mine = try_sandbox, *other;
 	struct err e = ERR_INIT;

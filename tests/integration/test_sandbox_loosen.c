@@ -332,7 +332,7 @@ static void a_file_system_that_never_answers_keeps_nobody_from_looking(void **st
 	if (!can(BOX_LOOSEN_FUSE))
 		skip();
 	init_with(BOX_LOOSEN_FUSE, "exec /box/program deaf", &t);
-	t.spec.limits = (struct box_limits){.disk = 8 << 20, .wall_ms = 120000};
+	t.spec.limits = (struct box_limits){.disk = 8 << 20, .wall_ms = TRY_WALL_MS};
 	try_upper(try_mount(&t, "/data", BOX_COW), "deaf");
 	try_run(&t);
 	if (t.facts.limit != BOX_LIMIT_DISK)
@@ -353,10 +353,10 @@ static void what_is_written_by_mounts_of_its_own_is_on_the_disk(void **state)
 		auto_free char *script = own_fmt(
 			"exec unshare -rm sh -c 'mkdir /tmp/b && mount --bind /data /tmp/b && exec "
 			"5>/tmp/b/f && rm /tmp/b/f && %s && head -c 20000000 /dev/zero >&5; echo "
-			"$?; sleep 120'",
+			"$?; sleep 900'",
 			ways[i]);
 		init_with(BOX_LOOSEN_USERNS, script, &t);
-		t.spec.limits = (struct box_limits){.disk = 8 << 20, .wall_ms = 120000};
+		t.spec.limits = (struct box_limits){.disk = 8 << 20, .wall_ms = TRY_WALL_MS};
 		try_upper(try_mount(&t, "/data", BOX_COW), rel);
 		try_run(&t);
 		if (t.facts.limit != BOX_LIMIT_DISK)

@@ -56,7 +56,7 @@ static void limited(const char *script, struct box_limits limits, enum box_limit
 	static unsigned number;
 	auto_free char *rel = own_fmt("limits/%u", number++);
 	try_init(t, script);
-	limits.wall_ms = 60000;
+	limits.wall_ms = TRY_WALL_MS;
 	t->spec.limits = limits;
 	try_upper(try_mount(t, "/data", BOX_COW), rel);
 	try_run(t);
@@ -71,7 +71,7 @@ static void nothing_is_hidden_from_it(void **state)
 {
 	struct try t;
 	(void)state;
-	limited("head -c 200000000 /dev/zero >/data/f; sleep 50",
+	limited("head -c 200000000 /dev/zero >/data/f; sleep 900",
 		(struct box_limits){.disk = 16 * MIB}, BOX_LIMIT_DISK, &t);
 	assert_true(t.facts.disk_bytes <= 16 * MIB + 2 * MIB);
 	/* mapped, and neither named nor open */
@@ -81,9 +81,9 @@ static void nothing_is_hidden_from_it(void **state)
 		"m = mmap.mmap(fd, 12 << 20)\n"
 		"os.close(fd); os.unlink(\"/data/m\")\n"
 		"for i in range(0, 12 << 20, 4096): m[i] = 1\n"
-		"time.sleep(50)' || head -c 12000000 /dev/zero >/data/f; sleep 50",
+		"time.sleep(900)' || head -c 12000000 /dev/zero >/data/f; sleep 900",
 		(struct box_limits){.disk = 8 * MIB}, BOX_LIMIT_DISK, &t);
-	limited("i=0; while [ $i -lt 3000 ]; do i=$((i+1)); : >/data/$i; done; sleep 50",
+	limited("i=0; while [ $i -lt 3000 ]; do i=$((i+1)); : >/data/$i; done; sleep 900",
 		(struct box_limits){.disk_inodes = 500}, BOX_LIMIT_INODES, &t);
 	assert_true(t.facts.disk_inodes <= 500 + 80);
 }
@@ -98,7 +98,8 @@ static void what_stays_below_is_left_alone(void **state)
 		     ">>/data/l/z && rm -r /data/a && echo done");
 	try_write("below/l/l/x", "x\n");
 	try_write("below/l/l/z", "z\n");
-	t.spec.limits = (struct box_limits){.disk = 8 * MIB, .disk_inodes = 40, .wall_ms = 60000};
+	t.spec.limits =
+		(struct box_limits){.disk = 8 * MIB, .disk_inodes = 40, .wall_ms = TRY_WALL_MS};
 	try_upper(try_lower(&t, try_mount(&t, "/data", BOX_COW), "below/l"), "below");
 	try_run(&t);
 	try_expect(&t, 0, "done\n");

@@ -30,12 +30,12 @@ static void uptime_is_the_box_s_own(void **state)
 		skip();
 	clock_gettime(CLOCK_BOOTTIME, &host);
 	double up = try_number("cut -d' ' -f1 /proc/uptime");
-	assert_true(up >= 1 && up < 60);
+	assert_true(up >= 1 && up < 600);
 	assert_true(host.tv_sec < 60 || up < (double)host.tv_sec);
 	/* so do the boot's date, and the times at which processes began */
 	double booted = try_number("sed -n 's/^btime //p' /proc/stat");
-	assert_true(booted > (double)time(NULL) - 60 && booted <= (double)time(NULL));
-	assert_true(try_number("sed 's/.*) //' /proc/self/stat | cut -d' ' -f20") < 60 * 100);
+	assert_true(booted > (double)time(NULL) - 600 && booted <= (double)time(NULL));
+	assert_true(try_number("sed 's/.*) //' /proc/self/stat | cut -d' ' -f20") < 600 * 100);
 }
 
 static void the_namespace_is_not_the_host_s(void **state)
@@ -58,7 +58,7 @@ static void monotonic_time_is_above_zero_and_goes_on(void **state)
 	(void)state;
 	try_script("before=$(cut -d' ' -f1 /proc/uptime); sleep 0.2; after=$(cut -d' ' -f1 "
 		   "/proc/uptime); awk \"BEGIN {exit !($after - $before >= 0.19 && $after - "
-		   "$before < 30)}\" && echo on",
+		   "$before < 600)}\" && echo on",
 		   0, "on\n");
 }
 
@@ -66,12 +66,14 @@ static void sleeps_and_timeouts_work(void **state)
 {
 	struct try t;
 	(void)state;
-	try_init(&t, "timeout 0.3 sleep 20; echo $?");
+	int64_t began = clock_mono_ns();
+	try_init(&t, "timeout 0.3 sleep 2000; echo $?");
 	try_run(&t);
 	try_expect(&t, 0, "124\n");
-	assert_true(t.facts.wall_ns >= 300000000u && t.facts.wall_ns < 15000000000u);
 	/* on the host's clock, whatever the box's says */
-	assert_true(t.facts.setup_ns > 0 && t.facts.setup_ns < 15000000000u);
+	uint64_t took = (uint64_t)(t.ended_ns - began);
+	assert_in_range(t.facts.wall_ns, 300000000u, took);
+	assert_in_range(t.facts.setup_ns, 1, took);
 	try_fini(&t);
 }
 

@@ -31,15 +31,38 @@ static inline const char *try_above(void)
 	return tmp && *tmp ? tmp : "/var/tmp";
 }
 
+/* Somebody else may sweep at the same time, and what was killed may take its time to be gone: asked
+ * again for so long. */
+#define TRY_SWEEPS 3000
+#define TRY_SWEEP_US 20000
+
 /* dir: as try_dir was */
 static inline int try_remove(const char *dir, struct err *e)
 {
 	const char *name = strrchr(dir, '/') + 1;
 	auto_free char *parent = own_dup_n(dir, (size_t)(name - dir));
 	auto_fd int above = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (!sandbox_remove(NULL, above, name, e))
-		return 0;
+	for (int i = 0; i < TRY_SWEEPS; i++) {
+		*e = (struct err)ERR_INIT;
+		if (!sandbox_remove(NULL, above, name, e))
+			return 0;
+		usleep(TRY_SWEEP_US);
+	}
 	print_error("%s\n", e->text);
+	return -1;
+}
+
+/* The groups that dead callers of this name left are gone. */
+static inline int try_swept(const char *caller)
+{
+	struct err e = ERR_INIT;
+	for (int i = 0; i < TRY_SWEEPS; i++) {
+		e = (struct err)ERR_INIT;
+		if (!sandbox_sweep(caller, &e))
+			return 0;
+		usleep(TRY_SWEEP_US);
+	}
+	print_error("%s\n", e.text);
 	return -1;
 }
 
