@@ -2,7 +2,9 @@
  * the box had less than a hundredth of a processor, read and wrote less than 16 KiB a second and
  * said nothing is a quiet one: a loop that looks every second whether something has come costs less
  * than that, a download that is still worth waiting for more. Two quiet windows in a row, and it is
- * idle. What we ourselves keep from running (its output is not being read) is not. */
+ * idle. What we ourselves keep from running (its output is not being read) is not, nor what wants
+ * to run and gets no processor: on a machine that has too much to do a busy box may have less than
+ * a hundredth of one for seconds. */
 #include "sandbox/inside.h"
 
 #define IDLE_CPU_PART 100

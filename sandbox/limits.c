@@ -7,6 +7,8 @@
 
 #include "base/clock.h"
 
+#include <poll.h>
+
 #define MS INT64_C(1000000)
 #define LOOK_NS (500 * MS)
 #define SETUP_NS (120000 * MS)
@@ -133,6 +135,13 @@ static int64_t silence_end(const struct box *b)
 						  : INT64_MAX;
 }
 
+/* Said, and the loop has not come to read it: it may have been away for longer than the limit. */
+static bool output_waits(const struct box *b)
+{
+	struct pollfd p = {.fd = b->output_fd, .events = POLLIN};
+	return poll(&p, 1, 0) > 0 && p.revents & POLLIN;
+}
+
 int64_t limits_next(const struct box *b)
 {
 	if (b->state > BOX_RUNS || b->ending)
@@ -153,6 +162,8 @@ void limits_look(struct box *b, int64_t now)
 		return;
 	if (now >= wall_end(b))
 		box_fire(b, BOX_LIMIT_WALL, l->wall_ms, ms_of(now - b->runs_ns));
+	if (now >= silence_end(b) && output_waits(b))
+		b->said_ns = now;
 	if (now >= silence_end(b))
 		box_fire(b, BOX_LIMIT_SILENCE, l->silence_ms, ms_of(now - b->said_ns));
 	if (now >= b->watch_at_ns) {

@@ -132,7 +132,7 @@ struct box_limits {
 	uint64_t wall_ms, cpu_ms;
 	uint64_t silence_ms; /* neither stdout nor stderr said anything for so long */
 	uint64_t idle_ms;    /* no processor time and no input or output to speak of in two windows
-				of so long each */
+				of so long each, and nobody in it waits for a processor */
 	uint64_t memory;     /* bytes, tmpfs included where a cgroup does the counting */
 	uint64_t processes;  /* tasks, threads included */
 	uint64_t disk; /* bytes in all uppers together, of files that are open and have no name any

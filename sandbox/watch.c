@@ -275,6 +275,7 @@ bool watch_heard(struct box *b, const struct plan_reply *r, int fd)
 	limits_seen(b, s);
 	if (w->processes_at_ns != INT64_MAX)
 		w->processes_at_ns = now + processes_pause(b);
+	w->idle.stirred |= s->ready;
 	if (asked & PLAN_LOOK_IO)
 		idle_sample(b, now, s->has & PLAN_LOOK_IO ? s->io_chars : w->idle.io);
 	return false;

@@ -55,7 +55,7 @@ struct watch {
 	struct {                         /* as of the last look for idleness */
 		int64_t at_ns, since_ns; /* since: nothing to speak of happened */
 		uint64_t cpu_ns, io, output;
-		bool stirred; /* something else happened that is no idleness of the box */
+		bool stirred; /* something else was seen that is no idleness of the box */
 	} idle;
 };
 

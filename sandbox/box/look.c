@@ -78,6 +78,7 @@ static void look_at_processes(const struct looking *w)
 	look_processes(look & PLAN_LOOK_IO, &p);
 	w->seen->processes = p.tasks;
 	w->seen->cpu_ns = p.cpu_ns;
+	w->seen->ready = p.ready;
 	w->seen->io_chars = p.io_chars;
 	w->seen->io_read_bytes = p.io_read_bytes;
 	w->seen->io_write_bytes = p.io_write_bytes;

@@ -91,6 +91,7 @@ struct look_processes {
 	uint64_t orphans; /* that have ended and that nobody but the box's pid 1 has to wait for */
 	uint64_t anonymous, shared; /* resident bytes; what several share counts for each */
 	uint64_t io_chars, io_read_bytes, io_write_bytes;
+	uint32_t ready; /* that have a processor, or only wait for one */
 	bool io_seen;
 };
 void look_processes(bool io, struct look_processes *p);

@@ -67,6 +67,7 @@ static void add_times(struct look_processes *p, const char *stat, bool first)
 	p->cpu_ns += (user + system + child_user + child_system) *
 		     (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK));
 	p->tasks += first ? 0 : orphan ? threads - 1 : threads;
+	p->ready += !first && state == 'R';
 	p->orphans += orphan;
 }
 

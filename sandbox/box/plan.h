@@ -1,5 +1,5 @@
 /* What the caller (sandbox/) and the helper `assay-box` (sandbox/box/) say to each other: format
- * version 10. Both come from one build and run on one machine, so numbers are native; a helper of
+ * version 11. Both come from one build and run on one machine, so numbers are native; a helper of
  * another version is refused at its first message.
  *
  * The helper is started as `assay-box serve PARENT-PID IDS [WORD…]` (serve.h) with a
@@ -59,7 +59,7 @@
 #include <stdint.h>
 #include <sys/vfs.h>
 
-#define PLAN_VERSION 10u
+#define PLAN_VERSION 11u
 #define PLAN_SOCKET 3
 #define PLAN_PROGRAM 4 /* of a helper that is another program (sandbox/oci/): assay-box */
 #define PLAN_USERNS 5
@@ -147,7 +147,7 @@ struct plan_seen {
 	uint32_t has;   /* enum plan_look: these could be seen */
 	uint32_t deep;  /* of DISK: there is more, deeper than anybody looks */
 	uint32_t stuck; /* nothing could be: a look before this one hangs in what it looks at */
-	uint32_t reserved;
+	uint32_t ready; /* of IO: so many have a processor, or only wait for one */
 	uint64_t disk_bytes, disk_inodes;
 	uint64_t processes; /* tasks; the box's pid 1 is not counted */
 	uint64_t cpu_ns;    /* of all that lived and live */

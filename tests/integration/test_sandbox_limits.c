@@ -87,6 +87,23 @@ static void silence(void **state)
 	assert_true(t.facts.wall_ns >= t.facts.limit_value * 1000000 + 500000000);
 }
 
+/* Who is to read it is away for longer than the limit. */
+static void what_nobody_has_read_yet_is_no_silence(void **state)
+{
+	struct try t;
+	(void)state;
+	try_init(&t, "until [ -e /go/now ]; do echo word; sleep 0.1; done");
+	try_lower(&t, try_mount(&t, "/go", BOX_RW), "go");
+	t.spec.limits.silence_ms = 4000;
+	try_start(&t);
+	try_until(&t, "word");
+	usleep(5000000);
+	try_write("go/now", "");
+	try_wait(&t);
+	try_expect(&t, 0, NULL);
+	try_fini(&t);
+}
+
 static void memory(void **state)
 {
 	struct try t;
@@ -460,6 +477,7 @@ int main(void)
 		cmocka_unit_test(a_command_may_end_itself_in_its_grace),
 		cmocka_unit_test(cpu_time),
 		cmocka_unit_test(silence),
+		cmocka_unit_test(what_nobody_has_read_yet_is_no_silence),
 		cmocka_unit_test(memory),
 		cmocka_unit_test(memory_of_the_host_s_is_not_the_box_s),
 		cmocka_unit_test(memory_is_no_address_space),

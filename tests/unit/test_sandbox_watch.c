@@ -264,6 +264,28 @@ static void who_can_t_be_looked_at_has_passed_the_limit(void **state)
 	       BOX_LIMIT_NONE);
 }
 
+static enum box_limit after_quiet_windows(uint32_t ready)
+{
+	struct plan_reply r = {.kind = PLAN_LOOKED,
+			       .look = PLAN_LOOK_PROCESSES | PLAN_LOOK_IO,
+			       .seen = {.has = PLAN_LOOK_PROCESSES | PLAN_LOOK_IO, .ready = ready}};
+	begin((struct box_limits){.idle_ms = 100});
+	for (int i = 0; i < 3; i++) {
+		box.watch.idle.at_ns -= S;
+		box.watch.idle.since_ns -= S;
+		watch_heard(&box, &r, -1);
+	}
+	watch_close(&box.watch);
+	return fired;
+}
+
+static void who_waits_for_a_processor_is_not_idle(void **state)
+{
+	(void)state;
+	assert_int_equal(after_quiet_windows(0), BOX_LIMIT_IDLE);
+	assert_int_equal(after_quiet_windows(1), BOX_LIMIT_NONE);
+}
+
 /* What is in file systems that it mounts itself a look does not see. */
 static void memory_of_who_may_mount_takes_a_cgroup(void **state)
 {
@@ -303,6 +325,7 @@ int main(void)
 		cmocka_unit_test(what_is_in_memory_is_known_at_the_end),
 		cmocka_unit_test(what_is_on_disk_and_what_is_in_memory_count_together),
 		cmocka_unit_test(who_can_t_be_looked_at_has_passed_the_limit),
+		cmocka_unit_test(who_waits_for_a_processor_is_not_idle),
 		cmocka_unit_test(memory_of_who_may_mount_takes_a_cgroup),
 	};
 	return cmocka_run_group_tests_name("sandbox: watch", tests, NULL, NULL);
