@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#define TRY_SECONDS 10
+#define TRY_SECONDS 120
 
 struct seen {
 	enum verdict verdict;
