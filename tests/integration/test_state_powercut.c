@@ -184,7 +184,8 @@ static off_t size_in_cut(const struct cut *c, const char *name)
 	return stat(path, &st) ? -1 : st.st_size;
 }
 
-/* The tests below can fail: a cut takes what was not synced, and nothing else. */
+/* The tests below can fail: a cut takes what was not synced, and nothing else. Somebody may sync(2)
+ * the whole machine just between a write and the cut behind it, but not behind each of some. */
 static void a_cut_takes_what_was_not_synced(void **state)
 {
 	struct cut *c = *state;
@@ -194,8 +195,12 @@ static void a_cut_takes_what_was_not_synced(void **state)
 	size_t before = disk_now(d);
 	append_file(c, "synced", true);
 	size_t synced = disk_now(d);
-	append_file(c, "not-synced", false);
-	size_t after = disk_now(d);
+	static const char *const loose[] = {"not-synced", "nor-this", "nor-that"};
+	size_t after[countof(loose)];
+	for (size_t k = 0; k < countof(loose); k++) {
+		append_file(c, loose[k], false);
+		after[k] = disk_now(d);
+	}
 	assert_int_equal(umount2(mounted, 0), 0);
 	disk_close(d);
 	static const enum disk_cache caches[] = {DISK_ALL, DISK_NONE, DISK_SOME};
@@ -206,10 +211,14 @@ static void a_cut_takes_what_was_not_synced(void **state)
 		mount_cut(c, d, "ext4", "", synced, caches[i], 1);
 		assert_int_equal(size_in_cut(c, "synced"), 4);
 		unmount_cut(c);
-		mount_cut(c, d, "ext4", "", after, caches[i], 1);
-		assert_int_equal(size_in_cut(c, "synced"), 4);
-		assert_true(size_in_cut(c, "not-synced") <= 0);
-		unmount_cut(c);
+		size_t lost = 0;
+		for (size_t k = 0; k < countof(loose) && !lost; k++) {
+			mount_cut(c, d, "ext4", "", after[k], caches[i], 1);
+			assert_int_equal(size_in_cut(c, "synced"), 4);
+			lost += size_in_cut(c, loose[k]) <= 0;
+			unmount_cut(c);
+		}
+		assert_int_equal(lost, 1);
 	}
 	disk_free(d);
 }
