@@ -206,6 +206,7 @@ static void heard_runs(struct box *b, const struct plan_reply *r)
 	for (int i = 1; i <= 64; i++)
 		if (b->signals >> (i - 1) & 1)
 			box_signal(b, i);
+	box_told(b);
 	box_schedule(b);
 }
 

@@ -16,7 +16,8 @@
 #define SLOW_NS (600000 * MS) /* one that has not put in order what an ended box left */
 #define CGROUP_AGAIN_NS (10 * MS)
 #define CGROUP_TRIES 100
-#define TABLE_NS (20 * MS) /* nothing waits longer for a table */
+#define TABLE_NS (20 * MS)  /* nothing waits longer for a table */
+#define TOLD_NS (5000 * MS) /* nor for the word that a command runs which has said something */
 
 static void box_free(struct box *b)
 {
@@ -283,14 +284,31 @@ static void box_proceed(struct box *b)
 	b->kill_at_ns = clock_mono_ns() + (int64_t)b->limits.grace_ms * MS;
 }
 
+/* First the table of its processes for the record. false: nobody can make one. */
+static bool box_list(struct box *b)
+{
+	if (!watch_table(b))
+		return false;
+	b->listed = b->kill_next;
+	b->table_until_ns = clock_mono_ns() + TABLE_NS;
+	return true;
+}
+
+void box_told(struct box *b)
+{
+	if (b->table_until_ns && !box_list(b))
+		box_proceed(b);
+}
+
 void box_listed(struct box *b)
 {
 	if (b->table_until_ns)
 		box_proceed(b);
 }
 
-/* First the table of its processes for the record, as they are: nothing is frozen for it. That
- * would hide what each was doing, and a v1 group whose caller dies meanwhile would stay frozen. */
+/* The processes are listed as they are: nothing is frozen for it. That would hide what each was
+ * doing, and a v1 group whose caller dies meanwhile would stay frozen. What a box wrote that was
+ * ended before its pid 1 could say that the command runs would be nobody's. */
 static void box_terminate(struct box *b, bool gently)
 {
 	bool first = !b->ending;
@@ -298,12 +316,11 @@ static void box_terminate(struct box *b, bool gently)
 		return;
 	b->ending = true;
 	b->kill_next |= !gently || !b->limits.grace_ms || !b->slot->helper;
-	if (first && b->state == BOX_RUNS && watch_table(b)) {
-		b->listed = b->kill_next;
-		b->table_until_ns = clock_mono_ns() + TABLE_NS;
-	} else if (!b->table_until_ns && (first || b->kill_next)) {
+	bool waits = first && b->state == BOX_RUNS && box_list(b);
+	if (first && b->state == BOX_BORN && box_ran(b))
+		b->table_until_ns = clock_mono_ns() + TOLD_NS;
+	else if (!waits && !b->table_until_ns && (first || b->kill_next))
 		box_proceed(b);
-	}
 	box_schedule(b);
 }
 

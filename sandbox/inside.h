@@ -122,8 +122,10 @@ void box_settle(struct box *b);
  * n_boxes until then. */
 void box_close(struct box *b);
 
-/* box_listed(b): the table of its processes is here, or never will be: what it is ended by comes
+/* box_told(b): it is known that its command runs: if it is to end, its processes are listed now.
+ * box_listed(b): the table of its processes is here, or never will be: what it is ended by comes
  * next. */
+void box_told(struct box *b);
 void box_listed(struct box *b);
 
 /* In output.c. output_start(b): read when there is something. output_drain(b): all that is left. */
