@@ -244,10 +244,12 @@ static int intake_store(struct under_way *w, const json_t *one, struct err *e)
 
 static int intake_stores(struct under_way *w, struct err *e)
 {
-	json_t *one;
+	json_t *list = json_object_get(w->in->all, "stores"), *one;
 	size_t i;
-	json_array_foreach(json_object_get(w->in->all, "stores"), i,
-			   one) if (intake_store(w, one, e)) return -1;
+	if (json_array_size(list) > w->suite->n_stores)
+		return err_set(e, ERR_HOSTILE, "%s: it brings more stores than its recipe has",
+			       w->asked->file);
+	json_array_foreach(list, i, one) if (intake_store(w, one, e)) return -1;
 	return 0;
 }
 

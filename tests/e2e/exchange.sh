@@ -160,6 +160,7 @@ write("layer", at("layers", 0, "id", value="0" * 64))
 write("member", at("layers", 0, "file", value="../../../../../../etc/passwd"))
 write("bytes", **{"files/0": b"others"})
 write("digest", at("files", 0, "sha256", value="0" * 64))
+write("stores", at("stores", value=manifest["stores"] * 2))
 write("store", at("stores", 0, "name", value="elsewhere"))
 write("status", at("results", 0, "status", value="splendid"))
 write("phase", at("results", 0, "phases", 0, "network", value="all"))
@@ -177,7 +178,7 @@ good=$runs
 layers=$(far layer list --json | grep -c '"name": "tool-')
 for case in "none:no JSON object" "version:format version 2" "use:the key 'use'" "mount:the key 'source'" "inherit:the key 'inherit-env'" \
 	"directory:the layer /etc" "root:the layer /" "ours:the layer mine" "name:file" "layer:is" "member:it has no file" "digest:has the digest" "bytes:has the digest" \
-	"store:no store elsewhere" "status:makes no sense" "phase:makes no sense" "command:the key 'command'" "escape:evil" "link:assay-evil" "device:dev" "deep:no JSON object"; do
+	"stores:brings more stores" "store:no store elsewhere" "status:makes no sense" "phase:makes no sense" "command:the key 'command'" "escape:evil" "link:assay-evil" "device:dev" "deep:no JSON object"; do
 	fact "hostile: ${case%%:*}" evil "${case#*:}" "$work/${case%%:*}.evil"
 done
 fact "a path of a file means nothing" ends 0 far import "$work/file.evil"
