@@ -97,11 +97,7 @@ int build_dirs(struct build *b, const char *path, struct err *e)
 
 static int build_new(struct build *b, const char *path, mode_t mode, struct err *e)
 {
-	const char *name;
-	int dir = build_at(b, path, &name, e);
-	if (dir < 0)
-		return -1;
-	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+	int fd = tree_create(b->root, path, mode);
 	return fd < 0 ? err_sys(e, "create %s", path) : fd;
 }
 

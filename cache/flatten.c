@@ -59,29 +59,39 @@ static void flatten_cut(struct flatten *f, const struct list_entry *x, size_t fr
 	f->cuts[f->n_cuts++] = (struct flatten_cut){x->path, x->path_n, from};
 }
 
+static int flatten_copy(struct flatten *f, const struct flatten_layer *l,
+			const struct list_entry *x, const char *path, char *id, struct err *e)
+{
+	struct build_meta m = {x->mode, x->mtime_s, x->mtime_ns};
+	uint64_t size;
+	auto_fd int fd = tree_open_unseen(l->fd, path, O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return err_sys(e, "open %s", path);
+	return build_copy(&f->b, path, fd, x->size, &m, &size, id, e);
+}
+
 static int flatten_file(struct flatten *f, struct flatten_layer *l, const struct list_entry *x,
 			const char *path, struct err *e)
 {
 	struct stat st;
 	const char *name;
-	char id[CACHE_ID];
-	uint64_t size;
-	struct build_meta m = {x->mode, x->mtime_s, x->mtime_ns};
 	int dir = tree_at(&l->at, path, &name);
-	if (dir < 0 || (!f->copy && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW)))
+	if (dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW))
 		return err_sys(e, "open %s", path);
-	if (!f->copy && (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != x->size))
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != x->size)
 		return err_set(e, ERR_CORRUPT, "%s is not what the list of its layer says", path);
-	int linked = f->copy ? 0 : build_link(&f->b, path, dir, name, &st, x->mode, e);
-	if (linked)
-		return linked < 0 ? -1 : 0;
-	/* Of a copy the digest says whether it is what it should be. */
-	auto_fd int fd = tree_open_unseen(dir, name, O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0)
-		return err_sys(e, "open %s", path);
-	if (build_copy(&f->b, path, fd, x->size, &m, &size, f->copy ? id : NULL, e))
+	int linked = build_link(&f->b, path, dir, name, &st, x->mode, e);
+	return linked ? (linked < 0 ? -1 : 0) : flatten_copy(f, l, x, path, NULL, e);
+}
+
+/* Of a copy the digest says whether it is what it should be. */
+static int flatten_verified(struct flatten *f, struct flatten_layer *l, const struct list_entry *x,
+			    const char *path, struct err *e)
+{
+	char id[CACHE_ID];
+	if (flatten_copy(f, l, x, path, id, e))
 		return -1;
-	if (f->copy && (x->end_n != CACHE_ID - 1 || memcmp(id, x->end, x->end_n)))
+	if (x->end_n != CACHE_ID - 1 || memcmp(id, x->end, x->end_n))
 		return err_set(e, ERR_CORRUPT, "%s has other bytes than the list of its layer says",
 			       path);
 	return 0;
@@ -89,10 +99,8 @@ static int flatten_file(struct flatten *f, struct flatten_layer *l, const struct
 
 int flatten_read(struct flatten *f, size_t layer, const struct list_entry *x, struct err *e)
 {
-	const char *name;
 	auto_free char *path = own_dup_n(x->path, x->path_n);
-	int dir = tree_at(&f->v[layer].at, path, &name);
-	int fd = dir < 0 ? -1 : tree_open(dir, name, O_RDONLY | O_NOFOLLOW);
+	int fd = tree_open(f->v[layer].fd, path, O_RDONLY | O_NOFOLLOW);
 	return fd < 0 ? err_sys(e, "open %s", path) : fd;
 }
 
@@ -107,7 +115,7 @@ int flatten_put(struct flatten *f, size_t layer, const struct list_entry *x, str
 		auto_free char *target = own_dup_n(x->end, x->end_n);
 		rc = build_symlink(&f->b, path, target, &m, e);
 	} else {
-		rc = flatten_file(f, &f->v[layer], x, path, e);
+		rc = (f->copy ? flatten_verified : flatten_file)(f, &f->v[layer], x, path, e);
 	}
 	return rc || (f->b.list.fd >= 0 && list_add(&f->b.list, x, e)) ? -1 : 0;
 }

@@ -8,10 +8,11 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-static int tree_open_short(int root, const char *path, int flags)
+static int tree_open_short(int root, const char *path, int flags, mode_t mode)
 {
 	struct open_how how = {
 		.flags = (unsigned long long)(unsigned)(flags | O_CLOEXEC),
+		.mode = mode,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS |
 			   RESOLVE_NO_XDEV,
 	};
@@ -20,7 +21,7 @@ static int tree_open_short(int root, const char *path, int flags)
 
 #define TREE_PIECE 4000 /* less than PATH_MAX, more than any one name */
 
-int tree_open(int root, const char *path, int flags)
+static int tree_open_mode(int root, const char *path, int flags, mode_t mode)
 {
 	auto_fd int at = -1;
 	while (strlen(path) > TREE_PIECE) {
@@ -34,14 +35,24 @@ int tree_open(int root, const char *path, int flags)
 		}
 		memcpy(piece, path, n);
 		piece[n] = '\0';
-		int next = tree_open_short(at < 0 ? root : at, piece, O_PATH | O_DIRECTORY);
+		int next = tree_open_short(at < 0 ? root : at, piece, O_PATH | O_DIRECTORY, 0);
 		if (next < 0)
 			return -1;
 		own_close(&at);
 		at = next;
 		path += n + 1;
 	}
-	return tree_open_short(at < 0 ? root : at, path, flags);
+	return tree_open_short(at < 0 ? root : at, path, flags, mode);
+}
+
+int tree_open(int root, const char *path, int flags)
+{
+	return tree_open_mode(root, path, flags, 0);
+}
+
+int tree_create(int root, const char *path, mode_t mode)
+{
+	return tree_open_mode(root, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
 }
 
 int tree_open_unseen(int root, const char *path, int flags)
@@ -301,7 +312,7 @@ static int tree_enter(struct tree *t, const struct tree_name *which, const char 
 			       t->bounds->max_depth, t->path.p);
 	int fd = t->opened_by == which ? give_fd(&t->opened) : -1;
 	if (fd < 0)
-		fd = tree_open_short(f->fd, name, O_RDONLY | O_DIRECTORY);
+		fd = tree_open_short(f->fd, name, O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0)
 		return err_sys(e, "open directory %s", t->path.p);
 	text_addc(&t->path, '/');
@@ -359,7 +370,7 @@ int tree_walk(int root, const struct tree_bounds *bounds, tree_fn fn, void *arg,
 			 .path = TEXT_INIT,
 			 .opened = -1,
 			 .buffer = own_alloc(TREE_BUFFER)};
-	int fd = tree_open_short(root, ".", O_RDONLY | O_DIRECTORY);
+	int fd = tree_open_short(root, ".", O_RDONLY | O_DIRECTORY, 0);
 	int rc = fd < 0 ? err_sys(e, "open the tree's root") : tree_push(&t, fd, TREE_ROOT, e);
 	while (!rc && t.depth) {
 		struct tree_frame *f = &t.frames[t.depth - 1];

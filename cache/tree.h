@@ -13,6 +13,10 @@
  * (O_CLOEXEC) or -1 with errno. O_PATH|O_NOFOLLOW gives a symbolic link itself. */
 int tree_open(int root, const char *path, int flags) must_check;
 
+/* tree_create(root, path, mode): a new file to be written, on the same way. mode as open(2) takes
+ * it. A descriptor or -1 with errno. */
+int tree_create(int root, const char *path, mode_t mode) must_check;
+
 /* tree_open_unseen(root, path, flags): the same to read, and where we may (open(2), O_NOATIME)
  * without a trace: writing the time of a reading costs more than the reading. */
 int tree_open_unseen(int root, const char *path, int flags) must_check;

@@ -11,7 +11,7 @@
  *   restore STATE DIR     its current generation becomes DIR
  *   read STATE            from a state directory that is open to a byte of a file, read through an
  *                         overlay of the store's current generation (root only)
- *   hash, pack, guard, frame, layer: store_floor.h */
+ *   hash, pack, guard, frame, layer, tree, copy: store_floor.h */
 #include "store_floor.h"
 
 #include "cache/inner.h"
@@ -133,7 +133,7 @@ static int publish(struct state *st, const char *dir)
 
 static int fill(struct state *st, const char *path, uint64_t entries)
 {
-	enum { AT_ONCE = 4000 };
+	enum { AT_ONCE = 50000 };
 	for (uint64_t done = 0; done < entries; done += AT_ONCE) {
 		uint64_t n = entries - done < AT_ONCE ? entries - done : AT_ONCE;
 		auto_free char *dir = own_fmt("%s/fill", path);
@@ -232,6 +232,8 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "make") && argc == 5)
 		return make(argv[2], strtoull(arg, NULL, 10), strtoull(argv[4], NULL, 10));
 	int bare = floor_measure(what, argv[2], arg);
+	if (bare < 0)
+		bare = copy_measure(what, argv[2], arg);
 	if (bare >= 0)
 		return bare;
 	struct state *st = state_open(argv[2], &e);

@@ -67,3 +67,10 @@ static inline int directory(const char *path)
  *                  headers of tar that keep its time, and padding; digested, into the new file TO
  *   layer DIR TO   hash, and the same directories below TO, the files linked */
 int floor_measure(const char *what, const char *dir, const char *to);
+/* copy_measure(what, dir, to): the same of what a restore can't do without.
+ *
+ *   tree DIR TO    what DIR has, made anew in TO: each directory and link, each file with its mode,
+ *                  as many bytes and its time, by one call each, synced; the names and sizes are
+ *                  known before
+ *   copy DIR TO    the same with each file's own bytes, read beneath DIR, and SHA-256 */
+int copy_measure(const char *what, const char *dir, const char *to);
