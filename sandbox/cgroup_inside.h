@@ -144,4 +144,6 @@ bool cgroup_v2_open(struct cgroup_host *h, const char *name, struct cgroup_place
 /* The doors with a world to choose. */
 struct cgroup_host *cgroup_host_open_in(const struct cgroup_world *w, const char *name,
 					struct err *e) must_check;
-int cgroup_sweep_in(const struct cgroup_world *w, const char *name, struct err *e) must_check;
+/* As sandbox_sweep; what is killed has so long, in all, to be gone. */
+int cgroup_sweep_in(const struct cgroup_world *w, const char *name, int64_t patience_ns,
+		    struct err *e) must_check;

@@ -17,9 +17,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#define SWEEP_DEPTH 8       /* levels below NAME.<pid>: we make one */
-#define SWEEP_NS 2000000000 /* in all, for the dead to be gone */
-#define SWEEP_AT_ONCE 64    /* processes waited for together */
+#define SWEEP_DEPTH 8 /* levels below NAME.<pid>: we make one */
+#define SWEEP_NS                                                                                   \
+	30000000000 /* in all, for the dead to be gone: where it is busy that may take seconds */
+#define SWEEP_AT_ONCE 64 /* processes waited for together */
 
 struct sweep {
 	const struct cgroup_world *world;
@@ -152,8 +153,8 @@ static int sweep_place(const struct sweep *s, int base, const char *name, const 
 	return rc;
 }
 
-static int sweep_all(const struct cgroup_world *w, const char *name, int64_t patience_ns,
-		     struct err *e)
+int cgroup_sweep_in(const struct cgroup_world *w, const char *name, int64_t patience_ns,
+		    struct err *e)
 {
 	struct cgroup_places p;
 	struct sweep s = {.world = w, .deadline_ns = clock_mono_ns() + patience_ns};
@@ -168,19 +169,14 @@ static int sweep_all(const struct cgroup_world *w, const char *name, int64_t pat
 	return rc;
 }
 
-int cgroup_sweep_in(const struct cgroup_world *w, const char *name, struct err *e)
-{
-	return sweep_all(w, name, SWEEP_NS, e);
-}
-
 int sandbox_sweep(const char *name, struct err *e)
 {
-	return cgroup_sweep_in(&cgroup_world_real, name, e);
+	return cgroup_sweep_in(&cgroup_world_real, name, SWEEP_NS, e);
 }
 
 void sandbox_sweep_now(const char *name)
 {
 	struct err later = ERR_INIT;
-	if (sweep_all(&cgroup_world_real, name, 0, &later))
+	if (cgroup_sweep_in(&cgroup_world_real, name, 0, &later))
 		return;
 }

@@ -237,7 +237,7 @@ static void no_proc_means_no_groups(void **state)
 	cgroup_read(c, &n);
 	assert_false(n.has_memory || n.has_processes || n.has_cpu);
 	end(h, c);
-	assert_int_equal(cgroup_sweep_in(&world, "n", &e), 0);
+	assert_int_equal(cgroup_sweep_in(&world, "n", 0, &e), 0);
 	cgroup_host_close(NULL);
 	assert_int_equal(cgroup_remove(NULL, &e), 0);
 }

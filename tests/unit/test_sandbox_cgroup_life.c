@@ -404,7 +404,7 @@ static void one_process_may_open_twice(void **state)
 	struct cgroup_host *one = open_as("v1"), *two = open_as("v1");
 	auto_free char *second = own_name("cg/freezer", "-1");
 	assert_true(there(second));
-	assert_int_equal(cgroup_sweep_in(&world, "n", &e), 0);
+	assert_int_equal(cgroup_sweep_in(&world, "n", 0, &e), 0);
 	assert_true(there(second));
 	cgroup_host_close(one);
 	cgroup_host_close(two);
@@ -440,7 +440,7 @@ static void the_sweep_takes_what_the_dead_left_and_nothing_else(void **state)
 				text_addc(&path, *p);
 		put_group(text_str(&path), v1_files);
 	}
-	assert_int_equal(cgroup_sweep_in(&world, "n", &e), 0);
+	assert_int_equal(cgroup_sweep_in(&world, "n", 0, &e), 0);
 	auto_free char *gone = own_fmt("cg/my memory/n.%d", dead),
 		       *gone3 = own_fmt("cg/my memory/n.%d-3", dead),
 		       *gone4 = own_fmt("cg/my memory/n.%d-4", dead),
@@ -463,10 +463,10 @@ static void the_sweep_leaves_what_somebody_holds(void **state)
 	int held = openat(fake.fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(held >= 0);
 	assert_int_equal(flock(held, LOCK_EX | LOCK_NB), 0);
-	assert_int_equal(cgroup_sweep_in(&world, "n", &e), 0);
+	assert_int_equal(cgroup_sweep_in(&world, "n", 0, &e), 0);
 	assert_true(there(path));
 	close(held);
-	assert_int_equal(cgroup_sweep_in(&world, "n", &e), 0);
+	assert_int_equal(cgroup_sweep_in(&world, "n", 0, &e), 0);
 	assert_false(there(path));
 }
 
@@ -482,7 +482,7 @@ static void the_sweep_kills_what_is_left_in_a_group(void **state)
 		       *list = own_fmt("%d\n", (int)child);
 	put_group(box, v1_files);
 	put(procs, list);
-	assert_int_equal(cgroup_sweep_in(&world, "n", &e), 0);
+	assert_int_equal(cgroup_sweep_in(&world, "n", 0, &e), 0);
 	assert_killed(child);
 	assert_false(there(box));
 	assert_non_null(strstr(text_str(&fake.writes), "freezer.state=THAWED"));
