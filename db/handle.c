@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { BUSY_MS = 10000 };
+enum { BUSY_MS = 60000 };
 
 /* Which error of the kernel's SQLITE_IOERR was. SQLite keeps it where a statement fails but for
  * COMMIT; that one leaves what it found in errno, which who asks has cleared (an absent file is

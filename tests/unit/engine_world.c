@@ -376,7 +376,7 @@ static sqlite3 *world_sqlite(struct world *w)
 {
 	sqlite3 *d = NULL;
 	auto_free char *file = own_fmt("%s/assay.db", w->path);
-	if (sqlite3_open(file, &d) || sqlite3_busy_timeout(d, 10000))
+	if (sqlite3_open(file, &d) || sqlite3_busy_timeout(d, 60000))
 		fail_msg("%s", sqlite3_errmsg(d));
 	return d;
 }
