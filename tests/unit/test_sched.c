@@ -5,12 +5,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "base/clock.h"
 #include "base/own.h"
 #include "orchestrator/sched.h"
 #include "orchestrator/sim.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED true
@@ -280,7 +280,7 @@ static void a_million_wait_and_the_next_is_known_at_once(void **state)
 		left[i] = (uint64_t)(sim_random(&r) * 1e7);
 		push(s, i, left[i], 1 + i % 4, (uint64_t)(i % 16) << 27);
 	}
-	int64_t began = clock_mono_ns();
+	clock_t began = clock(); /* the processor's time: others' work is not in it */
 	for (size_t i = 0; i < N; i++) {
 		struct sched_need taken;
 		uint32_t id = pick(s, &taken);
@@ -288,7 +288,7 @@ static void a_million_wait_and_the_next_is_known_at_once(void **state)
 		last = left[id];
 		sched_give(s, &taken);
 	}
-	double us = (double)(clock_mono_ns() - began) / 1000.0 / N;
+	double us = (double)(clock() - began) * 1e6 / CLOCKS_PER_SEC / N;
 	printf("a pick of a million: %.2f us\n", us);
 	/* Not a promise of a program that checks each of its own steps. */
 	if (!SANITIZED)
