@@ -53,7 +53,7 @@ ends() {
 	said=$("$@" 2>&1) || got=$?
 	[ "$got" = "$want" ] || { printf 'it ended with %s, not %s: %s\n' "$got" "$want" "$said"; return 1; }
 }
-# until_true SECONDS COMMAND...: poll until it succeeds
+# until_true SECONDS COMMAND...: poll until it succeeds; the limit is for what will never come: a busy machine may take a minute
 until_true() {
 	local end=$((SECONDS + $1))
 	shift
@@ -70,3 +70,6 @@ groups_left() {
 	left=$([ ${#mounts[@]} = 0 ] || find "${mounts[@]}" -type d \( -name "assay-*.$1" -o -name "assay-*.$1-*" \) 2>/dev/null)
 	[ -z "$left" ] || { echo "$left"; return 1; }
 }
+# groups_swept PID COMMAND...: the same; those that are left go with the command, which sweeps. Not at once while one that was killed
+# is still on its last instructions, or its number is another process's.
+groups_swept() { groups_left "$1" >/dev/null || { "${@:2}" >/dev/null 2>&1; groups_left "$1"; }; }
