@@ -12,7 +12,8 @@ import sys
 import termios
 import time
 
-LIMIT = 120  # seconds for anything
+TIOCGPTN = 0x80045430  # tty_ioctl(4)
+LIMIT = 300  # seconds for anything
 failures = 0
 # A sanitizer that takes a signal for a mistake of the program's exits with a status instead.
 for options in "ASAN_OPTIONS", "TSAN_OPTIONS":
@@ -23,8 +24,11 @@ class At:
     """A terminal with a program at it."""
 
     def __init__(self, *program, size=(24, 80), core=True):
+        ready, go = os.pipe()
         self.pid, self.fd = pty.fork()
         if not self.pid:
+            os.close(go)
+            os.read(ready, 1)  # until its terminal has its size, and its mode is known
             if not core:
                 resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # which Python ignores
@@ -33,6 +37,8 @@ class At:
         self.screen = b""
         self.before = termios.tcgetattr(self.fd)
         self.resize(*size)
+        os.close(ready)
+        os.close(go)
 
     def resize(self, rows, columns):
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -73,6 +79,15 @@ class At:
         while self.is_raw() != wanted:
             assert time.monotonic() < end, "the terminal's mode does not change"
             self.read(0.02)
+
+    def wait_queued(self, n):
+        """So many bytes of typed lines nobody has read."""
+        slave = os.open(f"/dev/pts/{struct.unpack('i', fcntl.ioctl(self.fd, TIOCGPTN, bytes(4)))[0]}", os.O_RDWR | os.O_NOCTTY)
+        end = time.monotonic() + LIMIT
+        while struct.unpack("i", fcntl.ioctl(slave, termios.FIONREAD, bytes(4)))[0] != n:
+            assert time.monotonic() < end, "what was typed is not read"
+            self.read(0.02)
+        os.close(slave)
 
     def ended(self, of=""):
         """How: a status as of a shell, signals as negative numbers."""

@@ -13,7 +13,7 @@ stores:
   - {name: depot, path: /depot, rules: [{match: "tmp/**", do: drop}, {match: "never/**", do: reject}]}
 packages: [good@1, other@2, hostile@1, gone@1]
 variants: [{name: base}, {name: next}]
-limits: {time: 1m, memory: 512M, processes: 64}
+limits: {time: 1h, memory: 512M, processes: 64}
 phases:
   - name: fetch
     once-per: package

@@ -57,17 +57,23 @@ lines() {
 fact "for people the same, a line each" lines
 # nothing PID: of that process's asking
 nothing() { is "$(ls -A "$work/above" | grep -v '^keep$')" "" && [ ! -e "$state" ] && groups_left "$1"; }
+trial() { ls -A "$work/above" | grep assay-doctor; }
+trial_or_end() { trial || [[ " $(jobs -rp | tr '\n' ' ') " != *" $1 "* ]]; }
+swept() { doctor >/dev/null; nothing "$1"; }
 fact "nothing is left of it, and no state directory was made" nothing $asked
 killed() {
-	"$assay" doctor --state "$state" >/dev/null 2>&1 &
-	local p=$!
-	started+=($p)
-	until_true 20 eval '[ -n "$(ls -A "$work/above" | grep assay-doctor)" ]' || return
-	kill -KILL $p
-	wait $p 2>/dev/null
-	[ -n "$(ls -A "$work/above" | grep assay-doctor)" ] || { echo "it had ended already"; return 1; }
-	doctor >/dev/null
-	nothing $p
+	local p
+	for _ in {1..30}; do # until one is met that has not ended before it is killed
+		"$assay" doctor --state "$state" >/dev/null 2>&1 &
+		p=$!
+		started+=($p)
+		until_true 300 trial_or_end $p
+		kill -KILL $p 2>/dev/null
+		wait $p 2>/dev/null
+		! trial || break
+	done
+	trial || { echo "none could be killed in time"; return 1; }
+	until_true 300 swept $p
 }
 fact "what a killed one left goes with the next" killed
 # in a user namespace in which there may be no more of them

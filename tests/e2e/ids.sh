@@ -20,7 +20,7 @@ stores:
   - name: depot
     path: /depot
     rules: [{match: "**", do: same}]
-limits: {time: 1m, silence: 30s}
+limits: {time: 1h}
 phases:
   - name: fetch
     once-per: package
@@ -65,7 +65,7 @@ phases:
       mkdir deep
       (cd deep; i=1; while [ \$i -lt 30 ]; do mkdir -m 700 d; chown \$i d; cd d; i=\$((i + 1)); done)
       case \$ASSAY_PACKAGE in
-      slow) sleep 300.$$ ;;
+      slow) sleep 3000.$$ ;;
       esac
 packages: [one, two]
 variants: [{name: a}, {name: b}]
@@ -96,15 +96,15 @@ fact "every phase passes again" is "$(statuses)" pass
 fact "and brings the store nothing" is "$(ask "SELECT count(*) FROM generation")" "$generations"
 fact "nor leaves anything" is "$(find "$ASSAY_STATE/jobs" -mindepth 2 2>&1 | head)" ""
 
-sleeping() { pgrep -f "^sleep 300[.]$$\$" >/dev/null; }
+sleeping() { pgrep -f "^sleep 3000[.]$$\$" >/dev/null; }
 awake() { ! sleeping; }
 "$assay" run --fresh "$work/slow.yaml" --ids range --jobs 2 >"$work/out" 2>&1 &
 pid=$!
 started+=("$pid")
-fact "a third is on its way" until_true 60 sleeping
+fact "a third is on its way" until_true 300 sleeping
 kill -KILL "$pid"
 wait "$pid" 2>/dev/null
-fact "after kill -9 no process of a job is alive" until_true 2 awake
+fact "after kill -9 no process of a job is alive" until_true 300 awake
 left() { find "$ASSAY_STATE/jobs" -mindepth 2 -maxdepth 2 | grep . >/dev/null; }
 fact "its directories are left" left
 fact "the next start sweeps them, whoever owns what is in them" ends 0 "$assay" run --fresh "$work/suite.yaml" --ids range --only one

@@ -10,7 +10,7 @@ ASSAY_STATE=$build/npm-facts-state
 export ASSAY_STATE
 [ -w "$build" ] || skip "$build is not ours to write to"
 mkdir -p "$ASSAY_STATE"
-if ! ASSAY=$assay timeout 300 "$source/deploy/npm-layers" 22 24 >"$ASSAY_STATE/layers.log" 2>&1; then
+if ! ASSAY=$assay timeout 900 "$source/deploy/npm-layers" 22 24 >"$ASSAY_STATE/layers.log" 2>&1; then
 	cat "$ASSAY_STATE/layers.log"
 	skip "the layers could not be made (no registry?)"
 fi
@@ -27,7 +27,7 @@ package debug 1.0.0 '' # a word that old Nodes take as a command when it is an a
 "$here/npm-registry" serve "$work/registry" "$work/requests" >"$work/url" &
 server=$!
 started+=("$server")
-until_true 10 test -s "$work/url" || skip "the small registry does not start"
+until_true 300 test -s "$work/url" || skip "the small registry does not start"
 npm_config_registry=$(cat "$work/url")
 export npm_config_registry
 touch "$work/requests"
@@ -42,6 +42,7 @@ suite() { # NAME: its packages, JSON lines, are on stdin
 		assay: 1
 		suite: $1
 		use: npm
+		limits: {time: 1h, silence: 30m}
 		packages:
 		  - file: $1.jsonl
 		variants:

@@ -3,7 +3,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 "$assay" sandbox true >"$work/first" 2>&1 || skip "no box can be made here: $(head -n 1 "$work/first")"
 
-box() { "$assay" sandbox --time 5m --net host --env HOME=/tmp "$@" 2>&1; }
+box() { "$assay" sandbox --time 20m --net host --env HOME=/tmp "$@" 2>&1; }
 lines() { # TEXT LINE...: each line is in the text
 	local text=$1 line
 	shift
@@ -11,6 +11,8 @@ lines() { # TEXT LINE...: each line is in the text
 		has "$text" "$line" || return 1
 	done
 }
+# again COMMAND...: a registry may be out of reach for a moment: what fails is tried three times
+again() { "$@" || { sleep 5 && "$@"; } || { sleep 30 && "$@"; }; }
 tried=0
 
 npm_ci() {
@@ -20,9 +22,9 @@ npm_ci() {
 		node -p "require(\"is-odd\")(3)"; ls node_modules; grep -c "\"integrity\": \"sha512-" package-lock.json')
 	is "$said" $'true\nis-number\nis-odd\n2'
 }
-if command -v npm >/dev/null && timeout 30 npm ping >"$work/log" 2>&1; then
+if command -v npm >/dev/null && timeout 120 npm ping >"$work/log" 2>&1; then
 	tried=1
-	fact "npm ci: a package and what it depends on" npm_ci
+	fact "npm ci: a package and what it depends on" again npm_ci
 else
 	echo "skip npm ci: no npm client, or its registry does not answer"
 fi
@@ -37,12 +39,11 @@ debian_here() {
 	"$assay" sandbox "${ids[@]}" true || return 1
 }
 # The work of root in a box: only that root can remove it.
-debian_gone() {
-	"$assay" sandbox "${ids[@]}" --rw "$work/debian:/d" sh -c 'rm -rf /d/*' >/dev/null 2>&1
-	quit
-}
+debian_empty() { "$assay" sandbox "${ids[@]}" --rw "$work/debian:/d" sh -c 'rm -rf /d/*' >/dev/null 2>&1; }
+debian_gone() { debian_empty; quit; }
 debian_made() {
 	local said
+	debian_empty
 	# there is nothing to mount in a box: its root has no right to, and needs none
 	said=$(box "${ids[@]}" --cow "$work/empty:/r" --keep "$work/debian/root" -- mmdebstrap --mode=root --variant=apt --format=directory \
 		--skip=check/canmount,chroot/mount,output/mknod,output/dev "$release" /r "$mirror") || { tail -n 5 <<<"$said"; return 1; }
@@ -76,10 +77,10 @@ if debian_here >"$work/log" 2>&1; then
 	tried=1
 	mkdir "$work/empty" "$work/debian"
 	trap debian_gone EXIT
-	fact "mmdebstrap makes a Debian root in a box" debian_made
+	fact "mmdebstrap makes a Debian root in a box" again debian_made
 	if [ $failures = 0 ]; then
-		fact "apt-get update, as apt's own user" apt_updates
-		fact "apt-get install: two packages, one with set-user-id" apt_installs
+		fact "apt-get update, as apt's own user" again apt_updates
+		fact "apt-get install: two packages, one with set-user-id" again apt_installs
 		fact "apt-get remove and purge" apt_removes
 		fact "useradd, su" users
 		fact "the root below is as it was" lower_unchanged

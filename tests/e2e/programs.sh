@@ -8,7 +8,7 @@ mkdir "$work/src"
 cp -r "$here/programs/." "$work/src"
 ids=()
 # box COMMAND...: over a copy of the sources that is thrown away
-box() { "$assay" sandbox "${ids[@]}" --time 3m --env HOME=/tmp --cow "$work/src:/src" --cd /src "${more[@]}" -- "$@"; }
+box() { "$assay" sandbox "${ids[@]}" --time 20m --env HOME=/tmp --cow "$work/src:/src" --cd /src "${more[@]}" -- "$@"; }
 more=()
 sh_in_box() { box sh -ec "$1" 2>&1; }
 # program NAME TEXT FUNCTION: a fact about a program that is here
@@ -59,7 +59,8 @@ debugger() {
 }
 attached() {
 	local said
-	said=$(sh_in_box 'sleep 60 & gdb -nx -batch -p $! -ex "info inferiors" -ex detach; kill $!')
+	# not before it is what it will be
+	said=$(sh_in_box 'sleep 6000 & until grep -q sleep /proc/$!/comm; do sleep 0.05; done; gdb -nx -batch -p $! -ex "info inferiors" -ex detach; kill $!')
 	lines "$said" "process " "/sleep" detached
 }
 tracer() {
@@ -86,7 +87,7 @@ program /usr/bin/python3 "python3: pools of processes, shared memory, sqlite, as
 sqlite() {
 	local said
 	said=$(sh_in_box 'sqlite3 a.db "pragma journal_mode=wal; create table t(x);"
-		for i in 1 2 3 4; do (for k in $(seq 25); do sqlite3 -cmd ".timeout 20000" a.db "insert into t values($i*100+$k)"; done) & done; wait
+		for i in 1 2 3 4; do (for k in $(seq 25); do sqlite3 -cmd ".timeout 600000" a.db "insert into t values($i*100+$k)"; done) & done; wait
 		sqlite3 a.db "select count(*), sum(x) from t; pragma integrity_check;"')
 	lines "$said" wal "100|26300" ok
 }

@@ -36,7 +36,7 @@ suite() { # MEMORY
 echo one >"$work/seed"
 echo two >"$work/other"
 suite 256M >"$work/suite.yaml"
-shell() { timeout 120 "$assay" shell "$@" </dev/null; }
+shell() { timeout 500 "$assay" shell "$@" </dev/null; }
 quietly() { shell "$@" 2>/dev/null; }
 tree() { find "$ASSAY_STATE"/{layers,seg,runs} -printf '%P %s %m %T@\n' | sort; }
 
@@ -51,10 +51,10 @@ fact "the first one sees nothing" is "$(quietly 1 can --phase fetch -- sh -c 'ls
 fact "the exit status is the command's" ends 9 shell 1 can -- sh -c 'exit 9'
 fact "a signal is one" ends 134 shell 1 can -- bash -c 'ulimit -c 0; kill -ABRT $$'
 fact "the phase's own command does as recorded" ends 7 shell 1 other -- sh -ec 'grep -q ONE built.$SIDE || exit 7'
-fact "the limits are there" is "$(quietly 1 other -- sh -c 'head -c 200M /dev/zero >/build/full 2>/dev/null; sleep 100'; echo $?)" 124
+fact "the limits are there" is "$(quietly 1 other -- sh -c 'head -c 200M /dev/zero >/build/full 2>/dev/null; sleep 1000'; echo $?)" 124
 fact "what is changed there is changed" is "$(quietly 1 can -- sh -c 'rm built.*; echo x >/cans/one; echo y >new; ls; cat /cans/one')" $'new\nx'
 fact "and is gone afterwards" is "$(quietly 1 can -- sh -c 'ls; cat /cans/one')" $'built.bad\none'
-fact "input can be given" is "$(echo in | timeout 120 "$assay" shell 1 can -- cat 2>/dev/null)" in
+fact "input can be given" is "$(echo in | timeout 500 "$assay" shell 1 can -- cat 2>/dev/null)" in
 fact "nothing that is kept was touched" is "$(tree)" "$before"
 fact "and nothing recorded" is "$(ask "SELECT (SELECT count(*) FROM v_phase) + 1000 * (SELECT count(*) FROM v_job)")" "$rows"
 fact "and nothing is left" is "$(ls "$ASSAY_STATE/aside" "$ASSAY_STATE/pins")" "$(printf '%s\n' "$ASSAY_STATE/aside:" '' "$ASSAY_STATE/pins:")"
@@ -79,7 +79,7 @@ mkdir "$work/live"
 "$assay" run --fresh "$work/long.yaml" >/dev/null 2>&1 &
 started+=($!)
 long=$!
-fact "another run begins" until_true 60 bash -c '[ -e "$ASSAY_STATE/socket" ]'
+fact "another run begins" until_true 300 bash -c '[ -e "$ASSAY_STATE/socket" ]'
 fact "beside it a shell opens" is "$(quietly 1 can -- echo here)" here
 fact "a job that has no result has no box to go into" ends 125 shell 3 one -- true
 fact "it says so" has "$said" "one has no result under a in run 3"
@@ -88,14 +88,14 @@ fact "the run ends well" wait "$long"
 fact "a directory of this machine is as it is now" is "$(quietly 3 one -- ls /live)" go
 
 # ---- killed: what it had is swept
-timeout 120 "$assay" shell 1 can -- sleep 1000 </dev/null >/dev/null 2>&1 &
+timeout 500 "$assay" shell 1 can -- sleep 1000 </dev/null >/dev/null 2>&1 &
 disown
-fact "a shell has a directory" until_true 60 bash -c 'ls -d "$ASSAY_STATE"/aside/*/2 2>/dev/null'
+fact "a shell has a directory" until_true 300 bash -c 'ls -d "$ASSAY_STATE"/aside/*/2 2>/dev/null'
 pid=$(basename "$(echo "$ASSAY_STATE"/aside/*)" | cut -d. -f1)
 kill -KILL "$pid"
 fact "which stays where it is killed" test -n "$(ls "$ASSAY_STATE/aside")"
 swept() { [ "$(quietly 1 can -- echo here)" = here ] && [ -z "$(ls "$ASSAY_STATE/aside")" ]; }
-fact "the next one, once its box is gone, removes it" until_true 120 swept
+fact "the next one, once its box is gone, removes it" until_true 300 swept
 
 # ---- where what the phases before left is kept
 sed 's/^suite: .*/suite: keeping/' "$work/suite.yaml" >"$work/keeping.yaml"
@@ -116,11 +116,11 @@ fact "as it was" has "$said" ONE
 fact "upon what is" has "$said" "as it is kept: what phase fetch left"
 fact "which is told" has "$said" "run again, because what it left is not kept: phase build"
 mkfifo "$work/in"
-timeout 120 "$assay" shell "$keeping" other -- sh -c 'echo here; read x; cat built.*' <"$work/in" >"$work/seen" 2>&1 &
+timeout 500 "$assay" shell "$keeping" other -- sh -c 'echo here; read x; cat built.*' <"$work/in" >"$work/seen" 2>&1 &
 holder=$!
 started+=($holder)
 exec 9>"$work/in"
-fact "a shell is there" until_true 60 grep -q here "$work/seen"
+fact "a shell is there" until_true 300 grep -q here "$work/seen"
 fact "meanwhile nothing of it is to be kept any more" ends 0 "$assay" cache kept --max-size 0
 echo >&9
 exec 9>&-

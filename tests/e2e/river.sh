@@ -39,7 +39,7 @@ stores:
       - {match: "tmp/**", do: drop}
       - {match: "index/**", do: keep}
       - {match: "**", do: same}
-limits: {time: 1m, silence: 30s, memory: 512M, processes: 64, log: 1M}
+limits: {time: 1h, silence: 30m, memory: 512M, processes: 64, log: 1M}
 phases:
   - name: fetch
     network: none
@@ -102,6 +102,7 @@ variants:
 compare: [old, new]
 END
 
+today=$(date -u +%F) # of the first run; it may be tomorrow when it is looked for
 fact "the plan names every package" ends 0 "$assay" plan "$work/suite.yaml"
 verbose=$("$assay" plan --verbose "$work/suite.yaml")
 fact "the verbose one also what each box sees" has "$verbose" "cow   /build: what build left | what fetch left"
@@ -205,7 +206,7 @@ fact "a package that is not there is told" ends 2 "$assay" logs "$run" nobody
 fact "a package's nights are told" has "$("$assay" history legacy)" "fail/test-failed in test"
 fact "what failed is a query" is "$("$assay" query failures "$run" --json | grep -o '"package":"[^"]*","variant":"[^"]*"' | cut -d'"' -f4,8 | tr '\n' ' ')" \
 	'crasher"new legacy"new modern"old unfetchable"old unfetchable"new '
-fact "what regressed since a day" is "$("$assay" query regressions --since "$(date -u +%F)" --csv | cut -d, -f4 | sort -u | tr '\n' ' ')" "crasher legacy package "
+fact "what regressed since a day" is "$("$assay" query regressions --since "$today" --csv | cut -d, -f4 | sort -u | tr '\n' ' ')" "crasher legacy package "
 fact "--since is of nothing else" ends 3 "$assay" query failures --since 2026-01-01
 
 fact "a side of a run gets a name" ends 0 "$assay" baseline save good "$run:old"
@@ -234,7 +235,7 @@ suite: slow
 root: host
 packages: [snail]
 variants: [{name: only}]
-phases: [{name: test, run: "echo first; i=0; while [ ! -e /go/on ] && [ $i -lt 300 ]; do i=$((i+1)); sleep 0.1; done; echo last"}]
+phases: [{name: test, run: "echo first; i=0; while [ ! -e /go/on ] && [ $i -lt 36000 ]; do i=$((i+1)); sleep 0.1; done; echo last"}]
 mounts: [{path: /go, mode: ro, source: go}]
 END
 mkdir "$work/go"
@@ -242,12 +243,11 @@ mkdir "$work/go"
 started+=($!)
 slow=$!
 followed() { grep -q "$1" "$work/followed"; }
-until_true 20 test -n "$(ask "SELECT max(run) FROM v_run WHERE suite = 'slow'")" || true
-until_true 20 bash -c '[ -n "$("$1" query --csv "SELECT phase_id FROM v_phase WHERE suite = '"'slow'"'" | tail -n +2)" ]' - "$assay"
+until_true 300 bash -c '[ -n "$("$1" query --csv "SELECT phase_id FROM v_phase WHERE suite = '"'slow'"'" | tail -n +2)" ]' - "$assay"
 "$assay" logs --follow "$(ask "SELECT max(run) FROM v_run WHERE suite = 'slow'")" snail >"$work/followed" 2>&1 &
 follow=$!
 started+=($follow)
-fact "a log can be followed while it is written" until_true 20 followed first
+fact "a log can be followed while it is written" until_true 300 followed first
 fact "which is not its end" bash -c '! grep -q last "$1"' - "$work/followed"
 touch "$work/go/on"
 wait "$slow"

@@ -47,7 +47,7 @@ for round in 1 2 3 4 5 6 7 8 9 10 11 12; do
 	started+=("$pid")
 	# some die before the first publish, some right after one, some deep in the run
 	if [ $((round % 3)) != 0 ]; then
-		until_true 30 published $((before + round % 4)) 2>/dev/null
+		until_true 300 published $((before + round % 4)) 2>/dev/null
 	fi
 	sleep "0.0$((round * 7 % 10))"
 	kill -KILL "$pid" 2>/dev/null

@@ -19,7 +19,7 @@ def add(counter, _):
 
 
 def insert(path, first):
-    db = sqlite3.connect(path, timeout=60)
+    db = sqlite3.connect(path, timeout=600)
     for i in range(250):
         with db:
             db.execute("insert into t values (?)", (first + i,))
