@@ -3,7 +3,8 @@
 #pragma once
 #include "orchestrator/admit.h"
 
-/* pressure_read(statefd, r): what can't be read is not known. */
+/* pressure_read(statefd, r): what can't be read is not known; with ASSAY_PRESSURE=off in the
+ * environment nothing is but the disk's free space. */
 void pressure_read(int statefd, struct readings *r);
 /* pressure_disk(statefd, r): free space alone. pressure_full(r): a quarter of what another box
  * needs: what fails then says nothing about its package. */

@@ -76,6 +76,11 @@ static void this_machine_is_read(void **state)
 	assert_true(r.disk_free != UINT64_MAX);
 	assert_true(r.memory_some >= -1 && r.memory_some <= 10000);
 	assert_true(pressure_memory() > 1 << 20);
+	assert_int_equal(setenv("ASSAY_PRESSURE", "off", 1), 0);
+	pressure_read(fd, &r);
+	assert_true(r.disk_free != UINT64_MAX);
+	assert_true(r.memory_some == -1 && r.memory_full == -1 && r.io_full == -1);
+	assert_int_equal(unsetenv("ASSAY_PRESSURE"), 0);
 }
 
 int main(void)
