@@ -30,7 +30,7 @@ int boxing_layer(struct state *st, const char *name, struct err *e)
 int boxing_no_input(int dirfd, struct err *e)
 {
 	auto_fd int input = dir_make(dirfd, BOXING_INPUT, 0755, e);
-	return input < 0 ? -1 : 0;
+	return input < 0 ? err_add(e, "the input of packages without files") : 0;
 }
 
 int boxing_input(int dirfd, const char *dir, const struct suite_package *package, struct err *e)

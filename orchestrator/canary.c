@@ -201,6 +201,8 @@ static int life_open(struct canary_life *l, struct err *e)
 	};
 	auto_fd int dir = made(c->state->fd, CANARY_DIR "/cache", e);
 	l->cache = dir < 0 ? NULL : cache_open(dir, &nothing, e);
+	if (dir >= 0 && !l->cache)
+		err_add(e, "the canary's store");
 	l->sandbox = l->cache ? sandbox_open(&l->loop, &conf, e) : NULL;
 	return l->sandbox ? 0 : -1;
 }
