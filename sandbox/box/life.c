@@ -1,9 +1,8 @@
-#include "sandbox/box/life.h"
+#include "sandbox/box/life_inside.h"
 
 #include "base/message.h"
 #include "sandbox/box/carry.h"
 #include "sandbox/box/command.h"
-#include "sandbox/box/init.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -14,15 +13,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-/* What is in the place of an upper. */
-struct carried {
-	int fd;
-	uint32_t layer;
-	enum upper_marks marks;
-	bool fuse;
-};
-
-static int life_reply(const struct plan_reply *r, int fd)
+int life_reply(const struct plan_reply *r, int fd)
 {
 	struct message m = {.part = {{(void *)(uintptr_t)r, sizeof(*r)}},
 			    .fds = &fd,
@@ -121,74 +112,6 @@ void life_kill(struct life *l)
 		syscall(SYS_pidfd_send_signal, l->birth.pidfd, l->end_signal, NULL, 0);
 }
 
-/* pid: who said it, where the socket is one that tells (SO_PASSCRED). */
-static ssize_t life_receive(int socket, struct init_message *message, int *fd, pid_t *pid)
-{
-	struct message m = {.part = {{message, sizeof(*message)}}, .fds = fd, .n_fds = 1};
-	ssize_t n = message_receive(socket, &m, MSG_DONTWAIT);
-	*pid = m.sender;
-	return n;
-}
-
-/* The engine's container is there: from now on its pid 1 is spoken to. */
-static void life_moved(struct life *l, int *fd)
-{
-	if (*fd < 0)
-		return;
-	close(l->birth.socket);
-	l->birth.socket = give_fd(fd);
-}
-
-/* The box's pid 1, if it is not who was cloned: it has other namespaces. */
-static void life_found(struct life *l, pid_t pid)
-{
-	if (pid <= 0 || pid == l->pid)
-		return;
-	struct look_ns ns = LOOK_NS_INIT;
-	l->pid = pid;
-	look_ns_open(&ns, pid);
-	/* The ids' may be the same; the others are opened when they are needed, from within it. */
-	if (ns.user < 0) {
-		ns.user = l->birth.ns.user;
-		l->birth.ns.user = -1;
-	}
-	look_ns_close(&l->birth.ns);
-	l->birth.ns = ns;
-}
-
-static void life_carried(struct life *l, const struct init_message *m, int *fd)
-{
-	if (*fd < 0 || m->status < 0 || (size_t)m->status >= l->birth.layers.n)
-		return;
-	l->carry = own_grow(l->carry, l->n_carry + 1, sizeof(*l->carry));
-	l->carry[l->n_carry++] = (struct carried){give_fd(fd), (uint32_t)m->status,
-						  (enum upper_marks)m->way, m->dev};
-}
-
-static void life_room(const struct init_message *m, int fd)
-{
-	struct plan_reply r = {.kind = PLAN_ROOM,
-			       .version = PLAN_VERSION,
-			       .uppers = (uint32_t)m->status,
-			       .seen = {.has = PLAN_LOOK_DISK,
-					.disk_bytes = m->disk_bytes,
-					.disk_inodes = m->disk_inodes}};
-	if (fd >= 0)
-		life_reply(&r, fd);
-}
-
-/* If it does not come to be, whoever looks into the mount is told that nobody is there. */
-static void life_fuse(struct life *l, int fuse_fd)
-{
-	struct err e = ERR_INIT;
-	l->task.ranged = l->ranged;
-	l->fuse = own_grow(l->fuse, l->n_fuse + 1, sizeof(*l->fuse));
-	if (l->task.n > 2 && l->userns_fd >= 0 && l->task.mounts_fd >= 0 &&
-	    !fuse_serve(&l->fuse[l->n_fuse], &l->task, fuse_fd, l->userns_fd, &e))
-		l->n_fuse++;
-	fuse_task_fini(&l->task);
-}
-
 static void life_fuse_end(struct life *l)
 {
 	for (size_t i = 0; i < l->n_fuse; i++) {
@@ -237,35 +160,12 @@ static void life_carry(struct life *l)
 	own_close(&l->userns_fd);
 }
 
-/* The command waits for it. Ids that others have too say nothing about whose a file system is. */
-static void life_guard(struct life *l, int nested_fd)
-{
-	const struct ids *ids = l->birth.layers.ids;
-	const struct guard_box box = {.built = l->built_fd,
-				      .nested = nested_fd,
-				      .pidfd = l->birth.pidfd,
-				      .pid = l->built_pid,
-				      .uid = ids->alone ? ids->uid : 0};
-	if (!l->guard.pid)
-		guard_begin(&l->guard, &box);
-	own_close(&l->built_fd);
-	life_say(l, INIT_GO, 0);
-}
-
-/* Our own trouble: it ends. */
-static void life_fail(struct life *l, const struct err *e)
+void life_fail(struct life *l, const struct err *e)
 {
 	if (!l->end.error[0])
 		snprintf(l->end.error, sizeof(l->end.error), "%.*s", (int)sizeof(l->end.error) - 1,
 			 e->text);
 	life_kill(l);
-}
-
-static void life_network(struct life *l, int netns_fd)
-{
-	struct err e = ERR_INIT;
-	if (!l->network.pid && network_begin(&l->network, netns_fd, l->birth.layers.ids, &e))
-		life_fail(l, &e);
 }
 
 void life_network_heard(struct life *l)
@@ -286,93 +186,6 @@ static void life_network_last(struct life *l)
 	struct pollfd p = {.fd = l->network.report_fd, .events = POLLIN};
 	if (l->network.up && p.fd >= 0 && poll(&p, 1, 0) > 0)
 		life_network_heard(l);
-}
-
-/* What the box's pid 1 says. false: no more will come. */
-static bool life_hear(struct life *l)
-{
-	struct init_message m;
-	auto_fd int fd = -1;
-	pid_t pid = 0;
-	ssize_t n = life_receive(l->birth.socket, &m, &fd, &pid);
-	/* A reset is told once if pid 1 went without having read our last word; what it said itself
-	 * still comes. */
-	if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNRESET))
-		return true;
-	if (n != (ssize_t)sizeof(m))
-		return false;
-	if (m.kind == INIT_RUNS) {
-		if (!l->moved)
-			l->way = (enum overlay_way)m.way;
-		l->ran = true;
-		life_found(l, pid);
-		birth_spare(&l->birth);
-		struct plan_reply r = {.kind = PLAN_RUNS,
-				       .version = PLAN_VERSION,
-				       .pid = l->pid,
-				       .uppers = l->by > (uint32_t)m.status ? l->by
-									    : (uint32_t)m.status,
-				       .exec_ns = m.exec_ns};
-		life_reply(&r, -1);
-	} else if (m.kind == INIT_TERMINAL) {
-		struct plan_reply r = {.kind = PLAN_TERMINAL, .version = PLAN_VERSION};
-		life_reply(&r, fd);
-	} else if (m.kind == INIT_MOVED) {
-		/* It raised the root; who is pid 1 knows nothing of that. */
-		l->by = (uint32_t)m.status;
-		l->way = (enum overlay_way)m.way;
-		l->moved = true;
-		life_moved(l, &fd);
-	} else if (m.kind == INIT_UPPER) {
-		struct upper_known k = {m.dev, (enum plan_uppers)m.status, (enum upper_marks)m.way};
-		uppers_learn(&l->uppers, &k);
-	} else if (m.kind == INIT_USERNS) {
-		own_close(&l->userns_fd);
-		l->userns_fd = give_fd(&fd);
-	} else if (m.kind == INIT_NETWORK && fd >= 0) {
-		life_network(l, fd);
-	} else if (m.kind == INIT_CARRIED) {
-		life_carried(l, &m, &fd);
-	} else if (m.kind == INIT_ROOM) {
-		life_room(&m, fd);
-	} else if (m.kind == INIT_USED) {
-		l->used = m;
-	} else if (m.kind == INIT_MOUNTNS) {
-		own_close(&l->task.mounts_fd);
-		l->task.mounts_fd = give_fd(&fd);
-	} else if (m.kind == INIT_FUSE_DIR) {
-		m.error[sizeof(m.error) - 1] = 0;
-		l->task.dirs = own_grow(l->task.dirs, l->task.n + 1, sizeof(*l->task.dirs));
-		l->task.dirs[l->task.n++] = own_dup(m.error);
-	} else if (m.kind == INIT_FUSE && fd >= 0) {
-		life_fuse(l, fd);
-	} else if (m.kind == INIT_BUILT) {
-		own_close(&l->built_fd);
-		l->built_fd = give_fd(&fd);
-		l->built_pid = pid > 0 ? pid : l->pid;
-	} else if (m.kind == INIT_NESTED) {
-		life_guard(l, fd);
-	} else if (m.kind == INIT_OVER) {
-		guard_warn(&l->guard);
-		l->end.command_status = m.status;
-		l->over = true;
-	} else if (m.kind == INIT_CROWD) {
-		struct plan_reply r = {.kind = PLAN_CROWD,
-				       .version = PLAN_VERSION,
-				       .seen = {.processes = m.processes}};
-		life_reply(&r, -1);
-	} else if (m.kind == INIT_FAILED) {
-		m.error[sizeof(m.error) - 1] = 0;
-		memcpy(l->end.error, m.error, sizeof(m.error));
-	}
-	return true;
-}
-
-void life_listen(struct life *l)
-{
-	l->birth.socket_open = life_hear(l);
-	if (!l->birth.socket_open)
-		guard_warn(&l->guard); /* pid 1 has died, and its namespace dies */
 }
 
 static uint64_t life_ns(const struct timeval *t)
