@@ -332,6 +332,8 @@ int main(int argc, char **argv)
 	b.dir_fd = child_dir(AT_FDCWD, argv[optind]);
 	b.rootfs_fd = child_dir(b.dir_fd, "rootfs");
 	b.store_fd = child_dir(b.dir_fd, "store");
+	/* One that was killed has left its groups. */
+	sandbox_sweep_now("bench");
 	/* Twice: what it takes to open and close, and to start the helpers, is no box's. */
 	printf("{");
 	int64_t usage = usage_all_ns();
