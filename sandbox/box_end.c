@@ -230,6 +230,7 @@ void box_settle(struct box *b)
 		return;
 	}
 	struct sandbox *sb = b->sandbox;
+	watch_let_go(&b->watch); /* whoever hears of the end may remove them */
 	b->slot->box = NULL;
 	b->slot = NULL;
 	uv_timer_stop(&b->timer);

@@ -22,9 +22,7 @@
 
 void watch_close(struct watch *w)
 {
-	quota_clear(&w->quota);
-	for (size_t i = 0; i < w->n_uppers; i++)
-		close(w->uppers[i]);
+	watch_let_go(w);
 	own_close(&w->room.fd);
 	free(w->uppers);
 	free(w->devices);

@@ -30,8 +30,8 @@ struct watch_asked {
 };
 
 struct watch {
-	int *uppers;                  /* owned descriptors of the upper directories */
-	size_t n_uppers;              /* at most PLAN_UPPERS_MAX */
+	int *uppers;     /* owned descriptors of the upper directories, where disk is limited */
+	size_t n_uppers; /* at most PLAN_UPPERS_MAX */
 	struct watch_device *devices; /* owned */
 	size_t n_devices;
 	struct quota quota; /* counts instead of walks, where there is one */
@@ -63,6 +63,10 @@ struct box_spec;
 /* watch_open(w, spec, e): borrows nothing. watch_close in both cases. */
 int watch_open(struct watch *w, const struct box_spec *spec, struct err *e) must_check;
 void watch_close(struct watch *w);
+
+/* watch_let_go(w): the uppers, and their quota. Who holds the last descriptor of what was removed
+ * waits for its file system. */
+void watch_let_go(struct watch *w);
 
 /* watch_room(w, fd, own, all): a tmpfs that the box writes to, and what of it was taken before the
  * command ran; all: nothing is written to the uppers. fd is taken. */

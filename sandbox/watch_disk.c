@@ -42,6 +42,8 @@ int watch_open(struct watch *w, const struct box_spec *spec, struct err *e)
 {
 	w->processes_at_ns = w->disk_at_ns = w->idle_at_ns = INT64_MAX;
 	w->room.fd = -1;
+	if (!spec->limits.disk && !spec->limits.disk_inodes)
+		return 0;
 	for (size_t i = 0; i < spec->n_mounts; i++) {
 		const struct box_mount *m = &spec->mounts[i];
 		if (m->mode != BOX_COW || m->upper_fd < 0)
@@ -50,14 +52,12 @@ int watch_open(struct watch *w, const struct box_spec *spec, struct err *e)
 		if (fd < 0 || watch_upper(w, fd))
 			return err_sys(e, "mount %s: upper", m->path);
 	}
-	if (w->n_uppers && (spec->limits.disk || spec->limits.disk_inodes))
+	if (w->n_uppers)
 		watch_quota(w, spec);
 	return 0;
 }
 
-/* Nothing is in the caller's uppers until the box is over, in none of them: uppers_choose. The
- * quota is for these, too. */
-static void watch_none(struct watch *w)
+void watch_let_go(struct watch *w)
 {
 	quota_clear(&w->quota);
 	while (w->n_uppers)
@@ -67,8 +67,10 @@ static void watch_none(struct watch *w)
 
 void watch_room(struct watch *w, int fd, const struct plan_seen *own, bool all)
 {
+	/* Nothing is in the caller's uppers until the box is over, in none of them: uppers_choose.
+	 * The quota is for these, too. */
 	if (all)
-		watch_none(w);
+		watch_let_go(w);
 	own_close(&w->room.fd);
 	w->room.fd = fd;
 	w->room.own = *own;

@@ -63,7 +63,8 @@ static void begin(struct box_limits limits)
 	box = (struct box){.slot = &slot, .pid = 2, .state = BOX_RUNS, .limits = limits};
 	int upper = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct box_mount m = {.path = "/", .mode = BOX_COW, .upper_fd = upper, .work_fd = upper};
-	struct box_spec spec = {.mounts = &m, .n_mounts = 1};
+	/* of disk there is some limit: tests say later which */
+	struct box_spec spec = {.mounts = &m, .n_mounts = 1, .limits = {.disk = 1}};
 	struct err e = ERR_INIT;
 	assert_int_equal(watch_open(&box.watch, &spec, &e), 0);
 	close(upper);
@@ -77,6 +78,14 @@ static bool answer(unsigned look, unsigned has)
 {
 	struct plan_reply r = {.kind = PLAN_LOOKED, .look = look, .seen = {.has = has}};
 	return watch_heard(&box, &r, -1);
+}
+
+static int n_open(void)
+{
+	int n = 0;
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
 }
 
 /* --- tests ------------------------------------------------------------------------------------ */
@@ -93,6 +102,27 @@ static void the_answer_of_an_earlier_look_is_not_the_table(void **state)
 	assert_false(answer(asked[0].look, asked[0].look));
 	assert_true(answer(asked[1].look, asked[1].look));
 	watch_close(&box.watch);
+}
+
+static void uppers_are_held_only_where_disk_is_limited(void **state)
+{
+	auto_fd int upper = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct box_mount m = {.path = "/", .mode = BOX_COW, .upper_fd = upper, .work_fd = upper};
+	struct box_spec spec = {.mounts = &m, .n_mounts = 1};
+	struct watch w = {.n_uppers = 0};
+	struct err e = ERR_INIT;
+	int before = n_open();
+	(void)state;
+	assert_int_equal(watch_open(&w, &spec, &e), 0);
+	assert_int_equal(n_open(), before);
+	watch_close(&w);
+	w = (struct watch){.n_uppers = 0};
+	spec.limits.disk_inodes = 1;
+	assert_int_equal(watch_open(&w, &spec, &e), 0);
+	assert_int_equal(n_open(), before + 1);
+	watch_let_go(&w);
+	assert_int_equal(n_open(), before);
+	watch_close(&w);
 }
 
 /* What a walk costs is not known before it has ended, and it may take very long. */
@@ -318,6 +348,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_answer_of_an_earlier_look_is_not_the_table),
+		cmocka_unit_test(uppers_are_held_only_where_disk_is_limited),
 		cmocka_unit_test(memory_is_looked_at_while_a_walk_goes_on),
 		cmocka_unit_test(a_walk_that_is_lost_is_begun_anew),
 		cmocka_unit_test(a_look_that_is_lost_is_begun_anew),
