@@ -136,17 +136,18 @@ int kernelfs_dev(struct stage *st, struct err *e)
 	return put_at(st, "d", "/dev", e);
 }
 
-/* Superset of what Docker masks. */
+/* Superset of what Docker masks, and what it has read-only of the host's devices and file systems.
+ */
 static const char *const proc_masked[] = {
-	"acpi",       "asound",   "config.gz",   "driver",       "dma",         "fb",
-	"interrupts", "iomem",    "ioports",     "kallsyms",     "kcore",       "key-users",
-	"keys",       "kmsg",     "kpagecgroup", "kpagecount",   "kpageflags",  "latency_stats",
-	"mdstat",     "modules",  "mtrr",        "pagetypeinfo", "pressure",    "sched_debug",
-	"scsi",       "slabinfo", "softirqs",    "timer_list",   "timer_stats", "vmallocinfo",
-	"zoneinfo",
+	"acpi",         "asound",      "bus",           "config.gz", "driver",   "dma",
+	"fb",           "fs",          "interrupts",    "iomem",     "ioports",  "irq",
+	"kallsyms",     "kcore",       "key-users",     "keys",      "kmsg",     "kpagecgroup",
+	"kpagecount",   "kpageflags",  "latency_stats", "mdstat",    "modules",  "mtrr",
+	"pagetypeinfo", "pressure",    "sched_debug",   "scsi",      "slabinfo", "softirqs",
+	"timer_list",   "timer_stats", "vmallocinfo",   "zoneinfo",
 };
 
-static const char *const proc_read_only[] = {"bus", "fs", "irq", "sys", "sysrq-trigger"};
+static const char *const proc_read_only[] = {"sys", "sysrq-trigger"};
 
 static_assert(countof(proc_masked) + countof(proc_read_only) <= KERNELFS_PROC, "room for all");
 

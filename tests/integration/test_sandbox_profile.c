@@ -117,13 +117,14 @@ static void proc_is_masked_and_its_sys_read_only(void **state)
 {
 	(void)state;
 	try_script(
-		"exec 2>/dev/null; for f in acpi asound config.gz driver dma fb interrupts iomem "
-		"ioports kallsyms kcore key-users keys kmsg kpagecgroup kpagecount kpageflags "
+		"exec 2>/dev/null; for f in acpi asound bus config.gz driver dma fb fs interrupts "
+		"iomem "
+		"ioports irq kallsyms kcore key-users keys kmsg kpagecgroup kpagecount kpageflags "
 		"latency_stats mdstat modules mtrr pagetypeinfo pressure sched_debug scsi slabinfo "
 		"softirqs timer_list timer_stats vmallocinfo zoneinfo; do"
 		"  if test -d /proc/$f; then ls -A /proc/$f; else timeout 5 head -c 10 /proc/$f; "
 		"fi; done;"
-		"find /proc/bus /proc/fs /proc/irq /proc/sys -writable | head;"
+		"find /proc/sys -writable | head;"
 		"for f in /proc/sys/kernel/core_pattern /proc/sys/net/ipv4/ip_forward "
 		"/proc/sysrq-trigger; do (echo x >$f) && echo $f; done;"
 		"mv /proc/keys /proc/x && echo moved; rm /dev/null && echo removed; ls /sys; cat "
