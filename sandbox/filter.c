@@ -117,9 +117,32 @@ struct verdict {
 	const struct filter_check *rows; /* NULL, or the answer is theirs */
 };
 
+static bool row_same(const struct filter_check *a, const struct filter_check *b)
+{
+	for (unsigned i = 0; i < FILTER_CONDITIONS; i++)
+		if (a->when[i].arg != b->when[i].arg || a->when[i].mask != b->when[i].mask ||
+		    a->when[i].value != b->when[i].value)
+			return false;
+	return a->answer == b->answer && a->loosen == b->loosen;
+}
+
+static const struct filter_check *row_next(const struct filter_check *row)
+{
+	bool last = row + 1 == filter_checks + filter_n_checks || strcmp(row->call, row[1].call);
+	return last ? NULL : row + 1;
+}
+
+/* Rows of two calls that say the same are one leaf, too. */
 static bool verdict_same(const struct verdict *a, const struct verdict *b)
 {
-	return a->answer == b->answer && a->rows == b->rows;
+	const struct filter_check *x = a->rows, *y = b->rows;
+	if (a->answer != b->answer || !x || !y || x == y)
+		return a->answer == b->answer && x == y;
+	while (x && y && row_same(x, y)) {
+		x = row_next(x);
+		y = row_next(y);
+	}
+	return !x && !y;
 }
 
 struct table {
@@ -221,9 +244,8 @@ static void code_tree(struct code *c, const struct table *t, unsigned from, unsi
 
 static void code_rows(struct code *c, const struct filter_check *row, unsigned loosen)
 {
-	const char *call = row->call;
 	c->loaded = NULL;
-	for (; row < filter_checks + filter_n_checks && !strcmp(row->call, call); row++)
+	for (; row; row = row_next(row))
 		if (!row->loosen || row->loosen & loosen)
 			code_row(c, row);
 }

@@ -56,7 +56,9 @@ void life_kill(struct life *l);
 void life_look(struct life *l, const struct plan_start *m, const int *fds, size_t n);
 void life_looked(struct look *k);
 
-/* life_listen(l): pid 1 has said something. life_network_heard(l): who makes its network has. */
+/* life_speaks(l): may pid 1 say something that can't wait for its end? life_listen(l): it has.
+ * life_network_heard(l): who makes its network has. */
+bool life_speaks(const struct life *l);
 void life_listen(struct life *l);
 void life_network_heard(struct life *l);
 

@@ -133,8 +133,7 @@ int serve_run(const struct serve *s, struct err *e)
 	while (rc > 0) {
 		struct pollfd p[] = {
 			{.fd = PLAN_SOCKET, .events = POLLIN},
-			{.fd = l.birth.pid && l.birth.socket_open && !l.over ? l.birth.socket : -1,
-			 .events = POLLIN},
+			{.fd = life_speaks(&l) ? l.birth.socket : -1, .events = POLLIN},
 			{.fd = l.birth.pid ? l.birth.pidfd : -1, .events = POLLIN},
 			{.fd = l.looks.rest.pidfd, .events = POLLIN},
 			{.fd = l.network.report_fd, .events = POLLIN},
