@@ -28,6 +28,9 @@ struct db_table {
 };
 void db_table_free(struct db_table *t);
 
+/* One row of an answer: t has that row alone, and is read during the call. 0, or -1 to stop. */
+typedef int (*db_row_fn)(void *owner, const struct db_table *t, struct err *e);
+
 /* db_query(d, sql, args, n_args, out, e): one read-only SELECT (or WITH, EXPLAIN, PRAGMA that only
  * reads); anything that would write, a second statement, ATTACH: ERR_USAGE with the place,
  * "query:LINE:COLUMN: …". args are bound as text to ?1, ?2 …, as many as the query has. At most
@@ -130,6 +133,10 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
 /* clang-format on */
 int db_named(struct db *d, const char *name, const char *const *args, size_t n_args,
 	     struct db_table **out, struct err *e) must_check;
+/* db_named_each(d, name, args, n_args, row, owner, e): the same, one row after the other: as many
+ * as there are, in memory for one. */
+int db_named_each(struct db *d, const char *name, const char *const *args, size_t n_args,
+		  db_row_fn row, void *owner, struct err *e) must_check;
 struct db_named_query {
 	size_t n_args,
 		n_may; /* values it takes; that many of them, from the last on, may be left out */

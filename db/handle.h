@@ -33,6 +33,8 @@ int db_bind_texts(struct db *d, sqlite3_stmt *s, const char *const *args, size_t
 const char *db_named_sql(size_t i);
 /* db_collect(d, s, out, e): all rows of a bound statement; who began s ends it. */
 int db_collect(struct db *d, sqlite3_stmt *s, struct db_table **out, struct err *e) must_check;
+/* db_each(d, s, row, owner, e): the same, one row after the other. */
+int db_each(struct db *d, sqlite3_stmt *s, db_row_fn row, void *owner, struct err *e) must_check;
 
 /* db_fail(d, rc, e, doing): what SQLite said, as ours: a full disk is ERR_SYS with ENOSPC, what
  * else the kernel refused ERR_SYS with its error (errno is to be 0 before SQLite is asked),

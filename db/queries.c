@@ -16,21 +16,17 @@
 	"coalesce(h.job, (SELECT 'run ' || f.run || ' ' || p.name || ' ' || f.name FROM phase f JOIN package p ON p.id = f.package" \
 	" WHERE f.id = h.phase))"
 
-/* The files and links that a generation shows: SHOWN_AT of all its paths at once. */
-#define GENERATION_SHOWS_TOO(name, generation) \
+/* Of a generation: by path the harvest whose entry it shows, SHOWN_AT of all its paths at once. */
+#define GENERATION_AT(name, generation) \
 	#name "_in AS MATERIALIZED (SELECT lp.harvest, gl.position, lp.place, lp.hides_from, l.revoked_ms, h.layer = lp.layer AS own," \
 	"   row_number() OVER (ORDER BY gl.position, lp.place DESC) AS rank FROM generation g" \
 	"   JOIN generation_layer gl ON gl.generation = g.id JOIN layer l ON l.id = gl.layer JOIN layer_part lp ON lp.layer = l.id" \
 	"   JOIN harvest h ON h.id = lp.harvest AND h.store = g.store WHERE g.id = " generation ")," \
-	" " #name "_at AS MATERIALIZED (SELECT e.path, min(i.rank) AS rank, e.harvest FROM " #name "_in i JOIN entry e ON e.harvest = i.harvest" \
+	" " #name " AS (SELECT e.path, min(i.rank) AS rank, e.harvest FROM " #name "_in i JOIN entry e ON e.harvest = i.harvest" \
 	"   WHERE " SHOWN_IN_LAYER(e, i) " AND NOT EXISTS (SELECT 1 FROM harvest_note n CROSS JOIN " #name "_in w ON w.harvest = n.harvest" \
 	"    WHERE CAST(n.path AS TEXT) = CAST(e.path AS TEXT) AND n.change = 'deleted' AND n.type = 'w' AND n.path = e.path" \
 	"     AND " SHOWN_HIDES("w", "w", "w.own", "i", "i") ")" \
-	"   GROUP BY e.path)," \
-	" " #name " AS MATERIALIZED (SELECT e.path, e.type, e.size, lower(nullif(hex(e.sha256), '')) AS sha256, e.target, e.mtime_ns, e.harvest," \
-	"   " HARVEST_JOB " AS job FROM " #name "_at t JOIN entry e ON e.harvest = t.harvest AND e.path = t.path AND e.type <> 'd'" \
-	"   JOIN harvest h ON h.id = e.harvest)"
-#define GENERATION_SHOWS(name, generation) "WITH " GENERATION_SHOWS_TOO(name, generation)
+	"   GROUP BY e.path)"
 
 /* A run, and the newest where none is given. */
 #define RUN_OR_NEWEST "coalesce(?1, (SELECT max(id) FROM run))"
@@ -224,17 +220,24 @@ static const struct query {
 	 "  (SELECT count(DISTINCT lh.harvest) FROM layer_part lh WHERE lh.layer = l.id) AS harvests"
 	 " FROM generation_layer gl JOIN layer l ON l.id = gl.layer WHERE gl.generation = ?1 ORDER BY gl.position"},
 
-	{"generation-entries", 1, GENERATION_SHOWS(shown, "?1")
-	 " SELECT CAST(path AS TEXT) AS path, type, size, sha256, mtime_ns, job, harvest FROM shown ORDER BY shown.path"},
+	{"generation-entries", 1,
+	 "WITH " GENERATION_AT(shown, "?1")
+	 " SELECT CAST(t.path AS TEXT) AS path, e.type, e.size, lower(nullif(hex(e.sha256), '')) AS sha256, e.mtime_ns, " HARVEST_JOB " AS job, e.harvest"
+	 " FROM shown t JOIN entry e ON e.harvest = t.harvest AND e.path = t.path AND e.type <> 'd' JOIN harvest h ON h.id = e.harvest ORDER BY t.path"},
 
-	{"generation-diff", 2, GENERATION_SHOWS(old, "?1") "," GENERATION_SHOWS_TOO(new, "?2")
-	 " SELECT CAST(coalesce(new.path, old.path) AS TEXT) AS path,"
-	 "  CASE WHEN old.path IS NULL THEN 'added' WHEN new.path IS NULL THEN 'gone' ELSE 'changed' END AS change,"
-	 "  old.size AS old_size, new.size AS new_size, old.sha256 AS old_sha256, new.sha256 AS new_sha256,"
-	 "  coalesce(new.job, old.job) AS job, coalesce(new.harvest, old.harvest) AS harvest"
-	 " FROM old FULL JOIN new ON new.path = old.path"
-	 " WHERE old.path IS NULL OR new.path IS NULL OR old.type <> new.type OR old.sha256 IS NOT new.sha256"
-	 "  OR old.target IS NOT new.target ORDER BY coalesce(new.path, old.path)"},
+	/* What both show of one harvest is the same. */
+	{"generation-diff", 2,
+	 "WITH " GENERATION_AT(old, "?1") "," GENERATION_AT(new, "?2") ","
+	 " both AS (SELECT path, max(CASE side WHEN 1 THEN harvest END) AS one, max(CASE side WHEN 2 THEN harvest END) AS two"
+	 "  FROM (SELECT path, harvest, 1 AS side FROM old UNION ALL SELECT path, harvest, 2 AS side FROM new) GROUP BY path HAVING one IS NOT two)"
+	 " SELECT CAST(m.path AS TEXT) AS path,"
+	 "  CASE WHEN a.path IS NULL THEN 'added' WHEN b.path IS NULL THEN 'gone' ELSE 'changed' END AS change,"
+	 "  a.size AS old_size, b.size AS new_size, lower(nullif(hex(a.sha256), '')) AS old_sha256, lower(nullif(hex(b.sha256), '')) AS new_sha256,"
+	 "  " HARVEST_JOB " AS job, h.id AS harvest"
+	 " FROM both m LEFT JOIN entry a ON a.harvest = m.one AND a.path = m.path AND a.type <> 'd'"
+	 "  LEFT JOIN entry b ON b.harvest = m.two AND b.path = m.path AND b.type <> 'd'"
+	 "  JOIN harvest h ON h.id = coalesce(b.harvest, a.harvest)"
+	 " WHERE a.path IS NULL OR b.path IS NULL OR a.type <> b.type OR a.sha256 IS NOT b.sha256 OR a.target IS NOT b.target ORDER BY m.path"},
 
 	{"archived", 0,
 	 "SELECT h.id AS harvest, s.name AS store, " HARVEST_JOB " AS job, l.digest AS layer, fr.segment, fr.offset, fr.bytes,"
@@ -351,24 +354,49 @@ static const struct query *query_find(const char *name, struct err *e)
 	return NULL;
 }
 
-int db_named(struct db *d, const char *name, const char *const *args, size_t n_args,
-	     struct db_table **out, struct err *e)
+/* The query, ready for its first row; who asked ends it (db_done). NULL with e. */
+static sqlite3_stmt *query_begin(struct db *d, const char *name, const char *const *args,
+				 size_t n_args, struct err *e)
 {
 	const struct query *q = query_find(name, e);
-	*out = NULL;
 	if (!q)
-		return -1;
-	if (n_args > q->n_args || n_args + query_asked(name)->n_may < q->n_args)
-		return err_set(e, ERR_USAGE, "query '%s' takes %zu value%s%s, and %zu came", name,
-			       q->n_args, q->n_args == 1 ? "" : "s",
-			       query_asked(name)->n_may ? " at the most" : "", n_args);
+		return NULL;
+	if (n_args > q->n_args || n_args + query_asked(name)->n_may < q->n_args) {
+		err_set(e, ERR_USAGE, "query '%s' takes %zu value%s%s, and %zu came", name,
+			q->n_args, q->n_args == 1 ? "" : "s",
+			query_asked(name)->n_may ? " at the most" : "", n_args);
+		return NULL;
+	}
 	const char *all[QUERY_ARGS] = {NULL};
 	for (size_t i = 0; i < n_args; i++)
 		all[i] = args[i];
 	sqlite3_stmt *s = db_ask(d, e, q->sql, "");
-	int rc = s ? db_bind_texts(d, s, all, q->n_args, e) : -1;
-	if (!rc)
-		rc = db_collect(d, s, out, e);
+	if (s && !db_bind_texts(d, s, all, q->n_args, e))
+		return s;
+	db_done(s);
+	err_add(e, "query '%s'", name);
+	return NULL;
+}
+
+int db_named(struct db *d, const char *name, const char *const *args, size_t n_args,
+	     struct db_table **out, struct err *e)
+{
+	*out = NULL;
+	sqlite3_stmt *s = query_begin(d, name, args, n_args, e);
+	if (!s)
+		return -1;
+	int rc = db_collect(d, s, out, e);
+	db_done(s);
+	return rc ? err_add(e, "query '%s'", name) : 0;
+}
+
+int db_named_each(struct db *d, const char *name, const char *const *args, size_t n_args,
+		  db_row_fn row, void *owner, struct err *e)
+{
+	sqlite3_stmt *s = query_begin(d, name, args, n_args, e);
+	if (!s)
+		return -1;
+	int rc = db_each(d, s, row, owner, e);
 	db_done(s);
 	return rc ? err_add(e, "query '%s'", name) : 0;
 }

@@ -79,6 +79,24 @@ static int table_row(struct db_table *t, size_t *cap, size_t *bytes, sqlite3_stm
 	return 0;
 }
 
+int db_each(struct db *d, sqlite3_stmt *s, db_row_fn row, void *owner, struct err *e)
+{
+	struct db_table *t = table_new(s);
+	size_t cap = 0;
+	int rc;
+	while ((rc = db_step(d, s, e)) > 0) {
+		size_t bytes = 0;
+		pool_fini(&t->texts);
+		t->n_rows = 0;
+		if (table_row(t, &cap, &bytes, s, e) || row(owner, t, e)) {
+			rc = -1;
+			break;
+		}
+	}
+	db_table_free(t);
+	return rc;
+}
+
 int db_collect(struct db *d, sqlite3_stmt *s, struct db_table **out, struct err *e)
 {
 	struct db_table *t = table_new(s);

@@ -110,28 +110,93 @@ static void print_cell(struct table *out, const struct db_table *t, size_t row,
 	}
 }
 
+/* ---- rows, as they come ---- */
+
+enum { LIST_AHEAD = 4096 }; /* rows that columns are made as wide as */
+
+struct list {
+	const struct cache_args *a;
+	const struct cache_column *columns;
+	size_t n, n_rows;
+	struct table *table; /* NULL: JSON */
+};
+
+static void list_begin(struct list *l)
+{
+	if (l->a->common.json)
+		return;
+	l->table = table_new();
+	for (size_t i = 0; i < l->n; i++)
+		table_column(l->table, l->columns[i].heading,
+			     l->columns[i].kind == CACHE_NUMBER || l->columns[i].kind == CACHE_SIZE
+				     ? TABLE_RIGHT
+				     : TABLE_LEFT);
+}
+
+/* An element of an array, as json_dumpf() indents it. */
+static void list_json(const struct list *l, const struct db_table *t, size_t row)
+{
+	json_t *j = rows_object(t, row);
+	char *text = json_dumps(j, JSON_INDENT(2));
+	fputs(l->n_rows ? ",\n" : "[\n", stdout);
+	for (const char *line = text, *end; line; line = *end ? end + 1 : NULL) {
+		end = strchrnul(line, '\n');
+		printf("  %.*s%s", (int)(end - line), line, *end ? "\n" : "");
+	}
+	free(text);
+	json_decref(j);
+}
+
+static void list_row(struct list *l, const struct db_table *t, size_t row)
+{
+	if (!l->table)
+		list_json(l, t, row);
+	for (size_t i = 0; l->table && i < l->n; i++)
+		print_cell(l->table, t, row, &l->columns[i]);
+	l->n_rows++;
+	if (l->table && table_rows(l->table) == LIST_AHEAD)
+		table_flush(l->table, stdout, table_width(stdout), table_colours(stdout));
+}
+
+/* none: said where there were none; NULL: the rest did not come. */
+static void list_end(struct list *l, const char *none)
+{
+	if (!l->table && none)
+		puts(l->n_rows ? "\n]" : "[]");
+	else if (l->table && !l->n_rows && none)
+		fprintf(stderr, "assay: %s\n", none);
+	else if (l->table && table_rows(l->table))
+		table_flush(l->table, stdout, table_width(stdout), table_colours(stdout));
+	table_free(l->table);
+}
+
 void cache_cmd_print(const struct cache_args *a, struct db_table *t,
 		     const struct cache_column *columns, size_t n, const char *none)
 {
-	if (a->common.json) {
-		cache_cmd_json(rows_json(t));
-	} else if (!t->n_rows) {
-		fprintf(stderr, "assay: %s\n", none);
-	} else {
-		struct table *out = table_new();
-		for (size_t i = 0; i < n; i++)
-			table_column(out, columns[i].heading,
-				     columns[i].kind == CACHE_NUMBER ||
-						     columns[i].kind == CACHE_SIZE
-					     ? TABLE_RIGHT
-					     : TABLE_LEFT);
-		for (size_t row = 0; row < t->n_rows; row++)
-			for (size_t i = 0; i < n; i++)
-				print_cell(out, t, row, &columns[i]);
-		table_print(out, stdout, table_width(stdout), table_colours(stdout));
-		table_free(out);
-	}
+	struct list l = {.a = a, .columns = columns, .n = n};
+	list_begin(&l);
+	for (size_t i = 0; i < t->n_rows; i++)
+		list_row(&l, t, i);
+	list_end(&l, none);
 	db_table_free(t);
+}
+
+static int list_on_row(void *owner, const struct db_table *t, struct err *e)
+{
+	struct list *l = owner;
+	list_row(l, t, 0);
+	return ferror(stdout) ? err_sys(e, "write the list") : 0;
+}
+
+int cache_cmd_list(const struct cache_args *a, struct db *d, const char *name,
+		   const char *const *args, size_t n_args, const struct cache_column *columns,
+		   size_t n, const char *none, struct err *e)
+{
+	struct list l = {.a = a, .columns = columns, .n = n};
+	list_begin(&l);
+	int rc = db_named_each(d, name, args, n_args, list_on_row, &l, e);
+	list_end(&l, rc ? NULL : none);
+	return rc;
 }
 
 void cache_cmd_progress(const char *what, size_t done, size_t of)

@@ -66,6 +66,12 @@ struct cache_column {
  * where there are none. Frees t. */
 void cache_cmd_print(const struct cache_args *a, struct db_table *t,
 		     const struct cache_column *columns, size_t n, const char *none);
+/* cache_cmd_list(a, d, name, args, n_args, columns, n, none, e): the same of a named query, row by
+ * row as they come: however many there are, it takes memory for 4,096, as wide as which its columns
+ * begin. 0, or -1 with some of them printed. */
+int cache_cmd_list(const struct cache_args *a, struct db *d, const char *name,
+		   const char *const *args, size_t n_args, const struct cache_column *columns,
+		   size_t n, const char *none, struct err *e) must_check;
 /* cache_cmd_json(j): printed and freed. */
 void cache_cmd_json(json_t *j);
 

@@ -12,19 +12,24 @@
 /* ---- rollback ---- */
 
 /* How many paths the current generation shows otherwise, by kind of change. */
+static const char *const kinds[] = {"added", "changed", "gone"};
+
+static int rollback_count(void *owner, const struct db_table *t, struct err *e)
+{
+	json_int_t *n = owner;
+	(void)e;
+	for (size_t k = 0; k < countof(kinds); k++)
+		n[k] += !strcmp(rows_str(t, 0, "change"), kinds[k]);
+	return 0;
+}
+
 static int rollback_changes(struct db *d, int64_t from, int64_t to, json_t **out, struct err *e)
 {
-	static const char *const kinds[] = {"added", "changed", "gone"};
-	struct db_table *t;
 	json_int_t n[countof(kinds)] = {0};
 	auto_free char *one = own_fmt("%" PRId64, from), *two = own_fmt("%" PRId64, to);
 	const char *args[] = {one, two};
-	if (db_named(d, "generation-diff", args, 2, &t, e))
+	if (db_named_each(d, "generation-diff", args, 2, rollback_count, n, e))
 		return -1;
-	for (size_t i = 0; i < t->n_rows; i++)
-		for (size_t k = 0; k < countof(kinds); k++)
-			n[k] += !strcmp(rows_str(t, i, "change"), kinds[k]);
-	db_table_free(t);
 	*out = json_pack("{s:I, s:I, s:I}", kinds[0], n[0], kinds[1], n[1], kinds[2], n[2]);
 	return 0;
 }

@@ -24,13 +24,12 @@ int cache_kept(const struct cache_args *a, struct err *e)
 		{"uses", "USES", CACHE_NUMBER},     {"chances", "OF", CACHE_NUMBER},
 		{"made_ms", "MADE", CACHE_TIME},
 	};
-	struct db_table *t;
 	if (a->max_bytes != UINT64_MAX && shrink(a, e))
 		return -1;
 	struct db *d = cache_cmd_db(a, e);
-	int rc = d ? cache_cmd_ask(d, "kept", NULL, &t, e) : -1;
-	if (!rc)
-		cache_cmd_print(a, t, columns, countof(columns), "nothing is kept");
+	int rc = d ? cache_cmd_list(a, d, "kept", NULL, 0, columns, countof(columns),
+				    "nothing is kept", e)
+		   : -1;
 	db_close(d);
 	return rc;
 }

@@ -13,12 +13,10 @@ int cache_list(const struct cache_args *a, struct err *e)
 		{"layers", "LAYERS", CACHE_NUMBER}, {"entries", "ENTRIES", CACHE_NUMBER},
 		{"bytes", "SIZE", CACHE_SIZE},      {"made_ms", "MADE", CACHE_TIME},
 	};
-	struct db_table *t;
 	struct db *d = cache_cmd_db(a, e);
-	int rc = d ? cache_cmd_ask(d, "stores", NULL, &t, e) : -1;
-	if (!rc)
-		cache_cmd_print(a, t, columns, countof(columns),
-				"no stores yet; assay run makes them");
+	int rc = d ? cache_cmd_list(a, d, "stores", NULL, 0, columns, countof(columns),
+				    "no stores yet; assay run makes them", e)
+		   : -1;
 	db_close(d);
 	return rc;
 }
@@ -45,7 +43,6 @@ int cache_show(const struct cache_args *a, struct err *e)
 {
 	uint64_t n;
 	int64_t generation;
-	struct db_table *t;
 	auto_free char *store = NULL;
 	const char *word = a->n_words ? a->words[0] : NULL;
 	struct db *d = cache_cmd_db(a, e);
@@ -54,14 +51,12 @@ int cache_show(const struct cache_args *a, struct err *e)
 	if (!rc)
 		rc = layers ? cache_cmd_generation(d, word, &generation, e)
 			    : cache_cmd_store(d, word, &store, e);
+	const char *of = layers ? word : store;
 	if (!rc)
-		rc = layers ? cache_cmd_ask(d, "generation-layers", word, &t, e)
-			    : cache_cmd_ask(d, "generations", store, &t, e);
-	if (!rc && layers)
-		cache_cmd_print(a, t, layer_columns, countof(layer_columns), "it has no layers");
-	else if (!rc)
-		cache_cmd_print(a, t, generation_columns, countof(generation_columns),
-				"it is empty");
+		rc = layers ? cache_cmd_list(a, d, "generation-layers", &of, 1, layer_columns,
+					     countof(layer_columns), "it has no layers", e)
+			    : cache_cmd_list(a, d, "generations", &of, 1, generation_columns,
+					     countof(generation_columns), "it is empty", e);
 	db_close(d);
 	return rc;
 }
@@ -74,15 +69,14 @@ int cache_entries(const struct cache_args *a, struct err *e)
 		{"job", "JOB", CACHE_TEXT},         {"path", "PATH", CACHE_TEXT},
 	};
 	int64_t generation;
-	struct db_table *t;
 	struct db *d = cache_cmd_db(a, e);
 	int rc = d ? cache_cmd_generation(d, a->n_words ? a->words[0] : NULL, &generation, e) : -1;
 	if (!rc) {
-		auto_free char *arg = own_fmt("%" PRId64, generation);
-		rc = cache_cmd_ask(d, "generation-entries", arg, &t, e);
+		auto_free char *of = own_fmt("%" PRId64, generation);
+		const char *args[] = {of};
+		rc = cache_cmd_list(a, d, "generation-entries", args, 1, columns, countof(columns),
+				    "it shows no files", e);
 	}
-	if (!rc)
-		cache_cmd_print(a, t, columns, countof(columns), "it shows no files");
 	db_close(d);
 	return rc;
 }
@@ -100,11 +94,10 @@ int cache_who(const struct cache_args *a, struct err *e)
 		{"harvest", "HARVEST", CACHE_NUMBER},
 		{"job", "JOB", CACHE_TEXT},
 	};
-	struct db_table *t;
 	struct db *d = cache_cmd_db(a, e);
-	int rc = d ? cache_cmd_ask(d, "who", a->words[0], &t, e) : -1;
-	if (!rc)
-		cache_cmd_print(a, t, columns, countof(columns), "nobody brought anything there");
+	int rc = d ? cache_cmd_list(a, d, "who", a->words, 1, columns, countof(columns),
+				    "nobody brought anything there", e)
+		   : -1;
 	db_close(d);
 	return rc;
 }
@@ -117,7 +110,6 @@ int cache_diff(const struct cache_args *a, struct err *e)
 		{"path", "PATH", CACHE_TEXT},
 	};
 	int64_t one, two;
-	struct db_table *t;
 	struct db *d = cache_cmd_db(a, e);
 	int rc = !d || cache_cmd_generation(d, a->words[0], &one, e) ||
 				 cache_cmd_generation(d, a->words[1], &two, e)
@@ -126,10 +118,9 @@ int cache_diff(const struct cache_args *a, struct err *e)
 	if (!rc) {
 		auto_free char *from = own_fmt("%" PRId64, one), *to = own_fmt("%" PRId64, two);
 		const char *args[] = {from, to};
-		rc = db_named(d, "generation-diff", args, 2, &t, e);
+		rc = cache_cmd_list(a, d, "generation-diff", args, 2, columns, countof(columns),
+				    "they show the same", e);
 	}
-	if (!rc)
-		cache_cmd_print(a, t, columns, countof(columns), "they show the same");
 	db_close(d);
 	return rc;
 }

@@ -23,6 +23,7 @@ struct table {
 	size_t n_columns;
 	struct table_entry *entries;
 	size_t n_entries, cap;
+	bool begun; /* its heading was printed, for good */
 };
 
 enum { CELL_MAX = 4000, GAP = 2 };
@@ -182,13 +183,18 @@ static void put_line(const struct table *t, FILE *out, size_t width, bool colour
 	putc('\n', out);
 }
 
-void table_print(const struct table *t, FILE *out, size_t width, bool colours)
+static void put_heading(const struct table *t, FILE *out, size_t width, bool colours)
 {
 	auto_free struct table_entry *row = own_calloc(t->n_columns, sizeof(*row));
 	for (size_t i = 0; i < t->n_columns; i++)
 		row[i] = (struct table_entry){t->columns[i].name,
 					      table_cells_wide(t->columns[i].name), TABLE_DIM};
 	put_line(t, out, width, colours, row);
+}
+
+static void put_rows(const struct table *t, FILE *out, size_t width, bool colours)
+{
+	auto_free struct table_entry *row = own_calloc(t->n_columns, sizeof(*row));
 	for (size_t r = 0; r < table_rows(t); r++) {
 		for (size_t i = 0; i < t->n_columns; i++) {
 			size_t at = r * t->n_columns + i;
@@ -199,6 +205,23 @@ void table_print(const struct table *t, FILE *out, size_t width, bool colours)
 		}
 		put_line(t, out, width, colours, row);
 	}
+}
+
+void table_print(const struct table *t, FILE *out, size_t width, bool colours)
+{
+	put_heading(t, out, width, colours);
+	put_rows(t, out, width, colours);
+}
+
+void table_flush(struct table *t, FILE *out, size_t width, bool colours)
+{
+	if (!t->begun)
+		put_heading(t, out, width, colours);
+	put_rows(t, out, width, colours);
+	for (size_t i = 0; i < t->n_entries; i++)
+		free(t->entries[i].s);
+	t->n_entries = 0;
+	t->begun = true;
 }
 
 void markdown_add(struct text *t, const char *s)

@@ -27,6 +27,10 @@ size_t table_rows(const struct table *t);
  * the ends of lines. Where a line would be wider than `width` terminal cells (0: no bound) the last
  * column is cut, with "…"; the others never are. */
 void table_print(const struct table *t, FILE *out, size_t width, bool colours);
+/* table_flush(t, out, width, colours): prints the rows that are there, and forgets them: for tables
+ * that are not to be held whole. The heading comes once; columns get wider for later rows, never
+ * less wide. */
+void table_flush(struct table *t, FILE *out, size_t width, bool colours);
 /* A Markdown table: '|', backticks and the like in cells are escaped. */
 void table_markdown(const struct table *t, FILE *out);
 

@@ -257,6 +257,40 @@ static void people_s_questions_have_answers(void **state)
 		     "a|regressed|single|1|1|1|0|-|root|-|boom-id|-|-");
 }
 
+struct one_by_one {
+	size_t n, stop_at;
+	struct text seen;
+};
+
+static int on_one(void *owner, const struct db_table *t, struct err *e)
+{
+	struct one_by_one *x = owner;
+	assert_int_equal(t->n_rows, 1);
+	text_addf(&x->seen, "%s\n", t->cells[0].s);
+	return ++x->n == x->stop_at ? err_set(e, ERR_LIMIT, "enough") : 0;
+}
+
+static void rows_come_one_by_one_as_they_come_together(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct db_table *t;
+	struct one_by_one all = {.seen = TEXT_INIT}, some = {.stop_at = 2, .seen = TEXT_INIT};
+	auto_text struct text want = TEXT_INIT;
+	story(d);
+	must(db_named(d, "jobs", (const char *[]){"1"}, 1, &t, &e));
+	for (size_t i = 0; i < t->n_rows; i++)
+		text_addf(&want, "%s\n", t->cells[i * t->n_columns].s);
+	db_table_free(t);
+	must(db_named_each(d, "jobs", (const char *[]){"1"}, 1, on_one, &all, &e));
+	assert_string_equal(text_str(&all.seen), text_str(&want));
+	assert_int_equal(db_named_each(d, "jobs", (const char *[]){"1"}, 1, on_one, &some, &e), -1);
+	assert_string_equal(e.text, "query 'jobs': enough");
+	assert_int_equal(some.n, 2);
+	text_fini(&all.seen);
+	text_fini(&some.seen);
+}
+
 static void an_unknown_name_is_answered_with_the_known_ones(void **state)
 {
 	struct db *d = ((struct scratch *)*state)->db;
@@ -372,6 +406,7 @@ int main(void)
 		scratch_test(nine_of_ten_took_no_longer),
 		scratch_test(stores_and_totals_are_counted),
 		scratch_test(people_s_questions_have_answers),
+		scratch_test(rows_come_one_by_one_as_they_come_together),
 		scratch_test(an_unknown_name_is_answered_with_the_known_ones),
 		scratch_test(a_plan_that_reads_everything_is_noticed),
 		scratch_test(queries_about_one_run_read_only_that_run),

@@ -125,6 +125,31 @@ static void an_empty_table_is_its_heading(void **state)
 	table_free(NULL);
 }
 
+/* In parts as whole, where no later cell is wider than what came first. */
+static void a_table_can_be_printed_before_all_of_it_is_there(void **state)
+{
+	struct table *t = two_columns();
+	char *s = NULL;
+	size_t n;
+	FILE *f = open_memstream(&s, &n);
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		table_cell(t, i == 3 ? "a wider one" : "x");
+		table_cellf(t, "%d", i);
+		table_cell(t, "");
+		if (i % 2) {
+			table_flush(t, f, 0, false);
+			assert_int_equal(table_rows(t), 0);
+		}
+	}
+	table_flush(t, f, 0, false);
+	fclose(f);
+	assert_string_equal(s, "NAME  N  SAYS\nx     0\nx     1\nx            2\n"
+			       "a wider one  3\nx            4\n");
+	free(s);
+	table_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -135,6 +160,7 @@ int main(void)
 		cmocka_unit_test(colours_are_there_only_when_asked_for),
 		cmocka_unit_test(markdown_cells_mean_nothing_but_themselves),
 		cmocka_unit_test(an_empty_table_is_its_heading),
+		cmocka_unit_test(a_table_can_be_printed_before_all_of_it_is_there),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
