@@ -1,9 +1,10 @@
-/* Eight jobs that publish into one store at once, while others read, stacks are flattened and old
- * generations collected: each job sees one unchanging generation. ASSAY_TEST_PUBLISHES says how
- * many publishes (48). */
+/* Eight jobs that read and publish into one store at once, while stacks are flattened, by publishes
+ * and as a whole, and old generations collected: each job sees one unchanging generation.
+ * ASSAY_TEST_PUBLISHES says how many publishes (48). */
 #include "store_place.h"
 
 #include "orchestrator/pin.h"
+#include "orchestrator/stack.h"
 
 #include <pthread.h>
 
@@ -12,9 +13,9 @@ enum { JOBS = 8, FILES = 24 };
 struct many {
 	struct place *p;
 	pthread_mutex_t lane; /* as the engine's: one unit at a time holds the store */
-	size_t left, published, collected, looks;
+	size_t left, published, collected, compacted;
 	const char *wrong;
-	pthread_mutex_t told; /* of wrong and looks */
+	pthread_mutex_t told; /* of left and wrong */
 };
 
 static void tell_wrong(struct many *m, const char *what)
@@ -146,6 +147,17 @@ static int collect_once(struct many *m)
 	return rc;
 }
 
+/* As assay cache compact does. */
+static int compact_once(struct many *m)
+{
+	struct err e = ERR_INIT;
+	int made = stack_flatten(m->p->state->cache, m->p->state->db, "cache", true, &e);
+	if (made > 0)
+		place_load(m->p);
+	m->compacted += made > 0;
+	return made < 0 ? -1 : 0;
+}
+
 static void *collector_run(void *arg)
 {
 	struct many *m = arg;
@@ -153,6 +165,8 @@ static void *collector_run(void *arg)
 		pthread_mutex_lock(&m->lane);
 		if (m->published > last + 10 && collect_once(m))
 			tell_wrong(m, "collecting failed");
+		if (m->published > last + 10 && m->compacted * 40 < m->published && compact_once(m))
+			tell_wrong(m, "compacting failed");
 		last = m->published > last + 10 ? m->published : last;
 		pthread_mutex_unlock(&m->lane);
 		pthread_mutex_lock(&m->told);
@@ -185,10 +199,14 @@ static void every_job_sees_one_unchanging_generation(void **state)
 	for (size_t i = 0; i < JOBS; i++)
 		pthread_join(jobs[i].thread, NULL);
 	pthread_join(collector, NULL);
+	if (!m.wrong && (compact_once(&m) || collect_once(&m)))
+		tell_wrong(&m, "compacting and collecting at the end failed");
 	if (m.wrong)
 		fail_msg("%s, after %zu publishes", m.wrong, m.published);
 	assert_int_equal(m.published, all);
-	assert_true(m.collected > 0);
+	assert_true(m.collected > 0 && m.compacted > 0);
+	print_message("           %zu publishes, %zu layers collected, compacted %zu times\n",
+		      m.published, m.collected, m.compacted);
 	auto_free char *shown = place_shown(p);
 	for (size_t i = 1; i <= all; i++) {
 		auto_free char *mine = own_fmt("-%zu ", i);
