@@ -15,7 +15,7 @@
 #define DEAF_NS (5000 * MS)   /* a helper that has not ended a box after that hears nothing */
 #define SLOW_NS (600000 * MS) /* one that has not put in order what an ended box left */
 #define CGROUP_AGAIN_NS (10 * MS)
-#define CGROUP_TRIES 100
+#define CGROUP_TRIES 1000
 #define TABLE_NS (20 * MS)  /* nothing waits longer for a table */
 #define TOLD_NS (5000 * MS) /* nor for the word that a command runs which has said something */
 
