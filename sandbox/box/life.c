@@ -224,7 +224,7 @@ void life_end(struct life *l)
 	look_ns_close(&l->birth.ns);
 	life_fuse_end(l);
 	life_carry(l);
-	network_end(&l->network);
+	l->end.network_lost |= network_end(&l->network);
 	birth_fini(&l->birth);
 	ahead_ended(l->ahead);
 	life_reply(&l->end, -1);

@@ -203,6 +203,31 @@ static void first_run(int netns_fd, int report_fd)
 	_exit(0);
 }
 
+#define KEEPER_LOST 3 /* exit status: pasta had ended before it was to */
+#define EXITING 0x4u  /* of proc_pid_stat(5)'s flags: PF_EXITING */
+
+/* Has pid, whose child is pasta, none that lives? It may not have come to notice. false: it is not
+ * known (proc_pid_task(5): not every kernel tells children). */
+static bool first_is_alone(pid_t pid)
+{
+	char path[64], line[512];
+	int child, n = 0;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	auto_file FILE *children = fopen(path, "re");
+	if (!children)
+		return false;
+	while (fscanf(children, "%d", &child) == 1) {
+		unsigned flags = 0;
+		snprintf(path, sizeof(path), "/proc/%d/stat", child);
+		auto_file FILE *stat = fopen(path, "re");
+		const char *rest =
+			stat && fgets(line, sizeof(line), stat) ? strrchr(line, ')') : NULL;
+		n += rest && sscanf(rest, ") %*c %*d %*d %*d %*d %*d %u", &flags) == 1 &&
+		     !(flags & EXITING);
+	}
+	return !n;
+}
+
 /* What the keeper has: nothing else of the helper's stays open. */
 struct keeper {
 	int netns_fd, userns_fd, devices_fd, report_fd; /* devices_fd: or -1 */
@@ -252,10 +277,13 @@ static void keeper_run(const struct keeper *k, const struct ids *ids, const sigs
 	close(k->report_fd);
 	close(k->netns_fd);
 	/* The end of the first process, or the helper's word. */
+	bool lost = true;
 	while (first > 0 && !waitpid(first, NULL, WNOHANG))
-		if (sigwaitinfo(words, NULL) == SIGTERM)
+		if (sigwaitinfo(words, NULL) == SIGTERM) {
+			lost = first_is_alone(first);
 			kill(first, SIGKILL);
-	_exit(0);
+		}
+	_exit(lost ? KEEPER_LOST : 0);
 }
 
 int network_begin(struct network *n, int netns_fd, const struct ids *ids, struct err *e)
@@ -312,13 +340,16 @@ int network_hear(struct network *n, struct err *e)
 	return err_set(e, ERR_BOX, "%s", text[0] ? text : "network nat: its keeper was lost");
 }
 
-void network_end(struct network *n)
+bool network_end(struct network *n)
 {
+	int status = 0;
 	if (n->pid) {
 		kill(n->pid, SIGTERM);
-		while (waitpid(n->pid, NULL, 0) < 0 && errno == EINTR)
+		while (waitpid(n->pid, &status, 0) < 0 && errno == EINTR)
 			;
 	}
+	bool lost = n->up && WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_LOST;
 	own_close(&n->report_fd);
 	*n = (struct network){.report_fd = -1};
+	return lost;
 }

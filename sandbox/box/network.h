@@ -26,5 +26,6 @@ int network_begin(struct network *n, int netns_fd, const struct ids *ids, struct
  * never will. report_fd is closed after the last two. */
 int network_hear(struct network *n, struct err *e) must_check;
 
-/* network_end(n): waited for: nothing of it is left. */
-void network_end(struct network *n);
+/* network_end(n): waited for: nothing of it is left. true: it was lost before that, also where
+ * nobody has said so yet. */
+bool network_end(struct network *n);

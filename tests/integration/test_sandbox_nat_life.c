@@ -125,6 +125,56 @@ static void a_network_that_is_lost_as_the_box_ends_is_told(void **state)
 	try_fini(&t);
 }
 
+/* The first process of its pid namespace: its parent keeps it, and has the same name. */
+static pid_t first_of_pasta(void)
+{
+	struct process all[64], p;
+	size_t n = 0;
+	pid_t first = 0;
+	DIR *proc = opendir("/proc");
+	while (n < countof(all) && process_next(proc, &p))
+		if (!strcmp(p.name, "assay-network"))
+			all[n++] = p;
+	closedir(proc);
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < n; k++) {
+			pid_t helper = all[k].parent, own[16];
+			size_t n_own = process_children(getpid(), "assay-", own, countof(own));
+			for (size_t h = 0; h < n_own; h++)
+				if (all[i].parent == all[k].pid && helper == own[h])
+					first = all[i].pid;
+		}
+	return first;
+}
+
+/* Who is to tell of it gets no processor. */
+static void a_network_whose_loss_nobody_has_told_yet_is_lost(void **state)
+{
+	struct try t;
+	pid_t pasta = 0;
+	(void)state;
+	needs_lab();
+	try_nat(&t, "echo ready; until [ -e /go/untold ]; do sleep 0.01; done; exit 3");
+	try_lower(&t, try_mount(&t, "/go", BOX_RW), "go");
+	try_start(&t);
+	try_until(&t, "ready");
+	assert_int_equal(pastas(&pasta), 1);
+	pid_t first = first_of_pasta();
+	assert_true(first > 0);
+	assert_int_equal(kill(first, SIGSTOP), 0);
+	assert_int_equal(kill(pasta, SIGKILL), 0);
+	for (int64_t until = clock_mono_ns() + TRY_MINUTES_NS;
+	     pastas(NULL) && clock_mono_ns() < until;)
+		usleep(1000);
+	try_write("go/untold", "");
+	try_wait(&t);
+	try_expect(&t, 3, "ready\n");
+	auto_free char *told = own_fmt("/proc/self/task/%d/children", (int)getpid());
+	if (!access(told, F_OK))
+		assert_true(t.facts.network_lost);
+	try_fini(&t);
+}
+
 static void with_the_helper_killed_no_pasta_is_left(void **state)
 {
 	struct try t;
@@ -200,6 +250,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(pasta_is_nobody_and_in_no_group_of_the_box),
 		cmocka_unit_test(a_lost_network_is_told_and_the_box_goes_on),
 		cmocka_unit_test(a_network_that_is_lost_as_the_box_ends_is_told),
+		cmocka_unit_test(a_network_whose_loss_nobody_has_told_yet_is_lost),
 		cmocka_unit_test(with_the_helper_killed_no_pasta_is_left),
 		cmocka_unit_test(without_pasta_or_a_way_out_it_is_said),
 		cmocka_unit_test(what_it_costs_is_told),
