@@ -61,6 +61,15 @@ static int parts_take(struct db *d, int64_t layer, int64_t store, bool replace, 
 
 int parts_publish(struct db *d, int64_t layer, int64_t store, int64_t harvest, struct err *e)
 {
+	/* Mostly the layer is new. */
+	int first = db_do(d, e,
+			  "INSERT INTO layer_part (layer, place, harvest, hides_from)"
+			  " SELECT l.id, 1, ?2, 1 FROM layer l WHERE l.id = ?1"
+			  " AND l.revoked_ms IS NULL"
+			  " AND NOT EXISTS (SELECT 1 FROM layer_part WHERE layer = ?1)",
+			  "ii", layer, harvest);
+	if (first)
+		return first < 0 ? -1 : 0;
 	return parts_begin(d, e) ||
 			       db_do(d, e, "INSERT INTO parts VALUES (1, ?1, 1)", "i", harvest) <
 				       0 ||
