@@ -7,6 +7,11 @@
 
 enum { BUSY_MS = 60000 };
 
+/* Of pages in memory, per writer. A transaction that changes more writes pages to the WAL before
+ * its end and reads them again, often twice and more: a small publish into a large store changes a
+ * page of two indexes for each of its files. */
+#define CACHE_KIB "4096"
+
 /* Which error of the kernel's SQLITE_IOERR was. SQLite keeps it where a statement fails but for
  * COMMIT; that one leaves what it found in errno, which who asks has cleared (an absent file is
  * none). */
@@ -359,7 +364,10 @@ static int open_write(struct db *d, struct err *e)
 		return -1;
 	/* FULL: a commit in WAL mode survives power loss only with it
 	 * (sqlite.org/pragma.html#pragma_synchronous). */
-	if (db_script(d, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL", e))
+	if (db_script(d,
+		      "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+		      " PRAGMA cache_size=-" CACHE_KIB,
+		      e))
 		return -1;
 	return schema_migrate(d, schema_current, e);
 }

@@ -2,9 +2,9 @@
  * CPU seconds, the wall seconds and the peak memory (KiB) of that alone.
  *
  *   make DIR FILES SEED   files as npm's cache has them, median 530 bytes
- *   publish STATE DIR     into the store "bench" of STATE; DIR is an upper. The CPU seconds of its
- *                         stages follow: "harvest" is walk, read, digest and compressed frame,
- *                         "layer" the tree, "sync" what makes both durable, "record" the
+ *   publish STATE DIR...  into the store "bench" of STATE, one after the other as a run does; each
+ *                         DIR is an upper. The CPU seconds of its stages follow: "harvest" is walk,
+ * read, digest and compressed frame, "layer" the tree, "sync" what makes both durable, "record" the
  *                         database's transaction
  *   fill STATE ENTRIES    the store has so many afterwards; nothing is measured
  *   compact STATE         its stack becomes one layer
@@ -105,6 +105,7 @@ static int publish_into(struct state *st, int upper, bool measured)
 	if (shelf_load_named(&sh, &plain, "bench", st->db, &e))
 		return die();
 	struct shelf_publish p = {.from = shelf_copy(&sh)};
+	memset(stages, 0, sizeof(stages));
 	struct span s = begin();
 	stage_began = s;
 	cache_on_step = on_step;
@@ -125,15 +126,19 @@ static int publish_into(struct state *st, int upper, bool measured)
 	return 0;
 }
 
-static int publish(struct state *st, const char *dir)
+static int publish(struct state *st, char **dirs)
 {
-	auto_fd int upper = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return upper < 0 ? 1 : publish_into(st, upper, true);
+	for (; *dirs; dirs++) {
+		auto_fd int upper = open(*dirs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (upper < 0 || publish_into(st, upper, true))
+			return 1;
+	}
+	return 0;
 }
 
 static int fill(struct state *st, const char *path, uint64_t entries)
 {
-	enum { AT_ONCE = 50000 };
+	enum { AT_ONCE = 4000 };
 	for (uint64_t done = 0; done < entries; done += AT_ONCE) {
 		uint64_t n = entries - done < AT_ONCE ? entries - done : AT_ONCE;
 		auto_free char *dir = own_fmt("%s/fill", path);
@@ -239,7 +244,7 @@ int main(int argc, char **argv)
 	struct state *st = state_open(argv[2], &e);
 	if (!st)
 		return die();
-	int rc = !strcmp(what, "publish") && arg   ? publish(st, arg)
+	int rc = !strcmp(what, "publish") && arg   ? publish(st, argv + 3)
 		 : !strcmp(what, "fill") && arg    ? fill(st, argv[2], strtoull(arg, NULL, 10))
 		 : !strcmp(what, "restore") && arg ? restore(st, arg)
 		 : !strcmp(what, "read")           ? read_one(st)
