@@ -233,6 +233,8 @@ int cache_again_check(struct cache *c, const struct cache_again *a, struct cache
 	struct anew_tree t;
 	struct anew_reader r;
 	*missing = (struct cache_missing){0};
+	if (a->record->kind == CACHE_PENDING_WORDS) /* the record is all there is */
+		return cache_may_write(c, e) ? -1 : 1;
 	if (cache_may_write(c, e) || anew_reader_open(&r, c, a, e))
 		return -1;
 	anew_tree_make(&t, a->record);

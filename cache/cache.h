@@ -143,6 +143,26 @@ enum cache_deletions {
 	CACHE_DELETIONS_REJECT, /* it refuses the whole harvest, but where a rule drops */
 };
 
+struct cache_entry;
+/* Words: that a package's harvest had these bytes at this path. A store may demand the words of
+ * several packages before it shows what they are about; until then it is CACHE_PENDING: in the
+ * archive's record, and in no layer. */
+struct cache_words {
+	uint64_t others; /* so many other packages said so */
+	bool said;       /* this one did already */
+};
+#define CACHE_TRUST_MAX 1000
+struct cache_trust {
+	unsigned n; /* so many packages, at most CACHE_TRUST_MAX; 0, 1: nobody is asked, and no word
+		       noted */
+	const char *package; /* whose word the harvest is; never NULL where n > 1 */
+	/* What was said of x in this store: files by sha256, links by target, directories by being
+	 * there. Called within cache_publish() and on its thread. 0 or -1. */
+	int (*words)(void *owner, const struct cache_entry *x, struct cache_words *out,
+		     struct err *e);
+	void *owner;
+};
+
 /* What a program is asked about the files of one CACHE_PROGRAM rule: those that are not the store's
  * already, at most 10,000 of a harvest, none larger than 16 MiB. It is asked once for all of them.
  */
@@ -186,6 +206,9 @@ struct cache_harvest {
 	size_t n_rules;
 	const struct cache_runner *runner; /* NULL: no rule may be CACHE_PROGRAM */
 	enum cache_deletions deletions;
+	/* n > 1 goes neither with CACHE_DELETIONS_APPLY nor with a rule that is CACHE_UNION_LINES:
+	 * ERR_USAGE. What CACHE_SUM_COUNTERS adds up is nobody's bytes: it needs no words. */
+	struct cache_trust trust;
 	bool userxattr; /* the overlay was mounted with userxattr: honour user.overlay.*, else
 			   trusted.overlay.* */
 	uint64_t max_entries, max_bytes, max_file; /* 0: 1,000,000 entries, 16 GiB, 4 GiB */
@@ -206,6 +229,7 @@ enum cache_change {
 	CACHE_CONFLICT,  /* rule same, other bytes: the store's stay */
 	CACHE_DELETED,   /* a whiteout or an opaque directory hid it: ignored, but for those of type
 			    'w':   the new layer hides it */
+	CACHE_PENDING,   /* it would be added, replaced or merged, but for want of words */
 	CACHE_REFUSED, /* device, socket, fifo, set-id, escaping link, unreadable, too large …: see
 			  reason */
 };
@@ -222,10 +246,11 @@ struct cache_entry {
 	char sha256[CACHE_ID]; /* of the bytes that would be stored; "" for directories and links */
 	char *target;          /* symbolic links */
 	char *reason;          /* CACHE_REFUSED, CACHE_CONFLICT: in words, else NULL */
+	bool word; /* where words count: this is one, and the package had not said it before */
 };
 
 struct cache_counts {
-	uint64_t added, replaced, merged, identical, dropped, conflicts, deleted, refused;
+	uint64_t added, replaced, merged, identical, dropped, conflicts, deleted, pending, refused;
 	uint64_t bytes; /* of added, replaced and merged content */
 };
 
@@ -243,6 +268,8 @@ struct cache_frame {
 struct cache_published {
 	bool nothing; /* no change worth a layer: the generation stays; the other fields below but
 			 entries and counts are empty */
+	char record[CACHE_ID]; /* nothing, but for words that are new: then frames hold a record of
+				  this id that says them, else "" */
 	struct cache_layer layer;
 	char chain[CACHE_ID];       /* of the new generation: see cache_chain */
 	struct cache_frame *frames; /* in the order of what they hold; at least one */
@@ -258,8 +285,8 @@ struct cache_published {
  * (read-only, public modes), else by copy; the upper may be deleted afterwards. ERR_HOSTILE: the
  * whole harvest is refused (content-hash mismatch, reject, bounds: those of how, and 256 MiB of
  * names and merged lines); nothing was published. ERR_USAGE: a rule is a program's and how has no
- * runner. The caller frees out with cache_published_fini in
- * both cases. */
+ * runner, or words go with none of its settings. The caller frees out with
+ * cache_published_fini in both cases. */
 int cache_publish(struct cache *c, const struct cache_harvest *how, struct cache_published *out,
 		  struct err *e) must_check;
 void cache_published_fini(struct cache_published *p);
@@ -283,6 +310,10 @@ enum cache_kind {
 	CACHE_REVOKE,   /* the entries' paths are no more what the publish of layer `of` brought */
 	CACHE_COLLECT, /* what the publishes brought whose layers are the entries' paths is left out
 			*/
+	CACHE_PENDING_WORDS, /* no generation: entries as a publish's, of which none is in a layer
+			      */
+	CACHE_DISOWN, /* no generation: the words of those publishes, or records of words, whose ids
+			 are the entries' paths count no more */
 };
 
 /* What a publish says of itself, and where it lies. */
@@ -291,7 +322,9 @@ struct cache_record {
 	enum cache_kind kind;
 	char of[CACHE_ID];
 	char *store, *job;
-	char layer[CACHE_ID];
+	unsigned trust; /* of a publish, and of words: so many packages were demanded; 0: any */
+	char *package;  /* whose words; NULL: none are */
+	char layer[CACHE_ID]; /* or the note's own id */
 	char parent[CACHE_ID], chain[CACHE_ID];
 	int64_t made_ms;
 	struct cache_counts counts;
@@ -312,7 +345,8 @@ struct cache_note {
 	int64_t made_ms;
 };
 /* cache_note(c, note, out, e): written behind the last publish, durable; out's chain and frames are
- * those of the new generation, its layer.id the note's. Until it is committed it is as a publish
+ * those of the new generation (of CACHE_DISOWN, which makes none, the chain is the parent's), its
+ * layer.id the note's. Until it is committed it is as a publish
  * that is not. The caller frees out with cache_published_fini in both cases. */
 int cache_note(struct cache *c, const struct cache_note *note, struct cache_published *out,
 	       struct err *e) must_check;

@@ -2,6 +2,7 @@
 #include "cache/ask.h"
 #include "cache/judge.h"
 #include "cache/rules.h"
+#include "cache/trust.h"
 #include "base/clock.h"
 
 #include <string.h>
@@ -79,10 +80,11 @@ static int harvest_directories(struct harvest *h, struct err *e)
 	for (size_t i = h->n; i--;) {
 		struct harvest_item *x = &h->v[i];
 		struct harvest_item *above = x->above == TREE_ROOT ? NULL : &h->v[x->above];
-		bool unmade = x->x.type == 'd' && x->x.change == CACHE_DROPPED;
-		if (unmade && x->wanted)
+		bool dropped = x->x.type == 'd' && x->x.change == CACHE_DROPPED,
+		     pending = x->x.type == 'd' && x->x.change == CACHE_PENDING;
+		if ((dropped || pending) && x->wanted)
 			x->x.change = CACHE_ADDED;
-		else if (unmade && !x->filled &&
+		else if (dropped && !x->filled &&
 			 rules_find(h->how->rules, h->how->n_rules, x->x.path) == CACHE_REJECT)
 			return err_set(e, ERR_HOSTILE, "%.300s: a rule allows nothing new there",
 				       x->x.path);
@@ -116,7 +118,8 @@ int harvest_run(struct harvest *h, struct cache *c, const struct cache_harvest *
 	h->lower_at = own_calloc(how->n_lowers + 1, sizeof(*h->lower_at));
 	for (size_t i = 0; i < how->n_lowers; i++)
 		h->lower_at[i] = (struct tree_at)TREE_AT(how->lower_fds[i]);
-	if (tree_walk(how->upper_fd, &bounds, harvest_item, h, e) || ask_all(h, e))
+	if (tree_walk(how->upper_fd, &bounds, harvest_item, h, e) || ask_all(h, e) ||
+	    trust_ask(h, e))
 		return -1;
 	return harvest_directories(h, e);
 }
@@ -127,7 +130,8 @@ static void harvest_count(struct cache_counts *n, const struct harvest_item *x)
 		[CACHE_ADDED] = &n->added,     [CACHE_REPLACED] = &n->replaced,
 		[CACHE_MERGED] = &n->merged,   [CACHE_IDENTICAL] = &n->identical,
 		[CACHE_DROPPED] = &n->dropped, [CACHE_CONFLICT] = &n->conflicts,
-		[CACHE_DELETED] = &n->deleted, [CACHE_REFUSED] = &n->refused,
+		[CACHE_DELETED] = &n->deleted, [CACHE_PENDING] = &n->pending,
+		[CACHE_REFUSED] = &n->refused,
 	};
 	++*by[x->x.change];
 	if (x->wanted && x->x.type == 'f')

@@ -39,6 +39,7 @@ struct harvest {
 	unsigned short *all;
 	struct tree_at *lower_at; /* by layer */
 	struct ask *ask;          /* NULL: no program is to be asked */
+	size_t words;             /* so many are new */
 };
 
 /* harvest_hold(h, n, e): n bytes more of memory for the harvest, or ERR_HOSTILE. */

@@ -39,7 +39,10 @@ int cache_note(struct cache *c, const struct cache_note *n, struct cache_publish
 	for (size_t i = 0; i < n->n_paths; i++)
 		text_put(&about, n->paths[i], strlen(n->paths[i]) + 1);
 	cache_digest(about.p, about.n, out->layer.id);
-	cache_chain(n->parent, n->store, out->layer.id, out->chain);
+	if (n->kind == CACHE_DISOWN)
+		snprintf(out->chain, sizeof(out->chain), "%s", n->parent ? n->parent : "");
+	else
+		cache_chain(n->parent, n->store, out->layer.id, out->chain);
 	return note_frame(c, n, out, e);
 }
 

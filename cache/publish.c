@@ -6,6 +6,7 @@
 #include "cache/harvest.h"
 #include "cache/record.h"
 #include "cache/segment.h"
+#include "cache/trust.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -89,7 +90,7 @@ static int publish_tree(struct publish *p, struct err *e)
 static int publish_record(struct publish *p, struct segment *s, struct err *e)
 {
 	auto_text struct text t = TEXT_INIT;
-	auto_free char *path = own_fmt("%s/%s.json", HARVEST_OURS, p->out->layer.id);
+	auto_free char *path = own_fmt("%s/%s.json", HARVEST_OURS, record_id(p->out));
 	record_write(&t, p->how, p->out);
 	const struct cache_entry x = {.path = path, .type = 'f', .mode = 0644, .size = t.n};
 	return segment_add(s, &x, e) ? -1 : segment_data(s, t.p, t.n, e);
@@ -157,6 +158,26 @@ static int publish_all(struct publish *p, struct err *e)
 	return rc;
 }
 
+/* No layer, and yet words that are new: a frame with the record alone. */
+static int publish_words(struct publish *p, struct err *e)
+{
+	struct segment s;
+	struct cache_published *out = p->out;
+	cache_step("harvested");
+	trust_record_id(p->how, out, out->record);
+	snprintf(out->chain, sizeof(out->chain), "%s", p->how->parent ? p->how->parent : "");
+	if (segment_begin(&s, p->c, out->record, e))
+		return -1;
+	int rc = publish_record(p, &s, e) || segment_end(&s, e) ? -1 : 0;
+	if (!rc) {
+		out->n_frames = s.n_frames;
+		out->frames = give(s.frames);
+		segment_keep(&s);
+	}
+	segment_drop(&s);
+	return rc;
+}
+
 static bool publish_anything(const struct harvest *h)
 {
 	for (size_t i = 0; i < h->n; i++)
@@ -172,7 +193,7 @@ int cache_publish(struct cache *c, const struct cache_harvest *how, struct cache
 	*out = (struct cache_published){.nothing = true};
 	if (cache_may_write(c, e))
 		return -1;
-	if (ask_check(how, e))
+	if (ask_check(how, e) || trust_check(how, e))
 		return err_add(e, "publish %s", how->store ? how->store : "a store");
 	int rc = harvest_run(&p.h, c, how, e);
 	harvest_take(&p.h, out);
@@ -184,6 +205,8 @@ int cache_publish(struct cache *c, const struct cache_harvest *how, struct cache
 			rc = publish_all(&p, e);
 			build_drop(&p.b);
 		}
+	} else if (!rc && p.h.words) {
+		rc = publish_words(&p, e);
 	}
 	tree_at_fini(&p.upper);
 	harvest_fini(&p.h);
@@ -191,7 +214,7 @@ int cache_publish(struct cache *c, const struct cache_harvest *how, struct cache
 		return 0;
 	out->nothing = true;
 	out->layer = (struct cache_layer){0};
-	out->chain[0] = '\0';
+	out->chain[0] = out->record[0] = '\0';
 	return err_add(e, "publish %s", how->store ? how->store : "a store");
 }
 

@@ -14,6 +14,12 @@
  * A publish that was written again (anew.c) has "again_ms", when that was, behind "layer", no
  * rules, and maybe a "salt" that means nothing.
  *
+ * Where the words of packages count, "trust", how many were demanded, and "package", whose words
+ * these are, stand behind "layer", the counts have one that is "pending", and entries are also
+ * those that are pending, and those identical ones that are a word; what else is no word, for the
+ * package had said so before or nobody needs to, has "said":true. A record of words alone has the
+ * "kind" pending and its own digest as layer.
+ *
  * A note has "kind" and "of" behind "assay", its own digest as layer, no rules or counts, and
  * entries that are paths only: {"path":…}. */
 #include "cache/record.h"
@@ -86,7 +92,12 @@ static void record_text(struct text *t, const char *key, const char *value)
 	text_addc(t, '"');
 }
 
-static void record_entry(struct text *t, const struct cache_entry *x)
+static bool record_may_be_word(enum cache_change change)
+{
+	return change <= CACHE_IDENTICAL || change == CACHE_PENDING;
+}
+
+static void record_entry(struct text *t, const struct cache_entry *x, bool words)
 {
 	text_addf(t,
 		  "{\"change\":\"%s\",\"type\":\"%c\",\"mode\":\"%04o\",\"mtime\":\"%lld.%09u\","
@@ -100,6 +111,8 @@ static void record_entry(struct text *t, const struct cache_entry *x)
 		record_text(t, "target", x->target);
 	if (x->reason)
 		record_text(t, "reason", x->reason);
+	if (words && record_may_be_word(x->change) && !x->word)
+		text_add(t, ",\"said\":true");
 	text_addc(t, '}');
 }
 
@@ -113,7 +126,7 @@ static const struct {
 #name, offsetof(struct cache_counts, name)                                         \
 	}
 	COUNT(added),     COUNT(replaced), COUNT(merged),  COUNT(identical), COUNT(dropped),
-	COUNT(conflicts), COUNT(deleted),  COUNT(refused), COUNT(bytes),
+	COUNT(conflicts), COUNT(deleted),  COUNT(pending), COUNT(refused),   COUNT(bytes),
 };
 
 static uint64_t *record_count(struct cache_counts *n, size_t i)
@@ -122,11 +135,30 @@ static uint64_t *record_count(struct cache_counts *n, size_t i)
 }
 
 static const char *const record_kinds[] = {
-	[CACHE_PUBLISH] = "publish",
-	[CACHE_ROLLBACK] = "rollback",
-	[CACHE_REVOKE] = "revoke",
-	[CACHE_COLLECT] = "collect",
+	[CACHE_PUBLISH] = "publish", [CACHE_ROLLBACK] = "rollback",     [CACHE_REVOKE] = "revoke",
+	[CACHE_COLLECT] = "collect", [CACHE_PENDING_WORDS] = "pending", [CACHE_DISOWN] = "disown",
 };
+
+/* Its entries are those of a harvest, not paths alone. */
+static bool record_harvested(enum cache_kind kind)
+{
+	return kind == CACHE_PUBLISH || kind == CACHE_PENDING_WORDS;
+}
+
+static void record_write_kind(struct text *t, enum cache_kind kind, const char *of)
+{
+	text_add(t, "{\"assay\":2");
+	if (kind != CACHE_PUBLISH)
+		text_addf(t, ",\"kind\":\"%s\",\"of\":\"%s\"", record_kinds[kind], of ? of : "");
+}
+
+static void record_write_trust(struct text *t, unsigned n, const char *package)
+{
+	if (n < 2)
+		return;
+	text_addf(t, ",\"trust\":%u", n);
+	record_text(t, "package", package);
+}
 
 static void record_write_head(struct text *t, const char *store, const char *job, int64_t made_ms,
 			      const char *parent, const char *chain, const char *layer)
@@ -137,23 +169,24 @@ static void record_write_head(struct text *t, const char *store, const char *job
 		  (long long)made_ms, parent ? parent : "", chain, layer);
 }
 
-static void record_write_counts(struct text *t, struct cache_counts counts)
+static void record_write_counts(struct text *t, struct cache_counts counts, bool words)
 {
 	text_add(t, "],\"counts\":{");
 	for (size_t i = 0; i < countof(record_counts); i++)
-		text_addf(t, "%s\"%s\":%llu", i ? "," : "", record_counts[i].word,
-			  (unsigned long long)*record_count(&counts, i));
+		if (words || i != CACHE_PENDING)
+			text_addf(t, "%s\"%s\":%llu", i ? "," : "", record_counts[i].word,
+				  (unsigned long long)*record_count(&counts, i));
 }
 
-static void record_write_entries(struct text *t, const struct cache_entry *v, size_t n)
+static void record_write_entries(struct text *t, const struct cache_entry *v, size_t n, bool words)
 {
 	bool any = false;
 	text_add(t, "},\"entries\":[\n");
 	for (size_t i = 0; i < n; i++) {
-		if (v[i].change == CACHE_IDENTICAL)
+		if (v[i].change == CACHE_IDENTICAL && !v[i].word)
 			continue;
 		text_add(t, any ? ",\n" : "");
-		record_entry(t, &v[i]);
+		record_entry(t, &v[i], words);
 		any = true;
 	}
 	text_add(t, any ? "\n]}\n" : "]}\n");
@@ -162,8 +195,9 @@ static void record_write_entries(struct text *t, const struct cache_entry *v, si
 void record_write_again(struct text *t, const struct cache_record *r, int64_t now_ms, unsigned salt)
 {
 	char id[CACHE_ID];
-	text_add(t, "{\"assay\":2");
+	record_write_kind(t, r->kind, r->of);
 	record_write_head(t, r->store, r->job, r->made_ms, r->parent, r->chain, r->layer);
+	record_write_trust(t, r->trust, r->package);
 	text_addf(t, ",\"again_ms\":%lld", (long long)now_ms);
 	text_add(t, salt ? ",\"salt\":\"" : "");
 	for (unsigned i = salt; i; i--) {
@@ -171,14 +205,13 @@ void record_write_again(struct text *t, const struct cache_record *r, int64_t no
 		text_add(t, id);
 	}
 	text_add(t, salt ? "\",\"rules\":[" : ",\"rules\":[");
-	record_write_counts(t, r->counts);
-	record_write_entries(t, r->entries, r->n_entries);
+	record_write_counts(t, r->counts, r->trust > 1);
+	record_write_entries(t, r->entries, r->n_entries, r->trust > 1);
 }
 
 void record_write_note(struct text *t, const struct cache_note *n, const struct cache_published *p)
 {
-	text_addf(t, "{\"assay\":2,\"kind\":\"%s\",\"of\":\"%s\"", record_kinds[n->kind],
-		  n->of ? n->of : "");
+	record_write_kind(t, n->kind, n->of);
 	record_write_head(t, n->store, n->job, n->made_ms, n->parent, p->chain, p->layer.id);
 	text_add(t, ",\"entries\":[\n");
 	for (size_t i = 0; i < n->n_paths; i++) {
@@ -192,17 +225,18 @@ void record_write_note(struct text *t, const struct cache_note *n, const struct 
 
 void record_write(struct text *t, const struct cache_harvest *how, const struct cache_published *p)
 {
-	text_add(t, "{\"assay\":2");
+	record_write_kind(t, p->record[0] ? CACHE_PENDING_WORDS : CACHE_PUBLISH, NULL);
 	record_write_head(t, how->store, how->job, how->made_ms, how->parent, p->chain,
-			  p->layer.id);
+			  record_id(p));
+	record_write_trust(t, how->trust.n, how->trust.package);
 	text_add(t, ",\"rules\":[");
 	for (size_t i = 0; i < how->n_rules; i++) {
 		text_add(t, i ? ",[" : "[");
 		record_string(t, how->rules[i].match);
 		text_addf(t, ",\"%s\"]", cache_do_name(how->rules[i].what));
 	}
-	record_write_counts(t, p->counts);
-	record_write_entries(t, p->entries, p->n_entries);
+	record_write_counts(t, p->counts, how->trust.n > 1);
+	record_write_entries(t, p->entries, p->n_entries, how->trust.n > 1);
 }
 
 /* ---- reading ---- */
@@ -248,7 +282,7 @@ static int record_get(const json_t *o, const char *key, char **out)
 }
 
 /* A digest; may it be absent or empty? */
-static int record_id(const json_t *o, const char *key, bool may_lack, char out[CACHE_ID])
+static int record_read_id(const json_t *o, const char *key, bool may_lack, char out[CACHE_ID])
 {
 	const char *s = json_string_value(json_object_get(o, key));
 	out[0] = '\0';
@@ -294,7 +328,7 @@ static int record_number(const json_t *o, const char *key, uint64_t *out)
 	return 0;
 }
 
-static int record_read_entry(const json_t *o, struct cache_entry *x)
+static int record_read_entry(const json_t *o, bool words, struct cache_entry *x)
 {
 	const char *type = json_string_value(json_object_get(o, "type")),
 		   *mode = json_string_value(json_object_get(o, "mode"));
@@ -303,9 +337,13 @@ static int record_read_entry(const json_t *o, struct cache_entry *x)
 		return -1;
 	x->type = *type;
 	x->mode = (unsigned)strtoul(mode, &end, 8) & 07777;
-	return *end || record_change(o, &x->change) || record_number(o, "size", &x->size) ||
+	if (*end || record_change(o, &x->change))
+		return -1;
+	x->word =
+		words && record_may_be_word(x->change) && !json_is_true(json_object_get(o, "said"));
+	return record_number(o, "size", &x->size) ||
 			       record_time(json_string_value(json_object_get(o, "mtime")), x) ||
-			       record_id(o, "sha256", true, x->sha256) ||
+			       record_read_id(o, "sha256", true, x->sha256) ||
 			       record_get(o, "path", &x->path) != 1 ||
 			       record_get(o, "target", &x->target) < 0 ||
 			       record_get(o, "reason", &x->reason) < 0
@@ -329,9 +367,9 @@ static int record_read_entries(const char *p, const char *stop, struct cache_rec
 		}
 		struct cache_entry *x = &r->entries[r->n_entries++];
 		*x = (struct cache_entry){0};
-		int rc = !o                         ? -1
-			 : r->kind == CACHE_PUBLISH ? record_read_entry(o, x)
-						    : -(record_get(o, "path", &x->path) != 1);
+		int rc = !o                          ? -1
+			 : record_harvested(r->kind) ? record_read_entry(o, r->trust > 1, x)
+						     : -(record_get(o, "path", &x->path) != 1);
 		json_decref(o);
 		if (rc)
 			return record_bad(e, "an entry that can't be read");
@@ -343,7 +381,8 @@ static int record_read_entries(const char *p, const char *stop, struct cache_rec
 static int record_read_counts(const json_t *o, struct cache_record *r)
 {
 	for (size_t i = 0; i < countof(record_counts); i++)
-		if (record_number(o, record_counts[i].word, record_count(&r->counts, i)))
+		if (record_number(o, record_counts[i].word, record_count(&r->counts, i)) &&
+		    (i != CACHE_PENDING || r->trust > 1))
 			return -1;
 	return 0;
 }
@@ -355,9 +394,22 @@ static int record_read_kind(const json_t *o, struct cache_record *r)
 	for (size_t i = 0; kind && i < countof(record_kinds); i++)
 		if (!strcmp(kind, record_kinds[i])) {
 			r->kind = (enum cache_kind)i;
-			return record_id(o, "of", i != CACHE_ROLLBACK && i != CACHE_REVOKE, r->of);
+			return record_read_id(o, "of", i != CACHE_ROLLBACK && i != CACHE_REVOKE,
+					      r->of);
 		}
 	return -1;
+}
+
+static int record_read_trust(const json_t *o, struct cache_record *r)
+{
+	uint64_t n = 0;
+	if (!json_object_get(o, "trust"))
+		return 0;
+	if (record_number(o, "trust", &n) || n < 2 || n > CACHE_TRUST_MAX ||
+	    record_get(o, "package", &r->package) != 1)
+		return -1;
+	r->trust = (unsigned)n;
+	return 0;
 }
 
 static int record_read_head(const json_t *o, struct cache_record *r, struct err *e)
@@ -371,13 +423,14 @@ static int record_read_head(const json_t *o, struct cache_record *r, struct err 
 	if (record_get(o, "store", &r->store) != 1 || !*r->store ||
 	    record_get(o, "job", &r->job) != 1)
 		return record_bad(e, "it names no store or no job");
-	if (record_id(o, "layer", false, r->layer))
+	if (record_read_id(o, "layer", false, r->layer))
 		return record_bad(e, "it names no layer");
 	if (version < 2)
 		return 0;
-	if (record_number(o, "made_ms", &made) || record_id(o, "parent", true, r->parent) ||
-	    record_id(o, "chain", false, r->chain) ||
-	    (r->kind == CACHE_PUBLISH && record_read_counts(json_object_get(o, "counts"), r)))
+	if (record_number(o, "made_ms", &made) || record_read_id(o, "parent", true, r->parent) ||
+	    record_read_id(o, "chain", r->kind >= CACHE_PENDING_WORDS, r->chain) ||
+	    record_read_trust(o, r) ||
+	    (record_harvested(r->kind) && record_read_counts(json_object_get(o, "counts"), r)))
 		return record_bad(e, "its time, chain or counts can't be read");
 	r->made_ms = (int64_t)made;
 	return 0;
@@ -425,6 +478,7 @@ void record_fini(struct cache_record *r)
 	free(r->entries);
 	free(r->store);
 	free(r->job);
+	free(r->package);
 	struct cache_frame *frames = r->frames;
 	size_t n = r->n_frames;
 	*r = (struct cache_record){.frames = frames, .n_frames = n};

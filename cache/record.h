@@ -3,6 +3,11 @@
 #include "cache/cache.h"
 #include "base/text.h"
 
+/* record_id(p): by which id the record of p goes: its layer's, or its own. */
+static inline const char *record_id(const struct cache_published *p)
+{
+	return p->record[0] ? p->record : p->layer.id;
+}
 /* record_write(t, how, p): the text that says what p publishes; p's layer, chain and entries are
  * there. */
 void record_write(struct text *t, const struct cache_harvest *how, const struct cache_published *p);

@@ -18,7 +18,8 @@ static const char *const rules_changes[] = {
 	[CACHE_ADDED] = "added",     [CACHE_REPLACED] = "replaced",
 	[CACHE_MERGED] = "merged",   [CACHE_IDENTICAL] = "identical",
 	[CACHE_DROPPED] = "dropped", [CACHE_CONFLICT] = "conflict",
-	[CACHE_DELETED] = "deleted", [CACHE_REFUSED] = "refused",
+	[CACHE_DELETED] = "deleted", [CACHE_PENDING] = "pending",
+	[CACHE_REFUSED] = "refused",
 };
 
 const char *cache_do_name(enum cache_do d)

@@ -97,11 +97,15 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *   boxes         run                the phases that a box ran to its end, package by package as the plan lists them, shared ones first: place
  *                                    package variant phase networked cpus started_ms ended_ms wall_ms peak_memory_bytes disk_bytes; variant
  *                                    is its number, NULL for a shared phase; place tells packages apart
- *   stores        -                  by name: store generation layers entries bytes made_ms, of the current generation
+ *   stores        -                  by name: store generation layers entries bytes made_ms pending, of the current generation; pending:
+ *                                    entries that too few packages brought; generation NULL: there are only such
+ *   pending       store              those, by path: path type size sha256 packages demanded harvest job; of the first that brought it
  *   harvests      run                as they came: store package phase added merged replaced identical dropped conflicts deleted refused new_bytes
+ *                                    pending
  *   conflicts     run                as they came: store package phase change path reason; change is conflict or refused
  *   who           path               as they came: store generation current change layer run package phase sha256 size harvest job
- *                                    packages revoked_ms; packages: how many brought the same bytes
+ *                                    packages revoked_ms; packages: how many brought the same bytes. Where their words count also those
+ *                                    that are in no layer: change is pending or identical
  *   generations   store              newest first: generation current made_by made_ms layers entries bytes harvest job package added replaced
  *                                    merged conflicts refused new_bytes parent chain
  *   generation    generation         one or none: store generation current made_by made_ms layers entries bytes harvest job parent chain

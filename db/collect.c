@@ -94,9 +94,14 @@ static int collect_dead(struct db *d, struct err *e)
 		      "DELETE FROM dead",
 		      e))
 		return -1;
+	/* What counts as words needs the record that says them. */
 	return db_do(d, e,
-		     "INSERT INTO dead SELECT id FROM harvest h WHERE layer IS NOT NULL AND NOT "
-		     "EXISTS (SELECT 1 FROM layer_part lh WHERE lh.harvest = h.id)",
+		     "INSERT INTO dead SELECT id FROM harvest h WHERE (layer IS NOT NULL OR"
+		     " (record IS NOT NULL AND EXISTS (SELECT 1 FROM frame f WHERE f.harvest ="
+		     "  h.id))) AND NOT "
+		     "EXISTS (SELECT 1 FROM layer_part lh WHERE lh.harvest = h.id)"
+		     " AND NOT EXISTS (SELECT 1 FROM word w WHERE w.harvest = h.id"
+		     "  AND w.revoked_ms IS NULL)",
 		     "") < 0
 		       ? -1
 		       : 0;
@@ -132,7 +137,10 @@ static int collect_all(struct db *d, int64_t keep, struct db_collected *out, str
 				       "");
 	if (out->entries < 0 ||
 	    db_number(d, e, &out->harvests, "SELECT count(*) FROM dead", "") < 0 ||
-	    db_do(d, e, "UPDATE harvest SET layer = NULL WHERE id IN (SELECT harvest FROM dead)",
+	    db_do(d, e, "DELETE FROM word WHERE harvest IN (SELECT harvest FROM dead)", "") < 0 ||
+	    db_do(d, e,
+		  "UPDATE harvest SET layer = NULL, record = NULL WHERE id IN (SELECT harvest FROM "
+		  "dead)",
 		  "") < 0)
 		return -1;
 	/* A layer's row stays for as long as the archive may bring it back. */

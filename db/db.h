@@ -364,6 +364,7 @@ struct db_entry {
 	int64_t mtime_ns; /* since 1970 */
 	int64_t size;
 	const char *sha256, *target, *reason; /* NULL or "": none */
+	bool word; /* it counts that the package has it: see struct db_publish's trust */
 };
 
 struct db_frame {
@@ -378,7 +379,10 @@ struct db_publish {
 	const char *refused_all; /* why the whole harvest was, NULL: it was not */
 	int64_t parent; /* the generation it was harvested against; another one current: ERR_BUSY */
 	bool nothing;   /* only notes and counts: no layer, no generation */
-	const char *layer; /* id */
+	int64_t trust;  /* so many packages' words the store demands; 0, 1: they do not count */
+	const char *package; /* whose words; NULL where they don't count */
+	const char *record;  /* nothing, and yet frames: the id of a record of words; NULL: none */
+	const char *layer;   /* id */
 	int64_t layer_entries, layer_bytes;
 	const char *chain; /* of the new generation, NULL: none */
 	const struct db_frame *frames;
@@ -386,6 +390,7 @@ struct db_publish {
 	const struct db_entry *entries;
 	size_t n_entries;
 	int64_t added, replaced, merged, identical, dropped, conflicts, deleted, refused, bytes;
+	int64_t pending;
 	int64_t made_ms;
 };
 /* One transaction: segment lengths, frames, layer, generation (parent's layers below the new one),
@@ -401,6 +406,13 @@ int64_t db_publish(struct db *d, const struct db_publish *p, struct err *e) must
 int64_t db_store_flatten(struct db *d, const char *store, int64_t parent, size_t above, size_t n,
 			 const char *layer, int64_t entries, int64_t bytes, int64_t made_ms,
 			 struct err *e) must_check;
+
+/* ---- words: which packages had which bytes at a path ---- */
+
+/* db_words(d, store, x, package, others, said, e): in that store, how many other packages' words
+ * about x (path, type, sha256 or target) count, and whether that package's does. */
+int db_words(struct db *d, const char *store, const struct db_entry *x, const char *package,
+	     uint64_t *others, bool *said, struct err *e) must_check;
 
 /* ---- going back, and taking away ---- */
 
@@ -444,6 +456,27 @@ int db_taken_oldest(struct db *d, const char *store, struct db_taken **out, size
 		    struct err *e) must_check;
 void db_taken_free(struct db_taken *t, size_t n);
 
+/* db_words_find(d, job, out, n, e): as db_taken_find, of those whose words count, whether or not
+ * anything of them is shown; layer is the id of their record. db_words_oldest(d, store, out, n, e):
+ * those of one store of which nothing at all is shown, as db_taken_oldest. */
+int db_words_find(struct db *d, const char *job, struct db_taken **out, size_t *n, struct err *e)
+	must_check;
+int db_words_oldest(struct db *d, const char *store, struct db_taken **out, size_t *n,
+		    struct err *e) must_check;
+
+/* What stands upon words, with some of them or without. */
+struct db_upheld {
+	int64_t harvest;
+	char *path;             /* bytes */
+	int64_t left, demanded; /* other words; the harvest's store demanded so many */
+};
+/* db_upheld_list(d, store, harvests, n, out, n_out, e): which entries of the store have words of
+ * these harvests or were brought by them, and how many words are left without those of these. By
+ * harvest, the newest first, then path. */
+int db_upheld_list(struct db *d, const char *store, const int64_t *harvests, size_t n,
+		   struct db_upheld **out, size_t *n_out, struct err *e) must_check;
+void db_upheld_free(struct db_upheld *v, size_t n);
+
 /* One path of them. */
 struct db_ended {
 	int64_t harvest;
@@ -467,6 +500,10 @@ void db_ended_free(struct db_ended *v, size_t n);
 int64_t db_end_entries(struct db *d, const struct db_event *ev, bool revoke,
 		       const struct db_ended *ended, size_t n, const char *layer, int64_t entries,
 		       int64_t bytes, struct err *e) must_check;
+
+/* db_disown(d, ev, harvests, n, e): their words count no more; no new generation. */
+int db_disown(struct db *d, const struct db_event *ev, const int64_t *harvests, size_t n,
+	      struct err *e) must_check;
 
 struct db_collected {
 	int64_t generations, harvests, entries;
@@ -518,12 +555,15 @@ struct db_brought {                   /* an entry of a publish, or a note */
 	unsigned mode;
 	int64_t mtime_ns, size;
 	char sha256[65]; /* "": none */
+	bool word;
 };
 struct db_harvest {
 	char chain[65], parent[65]; /* of its generation, and the one before; "": not known */
 	int64_t made_ms;
 	int64_t added, replaced, merged, identical, dropped, conflicts, deleted, refused, bytes;
-	struct db_brought *v; /* bytewise by path, without what only lay below what was deleted */
+	int64_t pending, trust;
+	char *package, *record; /* NULL: none */
+	struct db_brought *v;   /* bytewise by path, without what only lay below what was deleted */
 	size_t n;
 };
 /* db_harvest_read(d, harvest, out, e): all of it. db_harvest_fini in both cases. */

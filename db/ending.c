@@ -29,8 +29,7 @@ static void column_id(sqlite3_stmt *s, int column, char id[65])
 	snprintf(id, 65, "%s", text ? text : "");
 }
 
-static int taken_read(struct db *d, sqlite3_stmt *s, struct db_taken **out, size_t *n,
-		      struct err *e)
+int taken_read(struct db *d, sqlite3_stmt *s, struct db_taken **out, size_t *n, struct err *e)
 {
 	int rc = -1;
 	size_t cap = 0;
@@ -66,7 +65,7 @@ int db_taken_find(struct db *d, const char *job, struct db_taken **out, size_t *
 			  db_ask(d, e,
 				 TAKEN_COLUMNS
 				 " AND (CAST(h.id AS TEXT) = ?1 OR h.job = ?1 OR p.name = ?1"
-				 "  OR p.name || '@' || f.version = ?1"
+				 "  OR h.package = ?1 OR p.name || '@' || f.version = ?1"
 				 "  OR 'run ' || f.run || ' ' || p.name || ' ' || f.name = ?1)"
 				 " ORDER BY h.id",
 				 "s", job),
@@ -98,7 +97,7 @@ void db_taken_free(struct db_taken *t, size_t n)
 
 /* ---- which entries ---- */
 
-static int ended_mark(struct db *d, const int64_t *harvests, size_t n, struct err *e)
+int ending_mark(struct db *d, const int64_t *harvests, size_t n, struct err *e)
 {
 	if (db_script(d,
 		      "CREATE TEMP TABLE IF NOT EXISTS ending (harvest INTEGER PRIMARY KEY);"
@@ -146,7 +145,7 @@ int db_ended_list(struct db *d, const char *store, const int64_t *harvests, size
 {
 	*out = NULL;
 	*n_out = 0;
-	if (ended_mark(d, harvests, n, e))
+	if (ending_mark(d, harvests, n, e))
 		return -1;
 	int rc = ended_read(
 		d,
@@ -224,7 +223,8 @@ static int end_revoke(struct db *d, const struct db_ended *ended, size_t n, int6
 		return -1;
 	for (size_t i = 0; i < n; i++)
 		if (db_do(d, e, "UPDATE entry SET revoked_ms = ?3 WHERE harvest = ?1 AND path = ?2",
-			  "ibi", ended[i].harvest, ended[i].path, at) < 0)
+			  "ibi", ended[i].harvest, ended[i].path, at) < 0 ||
+		    word_pending(d, ended[i].harvest, ended[i].path, e))
 			return -1;
 	return db_do(d, e,
 		     "UPDATE layer SET revoked_ms = ?1 WHERE revoked_ms IS NULL AND id IN"
@@ -243,7 +243,7 @@ static int64_t end_all(struct db *d, const struct db_event *ev, bool revoke,
 	auto_free int64_t *harvests = own_calloc(n + 1, sizeof(*harvests));
 	for (size_t i = 0; i < n; i++)
 		harvests[i] = ended[i].harvest;
-	if (store < 0 || ended_mark(d, harvests, n, e) ||
+	if (store < 0 || ending_mark(d, harvests, n, e) ||
 	    (revoke && end_revoke(d, ended, n, ev->made_ms, e)))
 		return -1;
 	int64_t row = db_layer_row(d, layer, entries, bytes, ev->made_ms, NULL, e);
@@ -252,6 +252,9 @@ static int64_t end_all(struct db *d, const struct db_event *ev, bool revoke,
 			: store_generation(d, store, ev->parent, revoke ? "revoke" : "collect",
 					   ev->chain, row, ev->made_ms, e);
 	if (generation < 0 || parts_end(d, row, store, ev->parent, !revoke, e) ||
+	    (!revoke &&
+	     db_do(d, e, "DELETE FROM word WHERE harvest IN (SELECT harvest FROM ending)", "") <
+		     0) ||
 	    store_event(d, ev, store, generation, e))
 		return -1;
 	return generation;

@@ -71,19 +71,49 @@ static int found_generation(struct db *d, const struct db_publish *p, int64_t st
 		       : 0;
 }
 
+/* A record of words alone. Where its row is there and its frames are not, it gets those back. */
+static int found_words(struct db *d, const struct db_publish *p, int64_t store, struct err *e)
+{
+	int64_t harvest = 0;
+	int known = db_number(d, e, &harvest,
+			      "SELECT id FROM harvest h WHERE store = ?1 AND job IS ?2"
+			      " AND made_ms = ?3 AND layer IS NULL AND generation IS NULL"
+			      " AND refused_all IS NULL AND (record IS NULL OR record = ?4)"
+			      " AND NOT EXISTS (SELECT 1 FROM frame f WHERE f.harvest = h.id)"
+			      " ORDER BY record IS NULL, id LIMIT 1",
+			      "isis", store, p->job, p->made_ms, p->record);
+	if (!known)
+		harvest = publish_harvest(d, p, store, 0, 0, e);
+	if (known < 0 || harvest < 0 ||
+	    db_do(d, e, "UPDATE harvest SET record = ?2 WHERE id = ?1", "is", harvest, p->record) <
+		    0 ||
+	    db_do(d, e, "DELETE FROM harvest_note WHERE harvest = ?1", "i", harvest) < 0 ||
+	    publish_frames(d, p, harvest, e) || publish_entries(d, p, harvest, e))
+		return -1;
+	return 0;
+}
+
+static int64_t found_current(struct db *d, int64_t store, struct err *e)
+{
+	int64_t current = 0;
+	return db_number(d, e, &current, "SELECT coalesce(current, 0) FROM store WHERE id = ?1",
+			 "i", store) < 0
+		       ? -1
+		       : current;
+}
+
 static int64_t found_all(struct db *d, const struct db_publish *p, const char *parent_chain,
 			 struct err *e)
 {
-	int64_t store = store_row(d, p->store, e), harvest = 0, current = 0;
+	int64_t store = store_row(d, p->store, e), harvest = 0;
+	if (store >= 0 && p->record)
+		return found_words(d, p, store, e) ? -1 : found_current(d, store, e);
 	int known = store < 0 ? -1 : found_harvest(d, p, store, &harvest, e);
 	int whole = known > 0 ? found_whole(d, harvest, e) : known;
 	if (whole < 0 || (whole ? publish_frames(d, p, harvest, e)
 				: found_generation(d, p, store, parent_chain, harvest, e)))
 		return -1;
-	return db_number(d, e, &current, "SELECT coalesce(current, 0) FROM store WHERE id = ?1",
-			 "i", store) < 0
-		       ? -1
-		       : current;
+	return found_current(d, store, e);
 }
 
 int64_t db_found(struct db *d, const struct db_publish *p, const char *parent_chain, struct err *e)
@@ -122,6 +152,8 @@ int64_t db_segment_lost(struct db *d, int64_t segment, int64_t left, struct err 
 static int forget_all(struct db *d, struct err *e)
 {
 	static const char script[] = "UPDATE store SET current = NULL;"
+				     "DELETE FROM word;"
+				     "UPDATE harvest SET record = NULL WHERE record IS NOT NULL;"
 				     "DELETE FROM frame;"
 				     "DELETE FROM segment;"
 				     "DELETE FROM layer_part;"

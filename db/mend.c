@@ -94,13 +94,20 @@ int db_segment_anew(struct db *d, int64_t segment, uint64_t bytes, const struct 
 
 /* ---- a publish ---- */
 
+static char *brought_bytes(sqlite3_stmt *s, int column)
+{
+	const void *p = sqlite3_column_blob(s, column);
+	return p ? own_dup_n(p, (size_t)sqlite3_column_bytes(s, column)) : NULL;
+}
+
 static int harvest_head(struct db *d, int64_t harvest, struct db_harvest *out, struct err *e)
 {
 	sqlite3_stmt *s =
 		db_ask(d, e,
 		       "SELECT lower(hex(g.chain)), lower(hex(p.chain)), h.made_ms, h.added,"
 		       " h.replaced, h.merged, h.identical, h.dropped, h.conflicts, h.deleted,"
-		       " h.refused, h.bytes FROM harvest h"
+		       " h.refused, h.bytes, h.pending, coalesce(h.trust, 0), h.package, h.record"
+		       " FROM harvest h"
 		       " LEFT JOIN generation g ON g.id = h.generation"
 		       " LEFT JOIN generation p ON p.id = coalesce(g.parent, h.seen)"
 		       " WHERE h.id = ?1",
@@ -110,24 +117,20 @@ static int harvest_head(struct db *d, int64_t harvest, struct db_harvest *out, s
 		int64_t *const counts[] = {&out->made_ms,   &out->added,     &out->replaced,
 					   &out->merged,    &out->identical, &out->dropped,
 					   &out->conflicts, &out->deleted,   &out->refused,
-					   &out->bytes};
+					   &out->bytes,     &out->pending,   &out->trust};
 		snprintf(out->chain, sizeof(out->chain), "%s",
 			 (const char *)sqlite3_column_text(s, 0));
 		snprintf(out->parent, sizeof(out->parent), "%s",
 			 (const char *)sqlite3_column_text(s, 1));
 		for (size_t i = 0; i < countof(counts); i++)
 			*counts[i] = sqlite3_column_int64(s, (int)i + 2);
+		out->package = brought_bytes(s, (int)countof(counts) + 2);
+		out->record = brought_bytes(s, (int)countof(counts) + 3);
 	}
 	db_done(s);
 	return rc > 0   ? 0
 	       : rc < 0 ? -1
 			: err_set(e, ERR_ABSENT, "there is no harvest %lld", (long long)harvest);
-}
-
-static char *brought_bytes(sqlite3_stmt *s, int column)
-{
-	const void *p = sqlite3_column_blob(s, column);
-	return p ? own_dup_n(p, (size_t)sqlite3_column_bytes(s, column)) : NULL;
 }
 
 static void brought_text(sqlite3_stmt *s, int column, char *out, size_t size)
@@ -150,9 +153,15 @@ static int harvest_brought(struct db *d, int64_t harvest, struct db_harvest *out
 	sqlite3_stmt *s =
 		db_ask(d, e,
 		       "SELECT path, change, type, mode, mtime_ns, size, lower(hex(sha256)),"
-		       " target, NULL FROM entry WHERE harvest = ?1 UNION ALL"
+		       " target, NULL, EXISTS (SELECT 1 FROM word w WHERE w.harvest = ?1"
+		       "  AND w.path = entry.path AND w.type = entry.type) FROM entry"
+		       " WHERE harvest = ?1 UNION ALL"
 		       " SELECT path, change, type, 0, 0, coalesce(size, 0), lower(hex(sha256)),"
-		       " target, reason FROM harvest_note WHERE harvest = ?1 ORDER BY 1",
+		       " target, reason, 0 FROM harvest_note WHERE harvest = ?1 UNION ALL"
+		       " SELECT path, change, type, mode, mtime_ns, size,"
+		       " CASE WHEN type = 'f' THEN lower(hex(what)) END,"
+		       " CASE WHEN type = 'l' THEN what END, NULL, 1 FROM word WHERE harvest = ?1"
+		       " AND change IN ('pending', 'identical') ORDER BY 1",
 		       "i", harvest);
 	while (s && (rc = db_step(d, s, e)) > 0) {
 		if (out->n == cap) {
@@ -167,7 +176,8 @@ static int harvest_brought(struct db *d, int64_t harvest, struct db_harvest *out
 					 .mtime_ns = sqlite3_column_int64(s, 4),
 					 .size = sqlite3_column_int64(s, 5),
 					 .target = brought_bytes(s, 7),
-					 .reason = brought_bytes(s, 8)};
+					 .reason = brought_bytes(s, 8),
+					 .word = sqlite3_column_int(s, 9)};
 		brought_text(s, 1, x->change, sizeof(x->change));
 		brought_text(s, 6, x->sha256, sizeof(x->sha256));
 	}
@@ -228,6 +238,8 @@ void db_harvest_fini(struct db_harvest *h)
 	for (size_t i = 0; i < h->n; i++)
 		brought_free(&h->v[i]);
 	free(h->v);
+	free(h->package);
+	free(h->record);
 	*h = (struct db_harvest){0};
 }
 

@@ -9,12 +9,15 @@ int64_t publish_harvest(struct db *d, const struct db_publish *p, int64_t store,
 	int rc = db_do(d, e,
 		       "INSERT INTO harvest (phase, store, seen, generation, layer, added, "
 		       "replaced, merged, identical, dropped,"
-		       " conflicts, deleted, refused, bytes, made_ms, job, refused_all)"
+		       " conflicts, deleted, refused, bytes, made_ms, job, refused_all, pending,"
+		       " trust, package, record)"
 		       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"
-		       " ?16, ?17)",
-		       "zizzziiiiiiiiiiss", p->phase, store, p->parent, generation, layer, p->added,
-		       p->replaced, p->merged, p->identical, p->dropped, p->conflicts, p->deleted,
-		       p->refused, p->bytes, p->made_ms, p->job, p->refused_all);
+		       " ?16, ?17, ?18, ?19, ?20, ?21)",
+		       "zizzziiiiiiiiiissizss", p->phase, store, p->parent, generation, layer,
+		       p->added, p->replaced, p->merged, p->identical, p->dropped, p->conflicts,
+		       p->deleted, p->refused, p->bytes, p->made_ms, p->job, p->refused_all,
+		       p->pending, p->trust > 1 ? p->trust : 0, p->trust > 1 ? p->package : NULL,
+		       p->record);
 	return rc < 0 ? -1 : sqlite3_last_insert_rowid(d->h);
 }
 
@@ -89,6 +92,14 @@ static int publish_seen(struct db *d, int64_t harvest, size_t ordinal, const str
 		     "ix", harvest, x->sha256);
 }
 
+/* Whose word it is stands in a table of its own. */
+static int publish_pending(struct db *d, int64_t harvest, size_t ordinal, const struct db_entry *x,
+			   struct err *e)
+{
+	(void)d, (void)harvest, (void)ordinal, (void)x, (void)e;
+	return 0;
+}
+
 typedef int (*publish_fn)(struct db *d, int64_t harvest, size_t ordinal, const struct db_entry *x,
 			  struct err *e);
 
@@ -110,6 +121,7 @@ static const struct {
 	{"deleted",   publish_note,    DB_NOTES},
 	{"dropped",   publish_note,    DB_NOTES},
 	{"identical", publish_seen,    PUBLISH_ALL},
+	{"pending",   publish_pending, PUBLISH_ALL},
 };
 /* clang-format on */
 
@@ -146,6 +158,19 @@ static int publish_deleted(struct db *d, int64_t harvest, struct err *e)
 		       : 0;
 }
 
+static int publish_words(struct db *d, const struct db_publish *p, int64_t harvest, struct err *e)
+{
+	int64_t store = 0;
+	if (p->trust < 2)
+		return 0;
+	if (db_number(d, e, &store, "SELECT store FROM harvest WHERE id = ?1", "i", harvest) < 0)
+		return -1;
+	for (size_t i = 0; i < p->n_entries; i++)
+		if (word_put(d, p, store, harvest, &p->entries[i], e))
+			return err_add(e, "%s", p->entries[i].path);
+	return 0;
+}
+
 int publish_entries(struct db *d, const struct db_publish *p, int64_t harvest, struct err *e)
 {
 	size_t n[countof(changes)] = {0};
@@ -161,7 +186,9 @@ int publish_entries(struct db *d, const struct db_publish *p, int64_t harvest, s
 		    changes[c].put(d, harvest, i, &p->entries[i], e) < 0)
 			return err_add(e, "%s", p->entries[i].path);
 	}
-	return deletes ? publish_deleted(d, harvest, e) : 0;
+	if (deletes && publish_deleted(d, harvest, e))
+		return -1;
+	return publish_words(d, p, harvest, e);
 }
 
 /* Layer, generation and frame, in the order in which they refer to each other. The new generation,
@@ -191,7 +218,10 @@ static int64_t publish_all(struct db *d, const struct db_publish *p, struct err 
 	if (!p->nothing)
 		return publish_something(d, p, store, e);
 	int64_t harvest = publish_harvest(d, p, store, 0, 0, e);
-	return harvest < 0 || publish_entries(d, p, harvest, e) ? -1 : p->parent;
+	return harvest < 0 || (p->record && publish_frames(d, p, harvest, e)) ||
+			       publish_entries(d, p, harvest, e)
+		       ? -1
+		       : p->parent;
 }
 
 int64_t db_publish(struct db *d, const struct db_publish *p, struct err *e)

@@ -189,10 +189,25 @@ static const struct query {
 	 " WHERE f.run = ?1 AND f.ended_ms IS NOT NULL AND f.ended_as NOT IN ('cancelled', 'failed')"
 	 " ORDER BY o.place, f.variant, f.started_ms, f.id"}, /* NULL, the shared ones, first */
 
-	{"stores", 0, "SELECT store, generation, layers, entries, bytes, made_ms FROM v_store WHERE current ORDER BY store"},
+	{"stores", 0,
+	 "SELECT s.name AS store, v.generation, coalesce(v.layers, 0) AS layers, coalesce(v.entries, 0) AS entries,"
+	 "  coalesce(v.bytes, 0) AS bytes, v.made_ms, (SELECT count(*) FROM (SELECT DISTINCT w.path, w.type, w.what FROM word w"
+	 "   WHERE w.store = s.id AND w.pending = 1 AND w.revoked_ms IS NULL)) AS pending"
+	 " FROM store s LEFT JOIN v_store v ON v.generation = s.current"
+	 " WHERE s.current IS NOT NULL OR EXISTS (SELECT 1 FROM word w WHERE w.store = s.id AND w.pending = 1 AND w.revoked_ms IS NULL)"
+	 " ORDER BY s.name"},
+
+	{"pending", 1,
+	 "SELECT CAST(path AS TEXT) AS path, type, size, CASE WHEN type = 'f' THEN lower(hex(what)) END AS sha256, packages, demanded,"
+	 "  first AS harvest, (SELECT " HARVEST_JOB " FROM harvest h WHERE h.id = first) AS job"
+	 " FROM (SELECT w.path, w.type, w.what, min(w.size) AS size, count(*) AS packages, max(h.trust) AS demanded, min(w.harvest) AS first"
+	 "  FROM (SELECT DISTINCT p.store, p.path, p.type, p.what FROM word p WHERE p.store = (SELECT id FROM store WHERE name = ?1)"
+	 "    AND p.pending = 1 AND p.revoked_ms IS NULL) about"
+	 "   JOIN word w ON w.store = about.store AND w.path = about.path AND w.type = about.type AND w.what = about.what AND w.revoked_ms IS NULL"
+	 "   JOIN harvest h ON h.id = w.harvest GROUP BY w.path, w.type, w.what) t ORDER BY t.path, type, what"},
 
 	{"harvests", 1,
-	 "SELECT store, package, phase, added, merged, replaced, identical, dropped, conflicts, deleted, refused, new_bytes"
+	 "SELECT store, package, phase, added, merged, replaced, identical, dropped, conflicts, deleted, refused, new_bytes, pending"
 	 " FROM v_harvest WHERE run = ?1 ORDER BY harvest"},
 
 	{"conflicts", 1,
@@ -202,10 +217,17 @@ static const struct query {
 	{"who", 1,
 	 "SELECT v.store, v.generation, v.current, v.change, v.layer, v.run, v.package, v.phase, v.sha256, v.size, v.harvest,"
 	 "  coalesce(v.job, 'run ' || v.run || ' ' || v.package || ' ' || v.phase) AS job,"
-	 "  (SELECT count(*) FROM (SELECT package FROM sighting g WHERE g.sha256 = e.sha256"
+	 "  max((SELECT count(*) FROM (SELECT package FROM sighting g WHERE g.sha256 = e.sha256"
 	 "   UNION SELECT f.package FROM entry n JOIN harvest nh ON nh.id = n.harvest JOIN phase f ON f.id = nh.phase"
-	 "    WHERE n.sha256 = e.sha256 AND n.revoked_ms IS NULL)) AS packages, v.revoked_ms"
-	 " FROM v_entry v JOIN entry e ON e.harvest = v.harvest AND CAST(e.path AS TEXT) = v.path WHERE v.path = ?1 ORDER BY v.harvest"},
+	 "    WHERE n.sha256 = e.sha256 AND n.revoked_ms IS NULL)),"
+	 "   (SELECT count(*) FROM word w JOIN harvest eh ON eh.id = e.harvest AND eh.store = w.store WHERE w.path = e.path"
+	 "    AND w.type = e.type AND w.what = coalesce(e.sha256, e.target) AND w.revoked_ms IS NULL)) AS packages, v.revoked_ms"
+	 " FROM v_entry v JOIN entry e ON e.harvest = v.harvest AND CAST(e.path AS TEXT) = v.path WHERE v.path = ?1"
+	 " UNION ALL SELECT s.name, NULL, 0, w.change, NULL, f.run, w.package, f.name, CASE WHEN w.type = 'f' THEN lower(hex(w.what)) END,"
+	 "  w.size, w.harvest, " HARVEST_JOB ", (SELECT count(*) FROM word o WHERE o.store = w.store AND o.path = w.path AND o.type = w.type"
+	 "   AND o.what = w.what AND o.revoked_ms IS NULL), w.revoked_ms"
+	 "  FROM word w JOIN store s ON s.id = w.store JOIN harvest h ON h.id = w.harvest LEFT JOIN phase f ON f.id = h.phase"
+	 "  WHERE CAST(w.path AS TEXT) = ?1 AND (w.change = 'pending' OR w.change = 'identical') ORDER BY 11"},
 
 	{"generations", 1,
 	 "SELECT generation, current, made_by, made_ms, layers, entries, bytes, harvest, job, package, added, replaced, merged, conflicts,"
@@ -240,17 +262,18 @@ static const struct query {
 	 " WHERE a.path IS NULL OR b.path IS NULL OR a.type <> b.type OR a.sha256 IS NOT b.sha256 OR a.target IS NOT b.target ORDER BY m.path"},
 
 	{"archived", 0,
-	 "SELECT h.id AS harvest, s.name AS store, " HARVEST_JOB " AS job, l.digest AS layer, fr.segment, fr.offset, fr.bytes,"
-	 "  lower(hex(fr.sha256)) AS sha256"
-	 " FROM harvest h JOIN store s ON s.id = h.store JOIN layer l ON l.id = h.layer LEFT JOIN frame fr ON fr.harvest = h.id"
-	 " WHERE h.layer IS NOT NULL ORDER BY h.id, fr.segment, fr.offset"},
+	 "SELECT h.id AS harvest, s.name AS store, " HARVEST_JOB " AS job, coalesce(l.digest, h.record) AS layer, fr.segment, fr.offset,"
+	 "  fr.bytes, lower(hex(fr.sha256)) AS sha256"
+	 " FROM harvest h JOIN store s ON s.id = h.store LEFT JOIN layer l ON l.id = h.layer LEFT JOIN frame fr ON fr.harvest = h.id"
+	 " WHERE h.layer IS NOT NULL OR h.record IS NOT NULL ORDER BY h.id, fr.segment, fr.offset"},
 
 	{"frames-of", 1,
 	 "SELECT segment, offset, bytes, lower(hex(sha256)) AS sha256 FROM frame WHERE harvest = ?1 ORDER BY segment, offset"},
 
 	{"harvest-of-layer", 2,
 	 "SELECT h.id AS harvest FROM layer l JOIN harvest h ON h.layer = l.id JOIN store s ON s.id = h.store"
-	 " WHERE l.digest = ?2 AND s.name = ?1 ORDER BY h.id DESC"},
+	 " WHERE l.digest = ?2 AND s.name = ?1 UNION ALL SELECT h.id FROM harvest h JOIN store s ON s.id = h.store"
+	 " WHERE h.record = ?2 AND s.name = ?1 ORDER BY 1 DESC"},
 
 	{"who-saw", 1,
 	 "SELECT DISTINCT f.run, p.name AS package, v.name AS variant, f.name AS phase, f.generation FROM layer_part lh"

@@ -488,6 +488,32 @@ static const char step_23[] =
 	"INSERT INTO layer_part (layer, place, harvest, hides_from) SELECT layer, harvest, harvest, 1 FROM layer_harvest ORDER BY layer, harvest;"
 	"DROP TABLE layer_harvest;";
 
+/* Stores that demand the words of several packages (cache.h). harvest: trust, how many were demanded, NULL: one; package: whose
+ * words it has; record: the id of a record of words alone. word: the first harvest in which a package said that these bytes (what:
+ * a file's digest, a link's target; of a directory nothing) are at this path. pending: so few said so that nothing shows it. */
+static const char step_24[] =
+	"ALTER TABLE harvest ADD COLUMN trust INTEGER CHECK (trust > 1);"
+	"ALTER TABLE harvest ADD COLUMN package TEXT;"
+	"ALTER TABLE harvest ADD COLUMN pending INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE harvest ADD COLUMN record TEXT;"
+	"CREATE INDEX harvest_by_record ON harvest (record) WHERE record IS NOT NULL;"
+	"CREATE TABLE word ("
+	"  store INTEGER NOT NULL REFERENCES store,"
+	"  path BLOB NOT NULL,"
+	"  type TEXT NOT NULL CHECK (type = 'f' OR type = 'd' OR type = 'l'),"
+	"  what BLOB NOT NULL,"
+	"  package TEXT NOT NULL,"
+	"  harvest INTEGER NOT NULL REFERENCES harvest,"
+	"  change TEXT NOT NULL," /* what it was in that harvest */
+	"  mode INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, size INTEGER NOT NULL,"
+	"  pending INTEGER NOT NULL CHECK (pending = 0 OR pending = 1),"
+	"  revoked_ms INTEGER," /* it counts no more */
+	"  PRIMARY KEY (store, path, type, what, package)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX word_by_harvest ON word (harvest);"
+	"CREATE INDEX word_by_path ON word (CAST(path AS TEXT));"
+	"CREATE INDEX word_pending ON word (store, path) WHERE pending = 1 AND revoked_ms IS NULL;";
+
 /* From version i to version i + 1. */
 static const char *const steps[] = {
 	step_1,
@@ -513,6 +539,7 @@ static const char *const steps[] = {
 	step_21,
 	step_22,
 	step_23,
+	step_24,
 };
 /* clang-format on */
 

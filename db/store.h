@@ -36,6 +36,18 @@ int parts_flatten(struct db *d, int64_t layer, int64_t store, int64_t generation
 int parts_end(struct db *d, int64_t layer, int64_t store, int64_t generation, bool without,
 	      struct err *e) must_check;
 
-/* store_event(…): a generation's event with its frames. */
+/* word_put(d, p, store, harvest, x, e): what x, of a harvest where words count, says.
+ * word_pending(…): the entry at that path of that harvest is shown no more for want of words. */
+int word_put(struct db *d, const struct db_publish *p, int64_t store, int64_t harvest,
+	     const struct db_entry *x, struct err *e) must_check;
+int word_pending(struct db *d, int64_t harvest, const char *path, struct err *e) must_check;
+/* ending_mark(d, harvests, n, e): the temporary table `ending` has these and no others. */
+int ending_mark(struct db *d, const int64_t *harvests, size_t n, struct err *e) must_check;
+/* taken_read(d, s, out, n, e): the rows of s: harvest, id, store, job, bytes, last_ms; s is done.
+ */
+int taken_read(struct db *d, sqlite3_stmt *s, struct db_taken **out, size_t *n, struct err *e)
+	must_check;
+
+/* store_event(…): an event with its frames; generation 0: it made none. */
 int store_event(struct db *d, const struct db_event *ev, int64_t store, int64_t generation,
 		struct err *e) must_check;

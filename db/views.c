@@ -145,7 +145,7 @@ const char *const schema_views[] = {
 	"CREATE VIEW v_harvest AS SELECT"
 	"  h.id AS harvest, s.name AS store, h.seen, h.generation, f.run, p.name AS package, f.name AS phase, f.id AS phase_id,"
 	"  h.added, h.replaced, h.merged, h.identical, h.dropped, h.conflicts, h.deleted, h.refused, h.bytes AS new_bytes, h.made_ms,"
-	"  h.job, h.refused_all"
+	"  h.job, h.refused_all, h.pending, coalesce(h.trust, 1) AS trust"
 	" FROM harvest h JOIN store s ON s.id = h.store LEFT JOIN phase f ON f.id = h.phase LEFT JOIN package p ON p.id = f.package;",
 
 	"CREATE VIEW v_note AS SELECT"
@@ -153,6 +153,12 @@ const char *const schema_views[] = {
 	"  n.ordinal, n.change, CAST(n.path AS TEXT) AS path, n.type, n.size, lower(nullif(hex(n.sha256), '')) AS sha256, CAST(n.target AS TEXT) AS target, n.reason"
 	" FROM harvest_note n JOIN harvest h ON h.id = n.harvest JOIN store s ON s.id = h.store"
 	"  LEFT JOIN phase f ON f.id = h.phase LEFT JOIN package p ON p.id = f.package;",
+
+	"CREATE VIEW v_word AS SELECT"
+	"  s.name AS store, CAST(w.path AS TEXT) AS path, w.type, w.size, CASE WHEN w.type = 'f' THEN lower(hex(w.what)) END AS sha256,"
+	"  CASE WHEN w.type = 'l' THEN CAST(w.what AS TEXT) END AS target, w.package, w.harvest, f.run, f.id AS phase_id, h.job, w.change,"
+	"  w.pending, h.trust AS demanded, w.revoked_ms"
+	" FROM word w JOIN store s ON s.id = w.store JOIN harvest h ON h.id = w.harvest LEFT JOIN phase f ON f.id = h.phase;",
 
 	"CREATE VIEW v_layer AS SELECT"
 	"  n.name, l.digest AS layer, l.entries, l.bytes, coalesce(n.made_ms, l.made_ms) AS made_ms, coalesce(n.source, l.source) AS source,"

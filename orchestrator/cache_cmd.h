@@ -13,7 +13,7 @@ struct cache_args {
 	const char *verb;
 	const char *words[3]; /* behind the verb */
 	size_t n_words;
-	bool dry_run, repair;
+	bool dry_run, repair, pending;
 	enum cache_level level;
 	uint64_t keep;              /* generations; UINT64_MAX: not said */
 	uint64_t age_ms;            /* 0: not said */

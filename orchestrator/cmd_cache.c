@@ -16,6 +16,7 @@ enum {
 	CACHE_OPT_STRIP,
 	CACHE_OPT_PREFIX,
 	CACHE_OPT_REPAIR,
+	CACHE_OPT_PENDING,
 	CACHE_OPT_LEVEL
 };
 
@@ -34,6 +35,8 @@ static const struct argp_option cache_options[] = {
 	{"sha256", CACHE_OPT_SHA256, "HEX", 0, "import: refuse an archive with another digest", 0},
 	{"strip", CACHE_OPT_STRIP, "N", 0, "import: take N leading components off every name", 0},
 	{"prefix", CACHE_OPT_PREFIX, "PATH", 0, "import: put PATH in front of every name", 0},
+	{"pending", CACHE_OPT_PENDING, NULL, 0,
+	 "entries: of a store, what too few packages brought for it to be shown", 0},
 	{"repair", CACHE_OPT_REPAIR, NULL, 0,
 	 "verify: write again what the archive has lost, from layers that still have it", 0},
 	{"level", CACHE_OPT_LEVEL, "LEVEL", 0,
@@ -54,7 +57,7 @@ static const struct verb {
 } verbs[] = {
 	{"list", 0, 0, "nothing", {0}, cache_list},
 	{"show", 0, 1, "a store or a generation", {0}, cache_show},
-	{"entries", 0, 1, "a store or a generation", {0}, cache_entries},
+	{"entries", 0, 1, "a store or a generation", {CACHE_OPT_PENDING}, cache_entries},
 	{"who", 1, 1, "a path in a store", {0}, cache_who},
 	{"diff", 2, 2, "two generations", {0}, cache_diff},
 	{"kept", 0, 0, "nothing", {CACHE_OPT_DRY_RUN, CACHE_OPT_MAX}, cache_kept},
@@ -148,6 +151,9 @@ static error_t cache_parse(int key, char *arg, struct argp_state *st)
 	case CACHE_OPT_PREFIX:
 		p->a.how.prefix = arg;
 		return 0;
+	case CACHE_OPT_PENDING:
+		p->a.pending = true;
+		return 0;
 	case CACHE_OPT_REPAIR:
 		p->a.repair = true;
 		return 0;
@@ -185,7 +191,8 @@ static const struct argp cache_argp = {
 	"DIR\nverify\nrebuild",
 	"Look after the package stores that jobs share, and their archive.\v"
 	"list: the stores. show: the generations of a store, newest first, or the layers of one. "
-	"entries: the files a generation shows, and who brought them. who: every job that brought "
+	"entries: the files a generation shows, and who brought them, or what is pending. who: "
+	"every job that brought "
 	"something at a path. diff: what the second generation shows otherwise than the first. "
 	"kept: what fetch and build phases left that stays for later runs with the same inputs, "
 	"the "

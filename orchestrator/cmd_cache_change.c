@@ -131,7 +131,13 @@ int cache_compact(const struct cache_args *a, struct err *e)
 struct revoke {
 	const struct cache_args *a;
 	struct state *s;
-	json_t *ended, *kept, *saw;
+	json_t *ended, *kept, *saw, *words;
+	struct db_taken *t, *w; /* what is shown of what they brought; whose words count */
+	size_t n_t, n_w;
+	int64_t *ending; /* the harvests of both */
+	size_t n_ending;
+	struct db_upheld *up; /* of the store whose turn it is */
+	size_t n_up;
 };
 
 static json_t *entry_json(const struct db_taken *t, const struct db_ended *v)
@@ -146,13 +152,36 @@ static json_t *entry_json(const struct db_taken *t, const struct db_ended *v)
 	return j;
 }
 
-/* What others vouch for stays. The number of those that end, which come first. */
+static const struct db_upheld *revoke_upheld(const struct revoke *r, const struct db_ended *v)
+{
+	for (size_t i = 0; i < r->n_up; i++)
+		if (r->up[i].harvest == v->harvest && !strcmp(r->up[i].path, v->path))
+			return &r->up[i];
+	return NULL;
+}
+
+static bool revoke_own(const struct revoke *r, int64_t harvest)
+{
+	for (size_t i = 0; i < r->n_ending; i++)
+		if (r->ending[i] == harvest)
+			return true;
+	return false;
+}
+
+/* What others vouch for stays: enough of them, where the store demands several. The number of those
+ * that end, which come first. */
 static size_t revoke_split(struct revoke *r, const struct db_taken *t, struct db_ended *v, size_t n)
 {
 	size_t ends = 0;
+	bool own = revoke_own(r, t->harvest);
 	for (size_t i = 0; i < n; i++) {
-		json_array_append_new(v[i].vouchers ? r->kept : r->ended, entry_json(t, &v[i]));
-		if (v[i].vouchers)
+		const struct db_upheld *up = revoke_upheld(r, &v[i]);
+		if (up)
+			v[i].vouchers = up->left;
+		bool stays = up ? up->left >= up->demanded : !own || v[i].vouchers;
+		if (own || !stays)
+			json_array_append_new(stays ? r->kept : r->ended, entry_json(t, &v[i]));
+		if (stays)
 			continue;
 		struct db_ended swap = v[ends];
 		v[ends++] = v[i];
@@ -195,6 +224,72 @@ static int revoke_one(struct revoke *r, const struct db_taken *t, struct err *e)
 	return rc;
 }
 
+/* Of the harvests whose turn may come, the newest that is older than `before`; 0: none. */
+static int64_t revoke_next(const struct revoke *r, const char *store, int64_t before)
+{
+	int64_t next = 0;
+	for (size_t i = 0; i < r->n_t; i++)
+		if (!strcmp(r->t[i].store, store) && r->t[i].harvest < before &&
+		    r->t[i].harvest > next)
+			next = r->t[i].harvest;
+	for (size_t i = 0; i < r->n_up; i++)
+		if (r->up[i].left < r->up[i].demanded && r->up[i].harvest < before &&
+		    r->up[i].harvest > next)
+			next = r->up[i].harvest;
+	return next;
+}
+
+/* As far as its store's current generation holds anything of it. */
+static int revoke_harvest(struct revoke *r, const char *store, int64_t harvest, struct err *e)
+{
+	struct db_taken *t;
+	size_t n;
+	auto_free char *number = own_fmt("%" PRId64, harvest);
+	if (db_taken_find(r->s->db, number, &t, &n, e))
+		return -1;
+	int rc = 0;
+	for (size_t i = 0; !rc && i < n; i++)
+		if (t[i].harvest == harvest && !strcmp(t[i].store, store))
+			rc = revoke_one(r, &t[i], e);
+	db_taken_free(t, n);
+	return rc;
+}
+
+/* When all that stood upon them has ended: what is told to end once more after a kill is found. */
+static int revoke_words(struct revoke *r, const char *store, struct err *e)
+{
+	size_t n = 0;
+	auto_free struct db_taken *of = own_calloc(r->n_w + 1, sizeof(*of));
+	auto_free char *job = own_fmt("assay cache revoke %s", r->a->words[0]);
+	for (size_t i = 0; i < r->n_w; i++) {
+		const struct db_taken *w = &r->w[i];
+		if (strcmp(w->store, store))
+			continue;
+		of[n++] = *w; /* its texts stay w's */
+		json_array_append_new(r->words,
+				      json_pack("{s:s, s:s, s:I}", "store", w->store, "job", w->job,
+						"harvest", (json_int_t)w->harvest));
+	}
+	return n && !r->a->dry_run ? store_disown(r->s->cache, r->s->db, store, of, n, job, NULL, e)
+				   : 0;
+}
+
+static int revoke_store(struct revoke *r, const char *store, struct err *e)
+{
+	if (db_upheld_list(r->s->db, store, r->ending, r->n_ending, &r->up, &r->n_up, e))
+		return -1;
+	int rc = 0;
+	/* The newest first: what an older one brought shows until its turn comes. */
+	for (int64_t at = INT64_MAX; !rc && (at = revoke_next(r, store, at));)
+		rc = revoke_harvest(r, store, at, e);
+	if (!rc)
+		rc = revoke_words(r, store, e);
+	db_upheld_free(r->up, r->n_up);
+	r->up = NULL;
+	r->n_up = 0;
+	return rc;
+}
+
 static void revoke_print(const struct revoke *r)
 {
 	size_t i;
@@ -220,26 +315,46 @@ static void revoke_print(const struct revoke *r)
 		       json_string_value(json_object_get(j, "package")), variant ? " " : "",
 		       variant ? variant : "", json_string_value(json_object_get(j, "phase")));
 	}
+	json_array_foreach(r->words, i, j)
+	{
+		printf("%s: the word of %s\n",
+		       r->a->dry_run ? "would count no more" : "counts no more",
+		       json_string_value(json_object_get(j, "job")));
+	}
 	printf("%zu entries %s, %zu stay, %zu phases saw them\n", json_array_size(r->ended),
 	       r->a->dry_run ? "would end" : "ended", json_array_size(r->kept),
 	       json_array_size(r->saw));
 }
 
+static int revoke_find(struct revoke *r, struct err *e)
+{
+	const char *job = r->a->words[0];
+	if (db_taken_find(r->s->db, job, &r->t, &r->n_t, e) ||
+	    db_words_find(r->s->db, job, &r->w, &r->n_w, e))
+		return -1;
+	if (!r->n_t && !r->n_w)
+		return err_set(e, ERR_ABSENT,
+			       "no store shows anything of '%s'; assay cache show lists jobs and "
+			       "harvests",
+			       job);
+	r->ending = own_calloc(r->n_t + r->n_w, sizeof(*r->ending));
+	for (size_t i = 0; i < r->n_t; i++)
+		r->ending[r->n_ending++] = r->t[i].harvest;
+	for (size_t i = 0; i < r->n_w; i++)
+		if (!revoke_own(r, r->w[i].harvest))
+			r->ending[r->n_ending++] = r->w[i].harvest;
+	return 0;
+}
+
 static int revoke_all(struct revoke *r, struct err *e)
 {
-	struct db_taken *t;
-	size_t n;
-	if (db_taken_find(r->s->db, r->a->words[0], &t, &n, e))
+	struct db_table *stores;
+	if (revoke_find(r, e) || cache_cmd_ask(r->s->db, "stores", NULL, &stores, e))
 		return -1;
-	int rc = n ? 0
-		   : err_set(e, ERR_ABSENT,
-			     "no store shows anything of '%s'; assay cache show lists jobs and "
-			     "harvests",
-			     r->a->words[0]);
-	/* The newest first: what an older one brought shows until its turn comes. */
-	for (size_t i = n; !rc && i--;)
-		rc = revoke_one(r, &t[i], e);
-	db_taken_free(t, n);
+	int rc = 0;
+	for (size_t i = 0; !rc && i < stores->n_rows; i++)
+		rc = revoke_store(r, rows_str(stores, i, "store"), e);
+	db_table_free(stores);
 	/* what phases left may hold it, too */
 	return rc || r->a->dry_run ? rc : kept_forget(r->s, e);
 }
@@ -249,17 +364,23 @@ int cache_revoke(const struct cache_args *a, struct err *e)
 	struct revoke r = {.a = a,
 			   .ended = json_array(),
 			   .kept = json_array(),
-			   .saw = json_array()};
+			   .saw = json_array(),
+			   .words = json_array()};
 	r.s = state_open(a->common.state, e);
 	int rc = r.s ? revoke_all(&r, e) : -1;
 	if (!rc && a->common.json)
-		cache_cmd_json(json_pack("{s:O, s:O, s:O, s:b}", "ended", r.ended, "kept", r.kept,
-					 "saw", r.saw, "dry_run", a->dry_run));
+		cache_cmd_json(json_pack("{s:O, s:O, s:O, s:O, s:b}", "ended", r.ended, "kept",
+					 r.kept, "saw", r.saw, "words", r.words, "dry_run",
+					 a->dry_run));
 	else if (!rc)
 		revoke_print(&r);
 	json_decref(r.ended);
 	json_decref(r.kept);
 	json_decref(r.saw);
+	json_decref(r.words);
+	db_taken_free(r.t, r.n_t);
+	db_taken_free(r.w, r.n_w);
+	free(r.ending);
 	state_close(r.s);
 	return rc;
 }

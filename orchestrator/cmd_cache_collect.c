@@ -35,6 +35,14 @@ static size_t collect_over(const struct cache_args *a, const struct db_taken *t,
 	return over;
 }
 
+static void collect_tell(struct collect *c, const char *store, const struct db_taken *t)
+{
+	json_array_append_new(c->left_out,
+			      json_pack("{s:s, s:s, s:I, s:I, s:I}", "store", store, "job", t->job,
+					"harvest", (json_int_t)t->harvest, "bytes",
+					(json_int_t)t->bytes, "last_ms", (json_int_t)t->last_ms));
+}
+
 static int collect_leave_out(struct collect *c, const char *store, const struct db_taken *t,
 			     size_t n, struct err *e)
 {
@@ -44,11 +52,7 @@ static int collect_leave_out(struct collect *c, const char *store, const struct 
 	for (size_t i = 0; i < n; i++) {
 		harvests[i] = t[i].harvest;
 		c->bytes += (uint64_t)t[i].bytes;
-		json_array_append_new(c->left_out,
-				      json_pack("{s:s, s:s, s:I, s:I, s:I}", "store", store, "job",
-						t[i].job, "harvest", (json_int_t)t[i].harvest,
-						"bytes", (json_int_t)t[i].bytes, "last_ms",
-						(json_int_t)t[i].last_ms));
+		collect_tell(c, store, &t[i]);
 	}
 	if (c->a->dry_run)
 		return 0;
@@ -66,10 +70,30 @@ static int collect_leave_out(struct collect *c, const char *store, const struct 
 	return rc;
 }
 
+/* Words that nothing stands upon, of packages that did not run for so long. */
+static int collect_words(struct collect *c, const char *store, struct err *e)
+{
+	struct db_taken *t;
+	size_t n, old = 0;
+	if (!c->a->age_ms)
+		return 0;
+	if (db_words_oldest(c->s->db, store, &t, &n, e))
+		return -1;
+	while (old < n && t[old].last_ms < clock_real_ms() - (int64_t)c->a->age_ms)
+		collect_tell(c, store, &t[old++]);
+	int rc = old && !c->a->dry_run ? store_disown(c->s->cache, c->s->db, store, t, old,
+						      "assay cache collect", NULL, e)
+				       : 0;
+	db_taken_free(t, n);
+	return rc;
+}
+
 static int collect_store(struct collect *c, const char *store, struct err *e)
 {
 	struct db_taken *t;
 	size_t n;
+	if (collect_words(c, store, e))
+		return -1;
 	if (db_taken_oldest(c->s->db, store, &t, &n, e))
 		return -1;
 	size_t over = collect_over(c->a, t, n);

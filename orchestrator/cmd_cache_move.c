@@ -241,27 +241,34 @@ static void inward_print(const struct cache_args *a, const struct shelf_publish 
 						path ? path : json_null(), "reason", x->reason));
 	}
 	if (a->common.json)
-		cache_cmd_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O}", "store",
-					 p->from.key, "generation", (json_int_t)p->after.generation,
-					 "added", (json_int_t)n->added, "replaced",
-					 (json_int_t)(n->replaced + n->merged), "identical",
-					 (json_int_t)n->identical, "conflicts",
-					 (json_int_t)n->conflicts, "refused",
-					 (json_int_t)n->refused, "bytes", (json_int_t)n->bytes,
-					 "notes", list));
+		cache_cmd_json(json_pack(
+			"{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O}", "store", p->from.key,
+			"generation", (json_int_t)p->after.generation, "added",
+			(json_int_t)n->added, "replaced", (json_int_t)(n->replaced + n->merged),
+			"identical", (json_int_t)n->identical, "conflicts",
+			(json_int_t)n->conflicts, "pending", (json_int_t)n->pending, "refused",
+			(json_int_t)n->refused, "bytes", (json_int_t)n->bytes, "notes", list));
 	else
 		printf("%s: generation %" PRId64 ": %" PRIu64 " added, %" PRIu64
 		       " replaced, %" PRIu64 " were there, %" PRIu64 " conflicts, %" PRIu64
-		       " refused, %s\n",
+		       " refused, %s",
 		       p->from.key, p->after.generation, n->added, n->replaced + n->merged,
 		       n->identical, n->conflicts, n->refused, unit_size(n->bytes, size));
+	if (!a->common.json && n->pending)
+		printf(", %" PRIu64 " pending until more packages bring them", n->pending);
+	if (!a->common.json)
+		putchar('\n');
 	json_decref(list);
 }
 
 static int inward_publish(const struct cache_args *a, struct state *s, struct shelf *sh,
 			  struct programs *programs, int fd, const char *job, struct err *e)
 {
-	struct shelf_publish p = {.from = shelf_copy(sh), .programs = programs};
+	/* All that comes in by hand is one word. */
+	struct shelf_publish p = {.from = shelf_copy(sh),
+				  .programs = programs,
+				  .package = "(by hand)",
+				  .words = s->db};
 	int rc = shelf_publish(&p, s->cache, fd, job, e);
 	if (!rc && p.out.nothing)
 		p.after.generation = sh->generation;

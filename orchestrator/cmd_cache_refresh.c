@@ -74,8 +74,8 @@ static int refresh_print(const struct refresh *r, struct db *d, int64_t run, str
 		{"store", "STORE", CACHE_TEXT},           {"package", "PACKAGE", CACHE_TEXT},
 		{"added", "NEW", CACHE_NUMBER},           {"merged", "MERGED", CACHE_NUMBER},
 		{"replaced", "CHANGED", CACHE_NUMBER},    {"identical", "THERE", CACHE_NUMBER},
-		{"conflicts", "CONFLICTS", CACHE_NUMBER}, {"refused", "REFUSED", CACHE_NUMBER},
-		{"new_bytes", "SIZE", CACHE_SIZE},
+		{"conflicts", "CONFLICTS", CACHE_NUMBER}, {"pending", "PENDING", CACHE_NUMBER},
+		{"refused", "REFUSED", CACHE_NUMBER},     {"new_bytes", "SIZE", CACHE_SIZE},
 	};
 	const struct cache_args as = {.common = r->common};
 	struct db_table *harvests, *jobs;

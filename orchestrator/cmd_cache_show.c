@@ -11,7 +11,8 @@ int cache_list(const struct cache_args *a, struct err *e)
 	static const struct cache_column columns[] = {
 		{"store", "STORE", CACHE_TEXT},     {"generation", "GENERATION", CACHE_NUMBER},
 		{"layers", "LAYERS", CACHE_NUMBER}, {"entries", "ENTRIES", CACHE_NUMBER},
-		{"bytes", "SIZE", CACHE_SIZE},      {"made_ms", "MADE", CACHE_TIME},
+		{"bytes", "SIZE", CACHE_SIZE},      {"pending", "PENDING", CACHE_NUMBER},
+		{"made_ms", "MADE", CACHE_TIME},
 	};
 	struct db *d = cache_cmd_db(a, e);
 	int rc = d ? cache_cmd_list(a, d, "stores", NULL, 0, columns, countof(columns),
@@ -61,8 +62,31 @@ int cache_show(const struct cache_args *a, struct err *e)
 	return rc;
 }
 
+static int entries_pending(const struct cache_args *a, struct err *e)
+{
+	static const struct cache_column columns[] = {
+		{"type", "", CACHE_TEXT},           {"size", "SIZE", CACHE_SIZE},
+		{"sha256", "SHA-256", CACHE_SHORT}, {"packages", "PACKAGES", CACHE_NUMBER},
+		{"demanded", "OF", CACHE_NUMBER},   {"harvest", "HARVEST", CACHE_NUMBER},
+		{"job", "JOB", CACHE_TEXT},         {"path", "PATH", CACHE_TEXT},
+	};
+	struct db_table *t;
+	auto_free char *store = NULL;
+	struct db *d = cache_cmd_db(a, e);
+	int rc = !d || cache_cmd_store(d, a->n_words ? a->words[0] : NULL, &store, e) ||
+				 cache_cmd_ask(d, "pending", store, &t, e)
+			 ? -1
+			 : 0;
+	if (!rc)
+		cache_cmd_print(a, t, columns, countof(columns), "nothing is pending");
+	db_close(d);
+	return rc;
+}
+
 int cache_entries(const struct cache_args *a, struct err *e)
 {
+	if (a->pending)
+		return entries_pending(a, e);
 	static const struct cache_column columns[] = {
 		{"type", "", CACHE_TEXT},           {"size", "SIZE", CACHE_SIZE},
 		{"sha256", "SHA-256", CACHE_SHORT}, {"harvest", "HARVEST", CACHE_NUMBER},

@@ -214,8 +214,22 @@ static void engine_on_tick(uv_timer_t *h)
 	engine_kick(g);
 }
 
+/* Where publishing looks up words: by a connection of its own, for it has a thread of its own. What
+ * it asks about one store was committed before the store was its turn. */
+static int engine_words(struct engine *g, struct err *e)
+{
+	bool any = false;
+	for (size_t i = 0; i < g->suite->n_stores; i++)
+		any |= g->suite->stores[i].trust > 1;
+	auto_free char *file = any ? own_fmt("%s/assay.db", g->state->path) : NULL;
+	g->words = any ? db_open(file, DB_READ, e) : NULL;
+	return any && !g->words ? -1 : 0;
+}
+
 static int engine_stores(struct engine *g, struct err *e)
 {
+	if (engine_words(g, e))
+		return -1;
 	g->shelves = own_calloc(g->suite->n_stores, sizeof(*g->shelves));
 	for (size_t i = 0; i < g->suite->n_stores; i++)
 		if (shelf_load(&g->shelves[i], g->suite, i, g->state->db, e))
@@ -334,6 +348,7 @@ static void engine_free(struct engine *g)
 		shelf_fini(&g->shelves[i]);
 	free(g->shelves);
 	programs_close(g->programs);
+	db_close(g->words);
 	free(g->jobs);
 	free(g->cancelled);
 	free(g->unmade);

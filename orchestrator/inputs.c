@@ -134,6 +134,10 @@ static void mounts(struct text *t, const struct suite *s, struct inputs *in)
 		/* keys of before there were any stay what they are */
 		if (s->stores[i].deletions != CACHE_DELETIONS_IGNORE)
 			number(t, s->stores[i].deletions);
+		if (s->stores[i].trust > 1) {
+			word(t, "trust");
+			number(t, s->stores[i].trust);
+		}
 		for (size_t k = 0; k < s->stores[i].n_rules; k++) {
 			word(t, s->stores[i].rules[k].match);
 			number(t, s->stores[i].rules[k].what);

@@ -155,8 +155,9 @@ struct engine {
 	struct sandbox *sandbox;
 	struct shelf *shelves;     /* by store of the suite */
 	struct programs *programs; /* of their rules; NULL: none has one */
-	struct job **jobs;         /* by unit of the plan; NULL: not yet begun, or done */
-	struct sched *sched;       /* tasks are units: JOB_WAIT without a trunk, JOB_QUEUE */
+	struct db *words;    /* the lane `stores` looks them up there; NULL: no store demands any */
+	struct job **jobs;   /* by unit of the plan; NULL: not yet begun, or done */
+	struct sched *sched; /* tasks are units: JOB_WAIT without a trunk, JOB_QUEUE */
 	struct expect *expect;
 	uint64_t *after;     /* by unit: rank_units */
 	struct graph *graph; /* of the suite's packages; NULL: none depends on another */

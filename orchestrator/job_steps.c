@@ -215,6 +215,8 @@ static void publish_start(struct job *j)
 	j->publish = (struct shelf_publish){.from = shelf_copy(&g->shelves[store]),
 					    .base = &j->shelves[store],
 					    .programs = g->programs,
+					    .package = g->suite->packages[j->unit->package].name,
+					    .words = g->words,
 					    .compacted = true};
 	job_lane(j, &g->stores, publish_work);
 }

@@ -49,6 +49,7 @@ static struct cache_entry mend_entry(const struct db_brought *b)
 		.size = (uint64_t)b->size,
 		.target = b->target,
 		.reason = b->reason,
+		.word = b->word,
 	};
 	memcpy(x.sha256, b->sha256, sizeof(x.sha256));
 	return x;
@@ -64,6 +65,7 @@ static struct cache_counts mend_counts(const struct db_harvest *h)
 				     .conflicts = (uint64_t)h->conflicts,
 				     .deleted = (uint64_t)h->deleted,
 				     .refused = (uint64_t)h->refused,
+				     .pending = (uint64_t)h->pending,
 				     .bytes = (uint64_t)h->bytes};
 }
 
@@ -134,9 +136,16 @@ static int publish_load(struct mend *m, const struct archived *x, unsigned salt,
 				   .counts = mend_counts(&p->h),
 				   .n_entries = p->h.n};
 	snprintf(r->layer, sizeof(r->layer), "%s", x->layer);
+	r->kind =
+		p->h.record && !strcmp(p->h.record, x->layer) ? CACHE_PENDING_WORDS : CACHE_PUBLISH;
+	r->trust = (unsigned)p->h.trust;
+	r->package = p->h.package; /* h's */
 	memcpy(r->parent, p->h.parent, sizeof(r->parent));
 	memcpy(r->chain, p->h.chain, sizeof(r->chain));
-	publish_chain(m, x, r);
+	if (r->kind == CACHE_PUBLISH)
+		publish_chain(m, x, r);
+	else
+		memcpy(r->chain, r->parent, sizeof(r->chain));
 	r->entries = own_calloc(p->h.n + 1, sizeof(*r->entries));
 	for (size_t i = 0; i < p->h.n; i++)
 		r->entries[i] = mend_entry(&p->h.v[i]);

@@ -175,6 +175,14 @@ static void shelf_close(const struct shelf *sh, const int *fds)
 		close(fds[i]);
 }
 
+static int shelf_words(void *owner, const struct cache_entry *x, struct cache_words *out,
+		       struct err *e)
+{
+	const struct shelf_publish *p = owner;
+	const struct db_entry about = shelf_entry(x);
+	return db_words(p->words, p->from.key, &about, p->package, &out->others, &out->said, e);
+}
+
 int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const char *job,
 		  struct err *e)
 {
@@ -201,6 +209,7 @@ int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const 
 		.n_rules = p->from.store->n_rules,
 		.runner = p->programs ? &runner : NULL,
 		.deletions = p->from.store->deletions,
+		.trust = {p->from.store->trust, p->package, p->words ? shelf_words : NULL, p},
 		.userxattr = true, /* the box always mounts with userxattr */
 		.job = job,
 		.parent = p->from.chain,
@@ -248,6 +257,7 @@ struct db_entry shelf_entry(const struct cache_entry *x)
 		.sha256 = x->sha256,
 		.target = x->target,
 		.reason = x->reason,
+		.word = x->word,
 	};
 }
 
@@ -261,6 +271,7 @@ void shelf_counts(struct db_publish *p, const struct cache_counts *n)
 	p->conflicts = (int64_t)n->conflicts;
 	p->deleted = (int64_t)n->deleted;
 	p->refused = (int64_t)n->refused;
+	p->pending = (int64_t)n->pending;
 	p->bytes = (int64_t)n->bytes;
 }
 
@@ -311,6 +322,9 @@ int shelf_record(struct shelf_publish *p, struct db *d, int64_t phase, struct er
 		.job = p->job,
 		.parent = p->from.generation,
 		.nothing = o->nothing,
+		.trust = p->from.store->trust,
+		.package = p->package,
+		.record = o->record[0] ? o->record : NULL,
 		.layer = o->layer.id,
 		.layer_entries = (int64_t)o->layer.entries,
 		.layer_bytes = (int64_t)o->layer.bytes,

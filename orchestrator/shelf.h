@@ -50,6 +50,9 @@ struct shelf_publish {
 	struct cache_layer flat; /* id "" unless the stack became too high and its upper part was
 				    made into one layer */
 	size_t n_flat;           /* so many layers of it */
+	const char *package;     /* borrowed: whose word it is, for stores that demand several */
+	struct db *words;        /* borrowed: where those are looked up, by the lane that publishes;
+				    NULL: nowhere, and no store may demand any */
 	char *job;               /* who made it, in words */
 	int64_t made_ms;
 	bool compacted; /* somebody else sees to it that the stack does not become too high: it is

@@ -49,7 +49,7 @@ static int found_take(struct state *s, const struct cache_frame *frames, size_t 
 		cache_record_fini(&r);
 		return -1;
 	}
-	if (r.kind != CACHE_PUBLISH) {
+	if (r.kind != CACHE_PUBLISH && r.kind != CACHE_PENDING_WORDS) {
 		int done = store_found(s->cache, s->db, &r, e);
 		cache_record_fini(&r);
 		return done;
@@ -59,6 +59,10 @@ static int found_take(struct state *s, const struct cache_frame *frames, size_t 
 	struct db_publish p = {
 		.store = r.store,
 		.job = r.job,
+		.nothing = r.kind == CACHE_PENDING_WORDS,
+		.trust = r.trust,
+		.package = r.package,
+		.record = r.kind == CACHE_PENDING_WORDS ? r.layer : NULL,
 		.layer = r.layer,
 		.chain = r.chain,
 		.frames = rows,
@@ -70,8 +74,8 @@ static int found_take(struct state *s, const struct cache_frame *frames, size_t 
 	shelf_counts(&p, &r.counts);
 	for (size_t i = 0; i < r.n_entries; i++)
 		entries[i] = shelf_entry(&r.entries[i]);
-	struct cache_layer layer;
-	int rc = cache_layer_count(s->cache, r.layer, &layer, e);
+	struct cache_layer layer = {0};
+	int rc = p.nothing ? 0 : cache_layer_count(s->cache, r.layer, &layer, e);
 	p.layer_entries = (int64_t)layer.entries;
 	p.layer_bytes = (int64_t)layer.bytes;
 	if (!rc && db_found(s->db, &p, r.parent, e) < 0)

@@ -235,6 +235,43 @@ int64_t store_rollback(struct cache *c, struct db *d, const char *store, int64_t
 	return id;
 }
 
+int store_disown(struct cache *c, struct db *d, const char *store, const struct db_taken *t,
+		 size_t n, const char *job, const struct cache_record *found, struct err *e)
+{
+	struct db_generation g;
+	struct cache_published out;
+	auto_free const char **ids = own_calloc(n + 1, sizeof(*ids));
+	auto_free int64_t *harvests = own_calloc(n + 1, sizeof(*harvests));
+	if (db_store_current(d, store, &g, e))
+		return err_add(e, "store %s", store);
+	for (size_t i = 0; i < n; i++) {
+		ids[i] = t[i].layer;
+		harvests[i] = t[i].harvest;
+	}
+	const struct cache_note note = {
+		.store = store,
+		.job = job,
+		.parent = g.chain,
+		.kind = CACHE_DISOWN,
+		.paths = ids,
+		.n_paths = n,
+		.made_ms = found ? found->made_ms : clock_real_ms(),
+	};
+	int rc = event_note(c, &note, found, &out, e);
+	if (!rc) {
+		auto_free struct db_frame *frames =
+			found ? shelf_frames(found->frames, found->n_frames)
+			      : shelf_frames(out.frames, out.n_frames);
+		const struct db_event ev = event_of(&note, found, &out, frames, g.id);
+		rc = db_disown(d, &ev, harvests, n, e);
+		if (rc)
+			cache_publish_undo(c, &out);
+	}
+	cache_published_fini(&out);
+	db_generation_fini(&g);
+	return rc ? err_add(e, "store %s", store) : 0;
+}
+
 /* ---- what the archive knew ---- */
 
 static int64_t found_harvest(struct db *d, const char *store, const char *layer, struct err *e)
@@ -302,9 +339,25 @@ static int found_end(struct cache *c, struct db *d, const struct cache_record *r
 	return id < 0 ? -1 : 0;
 }
 
+static int found_disown(struct cache *c, struct db *d, const struct cache_record *r, struct err *e)
+{
+	size_t n = 0;
+	auto_free struct db_taken *t = own_calloc(r->n_entries + 1, sizeof(*t));
+	for (size_t i = 0; i < r->n_entries; i++) {
+		int64_t id = found_harvest(d, r->store, r->entries[i].path, e);
+		if (id < 0)
+			return -1;
+		if (id)
+			t[n++].harvest = id;
+	}
+	return store_disown(c, d, r->store, t, n, r->job, r, e);
+}
+
 int store_found(struct cache *c, struct db *d, const struct cache_record *r, struct err *e)
 {
 	struct err why = ERR_INIT;
+	if (r->kind == CACHE_DISOWN)
+		return found_disown(c, d, r, e);
 	if (r->kind != CACHE_ROLLBACK)
 		return found_end(c, d, r, e);
 	int64_t to = db_generation_of_chain(d, r->store, r->of, e);

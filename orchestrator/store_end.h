@@ -24,6 +24,12 @@ int64_t store_end(struct cache *c, struct db *d, const struct store_end *how, st
 int64_t store_rollback(struct cache *c, struct db *d, const char *store, int64_t generation,
 		       const char *job, const struct cache_record *found, struct err *e) must_check;
 
+/* store_disown(c, d, store, t, n, job, found, e): the words of these count no more; no generation
+ * comes of it. 0, or -1. */
+int store_disown(struct cache *c, struct db *d, const char *store, const struct db_taken *t,
+		 size_t n, const char *job, const struct cache_record *found, struct err *e)
+	must_check;
+
 /* store_found(c, d, r, e): a note that only the archive knew is done again. 0, or -1. */
 int store_found(struct cache *c, struct db *d, const struct cache_record *r, struct err *e)
 	must_check;

@@ -71,6 +71,8 @@ struct suite_store {
 	struct suite_program *programs; /* by rule */
 	size_t n_rules;
 	enum cache_deletions deletions;
+	unsigned
+		trust; /* so many packages must have brought something before it is shown; 0: one */
 };
 
 struct suite_phase {

@@ -75,6 +75,7 @@ static const cyaml_schema_field_t store_fields[] = {
 	TEXT("path",        MAY,  raw_store, path),
 	LIST("rules",       MAY,  raw_store, rules, one_rule),
 	ONE_OF("deletions", MAY,  raw_store, deletions, deletions),
+	CYAML_FIELD_UINT("trust", MAY, struct raw_store, trust),
 	CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t one_store = {CYAML_VALUE_MAPPING(MUST, struct raw_store, store_fields)};

@@ -44,6 +44,7 @@ struct raw_store {
 	struct raw_rule *rules;
 	size_t n_rules;
 	enum cache_deletions deletions;
+	uint64_t trust;
 };
 
 struct raw_phase {

@@ -127,6 +127,33 @@ static int merge_mounts(struct draft *d, struct err *e)
 
 /* ---- stores ---- */
 
+/* What goes with none of it is said by cache.h: better here, with a place. */
+static int merge_trust(const struct draft_at *at, const struct raw_store *by,
+		       struct suite_store *to, struct err *e)
+{
+	const struct doc_node *trust = draft_get(at, "trust");
+	if (by->trust < 1 || by->trust > CACHE_TRUST_MAX)
+		return doc_bad(e, trust, "trust is how many packages, from 1 to %d",
+			       CACHE_TRUST_MAX);
+	to->trust = (unsigned)by->trust;
+	if (to->trust < 2)
+		return 0;
+	if (to->deletions == CACHE_DELETIONS_APPLY)
+		return doc_bad(e, trust,
+			       "a store that demands %u packages takes no deletions from a single "
+			       "one: deletions: apply does not go with it",
+			       to->trust);
+	for (size_t i = 0; i < to->n_rules; i++)
+		if (to->rules[i].what == CACHE_UNION_LINES)
+			return doc_bad(
+				e, trust,
+				"store %s puts lines of several packages together (%s, "
+				"union-lines): for a line nobody could say who else had it, so "
+				"it can't demand %u",
+				to->name, to->rules[i].match, to->trust);
+	return 0;
+}
+
 static int merge_store(const struct pair *p, const struct draft_at *at, struct suite_store *to,
 		       struct err *e)
 {
@@ -143,7 +170,11 @@ static int merge_store(const struct pair *p, const struct draft_at *at, struct s
 	to->path = own_dup(path->text);
 	if (draft_get(at, "deletions"))
 		to->deletions = doc_get(at->ours, "deletions") ? ours->deletions : base->deletions;
-	return parts_rules(to, ours, e) || parts_rules(to, base, e) ? -1 : 0;
+	if (parts_rules(to, ours, e) || parts_rules(to, base, e))
+		return -1;
+	return draft_get(at, "trust")
+		       ? merge_trust(at, doc_get(at->ours, "trust") ? ours : base, to, e)
+		       : 0;
 }
 
 static int merge_stores(struct draft *d, struct err *e)

@@ -144,4 +144,50 @@ deletes no reject
 step 0 'echo 1 >/depot/a' no
 fact "where deletions are not allowed" step 1 'rm /depot/a; echo 2 >/depot/b' no
 fact "nothing of it comes in" has "$(ask "SELECT refused_all FROM v_harvest WHERE refused_all IS NOT NULL")" "a: it was deleted, which this store does not allow"
+
+# ---- a store that demands two packages
+ASSAY_STATE=$work/state3
+cat >"$work/two.yaml" <<'END'
+assay: 1
+suite: two
+root: host
+stores: [{name: depot, path: /depot, trust: 2}]
+packages: [one, more]
+variants: [{name: base}]
+phases:
+  - name: fetch
+    once-per: package
+    harvest: [depot]
+    run: |
+      mkdir -p /depot/d
+      test -e /depot/d/shared || echo "both have it" >/depot/d/shared
+      echo "of $ASSAY_PACKAGE alone" >"/depot/d/$ASSAY_PACKAGE"
+      touch -d @1000000000 /depot/d/*
+  - {name: test, run: "true"}
+END
+pending() { cache entries --pending | awk '{ print $NF }' | sort | tr '\n' ' '; }
+words() { ask "SELECT group_concat(path || ' ' || package || ' ' || pending, ', ') FROM (SELECT * FROM v_word WHERE revoked_ms IS NULL ORDER BY path, package)"; }
+fact "each package brings what it can" ends 0 cache refresh "$work/two.yaml" --jobs 2
+fact "the report says what waits" has "$said" PENDING
+fact "what both brought is there" has "$(cache entries)" d/shared
+fact "by the word of both" is "$(ask "SELECT count(*) FROM v_word WHERE path = 'd/shared' AND NOT pending")" 2
+fact "what one brought is not" is "$(cache entries | grep -c 'd/one\|d/more')" 0
+fact "but pending" is "$(pending)" "PATH d/more d/one "
+fact "who brought it is known" has "$(cache who d/one)" "run 1 one@"
+fact "its bytes are nowhere" is "$(archived "of one alone")" 0
+fact "the store is whole" ends 0 cache verify
+fact "it is restored without" ends 0 cache restore two/depot "$work/out3"
+fact "what is pending" is "$(cd "$work/out3" && find . -type f | tr '\n' ' ')" "./d/shared "
+fact "a second night" ends 0 cache refresh "$work/two.yaml" --jobs 2
+fact "says nothing new" is "$(ask "SELECT count(*) FROM v_word")" "$(ask "SELECT count(*) FROM v_word WHERE run = 1")"
+fact "of two that brought it one is taken back" has "$(cache revoke one)" "ended: d/shared"
+fact "and with it what they had in common" is "$(cache entries 2>/dev/null | grep -c d/shared)" 0
+fact "which waits again" is "$(pending)" "PATH d/more d/shared "
+before=$(words)
+rm -rf "$ASSAY_STATE/layers" "$ASSAY_STATE"/assay.db*
+fact "from the archive alone" ends 0 cache rebuild
+fact "the same words come back" is "$(words)" "$before"
+fact "as whole as they were" ends 0 cache verify
+fact "it may be brought again" ends 0 cache refresh "$work/two.yaml"
+fact "and is there again" has "$(cache entries)" d/shared
 over

@@ -20,6 +20,7 @@ struct story {
 	const char *name;
 	int (*tell)(void *place);       /* an exit status */
 	void (*damage)(struct place *); /* what is to be told about; NULL: nothing */
+	unsigned trust;                 /* so many packages the store demands; 0: any */
 };
 
 /* assay cache WORD… with the place's state directory; its output is for nobody. */
@@ -50,6 +51,8 @@ static inline int story_publish(void *arg)
 		return command_fail(&e);
 	}
 	pub.from = shelf_copy(&p->shelf);
+	pub.package = p->package;
+	pub.words = p->state->db;
 	int rc = shelf_publish(&pub, p->state->cache, upper, "run 2 new@1 fetch", &e) ||
 		 shelf_record(&pub, p->state->db, 0, &e);
 	if (!rc && pub.refused) {
@@ -103,16 +106,23 @@ static inline void story_damage(struct place *p)
 }
 
 static const struct story stories[] = {
-	{"publish", story_publish, NULL},       {"compact", story_compact, NULL},
-	{"collect", story_collect, NULL},       {"import", story_import, NULL},
-	{"repair", story_repair, story_damage},
+	{"publish", story_publish, NULL, 0},       {"compact", story_compact, NULL, 0},
+	{"collect", story_collect, NULL, 0},       {"import", story_import, NULL, 0},
+	{"repair", story_repair, story_damage, 0}, {"words", story_publish, NULL, 2},
 };
 
 /* A store of several generations, and an upper that has not been published. The place is closed
- * afterwards. */
-static inline void story_begin(struct place *p)
+ * afterwards. Where packages count, each publish is another's: the upper then makes the number full
+ * for one of its files. */
+static inline void story_begin(struct place *p, const struct story *story)
 {
-	char path[32], content[32];
+	char path[32], content[32], package[8] = "";
+	p->store.trust = story->trust;
+	p->package = package;
+	if (story->trust) {
+		snprintf(package, sizeof(package), "before");
+		place_publish_file(p, "new/a", "a new file", "run 1 before@1 fetch");
+	}
 	for (int i = 0; i < 4; i++) {
 		auto_fd int upper = place_upper(p);
 		snprintf(path, sizeof(path), "old/%d", i);
@@ -120,6 +130,7 @@ static inline void story_begin(struct place *p)
 		place_put(upper, path, content);
 		place_put(upper, i % 2 ? "twice/x" : "twice/y", "the same");
 		snprintf(path, sizeof(path), "run 1 p%d@1 fetch", i);
+		snprintf(package, sizeof(package), "p%d", i);
 		place_publish(p, upper, path);
 	}
 	struct err e = ERR_INIT;
@@ -129,6 +140,7 @@ static inline void story_begin(struct place *p)
 	place_put(upper, "new/deep/b", "another");
 	place_put(upper, "twice/x", "the same");
 	assert_int_equal(symlinkat("a", upper, "new/link"), 0);
+	p->package = "new";
 	place_close(p);
 }
 
@@ -238,12 +250,22 @@ static inline int story_apart(int (*fn)(void *), void *arg, int log)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* What the store shows, and whose words it has. The caller frees it. */
+static inline char *story_shown(struct place *p)
+{
+	auto_free char *shown = place_shown(p),
+		       *words = place_ask(p,
+					  "SELECT path, type, package, pending FROM v_word"
+					  " WHERE revoked_ms IS NULL ORDER BY path, type, package");
+	return own_fmt("%s%s", shown, words);
+}
+
 /* All that was acknowledged is whole, nothing that nobody names is left, and the database agrees.
  * What the store shows; the caller frees it. The place is closed afterwards. */
 static inline char *story_check(struct place *p, int log)
 {
 	place_open(p);
-	char *shown = place_shown(p);
+	char *shown = story_shown(p);
 	place_close(p);
 	/* What shows the store was a layer, too, that nobody names: gone with the next opening. */
 	place_open(p);

@@ -214,7 +214,7 @@ static void tell_in_order(struct place *p, const struct story *story)
 	auto_free char *from = NULL;
 	auto_text struct text why = TEXT_INIT;
 	long missed = 0, nth = 0, found;
-	story_begin(p);
+	story_begin(p, story);
 	/* what the last opening leaves to be repaired is no part of the story */
 	place_open(p);
 	place_close(p);
@@ -260,6 +260,11 @@ static void a_repair_is_durable_when_it_counts(void **state)
 	tell_in_order(*state, &stories[4]);
 }
 
+static void words_are_durable_when_they_count(void **state)
+{
+	tell_in_order(*state, &stories[5]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest checks[] = {
@@ -276,6 +281,7 @@ int main(void)
 		T(nothing_is_collected_before_it_is_forgotten),
 		T(an_import_is_durable_when_it_counts),
 		T(a_repair_is_durable_when_it_counts),
+		T(words_are_durable_when_they_count),
 	};
 	int failed = cmocka_run_group_tests_name("order", checks, NULL, NULL);
 	if (failed)

@@ -1,9 +1,10 @@
-/* A publish as a run makes it, and assay cache compact, collect, import and verify --repair: killed
- * at every system call, at random moments, and with every call failing. Whatever happens, the store
- * shows what it showed or what it should show, and the latter where success was said; all is whole,
- * nothing is left, and the same once more ends well. ASSAY_TEST_STORE_CALLS: how many of the calls
- * of each, in equal distances (3; 0: every one). ASSAY_TEST_STORE_KILLS: how many moments (3).
- * ASSAY_TEST_ONLY: a pattern of cmocka's for the tests' names. */
+/* A publish as a run makes it, also into a store that counts packages, and assay cache compact,
+ * collect, import and verify --repair: killed at every system call, at random moments, and with
+ * every call failing. Whatever happens, the store shows what it showed or what it should show, and
+ * the latter where success was said; all is whole, nothing is left, and the same once more ends
+ * well. ASSAY_TEST_STORE_CALLS: how many of the calls of each, in equal distances (3; 0: every
+ * one). ASSAY_TEST_STORE_KILLS: how many moments (3). ASSAY_TEST_ONLY: a pattern of cmocka's for
+ * the tests' names. */
 #include "store_story.h"
 #include "trace.h"
 
@@ -72,7 +73,7 @@ static void trial_check(struct trial *t, const char *what, bool ended)
 	if (status)
 		fail_msg("%s: once more ends with %d: %s", what, status, said(t));
 	place_open(t->p);
-	auto_free char *again = place_shown(t->p);
+	auto_free char *again = story_shown(t->p);
 	place_close(t->p);
 	if (strcmp(again, t->after))
 		fail_msg("%s: once more the store shows\n%s\nand not\n%s", what, again, t->after);
@@ -81,9 +82,9 @@ static void trial_check(struct trial *t, const char *what, bool ended)
 static void trial_begin(struct trial *t, struct place *p, const struct story *story)
 {
 	*t = (struct trial){.p = p, .story = story, .log = memfd_create("log", MFD_CLOEXEC)};
-	story_begin(p);
+	story_begin(p, story);
 	place_open(p);
-	t->before = place_shown(p);
+	t->before = story_shown(p);
 	place_close(p);
 	/* What showed it was a layer that nobody names: gone with the next opening. */
 	place_open(p);
@@ -245,6 +246,7 @@ STORY(compact, 1)
 STORY(collect, 2)
 STORY(import, 3)
 STORY(repair, 4)
+STORY(words, 5)
 
 int main(void)
 {
@@ -255,7 +257,8 @@ int main(void)
 		T(a_##story##_survives_ENOSPC), T(a_##story##_survives_EIO),                       \
 		T(a_##story##_survives_EMFILE), T(a_##story##_survives_ENOMEM),                    \
 		T(a_##story##_survives_EINTR)
-		TESTS(publish), TESTS(compact), TESTS(collect), TESTS(import), TESTS(repair),
+		TESTS(publish), TESTS(compact), TESTS(collect),
+		TESTS(import),  TESTS(repair),  TESTS(words),
 	};
 #if TRACE_SANITIZED
 	if (!getenv("ASSAY_TEST_STORE_CALLS")) {

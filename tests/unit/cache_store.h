@@ -20,6 +20,7 @@ struct store {
 	int base; /* the layer that the upper was made upon, where it is another than the store's */
 	bool has_base;
 	enum cache_deletions deletions;
+	struct cache_trust trust;
 	bool trusted; /* the overlay used trusted.overlay.* */
 	uint64_t max_entries, max_bytes, max_file;
 	unsigned max_depth;
@@ -61,6 +62,7 @@ static inline int store_try_fd(struct store *s, int fd, struct err *e)
 		.n_rules = s->n_rules,
 		.runner = s->runner,
 		.deletions = s->deletions,
+		.trust = s->trust,
 		.userxattr = !s->trusted,
 		.max_entries = s->max_entries,
 		.max_bytes = s->max_bytes,
@@ -84,18 +86,18 @@ static inline int store_try(struct store *s, const char *upper, struct err *e)
 static inline void store_commit(struct store *s)
 {
 	struct err e = ERR_INIT;
-	if (s->out.nothing)
-		return;
-	memcpy(s->ids[s->n], s->out.layer.id, CACHE_ID);
-	s->fds[s->n] = cache_layer_open(s->f->c, s->out.layer.id, &e);
-	assert_true(s->fds[s->n] >= 0);
-	s->n++;
 	for (size_t i = 0; i < s->out.n_frames; i++) {
 		const struct cache_frame *f = &s->out.frames[i];
 		if (!s->n_segments || s->segments[s->n_segments - 1].number != f->segment)
 			s->segments[s->n_segments++].number = f->segment;
 		s->segments[s->n_segments - 1].bytes = f->offset + f->bytes;
 	}
+	if (s->out.nothing)
+		return;
+	memcpy(s->ids[s->n], s->out.layer.id, CACHE_ID);
+	s->fds[s->n] = cache_layer_open(s->f->c, s->out.layer.id, &e);
+	assert_true(s->fds[s->n] >= 0);
+	s->n++;
 	memcpy(s->chain, s->out.chain, CACHE_ID);
 }
 

@@ -26,7 +26,8 @@ struct place {
 	struct state *state;
 	struct suite_store store;
 	struct shelf shelf;
-	int uppers; /* how many were made */
+	const char *package; /* whose word the next harvest is */
+	int uppers;          /* how many were made */
 };
 
 static inline void place_open(struct place *p)
@@ -107,7 +108,9 @@ static inline void place_put(int upper, const char *path, const char *content)
 static inline int place_try(struct place *p, int upper, const char *job, int64_t phase,
 			    struct err *e)
 {
-	struct shelf_publish pub = {.from = shelf_copy(&p->shelf)};
+	struct shelf_publish pub = {.from = shelf_copy(&p->shelf),
+				    .package = p->package,
+				    .words = p->state->db};
 	int rc = shelf_publish(&pub, p->state->cache, upper, job, e) ||
 				 shelf_record(&pub, p->state->db, phase, e)
 			 ? -1

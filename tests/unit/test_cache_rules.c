@@ -97,8 +97,9 @@ static void rules_and_changes_have_the_words_of_files_and_rows(void **state)
 	static const char *const rules[] = {"same",   "content-hash", "keep",
 					    "newest", "union-lines",  "drop",
 					    "reject", "sum-counters", "program"};
-	static const char *const changes[] = {"added",   "replaced", "merged",  "identical",
-					      "dropped", "conflict", "deleted", "refused"};
+	static const char *const changes[] = {"added",     "replaced", "merged",
+					      "identical", "dropped",  "conflict",
+					      "deleted",   "pending",  "refused"};
 	(void)state;
 	for (int i = CACHE_SAME; i <= CACHE_PROGRAM; i++)
 		assert_string_equal(cache_do_name((enum cache_do)i), rules[i]);

@@ -203,10 +203,10 @@ static void stores_and_totals_are_counted(void **state)
 	assert_named(d, "stores", NULL, 0, "");
 	story(d);
 	assert_named(d, "totals", NULL, 0, "1|4|3|1|8|100");
-	assert_named(d, "stores", NULL, 0, "npm/cache|1|1|8|24|500");
+	assert_named(d, "stores", NULL, 0, "npm/cache|1|1|8|24|500|0");
 	assert_named(d, "segments", NULL, 0, "1|100|1");
 	assert_named(d, "harvests", (const char *[]){"1"}, 1,
-		     "npm/cache|a|fetch|8|0|0|0|0|0|0|0|24");
+		     "npm/cache|a|fetch|8|0|0|0|0|0|0|0|24|0");
 	assert_named(d, "harvests", (const char *[]){"2"}, 1, "");
 }
 
@@ -328,7 +328,7 @@ static char *plan_grows(struct db *d, const char *sql, const char *const *args, 
 	for (size_t i = 0; i < t->n_rows && !found; i++) {
 		const char *detail = t->cells[i * t->n_columns + 3].s;
 		if (grows(detail, " j a x s f ap e h n nh gl job attempt result phase "
-				  "attempt_phase entry harvest harvest_note frame "))
+				  "attempt_phase entry harvest harvest_note frame w word "))
 			found = own_dup(detail);
 	}
 	db_table_free(t);

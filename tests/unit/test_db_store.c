@@ -170,7 +170,8 @@ static void nothing_new_leaves_notes_and_counts_but_no_generation(void **state)
 		     "bytes\nnpm/cache|a|fetch|refused|dev|a device");
 	assert_rows(d, "SELECT hex(path) FROM harvest_note WHERE ordinal = 0", "69FF0A27");
 	assert_named(d, "harvests", (const char *[]){"1"}, 1,
-		     "npm/cache|a|fetch|3|0|0|0|0|0|0|0|9\nnpm/cache|a|fetch|0|0|0|1|0|1|1|1|0");
+		     "npm/cache|a|fetch|3|0|0|0|0|0|0|0|9|0\n"
+		     "npm/cache|a|fetch|0|0|0|1|0|1|1|1|0|0");
 	p.entries = entries, p.n_entries = 1;
 	assert_int_equal(db_publish(d, &p, &e), -1); /* "added", and yet nothing */
 }

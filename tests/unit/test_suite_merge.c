@@ -39,6 +39,24 @@ static void refused(void **state, const char *suite, const char *place, const ch
 	desk_refuses(d, text, place, words);
 }
 
+static void a_store_may_demand_several_packages(void **state)
+{
+	struct suite *s = merged(state, "stores: [{name: cache, trust: 3}, {name: o, path: /o}]\n");
+	assert_int_equal(s->stores[0].trust, 3);
+	assert_int_equal(s->stores[1].trust, 0);
+	suite_free(s);
+	s = merged(state, "stores: [{name: cache, trust: 1, deletions: apply}]\n");
+	assert_int_equal(s->stores[0].trust, 1);
+	suite_free(s);
+	refused(state, "stores: [{name: cache, trust: 0}]\n", "6:31", "from 1 to 1000");
+	refused(state, "stores: [{name: cache, trust: 1001}]\n", "6:31", "from 1 to 1000");
+	refused(state, "stores: [{name: cache, trust: two}]\n", "6:31", "is no number");
+	refused(state, "stores: [{name: cache, trust: 2, deletions: apply}]\n", "6:31",
+		"deletions: apply does not go with it");
+	refused(state, "stores: [{name: cache, trust: 2, rules: [{match: x, do: union-lines}]}]\n",
+		"6:31", "union-lines");
+}
+
 static void what_the_suite_leaves_out_is_the_ecosystems(void **state)
 {
 	struct suite *s = merged(state, "");
@@ -258,6 +276,8 @@ static void the_ecosystems_of_the_source_tree_serve_a_program_built_in_it(void *
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_store_may_demand_several_packages, desk_open,
+						desk_close),
 		cmocka_unit_test_setup_teardown(what_the_suite_leaves_out_is_the_ecosystems,
 						desk_open, desk_close),
 		cmocka_unit_test_setup_teardown(single_values_and_plain_lists_are_replaced,
