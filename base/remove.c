@@ -1,12 +1,14 @@
 /* dir_remove: a tree that is somebody else's, of any depth and whatever its modes. Each directory
- * is first taken for an empty one, which most are; down to DEPTH levels each is emptied from within
- * its parent; what is deeper is moved up to the top of the tree under a fresh name and emptied from
- * there, so that descriptors and stack are bounded. */
+ * is first taken for an empty one, which most are, and again as soon as all that was seen in it is
+ * gone; down to DEPTH levels each is emptied from within its parent; what is deeper is moved up to
+ * the top of the tree under a fresh name and emptied from there, so that descriptors and stack are
+ * bounded. */
 #include "base/dir.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -14,6 +16,7 @@
 #include <sys/syscall.h>
 
 #define REMOVE_DEPTH 12
+#define REMOVE_BUFFER 8192
 
 /* getdents64(2). */
 struct remove_entry {
@@ -26,6 +29,7 @@ struct remove_entry {
 
 struct remove {
 	const char *rel; /* for messages */
+	int up;          /* where the tree is; not of it */
 	int top;         /* where deep directories are moved to */
 	unsigned long moved;
 };
@@ -57,12 +61,13 @@ static int remove_open_closed(int dirfd, const char *name)
 	return chmod(proc, 0700) ? -1 : remove_open(dirfd, name);
 }
 
-/* One name that is no directory, or an empty one. dirfd's own mode may be what forbids it. */
-static int remove_name(int dirfd, const char *name, int flags)
+/* One name that is no directory, or an empty one. dirfd's own mode may be what forbids it, and is
+ * changed where dirfd is of the tree. */
+static int remove_name(const struct remove *r, int dirfd, const char *name, int flags)
 {
 	if (!unlinkat(dirfd, name, flags) || errno == ENOENT)
 		return 0;
-	if (errno != EACCES || fchmod(dirfd, 0700))
+	if (errno != EACCES || dirfd == r->up || fchmod(dirfd, 0700))
 		return -1;
 	return unlinkat(dirfd, name, flags) && errno != ENOENT ? -1 : 0;
 }
@@ -85,17 +90,18 @@ static int remove_lift(struct remove *r, int dirfd, const char *name)
 		       : 0;
 }
 
-static int remove_within(struct remove *r, int dirfd, unsigned depth, struct err *e);
+static int remove_dir(struct remove *r, int dirfd, const char *name, int fd, unsigned depth,
+		      struct err *e);
 
 static int remove_entry(struct remove *r, int dirfd, const struct remove_entry *it, unsigned depth,
 			struct err *e)
 {
-	if (it->type != DT_DIR && !remove_name(dirfd, it->name, 0))
+	if (it->type != DT_DIR && !remove_name(r, dirfd, it->name, 0))
 		return 0;
 	/* EPERM is what POSIX wants said of a directory. */
 	if (it->type != DT_DIR && (it->type != DT_UNKNOWN || (errno != EISDIR && errno != EPERM)))
 		return err_sys(e, "remove %s/…/%s", r->rel, it->name);
-	if (!remove_name(dirfd, it->name, AT_REMOVEDIR))
+	if (!remove_name(r, dirfd, it->name, AT_REMOVEDIR))
 		return 0;
 	if (errno != ENOTEMPTY && errno != EEXIST)
 		return err_sys(e, "remove %s/…/%s", r->rel, it->name);
@@ -106,44 +112,62 @@ static int remove_entry(struct remove *r, int dirfd, const struct remove_entry *
 	auto_fd int sub = remove_open_closed(dirfd, it->name);
 	if (sub < 0)
 		return err_sys(e, "open %s/…/%s", r->rel, it->name);
-	if (remove_within(r, sub, depth + 1, e))
-		return -1;
-	return remove_name(dirfd, it->name, AT_REMOVEDIR)
-		       ? err_sys(e, "remove %s/…/%s", r->rel, it->name)
-		       : 0;
+	return remove_dir(r, dirfd, it->name, sub, depth + 1, e);
 }
 
-/* Everything in dirfd. What a file system passed over while entries went, and what was moved up
- * meanwhile, is found by reading again until there is nothing. */
-static int remove_within(struct remove *r, int dirfd, unsigned depth, struct err *e)
+/* What is in one buffer. 1: there was something, 0: nothing, -1. */
+static int remove_entries(struct remove *r, int fd, const char *buf, long n, unsigned depth,
+			  struct err *e)
 {
-	_Alignas(struct remove_entry) char buf[8192];
-	for (bool some = true; some;) {
-		some = false;
+	int some = 0;
+	for (long at = 0; at < n;) {
+		const struct remove_entry *it = (const void *)(buf + at);
+		at += it->size;
+		if (!strcmp(it->name, ".") || !strcmp(it->name, ".."))
+			continue;
+		some = 1;
+		if (remove_entry(r, fd, it, depth, e))
+			return -1;
+	}
+	return some;
+}
+
+/* The directory `name` of dirfd, open as fd, with everything in it. What a file system passed over
+ * while entries went, and what was moved up meanwhile, is found by reading again until there is
+ * nothing. Where a buffer had room for one more there seldom is: then it goes without being asked.
+ */
+static int remove_dir(struct remove *r, int dirfd, const char *name, int fd, unsigned depth,
+		      struct err *e)
+{
+	_Alignas(struct remove_entry) char buf[REMOVE_BUFFER];
+	const long one = (long)sizeof(struct remove_entry) + NAME_MAX + 1;
+	for (int some = 1; some;) {
+		some = 0;
 		long n;
-		while ((n = syscall(SYS_getdents64, dirfd, buf, sizeof(buf))) > 0)
-			for (long at = 0; at < n;) {
-				const struct remove_entry *it = (const void *)(buf + at);
-				at += it->size;
-				if (!strcmp(it->name, ".") || !strcmp(it->name, ".."))
-					continue;
-				some = true;
-				if (remove_entry(r, dirfd, it, depth, e))
-					return -1;
-			}
-		if (n < 0 || (some && lseek(dirfd, 0, SEEK_SET)))
+		while ((n = syscall(SYS_getdents64, fd, buf, sizeof(buf))) > 0) {
+			int here = remove_entries(r, fd, buf, n, depth, e);
+			if (here < 0)
+				return -1;
+			some |= here;
+			if (n + one <= REMOVE_BUFFER && !remove_name(r, dirfd, name, AT_REMOVEDIR))
+				return 0;
+		}
+		if (n < 0 || (some && lseek(fd, 0, SEEK_SET)))
 			return err_sys(e, "remove %s: read what is in it", r->rel);
 	}
-	return 0;
+	return remove_name(r, dirfd, name, AT_REMOVEDIR)
+		       ? err_sys(e, "remove %s%s%s", r->rel, depth ? "/…/" : "", depth ? name : "")
+		       : 0;
 }
 
 int dir_remove(int dirfd, const char *rel, struct err *e)
 {
 	const char *slash = strrchr(rel, '/');
-	auto_free char *parent = slash ? own_dup_n(rel, (size_t)(slash - rel)) : own_dup(".");
 	const char *name = slash ? slash + 1 : rel;
-	auto_fd int up = dir_open_beneath(dirfd, parent, O_RDONLY | O_DIRECTORY, 0);
-	if (up < 0)
+	auto_free char *parent = slash ? own_dup_n(rel, (size_t)(slash - rel)) : NULL;
+	auto_fd int above = slash ? dir_open_beneath(dirfd, parent, O_RDONLY | O_DIRECTORY, 0) : -1;
+	int up = slash ? above : dirfd;
+	if (slash && above < 0)
 		return errno == ENOENT ? 0 : err_sys(e, "open the directory of %s", rel);
 	auto_fd int top = remove_open_closed(up, name);
 	if (top < 0 && errno == ENOENT)
@@ -152,9 +176,6 @@ int dir_remove(int dirfd, const char *rel, struct err *e)
 		return unlinkat(up, name, 0) && errno != ENOENT ? err_sys(e, "remove %s", rel) : 0;
 	if (top < 0)
 		return err_sys(e, "open %s", rel);
-	struct remove r = {.rel = rel, .top = top};
-	if (remove_within(&r, top, 0, e))
-		return -1;
-	return unlinkat(up, name, AT_REMOVEDIR) && errno != ENOENT ? err_sys(e, "remove %s", rel)
-								   : 0;
+	struct remove r = {.rel = rel, .up = up, .top = top};
+	return remove_dir(&r, up, name, top, 0, e);
 }
