@@ -217,9 +217,8 @@ static int64_t record_attempt(struct db *d, int64_t job, bool repeat, int64_t st
 			      struct err *e)
 {
 	if (db_do(d, e,
-		  "INSERT INTO attempt (job, number, repeat, started_ms, host)"
-		  " SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3, ?4 FROM attempt WHERE job = "
-		  "?1",
+		  "INSERT INTO attempt (job, number, repeat, started_ms, host) VALUES (?1,"
+		  " (SELECT coalesce(max(number), 0) + 1 FROM attempt WHERE job = ?1), ?2, ?3, ?4)",
 		  "iiis", job, (int64_t)repeat, started_ms, d->host) < 0)
 		return err_add(e, "job %lld", (long long)job);
 	return sqlite3_last_insert_rowid(d->h);
@@ -243,18 +242,36 @@ int64_t db_repeat_begin(struct db *d, int64_t job, int64_t started_ms, struct er
 
 /* ---- phases ---- */
 
-static int64_t record_phase(struct db *d, const struct db_phase *p, struct err *e)
+/* Of names the rows. *number is -1 where p->variant is NULL. */
+static int record_phase_of(struct db *d, const struct db_phase *p, int64_t *package,
+			   int64_t *number, struct err *e)
 {
-	int64_t package, number = -1;
-	int known = db_number(d, e, &package,
-			      "SELECT p.id FROM package p JOIN job j ON j.package = p.id WHERE "
-			      "p.name = ?1 AND j.run = ?2 LIMIT 1",
-			      "si", p->package, p->run);
+	sqlite3_stmt *s = db_ask(d, e,
+				 "SELECT p.id, (SELECT coalesce(max(number), -1) FROM variant"
+				 " WHERE run = ?2 AND name = ?3)"
+				 " FROM package p JOIN job j ON j.package = p.id"
+				 " WHERE p.name = ?1 AND j.run = ?2 LIMIT 1",
+				 "sis", p->package, p->run, p->variant);
+	int known = s ? db_step(d, s, e) : -1;
+	if (known > 0) {
+		*package = sqlite3_column_int64(s, 0);
+		*number = sqlite3_column_int64(s, 1);
+	}
+	db_done(s);
 	if (!known)
-		err_set(e, ERR_CORRUPT, "%s: run %lld has no package %s", d->path,
-			(long long)p->run, p->package);
-	if (known <= 0 ||
-	    (p->variant && record_variant_number(d, p->run, p->variant, &number, e)) ||
+		return err_set(e, ERR_CORRUPT, "%s: run %lld has no package %s", d->path,
+			       (long long)p->run, p->package);
+	if (known > 0 && p->variant && *number < 0)
+		return err_set(e, ERR_CORRUPT, "%s: run %lld has no variant %s", d->path,
+			       (long long)p->run, p->variant);
+	return known < 0 ? -1 : 0;
+}
+
+/* One row, so no transaction of its own. */
+int64_t db_phase_begin(struct db *d, const struct db_phase *p, struct err *e)
+{
+	int64_t package = 0, number = -1;
+	if (record_phase_of(d, p, &package, &number, e) ||
 	    db_do(d, e,
 		  "INSERT INTO phase (run, package, variant, version, name, network, generation, "
 		  "log, started_ms, cpus)"
@@ -263,14 +280,6 @@ static int64_t record_phase(struct db *d, const struct db_phase *p, struct err *
 		  p->generation, p->log, p->started_ms, p->cpus) < 0)
 		return err_add(e, "phase %s of %s", p->name, p->package);
 	return sqlite3_last_insert_rowid(d->h);
-}
-
-int64_t db_phase_begin(struct db *d, const struct db_phase *p, struct err *e)
-{
-	if (db_begin(d, e))
-		return -1;
-	int64_t id = record_phase(d, p, e);
-	return db_end(d, id < 0 ? -1 : 0, e) ? -1 : id;
 }
 
 int db_phase_end(struct db *d, int64_t phase, const struct db_facts *f, struct err *e)
