@@ -27,17 +27,26 @@ int boxing_layer(struct state *st, const char *name, struct err *e)
 	return fd;
 }
 
-int boxing_no_input(int dirfd, struct err *e)
+int boxing_place_open(struct boxing_place *p, int dirfd, struct err *e)
 {
-	auto_fd int input = dir_make(dirfd, BOXING_INPUT, 0755, e);
-	return input < 0 ? err_add(e, "the input of packages without files") : 0;
+	struct stat st;
+	auto_fd int fd = dir_make(dirfd, BOXING_INPUT, 0755, e);
+	if (fd < 0)
+		return err_add(e, "the input of packages without files");
+	if (fstat(fd, &st))
+		return err_sys(e, "look at %s", BOXING_INPUT);
+	p->plain = st.st_mode == (S_IFDIR | 0755);
+	p->empty_fd = give_fd(&fd);
+	return 0;
 }
 
-int boxing_input(int dirfd, const char *dir, const struct suite_package *package, struct err *e)
+void boxing_place_close(struct boxing_place *p)
 {
-	if (!package->n_files)
-		return 0;
-	auto_free char *rel = own_fmt("%s/" BOXING_INPUT, dir);
+	own_close(&p->empty_fd);
+}
+
+int boxing_input(int dirfd, const char *rel, const struct suite_package *package, struct err *e)
+{
 	auto_fd int input = dir_make(dirfd, rel, 0755, e);
 	if (input < 0)
 		return -1;
@@ -81,17 +90,19 @@ static int boxing_dir(struct boxing *b, int dirfd, const char *rel, struct err *
 
 /* An upper or work directory. What a box sees at a mount's root is the upper's mode: not what our
  * umask makes of it. */
-static int boxing_make(struct boxing *b, int dirfd, char what, size_t slot, struct err *e)
+static int boxing_make(struct boxing *b, const struct boxing_from *from, char what, size_t slot,
+		       struct err *e)
 {
-	char name[24];
-	snprintf(name, sizeof(name), "%c%zu", what, slot);
-	if (mkdirat(dirfd, name, 0755))
-		return err_sys(e, "mkdir %s", name);
-	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	auto_free char *rel = own_fmt("%s/%c%zu", from->dir, what, slot);
+	if (mkdirat(from->dirfd, rel, 0755))
+		return err_sys(e, "mkdir %s", rel);
+	int fd = openat(from->dirfd, rel, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return err_sys(e, "open %s", name);
+		return err_sys(e, "open %s", rel);
 	boxing_keep(b, fd);
-	return fchmod(fd, 0755) ? err_sys(e, "chmod %s", name) : fd;
+	return from->place && from->place->plain ? fd
+	       : fchmod(fd, 0755)                ? err_sys(e, "chmod %s", rel)
+						 : fd;
 }
 
 /* Append the descriptors that one symbol stands for: none where an earlier phase did not run, many
@@ -133,7 +144,8 @@ static int boxing_lower(struct boxing *b, struct state *st, const struct plan_mo
 		boxing_keep(b, fd);
 		break;
 	case PLAN_FROM_INPUT:
-		fd = boxing_dir(b, from->dirfd, from->input, e);
+		fd = from->input ? boxing_dir(b, from->dirfd, from->input, e)
+				 : from->place->empty_fd;
 		break;
 	}
 	if (fd < 0)
@@ -144,8 +156,7 @@ static int boxing_lower(struct boxing *b, struct state *st, const struct plan_mo
 }
 
 static int boxing_mount(struct boxing *b, struct state *st, const struct plan_mount *m,
-			const struct boxing_from *from, int dirfd, struct box_mount *out,
-			struct err *e)
+			const struct boxing_from *from, struct box_mount *out, struct err *e)
 {
 	int *fds = NULL;
 	size_t n = 0;
@@ -163,9 +174,9 @@ static int boxing_mount(struct boxing *b, struct state *st, const struct plan_mo
 	out->n_lowers = n;
 	if (m->slot == PLAN_NONE)
 		return 0;
-	out->upper_fd = boxing_make(b, dirfd, 'u', m->slot, e);
+	out->upper_fd = boxing_make(b, from, 'u', m->slot, e);
 	if (out->upper_fd >= 0)
-		out->work_fd = boxing_make(b, dirfd, 'w', m->slot, e);
+		out->work_fd = boxing_make(b, from, 'w', m->slot, e);
 	return out->work_fd < 0 ? -1 : 0;
 }
 
@@ -175,13 +186,10 @@ int boxing_open(struct boxing *b, struct state *st, const struct plan_mounts *m,
 	*b = (struct boxing){0};
 	if (mkdirat(from->dirfd, from->dir, 0755))
 		return err_sys(e, "mkdir %s", from->dir);
-	auto_fd int dir = dir_open_beneath(from->dirfd, from->dir, O_PATH | O_DIRECTORY, 0);
-	if (dir < 0)
-		return err_sys(e, "open %s", from->dir);
 	b->mounts = own_calloc(m->n_mounts, sizeof(*b->mounts));
 	for (size_t i = 0; i < m->n_mounts; i++) {
 		b->n_mounts = i + 1;
-		if (boxing_mount(b, st, &m->mounts[i], from, dir, &b->mounts[i], e)) {
+		if (boxing_mount(b, st, &m->mounts[i], from, &b->mounts[i], e)) {
 			boxing_close(b);
 			return err_add(e, "mount %s", m->mounts[i].path);
 		}

@@ -17,24 +17,36 @@ struct boxing {
  * directory `name`. Or -1. */
 int boxing_layer(struct state *st, const char *name, struct err *e) must_check;
 
-/* Under this name below a job's directory is what its package has of files; below the run's is
- * nothing, for packages that have none. */
 #define BOXING_INPUT "input"
 
-/* boxing_input(dirfd, dir, package, e): <dir>/input with copies of the package's files (16 MiB each
- * at most), where it has some. boxing_no_input(dirfd, e): the empty one. */
-int boxing_input(int dirfd, const char *dir, const struct suite_package *package, struct err *e)
+/* boxing_input(dirfd, rel, package, e): the directory rel with copies of the package's files (16
+ * MiB each at most). */
+int boxing_input(int dirfd, const char *rel, const struct suite_package *package, struct err *e)
 	must_check;
-int boxing_no_input(int dirfd, struct err *e) must_check;
+
+/* What all phases whose directories are made below one directory share. */
+struct boxing_place {
+	int empty_fd; /* the input of packages without files */
+	bool plain;   /* a directory that is made there with mode 0755 has it: neither umask nor
+			 ACLs nor a group that is handed down say otherwise */
+};
+
+/* boxing_place_open(p, dirfd, e): of dirfd, in which BOXING_INPUT is made. 0, or -1 with nothing
+ * open. */
+int boxing_place_open(struct boxing_place *p, int dirfd, struct err *e) must_check;
+void boxing_place_close(struct boxing_place *p);
 
 /* Uppers whose name begins so came from an earlier run, and lie below the state directory (kept.h).
  */
 #define BOXING_KEPT "kept/"
 
 struct boxing_from {
-	int dirfd;                 /* the run's directory, where the following names lie */
-	const char *dir;           /* of this phase, to be made: gets uSLOT and wSLOT */
-	const char *input;         /* the directory that boxing_input filled */
+	int dirfd; /* the run's directory, where the following names lie; nobody
+		      else writes there */
+	const struct boxing_place *place; /* of dirfd, or NULL */
+	const char *dir;                  /* of this phase, to be made: gets uSLOT and wSLOT */
+	const char *input;         /* the directory that boxing_input filled, NULL: the place's
+				      empty one */
 	const char *const *uppers; /* by phase of the suite: the directory of that phase's frozen
 				      uppers, NULL: did not run */
 	const struct shelf *shelves;

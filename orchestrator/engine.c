@@ -289,7 +289,7 @@ static int engine_open(struct engine *g, struct err *e)
 		return -1;
 	g->runs_fd = dir_make(g->state->fd, runs, 0700, e);
 	g->jobs_fd = g->runs_fd < 0 ? -1 : dir_make(g->state->fd, jobs, 0700, e);
-	if (g->jobs_fd < 0 || boxing_no_input(g->jobs_fd, e))
+	if (g->jobs_fd < 0 || boxing_place_open(&g->place, g->jobs_fd, e))
 		return -1;
 	capture_disk_init(&g->logs, &g->loop, g->runs_fd);
 	if (engine_stores(g, e) || repeat_open(g, e) || keep_open(g, e) || engine_schedule(g, e) ||
@@ -355,6 +355,7 @@ static void engine_free(struct engine *g)
 	engine_unschedule(g);
 	own_close(&g->runs_fd);
 	own_close(&g->jobs_fd);
+	boxing_place_close(&g->place);
 	capture_disk_fini(&g->logs);
 	if (sandbox_remove(NULL, g->state->fd, dir, &ignored))
 		fprintf(stderr, "assay: %s\n", ignored.text);
@@ -372,8 +373,13 @@ static int records_end(void *db, struct err *e)
 
 /* Rows that wait are made durable together: a disk is waited for once. */
 static const struct lane_group records_group = {records_begin, records_end, 256};
-/* Small ones are not worth a way to the loop and back each. */
-static const struct lane_group trash_group = {NULL, NULL, 8};
+/* Small ones are not worth a way to the loop and back each; but who waits for room is not to wait
+ * for more than a part of what may be leaving. */
+static struct lane_group trash_group(const struct engine *g)
+{
+	size_t most = g->at_once < 8 ? 8 : g->at_once > 64 ? 64 : g->at_once;
+	return (struct lane_group){NULL, NULL, most};
+}
 
 /* Once nothing is alive any more nothing is held either. */
 static void engine_left(struct engine *g)
@@ -405,6 +411,7 @@ int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struc
 		.units_left = conf->plan->n_units,
 		.runs_fd = -1,
 		.jobs_fd = -1,
+		.place = {.empty_fd = -1},
 	};
 	*out = (struct engine_outcome){0};
 	setenv("UV_THREADPOOL_SIZE", "8",
@@ -418,7 +425,8 @@ int engine_run(const struct engine_conf *conf, struct engine_outcome *out, struc
 	lane_init(&g.keep, &g.loop);
 	compact_init(&g.compact, &g);
 	lane_init(&g.trash, &g.loop);
-	lane_group(&g.trash, &trash_group, NULL);
+	const struct lane_group trash = trash_group(&g);
+	lane_group(&g.trash, &trash, NULL);
 	g.descriptors = engine_descriptors();
 	own_return_large(); /* what logs need for a while */
 	g.jobs = own_calloc(conf->plan->n_units, sizeof(struct job *));

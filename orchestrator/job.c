@@ -5,19 +5,16 @@ struct job *job_new(struct engine *g, size_t unit)
 	const struct plan *p = g->conf->plan;
 	const struct plan_unit *u = &p->units[unit];
 	struct job *j = own_calloc(1, sizeof(*j));
-	*j = (struct job){
-		.engine = g,
-		.unit = u,
-		.trunk = u->trunk == PLAN_NONE ? NULL : g->jobs[u->trunk],
-		.number = unit,
-		.dir = own_fmt("%zu", unit),
-		.id = g->conf->jobs[unit],
-		.phase = u->first_phase,
-		.until = PLAN_NONE,
-		.uppers = own_calloc(g->suite->n_phases, sizeof(*j->uppers)),
-		.phase_ids = own_calloc(g->suite->n_phases, sizeof(*j->phase_ids)),
-		.evidence = {.offset = -1},
-	};
+	j->engine = g;
+	j->unit = u;
+	j->trunk = u->trunk == PLAN_NONE ? NULL : g->jobs[u->trunk];
+	j->number = unit;
+	j->id = g->conf->jobs[unit];
+	j->phase = u->first_phase;
+	j->until = PLAN_NONE;
+	j->uppers = own_calloc(g->suite->n_phases, sizeof(*j->uppers));
+	j->phase_ids = own_calloc(g->suite->n_phases, sizeof(*j->phase_ids));
+	j->evidence.offset = -1;
 	while (unit + 1 + j->n_branches < p->n_units &&
 	       p->units[unit + 1 + j->n_branches].trunk == unit)
 		j->n_branches++;
@@ -33,7 +30,7 @@ void job_free(struct job *j)
 		free(j->uppers[i]);
 	free(j->uppers);
 	free(j->phase_ids);
-	free(j->dir);
+	free(j->input);
 	free(j->note);
 	free(j->kept);
 	free(j->gone);

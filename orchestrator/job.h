@@ -16,7 +16,7 @@
 
 enum job_state {
 	JOB_WAIT,    /* for its trunk, or until the scheduler begins it */
-	JOB_BEGIN,   /* its directory and input exist, its attempt is recorded */
+	JOB_BEGIN,   /* its input is there, its attempt is recorded */
 	JOB_TAKE,    /* what earlier runs left of its phases is compared with its digest */
 	JOB_OPEN,    /* the phase is recorded, its directories and descriptors are there */
 	JOB_QUEUE,   /* for tokens, with a phase to run: opened ahead, or after that */
@@ -31,7 +31,7 @@ enum job_state {
 	JOB_HOLD,    /* for its other side, and to be repeated, or not to be run at all */
 	JOB_FREEZE,  /* what its phases left is put by for later runs */
 	JOB_ENTER,   /* and recorded; what must go for that is forgotten */
-	JOB_CLEAN,   /* its directory is removed */
+	JOB_CLEAN,   /* its directories are removed */
 	JOB_DONE,
 };
 #define JOB_STATES (JOB_DONE + 1)
@@ -69,8 +69,9 @@ struct job {
 	size_t n_branches;    /* of a trunk: the units after it */
 	size_t branches_left; /* of them: that still need its uppers */
 	enum job_state state;
-	size_t number;           /* of the unit: names its directory */
-	char *dir;               /* below jobs/<run>: <number> */
+	size_t number;           /* of the unit: names its directories */
+	char *input;             /* its package's files, below jobs/<run>; NULL: none, or its trunk
+				    has them */
 	int64_t id, attempt;     /* branch: the database's */
 	size_t phase;            /* of the suite: the current one */
 	struct sched_need taken; /* by the phase under way */
@@ -201,11 +202,12 @@ struct engine {
 	size_t reused;       /* phases */
 	uint64_t kept_bytes; /* of all that is kept; the lane `records` has it */
 	struct breaker breaker;
-	int64_t full_ns; /* when the disk was last seen full; 0: never */
-	int runs_fd;     /* runs/<run> below the state directory */
-	int jobs_fd;     /* jobs/<run> */
-	bool stopping;   /* start nothing more */
-	bool failed;     /* because of err */
+	int64_t full_ns;           /* when the disk was last seen full; 0: never */
+	int runs_fd;               /* runs/<run> below the state directory */
+	int jobs_fd;               /* jobs/<run> */
+	struct boxing_place place; /* of jobs_fd */
+	bool stopping;             /* start nothing more */
+	bool failed;               /* because of err */
 	struct err err;
 	unsigned signals;
 	uv_signal_t sigint, sigterm; /* .data is set once they must be closed */

@@ -2,7 +2,7 @@
  * its end; of a trunk before its branches run, so that a run that is killed has it when it is gone
  * on with. A directory is moved before its row is written, and a row is gone before its directory
  * is removed; what a kill leaves of that the next start removes (kept.h). What can't be kept is no
- * trouble: the job's directory goes with it. */
+ * trouble: it goes with the job. */
 #include "orchestrator/job.h"
 
 #include "base/clock.h"

@@ -16,9 +16,9 @@ static int begin_work(struct job *j, struct err *e)
 {
 	struct engine *g = j->engine;
 	const struct suite_package *package = &g->suite->packages[j->unit->package];
-	if (mkdirat(g->jobs_fd, j->dir, 0700))
-		return err_sys(e, "mkdir jobs/%lld/%s", (long long)g->conf->run, j->dir);
-	if (!j->trunk && boxing_input(g->jobs_fd, j->dir, package, e))
+	if (!j->trunk && package->n_files)
+		j->input = own_fmt("%zu." BOXING_INPUT, j->number);
+	if (j->input && boxing_input(g->jobs_fd, j->input, package, e))
 		return -1;
 	if (job_is_trunk(j) || j->until != PLAN_NONE)
 		return job_keep_find(j, e);
@@ -105,7 +105,7 @@ static void open_names(struct job *j)
 	auto_free char *file = file_name_of(package->id, false);
 	auto_free char *side = variant ? file_name_of(variant, true) : own_dup("");
 	auto_free char *phase = file_name_of(job_phase(j)->name, true);
-	j->phase_dir = own_fmt("%s/%s.%u", j->dir, phase, j->tries);
+	j->phase_dir = own_fmt("%zu.%s.%u", j->number, phase, j->tries);
 	/* A name of its own for every try that is kept: a run may be gone on with, a phase
 	 * repeated. */
 	auto_free char *resumed =
@@ -123,13 +123,18 @@ static int open_work(struct job *j, struct err *e)
 {
 	struct engine *g = j->engine;
 	const struct suite_package *package = &g->suite->packages[j->unit->package];
-	const char *owner = !package->n_files ? "." : j->trunk ? j->trunk->dir : j->dir;
-	auto_free char *input = own_fmt("%s/" BOXING_INPUT, owner);
 	auto_free char *log = own_fmt("runs/%lld/%s", (long long)g->conf->run, j->log_rel);
 	auto_free const char **uppers = own_calloc(g->suite->n_phases, sizeof(*uppers));
 	for (size_t i = 0; i < g->suite->n_phases; i++)
 		uppers[i] = j->uppers[i] ? j->uppers[i] : j->trunk ? j->trunk->uppers[i] : NULL;
-	struct boxing_from from = {g->jobs_fd, j->phase_dir, input, uppers, j->shelves};
+	struct boxing_from from = {
+		.dirfd = g->jobs_fd,
+		.place = &g->place,
+		.dir = j->phase_dir,
+		.input = j->trunk ? j->trunk->input : j->input,
+		.uppers = uppers,
+		.shelves = j->shelves,
+	};
 	if (boxing_open(&j->boxing, g->state, &j->mounts, &from, e))
 		return err_add(e, "%s", j->label);
 	struct db_phase row = {
@@ -353,11 +358,20 @@ static void hold_start(struct job *j)
 
 /* What a job leaves that can't be removed is told and no reason to end a run: the next start tries
  * again. */
-static int clean_work(struct job *j, struct err *e)
+static void clean_one(const struct job *j, const char *dir, struct err *e)
 {
-	if (sandbox_remove(j->engine->sandbox, j->engine->jobs_fd, j->dir, e))
+	if (dir && sandbox_remove(j->engine->sandbox, j->engine->jobs_fd, dir, e))
 		fprintf(stderr, "assay: what a job left in its directory stays for now: %s\n",
 			e->text);
+}
+
+/* Tries that did not count are discarded as they end; what is kept is not the job's. */
+static int clean_work(struct job *j, struct err *e)
+{
+	for (size_t i = j->unit->first_phase; i < j->unit->end_phase; i++)
+		if (j->uppers[i] && strncmp(j->uppers[i], BOXING_KEPT, strlen(BOXING_KEPT)))
+			clean_one(j, j->uppers[i], e);
+	clean_one(j, j->input, e);
 	return 0;
 }
 

@@ -230,8 +230,7 @@ int retrace_open(struct retrace *r, struct state *st, const struct retrace_asked
 	if (rc || retrace_inputs(r, e) || state_can_box(st, e) || aside_take(st->fd, &r->aside, e))
 		return -1;
 	const struct suite_package *package = &r->again.suite->packages[r->package];
-	if (package->n_files ? boxing_input(r->aside.fd, ".", package, e)
-			     : boxing_no_input(r->aside.fd, e))
+	if (boxing_input(r->aside.fd, BOXING_INPUT, package, e))
 		return -1;
 	r->uppers = own_calloc(r->again.suite->n_phases + 1, sizeof(*r->uppers));
 	r->held = own_calloc(r->again.suite->n_phases + 1, sizeof(*r->held));

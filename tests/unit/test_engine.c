@@ -73,7 +73,7 @@ static void a_trunk_runs_once_and_serves_its_branches(void **state)
 	const struct fake_seen *fetch = world_box(&from, NULL, "", "fetch");
 	for (const struct fake_seen *b; (b = world_box(&from, NULL, NULL, NULL));) {
 		assert_true(b->began_ms >= fetch->ended_ms);
-		assert_true(in_list(b->root, "/0/fetch.1/u0"));
+		assert_true(in_list(b->root, "/0.fetch.1/u0"));
 	}
 	expect(w, "p0", "base", STATUS_PASS, REASON_OK, "test");
 	expect(w, "p0", "next", STATUS_PASS, REASON_OK, "test");
@@ -152,9 +152,9 @@ static void a_phase_sees_the_uppers_of_earlier_ones_newest_first(void **state)
 	from = 0;
 	const struct fake_seen *test = world_box(&from, NULL, "base", "test");
 	assert_false(in_list(fetch->root, "/u"));
-	assert_true(ends_with(build->root[0], "/0/fetch.1/u0"));
-	assert_true(ends_with(test->root[0], "/build.1/u0"));
-	assert_true(ends_with(test->root[1], "/0/fetch.1/u0"));
+	assert_true(ends_with(build->root[0], "/0.fetch.1/u0"));
+	assert_true(ends_with(test->root[0], ".build.1/u0"));
+	assert_true(ends_with(test->root[1], "/0.fetch.1/u0"));
 	assert_true(strstr(test->root[0], "/jobs/") != NULL);
 }
 
@@ -385,10 +385,10 @@ static size_t thrown_away;
 static void look_for_the_first_try(const struct fake_seen *b)
 {
 	for (char **dir = b->root; *dir; dir++) {
-		char *try = strstr(*dir, "/fetch.2/");
+		char *try = strstr(*dir, ".fetch.2/");
 		if (!try)
 			continue;
-		auto_free char *first = own_fmt("%.*s/fetch.1", (int)(try - *dir), *dir);
+		auto_free char *first = own_fmt("%.*s.fetch.1", (int)(try - *dir), *dir);
 		assert_int_equal(access(*dir, F_OK), 0);
 		assert_int_equal(access(first, F_OK), -1);
 		thrown_away++;
@@ -430,8 +430,8 @@ static void an_offline_failure_is_repeated_with_the_network_and_only_that_counts
 	assert_true(!online->offline && online->networked);
 	for (const struct fake_seen *b; (b = world_box(&from, "p2", NULL, NULL));)
 		if (!says(b->phase, "fetch"))
-			assert_true(in_list(b->root, "/fetch.2/u0") &&
-				    !in_list(b->root, "/fetch.1/u0"));
+			assert_true(in_list(b->root, ".fetch.2/u0") &&
+				    !in_list(b->root, ".fetch.1/u0"));
 	assert_int_equal(
 		world_number(w,
 			     "SELECT count(*) FROM attempt_phase a JOIN phase p ON p.id = a.phase "
