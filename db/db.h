@@ -83,6 +83,8 @@ struct db_unchanged {
 	int64_t job, attempt,
 		run;    /* of the run; the newest attempt that judged them, and its run */
 	int64_t agreed; /* so many attempts judged them, that one included */
+	int64_t own_us, shared_us; /* processor time that one's phases took, its own and those it
+				      shared with other variants */
 };
 /* db_unchanged(d, run, each, ctx, e): `each` for the jobs of a run that wait and need not be run:
  * those with the key of earlier ones whose results agree, all of them, and are pass, or are two at

@@ -2,14 +2,18 @@
 #include "db/handle.h"
 
 /* clang-format off */
+#define CPU_OF " coalesce(sum(coalesce(f.cpu_user_us, 0) + coalesce(f.cpu_system_us, 0)), 0)" \
+	" FROM attempt_phase l JOIN phase f ON f.id = l.phase WHERE l.attempt = q.attempt AND f.variant"
 static const char agreeing[] =
-	"SELECT j.id, max(a.id), max(o.run), min(s.status), min(s.phase), min(s.reason), count(*)"
+	"SELECT q.*, (SELECT" CPU_OF " IS NOT NULL), (SELECT" CPU_OF " IS NULL) FROM ("
+	"SELECT j.id, max(a.id) AS attempt, max(o.run), min(s.status), min(s.phase), min(s.reason), count(*)"
 	" FROM job j JOIN job o ON o.input_key = j.input_key AND o.run < j.run"
 	" JOIN attempt a ON a.job = o.id JOIN result s ON s.attempt = a.id"
 	" WHERE j.run = ?1 AND j.state = 'waiting' AND j.recheck IS NULL"
 	"  AND s.status NOT IN ('skip', 'infra', 'block') AND s.reason <> 'cancelled'"
 	" GROUP BY j.id HAVING count(DISTINCT s.status || ' ' || s.phase || ' ' || s.reason) = 1"
-	"  AND (min(s.status) = 'pass' OR count(*) >= 2)";
+	"  AND (min(s.status) = 'pass' OR count(*) >= 2)) q";
+#undef CPU_OF
 /* clang-format on */
 
 int db_unchanged(struct db *d, int64_t run,
@@ -23,7 +27,9 @@ int db_unchanged(struct db *d, int64_t run,
 		const struct db_unchanged u = {sqlite3_column_int64(s, 0),
 					       sqlite3_column_int64(s, 1),
 					       sqlite3_column_int64(s, 2),
-					       sqlite3_column_int64(s, 6)};
+					       sqlite3_column_int64(s, 6),
+					       sqlite3_column_int64(s, 7),
+					       sqlite3_column_int64(s, 8)};
 		each(ctx, &u, (const char *)sqlite3_column_text(s, 3),
 		     (const char *)sqlite3_column_text(s, 4),
 		     (const char *)sqlite3_column_text(s, 5));

@@ -21,7 +21,7 @@ static const struct argp_option run_options[] = {
 	{"fresh", RUN_FRESH, NULL, 0,
 	 "run everything, also what earlier runs judged, or left, with the same inputs", 0},
 	{"recheck", RUN_RECHECK, "PERCENT", 0,
-	 "of the jobs that earlier runs judged run so many all the same (default 2)", 0},
+	 "of the packages that earlier runs judged run so many all the same (default 2)", 0},
 	{"keep-layers", RUN_KEEP, "SIZE", 0,
 	 "of what phases leave keep so much for later runs (default: the suite's keep-layers, "
 	 "else 10G; 0: nothing)",

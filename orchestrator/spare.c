@@ -1,7 +1,7 @@
 #include "orchestrator/spare.h"
 
 #include "base/clock.h"
-#include "orchestrator/sim.h"
+#include "orchestrator/sample.h"
 
 #include <string.h>
 
@@ -25,7 +25,7 @@ static int by_job(const void *pa, const void *pb)
 	return a->job < b->job ? -1 : a->job > b->job;
 }
 
-static const struct judged_job *spared_find(const struct spared *s, int64_t job)
+static struct judged_job *spared_find(const struct spared *s, int64_t job)
 {
 	const struct judged_job key = {.job = job};
 	return s->n && job ? bsearch(&key, s->list, s->n, sizeof(key), by_job) : NULL;
@@ -56,17 +56,48 @@ static void spared_add(void *ctx, const struct db_unchanged *u, const char *stat
 	s->list[s->n++] = x;
 }
 
-/* So many percent run all the same. By chance, but for the first, so that there always is one of
- * many. */
-static size_t spared_recheck(struct spared *s, int64_t run, double percent)
+/* What running a package's jobs [from, to) of the plan would take. Phases that they share run once.
+ */
+static bool package_cost(const struct spared *s, const int64_t *ids, size_t from, size_t to,
+			 struct sample *out)
 {
-	uint64_t seed = (uint64_t)run;
-	size_t n = 0;
-	for (size_t i = 0; percent > 0 && i < s->n; i++) {
-		s->list[i].recheck = sim_random(&seed) * 100 < percent || (!i && s->n >= 20);
-		n += s->list[i].recheck;
+	int64_t own = 0, shared = 0, last = INT64_MAX;
+	for (size_t i = from; i < to; i++) {
+		const struct judged_job *x = spared_find(s, ids[i]);
+		if (!x)
+			continue;
+		own += x->row.own_us;
+		shared = x->row.shared_us > shared ? x->row.shared_us : shared;
+		last = x->row.run < last ? x->row.run : last;
 	}
-	return n;
+	*out = (struct sample){from, (uint64_t)(own + shared), last, false};
+	return last != INT64_MAX;
+}
+
+/* So many percent run all the same: packages, with all that is spared of them, because phases that
+ * variants share run for one as for all. */
+static size_t spared_recheck(struct spared *s, const struct plan *p, const int64_t *ids,
+			     int64_t run, double percent)
+{
+	auto_free struct sample *list = own_calloc(p->n_units + 1, sizeof(*list));
+	size_t n = 0, rechecked = 0;
+	for (size_t i = 0, end; i < p->n_units; i = end) {
+		for (end = i + 1; end < p->n_units && p->units[end].package == p->units[i].package;
+		     end++)
+			;
+		n += package_cost(s, ids, i, end, &list[n]);
+	}
+	/* always one of many */
+	sample_draw(list, n, percent, s->n >= 20, (uint64_t)run);
+	for (size_t k = 0; k < n; k++)
+		for (size_t i = list[k].of, package = p->units[i].package;
+		     list[k].drawn && i < p->n_units && p->units[i].package == package; i++) {
+			struct judged_job *x = spared_find(s, ids[i]);
+			if (x)
+				x->recheck = true;
+			rechecked += x != NULL;
+		}
+	return rechecked;
 }
 
 static int spared_record(const struct spared *s, struct db *d, struct err *e)
@@ -169,7 +200,7 @@ int spare_jobs(struct plan *p, struct state *st, int64_t run, const struct how *
 		auto_free bool *stays = own_calloc(n_units + 1, sizeof(*stays));
 		struct keep keep = {p, stays};
 		qsort(s.list, s.n, sizeof(*s.list), by_job);
-		out->rechecked = spared_recheck(&s, run, h->recheck);
+		out->rechecked = spared_recheck(&s, p, ids, run, h->recheck);
 		out->spared = s.n - out->rechecked;
 		rc = spared_record(&s, st->db, e);
 		spared_mark(&s, p, ids);

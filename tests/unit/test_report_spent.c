@@ -110,7 +110,8 @@ static void what_was_not_done_twice_is_told_with_how_often_that_was_wrong(void *
 	struct db_unchanged list[4];
 	run_add(m, first, 2, false, "done");
 	for (size_t i = 0; i < 4; i++)
-		list[i] = (struct db_unchanged){0, m->attempt[i], m->run, 1};
+		list[i] =
+			(struct db_unchanged){.attempt = m->attempt[i], .run = m->run, .agreed = 1};
 	run_add(m, second, 2, false, NULL);
 	for (size_t i = 0; i < 4; i++)
 		list[i].job = m->job[i];
