@@ -29,7 +29,7 @@ fact "a run listens" until_true 300 shows '"run":1'
 fact "to its own user only" is "$(stat -c %a "$ASSAY_STATE/socket")" 600
 both() { [ "$(grep -c '^START long. [ab] test' "$work/lines")" = 2 ]; }
 fact "two that take long hold both processors" until_true 300 both
-fact "a snapshot tells of them" until_true 300 shows '"jobs_used":2.*"package":"long1"'
+fact "a snapshot tells of them" until_true 300 shows '"jobs_used":2.*"package":"long[12]"'
 fact "more processors are given" ends 0 "$assay" set 1 jobs=4
 fact "and that is said" has "$said" "jobs=4"
 four() { [ "$(grep -c '^START long. [ab] test' "$work/lines")" = 4 ]; }
