@@ -8,6 +8,7 @@
 #include "store_story.h"
 #include "trace.h"
 
+#include <jansson.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -138,10 +139,6 @@ static void at_every_call(struct place *p, const struct story *story, enum trace
 	long points = count_of("ASSAY_TEST_STORE_CALLS", 3);
 	struct trace whole = {.what = TRACE_WATCH};
 	trial_begin(&t, p, story);
-	/* What a first check leaves free in the heap, every trial's child has from the beginning:
-	 * else the count had some mmap(2) that none of them makes. */
-	trial_again(&t);
-	trial_check(&t, "nothing", false);
 	trial_again(&t);
 	assert_int_equal(trace_run(&whole, trial_tell, &t), 0);
 	assert_int_equal(whole.status, 0);
@@ -267,6 +264,10 @@ int main(void)
 	}
 #endif
 	story_in_memory();
+	/* jansson(3) reads /dev/urandom once in a process: here, not in some of the children and
+	 * then, when a check has had to do with JSON, in none of them any more, which numbers their
+	 * calls otherwise. */
+	json_object_seed(1);
 	if (!trace_can()) {
 		puts("skipped: this process may not trace");
 		return 77;
