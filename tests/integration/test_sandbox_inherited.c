@@ -48,9 +48,10 @@ static void look_limits(void)
 			printf("limit %d %lld\n", all[i],
 			       l.rlim_cur == RLIM_INFINITY ? -1ll : (long long)l.rlim_cur);
 	getrlimit(RLIMIT_STACK, &l);
-	printf("stack %llu, files ", (unsigned long long)l.rlim_cur);
+	printf("stack %llu\n", (unsigned long long)l.rlim_cur);
 	getrlimit(RLIMIT_NOFILE, &l);
-	printf("%llu\n", (unsigned long long)l.rlim_cur);
+	printf("files 4096, or as many as may be: %d\n",
+	       l.rlim_cur == (l.rlim_max < 4096 ? l.rlim_max : 4096));
 	getrlimit(RLIMIT_SIGPENDING, &l);
 	printf("pending signals as many as may be: %d\n", l.rlim_cur == l.rlim_max);
 	getrlimit(RLIMIT_MSGQUEUE, &l);
@@ -218,7 +219,7 @@ static void nothing_of_the_caller_s_is_inherited(void **state)
 		"mask 0\n"
 		"limit 9 -1\nlimit 0 -1\nlimit 2 -1\nlimit 10 -1\nlimit 5 -1\nlimit 15 -1\n"
 		"limit 1 -1\nlimit 8 65536\nlimit 13 0\nlimit 14 0\n"
-		"stack 8388608, files 4096\n"
+		"stack 8388608\nfiles 4096, or as many as may be: 1\n"
 		"pending signals as many as may be: 1\nqueues as large as may be: 1\n"
 		"0 1 2 open, terminal No such device or address\n"
 		"oom_score_adj 500\n"
