@@ -16,8 +16,9 @@
 #define SLOW_NS (600000 * MS) /* one that has not put in order what an ended box left */
 #define CGROUP_AGAIN_NS (10 * MS)
 #define CGROUP_TRIES 1000
-#define TABLE_NS (20 * MS)  /* nothing waits longer for a table */
-#define TOLD_NS (5000 * MS) /* nor for the word that a command runs which has said something */
+#define TABLE_NS (60 * MS)   /* no end waits longer for a table */
+#define ASKED_NS (1000 * MS) /* nor one that is asked for, with time to obey */
+#define TOLD_NS (5000 * MS)  /* nor for the word that a command runs which has said something */
 
 static void box_free(struct box *b)
 {
@@ -291,7 +292,7 @@ static bool box_list(struct box *b)
 	if (!watch_table(b))
 		return false;
 	b->listed = b->kill_next;
-	b->table_until_ns = clock_mono_ns() + TABLE_NS;
+	b->table_until_ns = clock_mono_ns() + (b->kill_next ? TABLE_NS : ASKED_NS);
 	return true;
 }
 
@@ -322,6 +323,9 @@ static void box_terminate(struct box *b, bool gently)
 		b->table_until_ns = clock_mono_ns() + TOLD_NS;
 	else if (!waits && !b->table_until_ns && (first || b->kill_next))
 		box_proceed(b);
+	else if (!waits && b->kill_next && b->table_until_ns > clock_mono_ns() + TABLE_NS &&
+		 b->state == BOX_RUNS)
+		b->table_until_ns = clock_mono_ns() + TABLE_NS;
 	box_schedule(b);
 }
 

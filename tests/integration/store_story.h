@@ -116,7 +116,7 @@ static const struct story stories[] = {
  * for one of its files. */
 static inline void story_begin(struct place *p, const struct story *story)
 {
-	char path[32], content[32], package[8] = "";
+	char path[32], content[32], package[16] = "";
 	p->store.trust = story->trust;
 	p->package = package;
 	if (story->trust) {

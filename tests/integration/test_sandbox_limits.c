@@ -346,6 +346,7 @@ static void start_crew(struct try *t)
 			"sh -c 'kill -STOP $$' & (while :; do :; done) & true & sleep %s",
 			last);
 	try_init(t, script);
+	t->spec.limits.grace_ms = 200000;
 	try_start(t);
 	for (int64_t until = clock_mono_ns() + TRY_MINUTES_NS;
 	     !t->ends && !crew_is_there(last) && clock_mono_ns() < until;) {
@@ -363,10 +364,10 @@ static void who_was_there_is_told_when_we_end_it(void **state)
 	if (try_slow_kernel())
 		skip(); /* the time there is for it may not be enough for all */
 	auto_free char *last = own_fmt(" sleep 4322.%07d\n", (int)getpid());
-	/* The table is not waited for longer than a moment, which may pass before anybody looks. */
+	/* The table is not waited for longer than a second, which may pass before anybody looks. */
 	for (int i = 0; i < 50; i++) {
 		start_crew(&t);
-		box_cancel(t.box, false);
+		box_cancel(t.box, true);
 		try_wait(&t);
 		assert_int_equal(t.facts.end, BOX_CANCELLED);
 		if (strstr(t.processes, last) || i == 49)
