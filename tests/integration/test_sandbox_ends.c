@@ -340,9 +340,11 @@ static int hold(void)
 	try_no_sweep = true;
 	if (try_setup(&state))
 		return 1;
-	auto_free char *script = marked("(setsid sleep 780.@1 &); sleep 780.@2 & sleep 0.1; kill "
-					"-STOP $!; echo ready; sleep 780.@3",
-					getpid());
+	/* Stopped before it is executed, it would be a shell for ever. */
+	auto_free char *script =
+		marked("(setsid sleep 780.@1 &); sleep 780.@2 & until grep -q sleep /proc/$!/comm; "
+		       "do :; done; kill -STOP $!; echo ready; sleep 780.@3",
+		       getpid());
 	try_init(&t, script);
 	t.spec.limits.wall_ms = 0;
 	try_start(&t);
