@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #define PART 10
 #define PAUSE_NS 20000000 /* some thousand forks are not made in less */
@@ -56,6 +57,15 @@ static bool may_be_many(struct crowd *c)
 	return true;
 }
 
+/* What others' work kept it from the processor is not what it took. */
+static int64_t spent_ns(void)
+{
+	struct timespec t;
+	return clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t)
+		       ? 0
+		       : (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 /* Who has ended and waits for pid 1 is not the job's fault: pid 1 may lack the processor. But where
  * so many are there, with those, forks are refused. */
 uint64_t crowd_count(struct crowd *c, bool always)
@@ -64,9 +74,9 @@ uint64_t crowd_count(struct crowd *c, bool always)
 	int64_t now = c->bound ? clock_mono_ns() : 0;
 	if (!c->bound || (!always && now < c->not_before_ns) || !may_be_many(c))
 		return 0;
+	int64_t began = spent_ns();
 	look_tasks(&p);
-	int64_t took = clock_mono_ns() - now;
-	c->not_before_ns = now + took * PART;
+	c->not_before_ns = now + (spent_ns() - began) * PART;
 	c->counted = p.tasks + p.orphans;
 	uint64_t n = c->counted >= c->refusing ? c->counted : p.tasks;
 	if (n <= c->bound)
