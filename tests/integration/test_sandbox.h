@@ -86,6 +86,26 @@ static inline void try_excepted_of(const char *test)
 		}
 }
 
+/* How many times as long as alone whoever works takes here just now, 1 at the least: by what a
+ * little work takes, relative to the quickest that any took, which nothing was in the way of. A
+ * bound on a time is multiplied by it: where nobody else works it is what it says. */
+static inline double try_crowding(void)
+{
+	enum { PIECES = 1000, WORK = 50000 }; /* each less than a turn, all of them many */
+	static int64_t best = INT64_MAX;
+	int64_t all = 0;
+	for (int i = 0; i < PIECES; i++) {
+		int64_t began = clock_mono_ns();
+		for (volatile int k = 0; k < WORK; k++)
+			;
+		int64_t took = clock_mono_ns() - began;
+		best = took < best ? took : best;
+		all += took;
+	}
+	double times = (double)all / (double)best / PIECES;
+	return times < 1 ? 1 : times;
+}
+
 /* User Mode Linux: to start a program takes a hundredth of a processor, and time is counted in
  * ticks.
  */
