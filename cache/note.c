@@ -18,13 +18,7 @@ static int note_frame(struct cache *c, const struct cache_note *n, struct cache_
 		return -1;
 	int rc = segment_add(&s, &x, e) || segment_data(&s, t.p, t.n, e) || segment_end(&s, e) ? -1
 											       : 0;
-	if (!rc) {
-		out->n_frames = s.n_frames;
-		out->frames = give(s.frames);
-		segment_keep(&s);
-	}
-	segment_drop(&s);
-	return rc;
+	return segment_over(&s, rc, out);
 }
 
 int cache_note(struct cache *c, const struct cache_note *n, struct cache_published *out,

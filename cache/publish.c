@@ -149,13 +149,7 @@ static int publish_all(struct publish *p, struct err *e)
 	int rc = publish_frame(p, &s, e);
 	if (!rc)
 		rc = build_settle(&p->b, &p->out->layer, e);
-	if (!rc) {
-		p->out->n_frames = s.n_frames;
-		p->out->frames = give(s.frames);
-		segment_keep(&s);
-	}
-	segment_drop(&s);
-	return rc;
+	return segment_over(&s, rc, p->out);
 }
 
 /* No layer, and yet words that are new: a frame with the record alone. */
@@ -169,13 +163,7 @@ static int publish_words(struct publish *p, struct err *e)
 	if (segment_begin(&s, p->c, out->record, e))
 		return -1;
 	int rc = publish_record(p, &s, e) || segment_end(&s, e) ? -1 : 0;
-	if (!rc) {
-		out->n_frames = s.n_frames;
-		out->frames = give(s.frames);
-		segment_keep(&s);
-	}
-	segment_drop(&s);
-	return rc;
+	return segment_over(&s, rc, out);
 }
 
 static bool publish_anything(const struct harvest *h)

@@ -276,13 +276,6 @@ int segment_end(struct segment *s, struct err *e)
 	return 0;
 }
 
-void segment_keep(struct segment *s)
-{
-	s->kept = true;
-	s->c->segment = s->number;
-	s->c->segment_end = s->start + s->bytes;
-}
-
 /* What can't be cut now is cut by the next segment_begin, or by cache_open. */
 static void segment_cut(struct segment *s)
 {
@@ -316,4 +309,17 @@ void segment_drop(struct segment *s)
 		own_close(&s->fd);
 	charset_leave(&s->charset);
 	*s = (struct segment){.fd = -1};
+}
+
+int segment_over(struct segment *s, int rc, struct cache_published *out)
+{
+	if (!rc) {
+		s->kept = true;
+		s->c->segment = s->number;
+		s->c->segment_end = s->start + s->bytes;
+		out->n_frames = s->n_frames;
+		out->frames = give(s->frames);
+	}
+	segment_drop(s);
+	return rc;
 }

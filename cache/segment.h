@@ -39,8 +39,8 @@ uint32_t segment_number(const char *name);
 int segment_seal(struct cache *c, uint32_t number, struct err *e) must_check;
 
 /* segment_begin(s, c, id, e): frames about `id` at the end of the last segment, or the first of a
- * new one; those before are sealed. segment_drop ends it in any case; unless segment_keep was
- * called the file is cut to where the first frame began, and what was made new goes away. */
+ * new one; those before are sealed. segment_over or segment_drop ends it in any case; unless its
+ * frames are kept the file is cut to where the first began, and what was made new goes away. */
 int segment_begin(struct segment *s, struct cache *c, const char *id, struct err *e) must_check;
 /* segment_begin_in(s, c, id, number, fd, at, e): the same into a file that shall become that
  * segment, from where it stands, `at`; it is borrowed, and whoever lends it syncs and cuts it. */
@@ -52,5 +52,7 @@ int segment_add(struct segment *s, const struct cache_entry *x, struct err *e) m
 int segment_data(struct segment *s, const void *bytes, size_t n, struct err *e) must_check;
 /* segment_end(s, e): all frames are whole and durable; they are in s->frames. */
 int segment_end(struct segment *s, struct err *e) must_check;
-void segment_keep(struct segment *s);
+/* segment_over(s, rc, out): where rc, what became of all this, is 0, the frames are kept, and told
+ * in out. Returns rc. segment_drop(s): they are not. */
+int segment_over(struct segment *s, int rc, struct cache_published *out) must_check;
 void segment_drop(struct segment *s);
