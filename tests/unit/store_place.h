@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/dir.h"
+#include "cache/inner.h"
 #include "orchestrator/shelf.h"
 #include "orchestrator/state.h"
 
@@ -188,4 +189,20 @@ static inline void place_expect_sound(struct place *p)
 {
 	place_expect(p, "SELECT * FROM pragma_integrity_check", "ok");
 	place_expect(p, "SELECT count(*) FROM pragma_foreign_key_check", "0");
+}
+
+/* place_kill_at(nth): this process ends, with PLACE_KILLED, at the nth step of the cache's from now
+ * on, counted from 0. */
+#define PLACE_KILLED 42
+static int place_steps_left;
+static inline void place_killer(const char *step)
+{
+	(void)step;
+	if (!place_steps_left--)
+		_exit(PLACE_KILLED);
+}
+static inline void place_kill_at(int nth)
+{
+	place_steps_left = nth;
+	cache_on_step = place_killer;
 }

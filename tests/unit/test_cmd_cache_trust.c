@@ -266,15 +266,6 @@ static void by_hand_is_one_word(void **state)
 	expect_says(p, EXIT_OK, plain, SAYS("1 added"));
 }
 
-static int steps_left;
-
-static void killer(const char *step)
-{
-	(void)step;
-	if (!steps_left--)
-		_exit(42);
-}
-
 /* Between any two steps of words alone, and of what they admit. */
 static void a_kill_at_any_step_leaves_words_whole_or_none(void **state)
 {
@@ -297,14 +288,13 @@ static void a_kill_at_any_step_leaves_words_whole_or_none(void **state)
 				place_open(p);
 				place_load(p);
 				p->package = "b";
-				steps_left = nth;
-				cache_on_step = killer;
+				place_kill_at(nth);
 				_exit(place_try(p, upper, "killed", 0, &e) ? 1 : 0);
 			}
 			int status = -1;
 			assert_true(pid > 0 && waitpid(pid, &status, 0) == pid &&
 				    WIFEXITED(status));
-			killed = WEXITSTATUS(status) == 42;
+			killed = WEXITSTATUS(status) == PLACE_KILLED;
 			assert_true(killed || !WEXITSTATUS(status));
 			place_open(p);
 			place_load(p);

@@ -270,15 +270,6 @@ static void what_was_deleted_is_deleted_again(void **state)
 }
 
 /* Between any two steps: it is damaged as it was, or repaired; and once more ends well. */
-static int steps_left;
-
-static void killer(const char *step)
-{
-	(void)step;
-	if (!steps_left--)
-		_exit(42);
-}
-
 static void a_repair_killed_at_any_step_is_done_by_the_next(void **state)
 {
 	struct place *p = *state;
@@ -293,13 +284,12 @@ static void a_repair_killed_at_any_step_is_done_by_the_next(void **state)
 		fflush(NULL);
 		pid_t pid = fork();
 		if (!pid) {
-			steps_left = nth;
-			cache_on_step = killer;
+			place_kill_at(nth);
 			_exit(cache(p, NULL, "verify --repair"));
 		}
 		int status = -1;
 		assert_true(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status));
-		killed = WEXITSTATUS(status) == 42;
+		killed = WEXITSTATUS(status) == PLACE_KILLED;
 		assert_true(killed || WEXITSTATUS(status) == 1);
 		place_open(p);
 		if (killed)

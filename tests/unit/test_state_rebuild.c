@@ -2,8 +2,6 @@
  * store showed. */
 #include "store_place.h"
 
-#include "cache/inner.h"
-
 #include <errno.h>
 #include <sys/wait.h>
 
@@ -151,15 +149,6 @@ static void a_lost_segment_leaves_the_store_and_one_that_returns_is_taken(void *
 	place_expect_sound(p);
 }
 
-static int steps_left;
-
-static void killer(const char *step)
-{
-	(void)step;
-	if (!steps_left--)
-		_exit(42);
-}
-
 /* Between any two steps: the store is what it was, or has it all. */
 static void a_publish_killed_at_any_step_counts_wholly_or_not_at_all(void **state)
 {
@@ -175,13 +164,12 @@ static void a_publish_killed_at_any_step_counts_wholly_or_not_at_all(void **stat
 			struct err e = ERR_INIT;
 			place_open(p);
 			place_load(p);
-			steps_left = nth;
-			cache_on_step = killer;
+			place_kill_at(nth);
 			_exit(place_try(p, upper, "killed", 0, &e) ? 1 : 0);
 		}
 		int status = -1;
 		assert_true(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status));
-		killed = WEXITSTATUS(status) == 42;
+		killed = WEXITSTATUS(status) == PLACE_KILLED;
 		assert_true(killed || !WEXITSTATUS(status));
 		place_open(p);
 		auto_free char *after = place_shown(p);
