@@ -152,12 +152,19 @@ static json_t *entry_json(const struct db_taken *t, const struct db_ended *v)
 	return j;
 }
 
+/* As db_upheld_list has them. */
+static int by_harvest_and_path(const void *pa, const void *pb)
+{
+	const struct db_upheld *a = pa, *b = pb;
+	if (a->harvest != b->harvest)
+		return a->harvest > b->harvest ? -1 : 1;
+	return strcmp(a->path, b->path);
+}
+
 static const struct db_upheld *revoke_upheld(const struct revoke *r, const struct db_ended *v)
 {
-	for (size_t i = 0; i < r->n_up; i++)
-		if (r->up[i].harvest == v->harvest && !strcmp(r->up[i].path, v->path))
-			return &r->up[i];
-	return NULL;
+	const struct db_upheld key = {.harvest = v->harvest, .path = v->path};
+	return r->n_up ? bsearch(&key, r->up, r->n_up, sizeof(key), by_harvest_and_path) : NULL;
 }
 
 static bool revoke_own(const struct revoke *r, int64_t harvest)

@@ -17,10 +17,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#define SWEEP_DEPTH 8 /* levels below NAME.<pid>: we make one */
-#define SWEEP_NS                                                                                   \
-	30000000000 /* in all, for the dead to be gone: where it is busy that may take seconds */
-#define SWEEP_AT_ONCE 64 /* processes waited for together */
+#define SWEEP_DEPTH 8                 /* levels below NAME.<pid>: we make one */
+#define SWEEP_NS INT64_C(30000000000) /* in all, for the dead to be gone: they need a processor */
+#define SWEEP_AT_ONCE 64              /* processes waited for together */
 
 struct sweep {
 	const struct cgroup_world *world;
