@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 enum { BUSY_MS = 60000 };
 
@@ -32,6 +33,12 @@ static int db_said(struct db *d, int rc, struct err *e, const char *doing)
 		abort();
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
+	case SQLITE_PROTOCOL:
+		if (now == ENOLCK)
+			return err_set(e, ERR_SYS,
+				       "%s: %s: its file system gives no locks: a state directory "
+				       "must be on one that does, as local disks do",
+				       d->path, doing);
 		return err_set(e, ERR_BUSY, "%s: %s: somebody else is writing it", d->path, doing);
 	case SQLITE_FULL:
 		errno = ENOSPC;
@@ -85,6 +92,20 @@ int db_script(struct db *d, const char *sql, struct err *e)
 	errno = 0;
 	int rc = sqlite3_exec(d->h, sql, NULL, NULL, NULL);
 	return rc ? db_fail(d, rc, e, "set up") : 0;
+}
+
+/* Who else has the lock is waited for, BUSY_MS in all and ever longer at once (called the n-th
+ * time; sqlite.org/c3ref/busy_handler.html). To SQLite a file system without locks is somebody
+ * else's lock, too (sqliteErrorFromPosixError): that one is never given back. */
+static int db_wait(void *unused, int n)
+{
+	enum { LONGEST_MS = 100 };
+	(void)unused;
+	if (errno == ENOLCK || n >= BUSY_MS / LONGEST_MS)
+		return 0;
+	int ms = n < 10 ? 1 + n * n : LONGEST_MS;
+	nanosleep(&(struct timespec){.tv_nsec = ms * 1000000L}, NULL);
+	return 1;
 }
 
 static sqlite3_stmt *db_prepare(struct db *d, const char *sql, struct err *e)
@@ -309,7 +330,7 @@ static int open_handle(struct db *d, const char *name, int flags, struct err *e)
 		return -1;
 	}
 	sqlite3_extended_result_codes(d->h, 1);
-	sqlite3_busy_timeout(d->h, BUSY_MS);
+	sqlite3_busy_handler(d->h, db_wait, NULL);
 	sqlite3_db_config(d->h, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(d->h, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	sqlite3_db_config(d->h, SQLITE_DBCONFIG_ENABLE_FKEY, 1, NULL);

@@ -1,7 +1,9 @@
 /* Readers beside the writer: they never wait, and each statement sees one moment. */
 #include "db_scratch.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <sqlite3.h>
 #include <stdatomic.h>
 
 enum { READERS = 2, PUBLISHES = 40, EACH = 50 };
@@ -85,6 +87,37 @@ static void readers_see_whole_generations_while_one_writes(void **state)
 	}
 }
 
+static int no_locks(int fd, int what, ...)
+{
+	va_list args;
+	va_start(args, what);
+	long arg = va_arg(args, long);
+	va_end(args);
+	if (what == F_SETLK || what == F_SETLKW || what == F_OFD_SETLK || what == F_OFD_SETLKW) {
+		errno = ENOLCK;
+		return -1;
+	}
+	return fcntl(fd, what, arg);
+}
+
+static void a_file_system_without_locks_is_told_at_once(void **state)
+{
+	struct scratch *s = *state;
+	struct err e = ERR_INIT;
+	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+	db_close(s->db);
+	s->db = NULL;
+	assert_int_equal(vfs->xSetSystemCall(vfs, "fcntl", (sqlite3_syscall_ptr)no_locks),
+			 SQLITE_OK);
+	struct db *reader = db_open(s->file, DB_READ, &e);
+	assert_int_equal(vfs->xSetSystemCall(vfs, "fcntl", NULL), SQLITE_OK);
+	assert_null(reader);
+	assert_int_equal(e.kind, ERR_SYS);
+	assert_non_null(strstr(e.text, "gives no locks"));
+	s->db = db_open(s->file, DB_WRITE, &e);
+	assert_non_null(s->db);
+}
+
 static void a_reader_sees_at_once_what_was_committed(void **state)
 {
 	struct scratch *s = *state;
@@ -117,6 +150,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		scratch_test(readers_see_whole_generations_while_one_writes),
+		scratch_test(a_file_system_without_locks_is_told_at_once),
 		scratch_test(a_reader_sees_at_once_what_was_committed),
 		scratch_test(a_reader_cannot_write),
 	};
