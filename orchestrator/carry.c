@@ -79,6 +79,15 @@ static void on_held(void *owner, const char *why)
 		progress_held(&t->progress, why);
 }
 
+static void on_full(void *owner, const char *store)
+{
+	struct teller *t = owner;
+	if (t->to_program)
+		porcelain_full(&t->porcelain, store);
+	else
+		progress_full(&t->progress, store);
+}
+
 static void on_tick(void *owner, const struct engine_now *now)
 {
 	struct teller *t = owner;
@@ -210,6 +219,7 @@ static int carry_run(const struct carry *c, struct teller *teller, struct engine
 		.on_phase = on_phase,
 		.on_tick = on_tick,
 		.on_held = on_held,
+		.on_full = on_full,
 		.owner = teller,
 	};
 	int rc = inputs_load(&inputs, c->plan->suite, c->how, c->state->db, e);

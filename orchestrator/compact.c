@@ -63,7 +63,7 @@ static void compact_end(struct compact *c)
 {
 	shelf_fini(&c->was);
 	shelf_fini(&c->after);
-	c->busy = c->made = false;
+	c->busy = c->made = c->told = false;
 	if (c->rc)
 		engine_fail(c->engine, &c->err);
 }
@@ -162,11 +162,16 @@ void compact_look(struct compact *c)
 		compact_begin(c, highest);
 }
 
-bool compact_holds(const struct compact *c)
+bool compact_holds(struct compact *c)
 {
 	const struct engine *g = c->engine;
-	for (size_t i = 0; c->busy && i < g->suite->n_stores; i++)
-		if (g->shelves[i].n_layers >= CACHE_MOST_LAYERS)
-			return true;
-	return false;
+	size_t i = 0;
+	while (c->busy && i < g->suite->n_stores && g->shelves[i].n_layers < CACHE_MOST_LAYERS)
+		i++;
+	if (!c->busy || i == g->suite->n_stores)
+		return false;
+	if (!c->told && g->conf->on_full)
+		g->conf->on_full(g->conf->owner, g->shelves[i].key);
+	c->told = true;
+	return true;
 }

@@ -14,6 +14,7 @@ struct compact {
 	struct lane_task task; /* on lane, then on the engine's records */
 	bool busy;        /* from its beginning until its generation is recorded, or given up */
 	bool made;        /* the layer is there: it waits for its turn at the store */
+	bool told;        /* that publishes wait for it */
 	size_t store;     /* of the suite */
 	struct shelf was; /* the stack it began with */
 	size_t n;         /* so many of its uppermost layers become one */
@@ -28,5 +29,5 @@ void compact_init(struct compact *c, struct engine *g);
 /* compact_look(c): begins with the highest stack that has more than CACHE_MAX_LAYERS, and records
  * what was made once no publish holds the store. */
 void compact_look(struct compact *c);
-/* compact_holds(c): publishes have to wait for it. */
-bool compact_holds(const struct compact *c);
+/* compact_holds(c): publishes, of which there are some, have to wait for it; it is told once. */
+bool compact_holds(struct compact *c);

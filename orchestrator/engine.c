@@ -153,9 +153,9 @@ void engine_kick(struct engine *g)
 	while (g->failed && (j = engine_pop(&g->publishers)))
 		job_go(j, JOB_CLOSE);
 	compact_look(&g->compact);
-	if (!g->publishing && !compact_holds(&g->compact) && (j = engine_pop(&g->publishers))) {
+	if (!g->publishing && g->publishers.head && !compact_holds(&g->compact)) {
 		g->publishing = true;
-		job_go(j, JOB_PUBLISH);
+		job_go(engine_pop(&g->publishers), JOB_PUBLISH);
 	}
 	if (g->stopping && g->ahead)
 		engine_end_ahead(g);

@@ -66,6 +66,9 @@ struct engine_conf {
 	void (*on_phase)(void *owner, const struct engine_phase *p); /* or NULL */
 	/* Why nothing more is started for now ("memory pressure"); NULL: it goes on. Or NULL. */
 	void (*on_held)(void *owner, const char *why);
+	/* What jobs brought for this store waits: it has as many layers as it may have until they
+	 * are compacted, which is under way. Once for each time that happens. Or NULL. */
+	void (*on_full)(void *owner, const char *store);
 	/* NULL: pressure_read; a test's machine. */
 	void (*readings)(int statefd, struct readings *r);
 	void *owner;

@@ -75,6 +75,15 @@ void porcelain_held(void *porcelain, const char *why)
 	porcelain_line(&t);
 }
 
+void porcelain_full(void *porcelain, const char *store)
+{
+	auto_text struct text t = TEXT_INIT;
+	(void)porcelain;
+	text_add(&t, "FULL");
+	porcelain_word(&t, store);
+	porcelain_line(&t);
+}
+
 void porcelain_fini(const struct porcelain *p, const char *state)
 {
 	auto_text struct text t = TEXT_INIT;

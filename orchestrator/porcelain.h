@@ -22,6 +22,7 @@ void porcelain_init(struct porcelain *p, int64_t run, size_t jobs);
 void porcelain_news(void *porcelain, const struct engine_news *n);
 void porcelain_phase(void *porcelain, const struct engine_phase *p);
 void porcelain_held(void *porcelain, const char *why);
+void porcelain_full(void *porcelain, const char *store);
 void porcelain_fini(const struct porcelain *p, const char *state);
 /* porcelain_word(t, s): s as one word, with a blank before it. */
 struct text;

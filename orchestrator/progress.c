@@ -77,6 +77,16 @@ void progress_held(void *progress, const char *why)
 		fprintf(stderr, "assay: it goes on\n");
 }
 
+void progress_full(void *progress, const char *store)
+{
+	progress_clear(progress);
+	fprintf(stderr,
+		"assay: store %s has as many layers as it may: what jobs bring waits until they "
+		"are "
+		"compacted\n",
+		store);
+}
+
 void progress_fini(struct progress *p)
 {
 	char took[UNIT_TEXT];

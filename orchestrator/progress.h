@@ -17,4 +17,6 @@ void progress_news(void *progress, const struct engine_news *n);
 void progress_tick(void *progress, const struct engine_now *now);
 /* on_held */
 void progress_held(void *progress, const char *why);
+/* on_full */
+void progress_full(void *progress, const char *store);
 void progress_fini(struct progress *p);

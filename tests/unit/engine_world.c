@@ -131,6 +131,7 @@ int world_tear_down(void **state)
 	assert_int_equal(descriptors(), descriptors_before);
 	world_forget(w);
 	free(w->was);
+	free(w->full);
 	for (size_t i = 0; i < w->suite.n_packages; i++)
 		free(w->suite.packages[i].id);
 	free(w->suite.packages);
@@ -216,6 +217,15 @@ static void world_readings(int statefd, struct readings *r)
 		world_look(r);
 }
 
+static void on_full(void *owner, const char *key)
+{
+	struct world *w = owner;
+	free(w->full);
+	w->full = own_dup(key);
+	if (w->on_full)
+		w->on_full(w);
+}
+
 static void on_held(void *owner, const char *why)
 {
 	struct world *w = owner;
@@ -248,6 +258,7 @@ static int world_carry(struct world *w, const int64_t *ids, size_t at_once)
 		.keep_bytes = w->keep_bytes,
 		.on_news = on_news,
 		.on_held = on_held,
+		.on_full = on_full,
 		.owner = w,
 		.verbose = getenv("ASSAY_TEST_VERBOSE") != NULL,
 	};

@@ -33,6 +33,8 @@ struct world {
 	uint64_t keep_bytes;  /* of what phases leave; 0: nothing stays */
 	const char *told[16]; /* why nothing more was started, NULL: that it goes on */
 	size_t n_told;
+	char *full; /* the store for whose compaction publishes had to wait; NULL: none */
+	void (*on_full)(struct world *w); /* called when that is told; or NULL */
 	struct err err;
 };
 

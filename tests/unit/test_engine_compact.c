@@ -13,25 +13,36 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 
 /* A box that sees ENOUGH lowers sees at least MEANWHILE layers more than the stack that is too
  * high: some lowers are its own. */
 enum { PACKAGES = CACHE_MAX_LAYERS + 14, MEANWHILE = 3, ENOUGH = CACHE_MAX_LAYERS + 8 };
+/* As many that not all of them find room while one compaction goes on. */
+enum { MANY = CACHE_MOST_LAYERS + 6 };
 
 static sem_t enough;
 static size_t highest, waited;
 static bool in_vain;
 
-/* Whoever compacts waits, its layer nearly done, until so many more were published. */
-static void wait_for_publishes(const char *step)
+/* The compaction's first one of these: it waits, its layer nearly done. */
+static bool compaction_at(const char *step)
 {
 	char name[32];
+	return !strcmp(step, "layer synced") &&
+	       !pthread_getname_np(pthread_self(), name, sizeof(name)) &&
+	       !strcmp(name, "compact") && !waited++;
+}
+
+/* Until so many more were published, or one of them has to wait for it. */
+static void wait_for_publishes(const char *step)
+{
 	struct timespec until;
-	if (strcmp(step, "layer synced") ||
-	    pthread_getname_np(pthread_self(), name, sizeof(name)) || strcmp(name, "compact") ||
-	    waited++)
+	if (!compaction_at(step))
 		return;
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += 600;
@@ -42,6 +53,27 @@ static void wait_for_publishes(const char *step)
 			break;
 		}
 	fake.beside = 0;
+}
+
+static void die_then(const char *step)
+{
+	bool now = !waited;
+	wait_for_publishes(step);
+	if (now && waited)
+		kill(getpid(), SIGKILL);
+}
+
+static void goes_on(struct world *w)
+{
+	(void)w;
+	sem_post(&enough);
+}
+
+static struct fake_act brings(const struct fake_seen *b)
+{
+	highest = b->n_store > highest ? b->n_store : highest;
+	return (struct fake_act){.takes_ms = 1000,
+				 .stores = strcmp(b->phase, "fetch") ? NULL : b->package};
 }
 
 static struct fake_act brings_something(const struct fake_seen *b)
@@ -111,6 +143,110 @@ static void publishes_go_on_while_a_stack_is_compacted(void **state)
 	world_reopen(w);
 	expect_all_there(w, PACKAGES);
 }
+
+/* ---- a stack that is as high as it may be ---- */
+
+/* A compaction that takes until publishes wait for it. */
+static void begin_high(struct world *w, void (*on_step)(const char *step))
+{
+	world_packages(w, MANY, true);
+	fake.play = brings;
+	w->on_full = goes_on;
+	highest = waited = 0;
+	in_vain = false;
+	assert_int_equal(sem_init(&enough, 0, 0), 0);
+	cache_on_step = on_step;
+}
+
+static void end_high(struct world *w)
+{
+	cache_on_step = NULL;
+	w->on_full = NULL;
+	sem_destroy(&enough);
+}
+
+/* No job was refused anything or blamed, and no generation was higher than any may be. */
+static void expect_nobody_refused(struct world *w)
+{
+	assert_int_equal(world_number(w, "SELECT count(*) FROM harvest WHERE refused_all IS NOT "
+					 "NULL OR refused > 0 OR conflicts > 0"),
+			 0);
+	assert_int_equal(world_number(w, "SELECT count(*) FROM v_result WHERE status NOT IN"
+					 " ('pass', 'infra')"),
+			 0);
+	assert_int_equal(world_number(w, "SELECT max(n) FROM (SELECT count(*) AS n FROM"
+					 " generation_layer GROUP BY generation)"),
+			 CACHE_MOST_LAYERS);
+}
+
+static void publishes_wait_where_a_stack_may_not_become_higher(void **state)
+{
+	struct world *w = *state;
+	begin_high(w, wait_for_publishes);
+	int rc = world_run(w, 2);
+	end_high(w);
+	if (rc)
+		fail_msg("%s", w->err.text);
+	assert_true(waited > 0 && !in_vain);
+	assert_string_equal(w->full, "world/cache");
+	assert_true(highest >= CACHE_MOST_LAYERS);
+	assert_true(highest <= CACHE_MOST_LAYERS + 2); /* and uppers of its own */
+	assert_int_equal(w->outcome.done, 2 * MANY);
+	assert_int_equal(world_number(w, "SELECT count(*) FROM v_result WHERE status = 'pass'"),
+			 2 * MANY);
+	expect_nobody_refused(w);
+	expect_all_there(w, MANY);
+}
+
+/* The run ends; what waited was brought by nobody yet, and is when it is gone on with. */
+static void a_compaction_that_publishes_wait_for_may_be_in_vain(void **state)
+{
+	struct world *w = *state;
+	begin_high(w, wait_for_publishes);
+	world_exec(w, "CREATE TRIGGER no BEFORE INSERT ON generation WHEN new.made_by = 'flatten'"
+		      " BEGIN SELECT raise(ABORT, 'no room for another'); END");
+	int rc = world_run(w, 2);
+	end_high(w);
+	assert_int_equal(rc, -1);
+	assert_true(waited > 0 && !in_vain);
+	assert_non_null(w->full);
+	assert_non_null(strstr(w->err.text, "no room for another"));
+	world_exec(w, "DROP TRIGGER no");
+	expect_nobody_refused(w);
+	world_reopen(w);
+	if (world_resume(w, 2))
+		fail_msg("%s", w->err.text);
+	expect_nobody_refused(w);
+	expect_all_there(w, MANY);
+}
+
+static void whoever_waits_for_a_compaction_may_be_killed(void **state)
+{
+	struct world *w = *state;
+	int status = -1;
+	state_close(w->state);
+	fflush(NULL);
+	pid_t pid = fork();
+	if (!pid) {
+		w->state = state_open(w->path, &w->err);
+		begin_high(w, die_then);
+		_exit(w->state ? world_run(w, 2) : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	w->state = state_open(w->path, &w->err);
+	if (!w->state)
+		fail_msg("%s", w->err.text);
+	w->run = world_number(w, "SELECT max(id) FROM run");
+	world_packages(w, MANY, true);
+	fake.play = brings;
+	if (world_resume(w, 2))
+		fail_msg("%s", w->err.text);
+	expect_nobody_refused(w);
+	expect_all_there(w, MANY);
+}
+
+/* ---- trouble ---- */
 
 /* Its trouble is ours: told once, and no box stays. */
 static void trouble_of_a_compaction_ends_the_run(void **state)
@@ -183,9 +319,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define STORY(name) cmocka_unit_test_setup_teardown(name, world_set_up, world_tear_down)
+		/* first: a process that has threads already is forked by no sanitizer */
+		STORY(whoever_waits_for_a_compaction_may_be_killed),
 		STORY(publishes_go_on_while_a_stack_is_compacted),
+		STORY(publishes_wait_where_a_stack_may_not_become_higher),
+		STORY(a_compaction_that_publishes_wait_for_may_be_in_vain),
 		STORY(trouble_of_a_compaction_ends_the_run),
 		cmocka_unit_test(a_layer_takes_the_place_of_those_it_was_made_of_or_none),
 	};
+	/* Nothing here knows a disk, and a busy one takes its time. */
+	if (!access("/dev/shm", W_OK | X_OK))
+		setenv("TMPDIR", "/dev/shm", 1);
 	return cmocka_run_group_tests_name("engine/compact", tests, NULL, NULL);
 }
