@@ -55,6 +55,7 @@ struct review_pair {
 /* What made several packages differ for the worse, the most frequent first. */
 struct review_cause {
 	const char *id;
+	const char *line;  /* that decided, as it was first seen; NULL: the result alone did */
 	int64_t first_run; /* where it was first seen, in all that is kept; 0: in none that is */
 	size_t *pairs, n;  /* indexes of review.pairs */
 };
@@ -150,7 +151,8 @@ char *review_stale(const struct review_known *k) must_check;
 char *review_fact(const struct review_side *s) must_check;
 /* The deciding line alone, plain, at most `max` characters; "" where there is none. */
 char *review_line(const struct review_side *s, size_t max) must_check;
-/* The deciding line of a cause's first package; where there is none the result's own words. */
+/* The deciding line of a cause's first package; where there is none the result's own words, with
+ * the phase if it is the same for all. */
 char *review_cause_line(const struct review *r, const struct review_cause *c, size_t max)
 	must_check;
 /* Which line of the evidence (counted from 0) decided; the evidence begins up to two lines before
@@ -158,8 +160,8 @@ char *review_cause_line(const struct review *r, const struct review_cause *c, si
 size_t review_deciding(const struct review_side *s);
 /* The side that a reader wants to see first: next where it does not pass, else base. */
 const struct review_side *review_telling(const struct review_pair *p);
-/* The shell command that repeats the pair. `state`: NULL where the default state directory is
- * meant. */
+/* The shell command that runs the pair again, whatever earlier runs said of it. `state`: NULL where
+ * the default state directory is meant. */
 char *review_repeat(const struct review *r, const struct review_pair *p, const char *state)
 	must_check;
 /* All of it: validity first, then counts, causes, what was known, packages. */

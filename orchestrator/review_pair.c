@@ -180,8 +180,7 @@ struct flake review_flake(const struct review *r, size_t row)
 	};
 }
 
-/* All that counts of a side; the caller frees it. What earlier runs said of the same inputs counts
- * where both sides have such: then nothing but the night differs between the two. */
+/* All that counts of a side; the caller frees it. */
 static struct compare_side *side_all(const struct review_side *s, bool earlier,
 				     struct compare_all *out)
 {
@@ -195,9 +194,24 @@ static struct compare_side *side_all(const struct review_side *s, bool earlier,
 	return all;
 }
 
+static bool seen_again(const struct review_side *s)
+{
+	return s->agreeing || s->n_seen > 1;
+}
+
+/* What earlier runs said of the same inputs counts where both sides have such: then nothing but the
+ * night differs between the two. Sides of two runs are of two nights anyhow: there repeats of the
+ * one stand against what earlier runs said of the other, which was spared. */
+static bool earlier_counts(const struct review *r, const struct review_pair *p)
+{
+	bool apart = r->base_run != r->run;
+	return (p->base.agreeing && p->next.agreeing) ||
+	       (apart && seen_again(&p->base) && seen_again(&p->next));
+}
+
 static void review_compare(const struct review *r, struct review_pair *p)
 {
-	bool earlier = p->base.agreeing && p->next.agreeing;
+	bool earlier = earlier_counts(r, p);
 	struct compare_all base, next;
 	struct compare_side *base_all = side_all(&p->base, earlier, &base),
 			    *next_all = side_all(&p->next, earlier, &next);
@@ -250,11 +264,14 @@ static struct review_cause *cause_find(struct review *r, const char *id)
 		if (!strcmp(r->causes[i].id, id))
 			return &r->causes[i];
 	r->causes = own_grow(r->causes, r->n_causes + 1, sizeof(*r->causes));
-	r->causes[r->n_causes] = (struct review_cause){.id = id};
-	for (size_t i = 0; i < r->source[1].causes->n_rows; i++)
-		if (!strcmp(rows_str(r->source[1].causes, i, "cause"), id))
-			r->causes[r->n_causes].first_run =
-				rows_int(r->source[1].causes, i, "first_run", 0);
+	struct review_cause *c = &r->causes[r->n_causes];
+	const struct db_table *t = r->source[1].causes;
+	*c = (struct review_cause){.id = id};
+	for (size_t i = 0; i < t->n_rows; i++)
+		if (!strcmp(rows_str(t, i, "cause"), id)) {
+			c->first_run = rows_int(t, i, "first_run", 0);
+			c->line = rows_text(t, i, "line");
+		}
 	return &r->causes[r->n_causes++];
 }
 
@@ -269,9 +286,13 @@ void review_causes(struct review *r)
 		c->pairs[c->n++] = i;
 	}
 	for (size_t i = 0; i < r->n_causes; i++)
-		for (size_t k = 0; r->causes[i].n > 1 && k < r->causes[i].n; k++)
-			if (r->pairs[r->causes[i].pairs[k]].attribution == ATTRIBUTION_ROOT)
-				r->pairs[r->causes[i].pairs[k]].attribution = ATTRIBUTION_SHARED;
+		for (size_t k = 0; r->causes[i].n > 1 && k < r->causes[i].n; k++) {
+			struct review_pair *p = &r->pairs[r->causes[i].pairs[k]];
+			/* failures that say nothing have no more in common than that */
+			bool tells = r->causes[i].line || p->next.is.status != STATUS_FAIL;
+			if (p->attribution == ATTRIBUTION_ROOT && tells)
+				p->attribution = ATTRIBUTION_SHARED;
+		}
 	if (r->n_causes)
 		qsort(r->causes, r->n_causes, sizeof(*r->causes), by_frequency);
 }

@@ -211,6 +211,37 @@ static void any_two_sides_can_be_compared(void **state)
 		    "good|1|next|valid");
 }
 
+/* A baseline's repeats against what earlier runs said of tonight's side, which was spared. */
+static void of_two_runs_repeats_stand_against_what_earlier_runs_said(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct life first = night(d, (const char *const[]){"ppppp", "fffff", "p", "f"});
+	struct life l = life_begin(d, 500);
+	struct db_unchanged list[4];
+	for (size_t i = 0; i < 4; i++) {
+		auto_free char *own =
+			own_fmt("SELECT min(attempt) FROM v_result WHERE job = %lld AND NOT repeat",
+				(long long)first.jobs[i].id);
+		list[i] = (struct db_unchanged){.job = l.jobs[i].id,
+						.attempt = number(d, own),
+						.run = first.run,
+						.agreed = i < 2 ? 5 : 1};
+	}
+	must(db_spare(d, list, 4, 600, &e));
+	must(db_run_end(d, l.run, "done", 700, &e));
+	must(db_baseline_save(d, "good", first.run, "base", 5, &e));
+	struct review *r = between(d, "@good", "2:next", &e);
+	assert_non_null(r);
+	assert_int_equal(r->verdicts[VERDICT_REGRESSED], 2);
+	assert_int_equal(r->n_confirmed, 1); /* b was seen once on either side */
+	assert_int_equal(r->n_seen_once, 1);
+	assert_int_equal(review_exit(r, REVIEW_FAIL_ON), EXIT_REGRESSED);
+	auto_free char *sure = review_certainty(&r->pairs[0]);
+	assert_string_equal(sure, "5/5 → 0/5, p 0.014, confirmed");
+	review_free(r);
+}
+
 static void sides_that_are_none_are_told(void **state)
 {
 	struct db *d = ((struct scratch *)*state)->db;
@@ -412,6 +443,7 @@ int main(void)
 		scratch_test(flake_rates_are_learned_once_from_each_night),
 		scratch_test(what_is_broken_from_one_night_on_has_no_flake_rate),
 		scratch_test(any_two_sides_can_be_compared),
+		scratch_test(of_two_runs_repeats_stand_against_what_earlier_runs_said),
 		scratch_test(sides_that_are_none_are_told),
 		scratch_test(a_regression_that_was_known_is_told_and_no_alarm),
 		scratch_test(what_is_known_to_be_flaky_is_an_alarm_once_it_is_confirmed),
