@@ -250,6 +250,16 @@ static void told_side(struct text *t, const char *name, const struct review_side
 		html_addf(t, " <span class=\"fact\">%s</span>", fact);
 }
 
+/* Where a person wrote more about what is known: a link only where a browser would go, not run. */
+static void page_link(struct text *t, const char *link)
+{
+	bool web = link && (!strncmp(link, "https://", 8) || !strncmp(link, "http://", 7));
+	if (web)
+		html_addf(t, " <a href=\"%s\" rel=\"noreferrer\">%s</a>", link, link);
+	else if (link)
+		html_addf(t, " <span class=\"fact\">%s</span>", link);
+}
+
 /* What nobody has to look into is folded. */
 static bool good_news(enum verdict v)
 {
@@ -274,6 +284,7 @@ static void told_pair(struct text *t, const struct report *r, size_t i)
 	auto_free char *sure = review_certainty(p);
 	if (*sure)
 		html_addf(t, " <span class=\"fact\">· %s</span>", sure);
+	page_link(t, p->known ? p->known->link : NULL);
 	text_add(t, "</p>\n");
 	bool fold = good_news(p->verdict) && s->evidence;
 	text_add(t, fold ? "<details><summary>How it failed before</summary>\n" : "");
@@ -362,10 +373,14 @@ static void page_stale(struct text *t, const struct review *v)
 		auto_free char *stale = review_stale(&v->known[i]);
 		if (!stale)
 			continue;
-		if (!any)
+		if (!any) {
 			page_section(t, "stale", "Known, and not so",
 				     "Entries of the suite's list that no longer hold.");
-		html_addf(t, "%s<li>%s</li>\n", any ? "" : "<ul>\n", stale);
+			text_add(t, "<ul class=\"causes\">\n");
+		}
+		html_addf(t, "<li>%s", stale);
+		page_link(t, v->known[i].link);
+		text_add(t, "</li>\n");
 		any = true;
 	}
 	text_add(t, any ? "</ul>\n</section>\n" : "");

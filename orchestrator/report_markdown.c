@@ -78,7 +78,8 @@ static void md_pair(struct text *t, const struct report *r, const struct review_
 	auto_free char *sure = review_certainty(p);
 	if (*sure)
 		text_addf(t, " (%s)", sure);
-	text_add(t, "\n");
+	/* a line of its own, where no block stands between */
+	text_add(t, s->evidence ? "\n" : "  \n");
 	if (s->evidence) {
 		auto_text struct text block = TEXT_INIT;
 		md_block(&block, s->evidence);

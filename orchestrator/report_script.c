@@ -69,7 +69,7 @@ const char report_script[] =
 	"    fact(list, data.next, r.n + (r.nf ? ', ' + r.nf : '') + (r.nt >= 0 ? ', ' + took(r.nt) : ''));\n"
 	"    fact(list, 'Evidence', r.c);\n"
 	"    fact(list, 'Deciding line', r.l, true);\n"
-	"    fact(list, 'Repeat', data.run + ' --only ' + word(r.p) + state, true);\n"
+	"    fact(list, 'Repeat', 'assay rerun ' + data.id + ' ' + word(r.p) + state, true);\n"
 	"    fact(list, 'Logs', 'assay logs ' + data.id + ' ' + word(r.p) + state, true);\n"
 	"    fact(list, 'History', 'assay history ' + word(r.p) + state, true);\n"
 	"    cell.append(list);\n"

@@ -105,21 +105,18 @@ static void all_data(struct text *t, const struct report *r)
 {
 	const struct review *v = r->review;
 	json_t *rows = json_array(), *faces = json_object();
-	const char *path = rows_text(v->row, 0, "suite_path");
-	auto_free char *suite = text_shell_word(path ? path : rows_str(v->row, 0, "suite"));
 	auto_free char *dir = r->say_state ? text_shell_word(r->say_state) : NULL;
-	auto_free char *run = own_fmt("assay run %s", suite),
-		       *id = own_fmt("%lld", (long long)v->run),
+	auto_free char *id = own_fmt("%lld", (long long)v->run),
 		       *state = dir ? own_fmt("--state %s", dir) : own_dup("");
 	for (unsigned x = 0; v->base && x < VERDICT_COUNT; x++)
 		json_object_set_new(faces, verdict_name((enum verdict)x),
 				    page_face((enum verdict)x));
 	for (size_t i = 0; i < v->n_pairs; i++)
 		json_array_append_new(rows, row_json(v, i));
-	json_t *j = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "base",
+	json_t *j = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "base",
 			      v->base ? text_json(v->base) : json_null(), "next",
-			      text_json(v->next), "run", text_json(run), "id", text_json(id),
-			      "state", text_json(state), "faces", faces, "rows", rows);
+			      text_json(v->next), "id", text_json(id), "state", text_json(state),
+			      "faces", faces, "rows", rows);
 	text_add(t, "<script type=\"application/json\" id=\"data\">");
 	data_put(t, j);
 	text_add(t, "</script>\n");

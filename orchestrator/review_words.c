@@ -9,6 +9,22 @@
 #include <signal.h>
 #include <string.h>
 
+/* " (1 of them known, 2 not confirmed)" */
+static void words_regressed(struct text *t, const struct review *r)
+{
+	const char *of = " of them";
+	if (!r->n_expected && !r->n_seen_once)
+		return;
+	text_add(t, " (");
+	if (r->n_expected) {
+		text_addf(t, "%zu%s known%s", r->n_expected, of, r->n_seen_once ? ", " : "");
+		of = "";
+	}
+	if (r->n_seen_once)
+		text_addf(t, "%zu%s not confirmed", r->n_seen_once, of);
+	text_add(t, ")");
+}
+
 /* "3 regressed, 1 fixed", without what there is none of; `none` where there is nothing at all. */
 static void words_verdicts(struct text *t, const struct review *r)
 {
@@ -20,10 +36,8 @@ static void words_verdicts(struct text *t, const struct review *r)
 				continue;
 			text_addf(t, "%s%zu %s", any ? ", " : "", r->verdicts[v],
 				  verdict_name((enum verdict)v));
-			if (v == VERDICT_REGRESSED && r->n_expected)
-				text_addf(t, " (%zu of them known)", r->n_expected);
-			if (v == VERDICT_REGRESSED && r->n_seen_once)
-				text_addf(t, " (%zu of them not confirmed)", r->n_seen_once);
+			if (v == VERDICT_REGRESSED)
+				words_regressed(t, r);
 			any = true;
 		}
 	if (!any)
@@ -171,16 +185,29 @@ char *review_line(const struct review_side *s, size_t max)
 	return line ? plain_line(line, max) : own_dup("");
 }
 
+/* "fail/exit in test", of all packages of the cause: where they ended in several phases, in none.
+ */
+static char *cause_outcome(const struct review *r, const struct review_cause *c)
+{
+	struct review_side s = r->pairs[c->pairs[0]].next;
+	for (size_t i = 1; s.is.phase && i < c->n; i++) {
+		const char *phase = r->pairs[c->pairs[i]].next.is.phase;
+		if (!phase || strcmp(phase, s.is.phase) != 0)
+			s.is.phase = NULL;
+	}
+	return review_outcome(&s);
+}
+
 char *review_cause_line(const struct review *r, const struct review_cause *c, size_t max)
 {
 	const struct review_side *s = &r->pairs[c->pairs[0]].next;
-	char *line = s->is.status == STATUS_FAIL || s->is.status == STATUS_CRASH
-			     ? review_line(s, max)
-			     : own_dup("");
+	bool by_line = s->is.status == STATUS_FAIL || s->is.status == STATUS_CRASH;
+	char *line = by_line ? review_line(s, max) : own_dup("");
 	if (*line)
 		return line;
 	free(line);
-	return review_outcome(s);
+	auto_free char *outcome = cause_outcome(r, c);
+	return own_fmt("%s%s", outcome, s->is.status == STATUS_FAIL ? ", without a word" : "");
 }
 
 const struct review_side *review_telling(const struct review_pair *p)
@@ -191,10 +218,8 @@ const struct review_side *review_telling(const struct review_pair *p)
 
 char *review_repeat(const struct review *r, const struct review_pair *p, const char *state)
 {
-	const char *path = rows_text(r->row, 0, "suite_path");
-	auto_free char *suite = text_shell_word(path ? path : rows_str(r->row, 0, "suite"));
 	auto_free char *package = text_shell_word(p->package);
 	auto_free char *dir = state ? text_shell_word(state) : NULL;
-	return own_fmt("assay run %s --only %s%s%s", suite, package, dir ? " --state " : "",
-		       dir ? dir : "");
+	return own_fmt("assay rerun %lld %s%s%s", (long long)(p->next.state ? r->run : r->base_run),
+		       package, dir ? " --state " : "", dir ? dir : "");
 }

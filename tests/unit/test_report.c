@@ -74,7 +74,7 @@ static void validity_is_said_before_any_count_and_regressions_before_all_else(vo
 					   "<h2 id=\"h-regressed\"",
 					   "broken&lt;/pre",
 					   "<mark>the deciding line",
-					   "--only",
+					   "assay rerun 1 &#39;broken",
 					   "zstdcat &#39;/var/lib/assay&#39;\\&#39;&#39;s/runs/",
 					   "crashed",
 					   "signal 11 SIGSEGV",
@@ -90,17 +90,11 @@ static void validity_is_said_before_any_count_and_regressions_before_all_else(vo
 					   "same",
 					   "Where the time went",
 					   "Conflicts"};
-	static const char *const md[] = {"This run is degraded",
-					 "## 2 regressed",
-					 "### Causes",
-					 "- 2 packages: `",
-					 "### Regressed",
-					 "the deciding line",
-					 "--only",
-					 "zstdcat",
-					 "### Fixed",
-					 "Failing on both sides",
-					 "`never`"};
+	static const char *const md[] = {
+		"This run is degraded",  "## 2 regressed", "### Causes",
+		"- 2 packages: `",       "### Regressed",  "the deciding line",
+		"assay rerun 1 ",        "zstdcat",        "### Fixed",
+		"Failing on both sides", "`never`"};
 	run_add(m, made_hostile, MADE_HOSTILE, false, "done");
 	report_made(m, &page, &markdown);
 	in_order(page.p, html, countof(html));
@@ -147,6 +141,55 @@ static void a_run_of_one_variant_has_results_and_no_verdicts(void **state)
 	assert_non_null(strstr(markdown.p, "broken"));
 }
 
+/* Failures without a word have no line in common, and their phases may differ. */
+static void what_fails_silently_shares_no_cause(void **state)
+{
+	struct made *m = *state;
+	auto_text struct text page = TEXT_INIT, markdown = TEXT_INIT;
+	const struct wanted w[] = {
+		{"early", made_passed, {"fail", "exit", "test", NULL, 1, 0, -1, 0}},
+		{"late", made_passed, {"fail", "exit", "fetch", NULL, 1, 0, -1, 0}}};
+	run_add(m, w, countof(w), false, "done");
+	struct report *r = loaded(m);
+	for (size_t i = 0; i < countof(w); i++)
+		assert_int_equal(r->review->pairs[i].attribution, ATTRIBUTION_ROOT);
+	loaded_free(r);
+	report_made(m, &page, &markdown);
+	assert_non_null(strstr(page.p, "<span class=\"line\">fail/exit, without a word</span>"));
+	assert_non_null(strstr(markdown.p, "- 2 packages: `fail/exit, without a word` ("));
+	/* and what repeats them is on a line of its own */
+	assert_non_null(
+		strstr(markdown.p, "`fail/exit in test`  \n  repeat: `assay rerun 1 early"));
+}
+
+static void what_was_known_and_is_not_so_is_a_list_with_links(void **state)
+{
+	struct made *m = *state;
+	auto_text struct text page = TEXT_INIT, markdown = TEXT_INIT;
+	const struct wanted w[] = {{"mended", made_passed, made_passed},
+				   {"broken",
+				    made_passed,
+				    {"fail", "exit", "test", "why", 1, 0, 0, 3}}};
+	static const struct db_expectation known[] = {
+		{"mended", NULL, "fail", "was broken " EVIL, "https://x.example/1?a=\"b\"", NULL},
+		{"absent", NULL, "skip", "too old", "javascript:alert(3)", NULL},
+		{"broken", NULL, "fail", "upstream", "https://x.example/2", NULL}};
+	static const char *const html[] = {
+		"known to fail: upstream</span> <a href=\"https://x.example/2\"",
+		"<h2 id=\"h-stale\">",
+		"<ul class=\"causes\">\n<li>skip, absent: there is no such package (too old) ",
+		"<span class=\"fact\">javascript:",
+		"<li>fail, mended: it passes now (was broken &lt;/pre&gt;",
+		" <a href=\"https://x.example/1?a=&quot;b&quot;\" rel=\"noreferrer\">https:",
+		"</ul>\n</section>"};
+	run_add(m, w, countof(w), false, "done");
+	assert_int_equal(db_expect(m->db, m->run, known, countof(known), &m->e), 0);
+	report_made(m, &page, &markdown);
+	is_well_formed(page.p);
+	in_order(page.p, html, countof(html));
+	assert_null(strstr(page.p, "&lt;ul"));
+}
+
 static void a_network_that_was_lost_is_told_of_its_phase_and_counted(void **state)
 {
 	struct made *m = *state;
@@ -176,6 +219,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(markdown_fits_a_comment_and_counts_what_did_not,
 						made_setup, made_teardown),
 		cmocka_unit_test_setup_teardown(a_run_of_one_variant_has_results_and_no_verdicts,
+						made_setup, made_teardown),
+		cmocka_unit_test_setup_teardown(what_fails_silently_shares_no_cause, made_setup,
+						made_teardown),
+		cmocka_unit_test_setup_teardown(what_was_known_and_is_not_so_is_a_list_with_links,
 						made_setup, made_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_network_that_was_lost_is_told_of_its_phase_and_counted, made_setup,
