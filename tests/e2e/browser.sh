@@ -18,7 +18,8 @@ for packages in 60 20000; do
 	"$build/bench_nights" "$ASSAY_STATE/assay.db" 3 "$packages" >/dev/null || exit 1
 	mkdir -p "$ASSAY_STATE/runs/3"
 	{ seq -f 'line %g' 1 3000; printf '\033[31m\001</pre><script>document.title = "taken over"</script>\nthe end\n'; } | zstd -q >"$work/log"
-	ask "SELECT log FROM v_phase WHERE run = 3 AND exit_code <> 0 ORDER BY log LIMIT 400" | while read -r log; do
+	ask "SELECT f.log FROM v_phase f JOIN v_verdict v ON v.run = f.run AND v.package = f.package
+		WHERE f.run = 3 AND f.exit_code <> 0 AND v.verdict = 'regressed' ORDER BY f.log LIMIT 400" | while read -r log; do
 		cp "$work/log" "$ASSAY_STATE/$log"
 	done
 	fact "a report of $packages packages is written" ends 0 "$assay" report --out "$work/out.$packages"

@@ -89,7 +89,10 @@ fact('which is told to who listens', await open1.getAttribute('aria-expanded') =
 await tab.screenshot({path: path.join(out, 'panel.png')});
 await open1.click();
 fact('and closes', await tab.locator('tr.panel').count() === 0, await tab.locator('tr.panel').count());
-if (await tab.locator('#only option', {hasText: 'regressed'}).count() && total <= 100) {
+const regressed = await tab.locator('#only option', {hasText: 'regressed'}).count();
+if (total > 5000)
+	fact('of so many some regressed', regressed > 0, '');
+if (regressed) {
 	await tab.selectOption('#only', 'regressed');
 	await tab.waitForFunction(() => [...document.querySelectorAll('#packages tbody tr td:first-child')].every(c => c.innerText.includes('regressed')));
 	const bad = tab.locator('#packages tbody button.open').first(), log = tab.locator('tr.panel details.log').first();
