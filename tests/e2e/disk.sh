@@ -12,18 +12,23 @@ done_() {
 trap done_ EXIT
 export ASSAY_STATE=$work/fs/state
 
-cat >"$work/suite.yaml" <<'END'
+# all but the first four tests wait until there is no room: however late that comes, they are not done by then
+mkdir -m 777 "$work/gate"
+cat >"$work/suite.yaml" <<END
 assay: 1
 suite: disk
 root: host
 workdir: /build
-mounts: [{path: /build, mode: cow}]
+mounts: [{path: /build, mode: cow}, {path: /gate, source: $work/gate, mode: rw}]
 phases:
   - name: build
     run: 'head -c 1M /dev/urandom > /build/big; touch /build/built'
   - name: test
     # without room this fails as a program would
-    run: 'for i in 1 2 3 4 5 6 7 8; do head -c 300K /dev/urandom > /build/out.$i; sleep 0.1; done'
+    run: |
+      mkdir /gate/1 2>/dev/null || mkdir /gate/2 2>/dev/null || mkdir /gate/3 2>/dev/null || mkdir /gate/4 2>/dev/null ||
+        until [ -e /gate/open ]; do sleep 0.05; done
+      for i in 1 2 3 4 5 6 7 8; do head -c 300K /dev/urandom > /build/out.\$i; sleep 0.1; done
 packages: [p0, p1, p2, p3, p4, p5, p6, p7, p8, p9]
 variants: [{name: a}, {name: b}]
 compare: [a, b]
@@ -32,10 +37,11 @@ some() { [ "$(ask "SELECT count(*) FROM v_result")" -ge 2 ]; }
 "$assay" run --fresh "$work/suite.yaml" --jobs 4 >"$work/out" 2>&1 &
 pid=$!
 started+=("$pid")
-fact "some jobs are done" until_true 60 some
+fact "some jobs are done" until_true 300 some
 cat /dev/zero >"$work/fs/full" 2>/dev/null
+: >"$work/gate/open"
 over_() { ! kill -0 $pid 2>/dev/null; }
-fact "with the disk full the run ends, or waits for room" until_true 40 over_
+fact "with the disk full the run ends, or waits for room" until_true 300 over_
 wait $pid
 status=$?
 fact "its exit status says that the trouble is ours" is $status 2

@@ -74,14 +74,19 @@ fact "the database is whole" is "$(ask "PRAGMA integrity_check")" ok
 fact "nothing is left to clean" is "$(left)" 0
 
 # ---- drained, and gone on with
-sed -e 's/^suite: resume/suite: slow/' -e 's/^      test -s/      sleep 1; test -s/' "$work/suite.yaml" >"$work/slow.yaml"
+# All but the first two tests wait until it has been told to drain, however late that is.
+mkdir -m 777 "$work/go"
+sed -e 's/^suite: resume/suite: slow/' -e "s|^mounts: \[|&{path: /go, source: $work/go, mode: rw}, |" \
+	-e 's|^      test -s|      mkdir /go/1 2>/dev/null \|\| mkdir /go/2 2>/dev/null \|\| until [ -e /go/on ]; do sleep 0.05; done\n&|' "$work/suite.yaml" >"$work/slow.yaml"
 "$assay" run --fresh "$work/slow.yaml" --jobs 2 >"$work/out" 2>&1 &
 pid=$!
 started+=("$pid")
 run=$((run + 1))
 some() { [ "$(ask "SELECT count(*) FROM v_result WHERE run = $run")" -ge 1 ]; }
-fact "some are done" until_true 60 some
+fact "some are done" until_true 300 some
 kill -TERM $pid
+fact "it drains" until_true 300 grep -q "nothing more is started" "$work/out"
+: >"$work/go/on"
 wait $pid
 fact "a drained run's exit status says so" is $? 2
 fact "and it says how to go on" grep -q "go on with: assay resume $run" "$work/out"
@@ -123,11 +128,11 @@ for how in KILL TERM; do
 	"$assay" run --fresh "$work/takeup.yaml" --jobs 2 >"$work/out" 2>&1 &
 	pid=$!
 	started+=("$pid")
-	fact "a package is repeated ($how)" until_true 120 at_gate
+	fact "a package is repeated ($how)" until_true 300 at_gate
 	before=$(of_last "group_concat(attempt) FROM v_result" | tr -d '"')
 	kill -$how $pid
 	# what runs may end, once it drains
-	[ $how = KILL ] || fact "the run drains" until_true 60 grep -q "nothing more is started" "$work/out"
+	[ $how = KILL ] || fact "the run drains" until_true 300 grep -q "nothing more is started" "$work/out"
 	: >"$work/gate/open"
 	wait $pid 2>/dev/null
 	fact "the run's exit status says so" is $? "$([ $how = KILL ] && echo 137 || echo 2)"
