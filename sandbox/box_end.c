@@ -190,7 +190,7 @@ static void box_count(struct box *b)
 		f->signal = SIGKILL; /* with everything else, by us */
 	f->host_oom_kills = c->host_oom_kills;
 	if (!c->has_memory && f->signal == SIGKILL && !b->killed)
-		f->host_oom_kills = ooms_since(b->ooms);
+		f->host_oom_kills = ooms_since(&b->sandbox->ooms, b->ooms);
 }
 
 /* Its helper has removed it, unless it is dead or the group was not empty yet, which the kernel may

@@ -1,5 +1,5 @@
-/* Inside sandbox/cgroup*.c and sweep.c only: where this process's groups are, and what v1 and v2 do
- * differently. */
+/* Inside sandbox/cgroup*.c, sweep.c and ooms.c only: where this process's groups are, and what v1
+ * and v2 do differently. */
 #pragma once
 #include "sandbox/cgroup.h"
 

@@ -70,7 +70,7 @@ struct box {
 	struct cgroup *cgroup;
 	struct cgroup_counts counts; /* has_*: what the cgroup does; numbers: as last read */
 	unsigned cgroup_tries;
-	uint64_t ooms; /* of the machine as it began; only where no cgroup counts its memory */
+	uint64_t ooms; /* of ooms.h, as it began; only where no cgroup counts its memory */
 
 	int output_fd;
 	bool paused, drained, rest_known;

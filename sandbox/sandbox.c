@@ -72,6 +72,7 @@ static void sandbox_free(struct sandbox *sb)
 	helper_program_close(&sb->program);
 	if (sb->cgroups)
 		cgroup_host_close(sb->cgroups);
+	ooms_close(&sb->ooms);
 	for (size_t i = 0; i < countof(sb->filters); i++)
 		filter_fini(&sb->filters[i]);
 	ranges_close(&sb->ranges);
@@ -108,6 +109,17 @@ static void sandbox_expect(const struct sandbox *sb, const struct box_spec *firs
 		helper_say(sb->slots[0].helper, PLAN_AHEAD, 0);
 }
 
+static int sandbox_counts(struct sandbox *sb, const char *name, struct err *e)
+{
+	sb->cgroups = cgroup_host_open(name, e);
+	if (!sb->cgroups)
+		return -1;
+	/* A daemon's containers are in groups of its own. */
+	if (!cgroup_host_has_memory(sb->cgroups) && strcmp(sb->program.executor, "docker") != 0)
+		ooms_find(&sb->ooms, NULL);
+	return 0;
+}
+
 struct sandbox *sandbox_open(uv_loop_t *loop, const struct sandbox_conf *conf, struct err *e)
 {
 	struct sandbox *sb = own_calloc(1, sizeof(*sb));
@@ -116,6 +128,7 @@ struct sandbox *sandbox_open(uv_loop_t *loop, const struct sandbox_conf *conf, s
 		.verbose = conf->verbose,
 		.best_effort = conf->best_effort,
 		.ranges = {.userns_fd = -1, .lock_fd = -1},
+		.ooms = OOMS_INIT,
 		.n_cpus = sandbox_cpus(),
 		.n_slots = conf->slots ? conf->slots : 1,
 	};
@@ -127,7 +140,7 @@ struct sandbox *sandbox_open(uv_loop_t *loop, const struct sandbox_conf *conf, s
 	    ranges_open(&sb->ranges, conf->ids, sb->program.box_fd, sb->n_slots, e) ||
 	    (conf->no_probe && probe_engine(sb, e)) ||
 	    (conf->first && sandbox_helper(&sb->slots[0], e)) ||
-	    !(sb->cgroups = cgroup_host_open(conf->name, e)) ||
+	    sandbox_counts(sb, conf->name, e) ||
 	    (conf->first && sandbox_groups(&sb->slots[0], e)) ||
 	    (!conf->no_probe && probe_box(sb, conf->uppers, e))) {
 		helper_leave(sb->slots[0].helper);
