@@ -1,6 +1,7 @@
 /* What a generation shows, out of the cache: as an archive or as a directory. */
 #include "cache/charset.h"
 #include "cache/flatten.h"
+#include "cache/segment.h"
 #include "base/dir.h"
 
 #include <archive.h>
@@ -8,8 +9,6 @@
 #include <errno.h>
 #include <string.h>
 #include <zstd.h>
-
-#define EXPORT_LEVEL 3
 
 struct export
 {
@@ -117,13 +116,11 @@ static int export_put(struct flatten *f, size_t layer, const struct list_entry *
 static int export_open(struct export *x, struct err *e)
 {
 	x->a = archive_write_new();
-	x->z = ZSTD_createCCtx();
-	if (!x->a || !x->z)
+	x->z = segment_compressor();
+	if (!x->a)
 		abort();
 	x->buffer = own_alloc(ZSTD_CStreamOutSize());
 	x->read = own_alloc(BUILD_BUFFER);
-	ZSTD_CCtx_setParameter(x->z, ZSTD_c_compressionLevel, EXPORT_LEVEL);
-	ZSTD_CCtx_setParameter(x->z, ZSTD_c_checksumFlag, 1);
 	if (hash_open(&x->archive, "SHA256") || hash_open(&x->file, "SHA256"))
 		return err_set(e, ERR_SYS, "libcrypto has no SHA-256");
 	if (archive_write_set_format_pax(x->a) || archive_write_add_filter_none(x->a) ||

@@ -1,4 +1,4 @@
-/* Format, version 2. A segment is a concatenation of zstd frames (RFC 8878; level 3, one thread,
+/* Format, version 2. A segment is a concatenation of zstd frames (RFC 8878; segment_compressor(),
  * with checksum, without content size), a mark behind each (frame.h). The frames of one publish
  * hold tar entries in pax format (POSIX.1-2001, as libarchive writes it) and no end-of-archive
  * blocks, so that all segments one after the other are one tar archive: cat seg/ * | tar --zstd -x.
@@ -23,7 +23,10 @@
 #include <string.h>
 #include <zstd.h>
 
-#define SEGMENT_LEVEL 3
+/* Level 3 takes a hash table of 2^17 numbers. With half of that all tables are 512 KiB, which fits
+ * beside the data into the second-level cache of one processor: a fifth less time for archives that
+ * are 0.1 % (small files) to 0.6 % (libraries) longer. One thread: the same bytes everywhere. */
+enum { SEGMENT_LEVEL = 3, SEGMENT_HASH_LOG = 16 };
 
 void segment_name(uint32_t number, char name[SEGMENT_NAME])
 {
@@ -184,18 +187,27 @@ static int segment_open(struct segment *s, struct err *e)
 	return 0;
 }
 
+ZSTD_CCtx *segment_compressor(void)
+{
+	ZSTD_CCtx *z = ZSTD_createCCtx();
+	if (!z)
+		abort();
+	ZSTD_CCtx_setParameter(z, ZSTD_c_compressionLevel, SEGMENT_LEVEL);
+	ZSTD_CCtx_setParameter(z, ZSTD_c_hashLog, SEGMENT_HASH_LOG);
+	ZSTD_CCtx_setParameter(z, ZSTD_c_checksumFlag, 1);
+	return z;
+}
+
 /* Straight through: with a block of its own, what libarchive holds back would be lost when the
  * archive is left without an end. */
 static int segment_open_tar(struct segment *s, struct err *e)
 {
 	s->a = archive_write_new();
 	s->entry = archive_entry_new();
-	s->z = ZSTD_createCCtx();
-	if (!s->a || !s->entry || !s->z)
+	s->z = segment_compressor();
+	if (!s->a || !s->entry)
 		abort();
 	s->buffer = own_alloc(ZSTD_CStreamOutSize());
-	ZSTD_CCtx_setParameter(s->z, ZSTD_c_compressionLevel, SEGMENT_LEVEL);
-	ZSTD_CCtx_setParameter(s->z, ZSTD_c_checksumFlag, 1);
 	ZSTD_CCtx_setParameter(s->z, ZSTD_c_contentSizeFlag, 0);
 	if (archive_write_set_format_pax(s->a) || archive_write_add_filter_none(s->a) ||
 	    archive_write_set_bytes_per_block(s->a, 0) ||

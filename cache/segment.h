@@ -56,3 +56,6 @@ int segment_end(struct segment *s, struct err *e) must_check;
  * in out. Returns rc. segment_drop(s): they are not. */
 int segment_over(struct segment *s, int rc, struct cache_published *out) must_check;
 void segment_drop(struct segment *s);
+
+/* segment_compressor(): zstd as segments and exports have it, for the caller to free. */
+struct ZSTD_CCtx_s *segment_compressor(void) must_check;
