@@ -455,6 +455,12 @@ void cache_record_fini(struct cache_record *r);
 int cache_layer_restore(struct cache *c, const char *id, const struct cache_frame *frames, size_t n,
 			struct err *e) must_check;
 
+/* cache_layer_remake(c, id, parts, n, e): make layer `id` again by its list, files from those of n
+ * whole layers that have them at the same path; whatever is there under its name is replaced.
+ * ERR_CORRUPT: its list is gone, or a file is in none of them; it is as it was then. */
+int cache_layer_remake(struct cache *c, const char *id, const char *const *parts, size_t n,
+		       struct err *e) must_check;
+
 /* cache_frame_verify(c, f, e): the frame's bytes have their digest; ERR_CORRUPT says how not. */
 int cache_frame_verify(struct cache *c, const struct cache_frame *f, struct err *e) must_check;
 /* cache_record_verify(c, frames, n, layer, e): read a publish whole: each entry has the digest its

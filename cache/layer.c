@@ -68,13 +68,6 @@ static int layer_reread(int root, struct list *l, struct cache_layer *is, struct
 	return rc;
 }
 
-static bool layer_same(const struct list_entry *a, const struct list_entry *b)
-{
-	return a->type == b->type && a->mode == b->mode && a->mtime_s == b->mtime_s &&
-	       a->mtime_ns == b->mtime_ns && a->size == b->size && a->end_n == b->end_n &&
-	       !memcmp(a->end, b->end, a->end_n);
-}
-
 static const char *layer_what_differs(const struct list_entry *was, const struct list_entry *is)
 {
 	if (was->type != is->type)
@@ -96,7 +89,7 @@ static int layer_differs(const char *id, const struct list *was, const struct li
 			return err_set(e, ERR_CORRUPT, "layer %s: %.*s %s", id,
 				       (int)(order < 0 ? a : b)->path_n, (order < 0 ? a : b)->path,
 				       order < 0 ? "is gone" : "does not belong there");
-		if (!layer_same(a, b))
+		if (!list_same(a, b))
 			return err_set(e, ERR_CORRUPT, "layer %s: %.*s %s", id, (int)a->path_n,
 				       a->path, layer_what_differs(a, b));
 		i++;

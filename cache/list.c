@@ -18,6 +18,13 @@ int list_compare(const void *left, const void *right)
 	return c ? c : (a->path_n > b->path_n) - (a->path_n < b->path_n);
 }
 
+bool list_same(const struct list_entry *a, const struct list_entry *b)
+{
+	return a->type == b->type && a->mode == b->mode && a->mtime_s == b->mtime_s &&
+	       a->mtime_ns == b->mtime_ns && a->size == b->size && a->end_n == b->end_n &&
+	       !memcmp(a->end, b->end, a->end_n);
+}
+
 void list_text(struct text *t, const struct list_entry *x)
 {
 	text_addf(t, "%c %04o %lld.%09u %llu %zu:", x->type, x->mode, (long long)x->mtime_s,

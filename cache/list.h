@@ -23,6 +23,8 @@ struct list_entry {
 
 /* list_compare: bytewise by path, as qsort(3) wants it. */
 int list_compare(const void *a, const void *b);
+/* list_same: what they say is the same, whatever their paths. */
+bool list_same(const struct list_entry *a, const struct list_entry *b);
 
 /* Written in bytewise order of the paths, into a file below dirfd. */
 struct list_writer {

@@ -151,65 +151,17 @@ static int archived_all(struct verify *v, struct err *e)
 	return 0;
 }
 
-static struct archived *archived_of(struct verify *v, int64_t harvest)
-{
-	for (size_t i = 0; i < v->n; i++)
-		if (v->v[i].harvest == harvest)
-			return &v->v[i];
-	return NULL;
-}
-
 /* ---- layers ---- */
-
-static int layer_from_parts(struct verify *v, const char *layer, const struct db_table *parts,
-			    struct err *e)
-{
-	struct cache_layer made;
-	auto_free const char **ids = own_calloc(parts->n_rows + 1, sizeof(*ids));
-	for (size_t i = 0; i < parts->n_rows; i++) {
-		ids[i] = rows_str(parts, i, "layer");
-		struct err absent = ERR_INIT;
-		if (!cache_layer_verify(v->cache, ids[i], &absent))
-			continue;
-		struct archived *x = archived_of(v, rows_int(parts, i, "harvest", 0));
-		if (!x || x->damaged)
-			return err_set(e, ERR_CORRUPT, "the archive has lost a part of it");
-		if (cache_layer_restore(v->cache, ids[i], x->frames, x->n_frames, e))
-			return -1;
-	}
-	/* Whatever lies under its name would pass for the result. */
-	if (cache_layer_remove(v->cache, layer, e) ||
-	    cache_flatten(v->cache, ids, parts->n_rows, &made, e))
-		return -1;
-	return strcmp(made.id, layer)
-		       ? err_set(e, ERR_CORRUPT, "its parts together are another one")
-		       : 0;
-}
-
-/* From the archive, if it can be. 0 or -1. */
-static int layer_repair(struct verify *v, const char *layer, const struct db_table *parts,
-			struct err *e)
-{
-	for (size_t i = 0; i < parts->n_rows; i++) {
-		struct archived *x = archived_of(v, rows_int(parts, i, "harvest", 0));
-		if (x && !x->damaged && !strcmp(x->layer, layer))
-			return cache_layer_restore(v->cache, layer, x->frames, x->n_frames, e);
-	}
-	if (!parts->n_rows)
-		return err_set(e, ERR_ABSENT,
-			       "it is of no store: import it again (assay layer import)");
-	return layer_from_parts(v, layer, parts, e);
-}
 
 /* Nothing brings it back: whose entries were in it? */
 static void layer_lost(struct verify *v, const char *layer, const struct db_table *parts,
 		       const char *why)
 {
+	size_t told = json_array_size(v->problems);
 	v->lost++;
-	if (!parts->n_rows)
-		tell(v, "layer", "lost", NULL, NULL, layer, why);
 	for (size_t i = 0; i < parts->n_rows; i++) {
-		struct archived *x = archived_of(v, rows_int(parts, i, "harvest", 0));
+		const struct archived *x =
+			archived_of(v->v, v->n, rows_int(parts, i, "harvest", 0));
 		if (x && !x->damaged && v->state)
 			continue;
 		auto_free char *text =
@@ -217,6 +169,10 @@ static void layer_lost(struct verify *v, const char *layer, const struct db_tabl
 		tell(v, "layer", "lost", rows_text(parts, i, "store"), rows_text(parts, i, "job"),
 		     layer, text);
 	}
+	/* Its parts are in the archive, or it is of no store. */
+	if (json_array_size(v->problems) == told)
+		tell(v, "layer", "lost", parts->n_rows ? rows_text(parts, 0, "store") : NULL, NULL,
+		     layer, why);
 }
 
 static int layer_check(struct verify *v, const char *layer, struct err *e)
@@ -236,7 +192,7 @@ static int layer_check(struct verify *v, const char *layer, struct err *e)
 	const char *store = parts->n_rows ? rows_text(parts, 0, "store") : NULL;
 	if (!v->state) {
 		tell(v, "layer", "damaged", store, NULL, layer, why.text);
-	} else if (!layer_repair(v, layer, parts, &how)) {
+	} else if (!mend_layer(v->cache, v->v, v->n, layer, parts, &how)) {
 		v->repaired++;
 		tell(v, "layer", "repaired", store, NULL, layer, why.text);
 	} else {

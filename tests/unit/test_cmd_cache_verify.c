@@ -55,6 +55,56 @@ static void a_damaged_flattened_layer_is_made_again_from_its_parts(void **state)
 	expect_says(p, EXIT_OK, "verify", SAYS("as they should be"));
 }
 
+/* Its parts together show more than it does: its list says what it had, also directories of which
+ * nothing else is left. */
+static void expect_mended(struct place *p, const char *path)
+{
+	auto_free char *shown = place_shown(p);
+	assert_int_equal(p->shelf.n_layers, 1);
+	damage_layer(p, 0, path);
+	expect_says(p, 1, "verify", SAYS("layer: repaired", path));
+	auto_free char *again = place_shown(p);
+	assert_string_equal(again, shown);
+	expect_says(p, EXIT_OK, "verify", SAYS("as they should be"));
+	expect_rebuilds(p);
+}
+
+/* Nothing of it is left, nor its list: only the archive as a whole knows what was taken out. */
+static void expect_rebuilds_lost(struct place *p)
+{
+	struct err e = ERR_INIT;
+	auto_free char *shown = place_shown(p), *gone = own_fmt("layers/%s", p->shelf.layers[0]);
+	OK(dir_remove(p->state->fd, gone, &e));
+	for (int i = 0; i < 2; i++)
+		expect_says(p, 1, "verify", SAYS("layer: lost", "assay cache rebuild", "1 lost"));
+	expect_says(p, EXIT_OK, "rebuild", SAYS("publishes found"));
+	expect_says(p, EXIT_OK, "verify", SAYS("as they should be"));
+	auto_free char *again = place_shown(p);
+	assert_string_equal(again, shown);
+}
+
+static void a_layer_that_something_was_revoked_from_is_made_again(void **state)
+{
+	struct place *p = *state;
+	publish_few(p);
+	place_publish_file(p, "own/poison", "bad", "run 2 poison@1 fetch");
+	place_publish_file(p, "c/last", "last", "run 3 delta@1 fetch");
+	expect_says(p, EXIT_OK, "revoke 4", SAYS("ended: own/poison"));
+	expect_mended(p, "a/two");
+	expect_rebuilds_lost(p);
+}
+
+static void a_layer_that_something_was_collected_from_is_made_again(void **state)
+{
+	struct place *p = *state;
+	publish_few(p);
+	place_publish_file(p, "c/last", "last", "run 3 delta@1 fetch");
+	expect_says(p, EXIT_OK, "collect --keep 0 --max-size 12", SAYS("alpha"));
+	place_expect(p, "SELECT count(*) FROM v_entry WHERE current AND path = 'a/one'", "0");
+	expect_mended(p, "b/three");
+	expect_rebuilds_lost(p);
+}
+
 static void what_nothing_brings_back_is_told_with_the_job_that_made_it(void **state)
 {
 	struct place *p = *state;
@@ -306,6 +356,8 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, place_setup, place_teardown)
 		T(a_damaged_layer_is_made_again_from_the_archive),
 		T(a_damaged_flattened_layer_is_made_again_from_its_parts),
+		T(a_layer_that_something_was_revoked_from_is_made_again),
+		T(a_layer_that_something_was_collected_from_is_made_again),
 		T(what_nothing_brings_back_is_told_with_the_job_that_made_it),
 		T(a_damaged_frame_is_written_again_from_a_layer),
 		T(what_is_repaired_is_told_in_json),
