@@ -75,6 +75,18 @@ void cache_cmd_json(json_t *j)
 	json_decref(j);
 }
 
+void cache_cmd_element(FILE *to, int indent, bool first, json_t *j)
+{
+	char *text = json_dumps(j, JSON_INDENT(2));
+	fputs(first ? "[\n" : ",\n", to);
+	for (const char *line = text, *end; line; line = *end ? end + 1 : NULL) {
+		end = strchrnul(line, '\n');
+		fprintf(to, "%*s%.*s%s", indent, "", (int)(end - line), line, *end ? "\n" : "");
+	}
+	free(text);
+	json_decref(j);
+}
+
 static void print_cell(struct table *out, const struct db_table *t, size_t row,
 		       const struct cache_column *c)
 {
@@ -133,18 +145,9 @@ static void list_begin(struct list *l)
 				     : TABLE_LEFT);
 }
 
-/* An element of an array, as json_dumpf() indents it. */
 static void list_json(const struct list *l, const struct db_table *t, size_t row)
 {
-	json_t *j = rows_object(t, row);
-	char *text = json_dumps(j, JSON_INDENT(2));
-	fputs(l->n_rows ? ",\n" : "[\n", stdout);
-	for (const char *line = text, *end; line; line = *end ? end + 1 : NULL) {
-		end = strchrnul(line, '\n');
-		printf("  %.*s%s", (int)(end - line), line, *end ? "\n" : "");
-	}
-	free(text);
-	json_decref(j);
+	cache_cmd_element(stdout, 2, !l->n_rows, rows_object(t, row));
 }
 
 static void list_row(struct list *l, const struct db_table *t, size_t row)

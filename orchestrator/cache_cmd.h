@@ -72,6 +72,9 @@ void cache_cmd_print(const struct cache_args *a, struct db_table *t,
 int cache_cmd_list(const struct cache_args *a, struct db *d, const char *name,
 		   const char *const *args, size_t n_args, const struct cache_column *columns,
 		   size_t n, const char *none, struct err *e) must_check;
+/* cache_cmd_element(to, indent, first, j): an element of an array whose elements are so far to the
+ * right, as json_dumpf() writes it; the first opens the array. Frees j. */
+void cache_cmd_element(FILE *to, int indent, bool first, json_t *j);
 /* cache_cmd_json(j): printed and freed. */
 void cache_cmd_json(json_t *j);
 

@@ -70,15 +70,14 @@ static int entries_pending(const struct cache_args *a, struct err *e)
 		{"demanded", "OF", CACHE_NUMBER},   {"harvest", "HARVEST", CACHE_NUMBER},
 		{"job", "JOB", CACHE_TEXT},         {"path", "PATH", CACHE_TEXT},
 	};
-	struct db_table *t;
 	auto_free char *store = NULL;
 	struct db *d = cache_cmd_db(a, e);
-	int rc = !d || cache_cmd_store(d, a->n_words ? a->words[0] : NULL, &store, e) ||
-				 cache_cmd_ask(d, "pending", store, &t, e)
-			 ? -1
-			 : 0;
-	if (!rc)
-		cache_cmd_print(a, t, columns, countof(columns), "nothing is pending");
+	int rc = d ? cache_cmd_store(d, a->n_words ? a->words[0] : NULL, &store, e) : -1;
+	if (!rc) {
+		const char *args[] = {store};
+		rc = cache_cmd_list(a, d, "pending", args, 1, columns, countof(columns),
+				    "nothing is pending", e);
+	}
 	db_close(d);
 	return rc;
 }

@@ -136,7 +136,15 @@ static void what_one_job_brought_is_taken_back(void **state)
 	expect_says(p, EXIT_OK, "revoke b --dry-run",
 		    SAYS("would end: poison", "would end: new/index", "stays", "shared"));
 	assert_true(shows(p, "poison"));
-	json_t *j = cache_json(p, EXIT_OK, "revoke b");
+	auto_free char *says = NULL, *as_one = NULL;
+	assert_int_equal(cache(p, &says, "revoke b --dry-run --json"), EXIT_OK);
+	json_t *j = json_loads(says, 0, NULL);
+	as_one = json_dumps(j, JSON_INDENT(2));
+	assert_non_null(as_one);
+	assert_int_equal(strlen(says), strlen(as_one) + 1);
+	assert_memory_equal(says, as_one, strlen(as_one));
+	json_decref(j);
+	j = cache_json(p, EXIT_OK, "revoke b");
 	assert_int_equal(json_array_size(json_object_get(j, "ended")), 2);
 	assert_int_equal(json_array_size(json_object_get(j, "kept")), 1);
 	json_decref(j);
