@@ -1,4 +1,5 @@
 /* What a publish was, where its bytes may still be, and segments that have it again. */
+#include "db/shown.h"
 #include "db/store.h"
 
 #include <string.h>
@@ -245,22 +246,23 @@ void db_harvest_fini(struct db_harvest *h)
 
 /* ---- its bytes ---- */
 
+/* clang-format off */
+static const char places[] =
+	"WITH RECURSIVE " ENTRY_GROUPS ","
+	" has AS MATERIALIZED (SELECT e.harvest, e.path FROM " ENTRIES_WITH(e, "?2") ")"
+	" SELECT DISTINCT l.digest, x.path FROM"
+	" (SELECT e.harvest, e.path, lh.layer FROM has e JOIN layer_part lh ON lh.harvest = e.harvest"
+	"  UNION SELECT e.harvest, e.path, h.layer FROM has e JOIN harvest h ON h.id = e.harvest) x"
+	" JOIN layer l ON l.id = x.layer ORDER BY x.harvest <> ?1, l.id DESC LIMIT 1000";
+/* clang-format on */
+
 int db_places(struct db *d, int64_t harvest, const char *sha256, struct db_place **v, size_t *n,
 	      struct err *e)
 {
 	int rc = -1;
 	*v = NULL;
 	*n = 0;
-	sqlite3_stmt *s =
-		db_ask(d, e,
-		       "SELECT DISTINCT l.digest, x.path FROM"
-		       " (SELECT e.harvest, e.path, lh.layer FROM entry e"
-		       "  JOIN layer_part lh ON lh.harvest = e.harvest WHERE e.sha256 = ?2"
-		       "  UNION SELECT e.harvest, e.path, h.layer FROM entry e"
-		       "  JOIN harvest h ON h.id = e.harvest WHERE e.sha256 = ?2) x"
-		       " JOIN layer l ON l.id = x.layer ORDER BY x.harvest <> ?1, l.id DESC"
-		       " LIMIT 1000",
-		       "ix", harvest, sha256);
+	sqlite3_stmt *s = db_ask(d, e, places, "ix", harvest, sha256);
 	while (s && (rc = db_step(d, s, e)) > 0) {
 		*v = own_grow(*v, *n + 1, sizeof(**v));
 		struct db_place *p = &(*v)[(*n)++];

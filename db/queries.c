@@ -215,11 +215,12 @@ static const struct query {
 	 " WHERE run = ?1 AND change IN ('conflict', 'refused') ORDER BY harvest, ordinal"},
 
 	{"who", 1,
-	 "SELECT v.store, v.generation, v.current, v.change, v.layer, v.run, v.package, v.phase, v.sha256, v.size, v.harvest,"
+	 "WITH RECURSIVE " ENTRY_GROUPS
+	 " SELECT v.store, v.generation, v.current, v.change, v.layer, v.run, v.package, v.phase, v.sha256, v.size, v.harvest,"
 	 "  coalesce(v.job, 'run ' || v.run || ' ' || v.package || ' ' || v.phase) AS job,"
 	 "  max((SELECT count(*) FROM (SELECT package FROM sighting g WHERE g.sha256 = e.sha256"
-	 "   UNION SELECT f.package FROM entry n JOIN harvest nh ON nh.id = n.harvest JOIN phase f ON f.id = nh.phase"
-	 "    WHERE n.sha256 = e.sha256 AND n.revoked_ms IS NULL)),"
+	 "   UNION SELECT f.package FROM " ENTRIES_WITH(n, "e.sha256") " JOIN harvest nh ON nh.id = n.harvest JOIN phase f ON f.id = nh.phase"
+	 "    WHERE n.revoked_ms IS NULL)),"
 	 "   (SELECT count(*) FROM word w JOIN harvest eh ON eh.id = e.harvest AND eh.store = w.store WHERE w.path = e.path"
 	 "    AND w.type = e.type AND w.what = coalesce(e.sha256, e.target) AND w.revoked_ms IS NULL)) AS packages, v.revoked_ms"
 	 " FROM v_entry v JOIN entry e ON e.harvest = v.harvest AND CAST(e.path AS TEXT) = v.path WHERE v.path = ?1"

@@ -1,4 +1,5 @@
-/* Inside db/ only: which entry a generation shows at a path, as text of SQL.
+/* Inside db/ only: which entry a generation shows at a path, and which have some content, as text
+ * of SQL.
  *
  * A generation is a stack of layers (generation_layer.position, 0 uppermost), a layer a stack of
  * publishes (layer_part.place, the highest uppermost): one whose publish made it, or those of the
@@ -29,4 +30,12 @@
 	"  WHERE CAST(nw.path AS TEXT) = CAST(" path " AS TEXT) AND nw.change = 'deleted' AND nw.type = 'w' AND nw.path = " path \
 	"   AND " SHOWN_HIDES("wp", "wg", "wh.layer = wp.layer", "np", "ng") ")" \
 	" ORDER BY ng.position, np.place DESC LIMIT 1)"
+
+/* A WITH RECURSIVE's part, and entries `e` with the content `sha256` in it: harvests in groups of eight, as entry_by_sha256 has them. A
+ * question reads the index once for each group, and a publish changes the pages of one. */
+#define ENTRY_GROUPS \
+	"entry_group (number) AS MATERIALIZED (SELECT min(id) / 8 FROM harvest UNION ALL SELECT number + 1 FROM entry_group" \
+	"  WHERE number < (SELECT max(id) / 8 FROM harvest))"
+#define ENTRIES_WITH(e, sha256) \
+	"entry_group " #e "_group CROSS JOIN entry " #e " ON " #e ".harvest / 8 = " #e "_group.number AND " #e ".sha256 = " sha256
 /* clang-format on */

@@ -76,6 +76,42 @@ static void an_entry_names_who_brought_it(void **state)
 		     "fetch|2|-");
 }
 
+/* The index has harvests in groups: a question about content asks every one of them. */
+static void whoever_brought_some_bytes_is_found_however_long_ago(void **state)
+{
+	enum { PUBLISHES = 20 };
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	struct life l = life_begin(d, 100);
+	int64_t a = life_phase(d, &l, 0, true, "fetch", 110),
+		b = life_phase(d, &l, 2, true, "fetch", 110);
+	char sha[65];
+	struct db_place *v;
+	size_t n;
+	for (int64_t i = 0, parent = 0; i < PUBLISHES; i++) {
+		auto_free char *prefix = own_fmt("%02d", (int)i);
+		parent = publish(d, i ? a : b, parent, (unsigned)i + 1, 100 * i, prefix);
+	}
+	must(db_do(d, &e, "UPDATE entry SET sha256 = zeroblob(32) WHERE path < x'3031'", ""));
+	must(db_do(d, &e, "UPDATE entry SET sha256 = zeroblob(32) WHERE path >= x'3139'", ""));
+	assert_rows(d, "SELECT max(harvest) FROM entry", "20");
+	struct db_table *t;
+	must(db_named(d, "who", (const char *[]){"19/00000"}, 1, &t, &e));
+	assert_int_equal(t->n_rows, 1);
+	assert_int_equal(t->cells[12].i, 2); /* packages */
+	db_table_free(t);
+	memset(sha, '0', 64);
+	sha[64] = '\0';
+	must(db_places(d, 1, sha, &v, &n, &e));
+	assert_int_equal(n, 6);
+	assert_string_equal(v[0].layer, hex(sha, 1));
+	assert_string_equal(v[5].layer, hex(sha, PUBLISHES));
+	db_places_free(v, n);
+	must(db_places(d, 20, "00", &v, &n, &e));
+	assert_int_equal(n, 0);
+	db_places_free(v, n);
+}
+
 static void publishing_is_all_or_nothing(void **state)
 {
 	struct db *d = ((struct scratch *)*state)->db;
@@ -487,6 +523,7 @@ int main(void)
 		scratch_test(an_unknown_store_is_an_empty_one),
 		scratch_test(a_generation_lists_its_layers_uppermost_first),
 		scratch_test(an_entry_names_who_brought_it),
+		scratch_test(whoever_brought_some_bytes_is_found_however_long_ago),
 		scratch_test(publishing_is_all_or_nothing),
 		scratch_test(a_harvest_against_an_older_generation_is_refused),
 		scratch_test(nothing_new_leaves_notes_and_counts_but_no_generation),
