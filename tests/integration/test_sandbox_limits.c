@@ -315,13 +315,13 @@ static void who_works_reads_writes_or_speaks_is_not_idle(void **state)
 }
 
 /* The host's view: a shell that waits for its last child, and beside that one with a name, one
- * stopped and one that runs. */
+ * stopped and one that runs; and nobody else: whoever ends wakes the shell. */
 static bool crew_is_there(const char *last)
 {
 	enum { WAITS = 1, NAMED = 2, STOPPED = 4, RUNS = 8, ALL = 15 };
 	struct process p;
 	pid_t shell = 0;
-	unsigned has = 0;
+	unsigned has = 0, children = 0;
 	DIR *proc = opendir("/proc");
 	while (process_next(proc, &p))
 		if (!strcmp(p.name, "sleep") && strstr(p.line, last))
@@ -331,11 +331,12 @@ static bool crew_is_there(const char *last)
 		has |= p.pid == shell && p.state == 'S' ? WAITS : 0;
 		if (p.parent != shell)
 			continue;
+		children++;
 		has |= strstr(p.line, " 4321 ") ? NAMED : 0;
 		has |= p.state == 'T' ? STOPPED : p.state == 'R' ? RUNS : 0;
 	}
 	closedir(proc);
-	return has == ALL;
+	return has == ALL && children == 4;
 }
 
 static void start_crew(struct try *t)
