@@ -11,7 +11,7 @@ enum { BUSY_MS = 60000 };
 
 /* Of pages in memory, per writer. A transaction that changes more writes pages to the WAL before
  * its end and reads them again, often twice and more: a small publish into a large store changes a
- * page of two indexes for each of its files. */
+ * page of an index for each of its files. */
 #define CACHE_KIB "4096"
 
 /* Which error of the kernel's SQLITE_IOERR was. SQLite keeps it where a statement fails but for
