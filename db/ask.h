@@ -127,7 +127,8 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *   flaky         -                  the flakiest first: suite package variant phase rate passed failed nights last_run
  *   history       package            newest first: run day suite variant version status reason phase wall_ms verdict cause
  *   cost          [run]              the costliest first: package boxes wall_ms cpu_ms peak_memory_bytes log_stored_bytes store_bytes
- *   logs          run [package]      as phases began: package variant phase log ended_as phase_id; variant NULL: shared
+ *   logs          run [package]      as phases began: package variant phase log ended_as phase_id run exit_code signal limit_hit repeat;
+ *                                    variant NULL: shared; also what earlier runs left of a job's phases, and those that spared it
  *   open-jobs     run, package       one row: n, that have no result yet and may come to one
  *   flakes-of-package package        known ones: suite variant phase rate nights
  *   totals        -                  one row: runs jobs results layers entries segment_bytes

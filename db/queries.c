@@ -322,11 +322,19 @@ static const struct query {
 	 "  max(f.peak_memory) AS peak_memory_bytes, sum(f.log_stored) AS log_stored_bytes, sum(f.store_bytes) AS store_bytes"
 	 " FROM phase f JOIN package p ON p.id = f.package WHERE f.run = " RUN_OR_NEWEST " GROUP BY f.package ORDER BY cpu_ms DESC, package"},
 
+	/* What ran in the run; what earlier runs left of a job's phases; what spared a job. */
 	{"logs", 2,
-	 "SELECT p.name AS package, v.name AS variant, f.name AS phase, f.log, f.ended_as, f.id AS phase_id FROM phase f JOIN package p ON p.id = f.package"
-	 "  LEFT JOIN variant v ON v.run = f.run AND v.number = f.variant"
-	 " WHERE f.run = ?1 AND f.package = coalesce((SELECT id FROM package WHERE name = ?2), CASE WHEN ?2 IS NULL THEN f.package END)"
-	 " ORDER BY p.name, f.variant, f.id"},
+	 "WITH named AS MATERIALIZED (SELECT (SELECT id FROM package WHERE name = ?2) AS id),"
+	 " told AS (SELECT f.id FROM phase f WHERE f.run = ?1 AND f.package = coalesce((SELECT id FROM named), CASE WHEN ?2 IS NULL THEN f.package END)"
+	 "  UNION ALL SELECT * FROM (SELECT DISTINCT f.id FROM job j JOIN attempt a ON a.id ="
+	 "    coalesce(j.unchanged, (SELECT x.id FROM attempt x WHERE x.job = j.id AND NOT x.repeat ORDER BY x.number DESC LIMIT 1))"
+	 "   JOIN attempt_phase ap ON ap.attempt = a.id JOIN phase f ON f.id = ap.phase AND f.run <> j.run"
+	 "   WHERE j.run = ?1 AND j.package = coalesce((SELECT id FROM named), CASE WHEN ?2 IS NULL THEN j.package END)))"
+	 " SELECT p.name AS package, v.name AS variant, f.name AS phase, f.log, f.ended_as, f.id AS phase_id, f.run, f.exit_code, f.signal,"
+	 "  nullif(f.limit_name, 'none') AS limit_hit,"
+	 "  coalesce((SELECT min(a.repeat) FROM attempt_phase ap JOIN attempt a ON a.id = ap.attempt WHERE ap.phase = f.id), 0) AS repeat"
+	 " FROM told JOIN phase f ON f.id = told.id JOIN package p ON p.id = f.package"
+	 "  LEFT JOIN variant v ON v.run = f.run AND v.number = f.variant ORDER BY p.name, f.variant, f.id"},
 
 	{"open-jobs", 2, "SELECT count(*) AS n FROM v_job WHERE run = ?1 AND package = ?2 AND state IN ('waiting', 'running')"},
 

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <regex.h>
+#include <signal.h>
 #include <string.h>
 #include <time.h>
 
@@ -90,11 +91,14 @@ struct logs {
 	const struct logs_args *args;
 	struct db *db;
 	int state_fd;
+	int64_t run;
 	struct db_table *rows; /* named query "logs" */
 	bool terminal;
 	regex_t re; /* of --grep */
-	/* the one that is read */
+	/* the one that is read; SIZE_MAX: none was yet */
 	size_t row;
+	int64_t *begun; /* of --follow: phases that were, by their ids */
+	size_t n_begun, n_wanted;
 	uint64_t seen, skip; /* bytes that came, and those that were shown before */
 	struct text line;
 	size_t found;
@@ -105,6 +109,45 @@ static bool row_wanted(const struct logs *l, size_t row)
 	const char *variant = l->args->variant, *phase = l->args->phase;
 	return (!variant || !strcmp(rows_str(l->rows, row, "variant"), variant)) &&
 	       (!phase || !strcmp(rows_str(l->rows, row, "phase"), phase));
+}
+
+/* "enjoi node-24 test, repeat of run 3": what the row is, as each line of it is named. */
+static char *row_name(const struct logs *l)
+{
+	const struct db_table *t = l->rows;
+	const char *variant = rows_text(t, l->row, "variant");
+	bool repeat = rows_int(t, l->row, "repeat", 0) > 0;
+	int64_t run = rows_int(t, l->row, "run", l->run);
+	struct text name = TEXT_INIT;
+	text_addf(&name, "%s%s%s %s", rows_str(t, l->row, "package"), variant ? " " : "",
+		  variant ? variant : "", rows_str(t, l->row, "phase"));
+	if (repeat || run != l->run)
+		text_add(&name, ", ");
+	if (repeat)
+		text_add(&name, run != l->run ? "repeat of " : "repeat");
+	if (run != l->run)
+		text_addf(&name, "run %lld", (long long)run);
+	return text_take(&name);
+}
+
+/* "exited with 1", "reached its limit: silence"; NULL while it runs. */
+static char *row_end(const struct logs *l)
+{
+	const struct db_table *t = l->rows;
+	const char *ended = rows_text(t, l->row, "ended_as"),
+		   *limit = rows_text(t, l->row, "limit_hit");
+	int64_t code = rows_int(t, l->row, "exit_code", -1),
+		signal = rows_int(t, l->row, "signal", 0);
+	if (!ended)
+		return NULL;
+	if (!strcmp(ended, "exited") && code >= 0)
+		return own_fmt("exited with %lld", (long long)code);
+	if (!strcmp(ended, "signalled") && signal > 0 && signal < NSIG)
+		return own_fmt("ended by signal %lld (SIG%s)", (long long)signal,
+			       sigabbrev_np((int)signal) ? sigabbrev_np((int)signal) : "?");
+	if (!strcmp(ended, "limited") && limit)
+		return own_fmt("reached its limit: %s", limit);
+	return own_dup(ended);
 }
 
 static void put_line(const struct logs *l, const char *p, size_t n)
@@ -123,14 +166,12 @@ static void put_line(const struct logs *l, const char *p, size_t n)
 
 static void line_over(struct logs *l)
 {
-	const struct db_table *t = l->rows;
 	regmatch_t m = {.rm_so = 0, .rm_eo = (regoff_t)l->line.n};
 	if (!l->args->grep) {
 		put_line(l, text_str(&l->line), l->line.n);
 	} else if (!regexec(&l->re, text_str(&l->line), 1, &m, REG_STARTEND)) {
-		const char *variant = rows_text(t, l->row, "variant");
-		printf("%s%s%s %s: ", rows_str(t, l->row, "package"), variant ? " " : "",
-		       variant ? variant : "", rows_str(t, l->row, "phase"));
+		auto_free char *name = row_name(l);
+		printf("%s: ", name);
 		put_line(l, text_str(&l->line), l->line.n);
 		l->found++;
 	}
@@ -190,13 +231,10 @@ static int log_show(struct logs *l, struct err *e)
 
 static void log_head(const struct logs *l)
 {
-	const char *variant = rows_text(l->rows, l->row, "variant"),
-		   *ended = rows_text(l->rows, l->row, "ended_as");
 	if (l->args->grep)
 		return;
-	printf("== %s%s%s %s%s%s\n", rows_str(l->rows, l->row, "package"), variant ? " " : "",
-	       variant ? variant : "", rows_str(l->rows, l->row, "phase"), ended ? ": " : "",
-	       ended ? ended : "");
+	auto_free char *name = row_name(l), *end = row_end(l);
+	printf("== %s%s%s\n", name, end ? ": " : "", end ? end : "");
 }
 
 static int logs_load(struct logs *l, struct err *e)
@@ -226,9 +264,11 @@ static void pause_ms(long ms)
 		;
 }
 
-/* One log to its end; followed, until its phase is over. */
+/* One log to its end; followed, until its phase is over. Rows that come meanwhile may stand before
+ * it. */
 static int log_whole(struct logs *l, struct err *e)
 {
+	int64_t id = rows_int(l->rows, l->row, "phase_id", 0);
 	l->skip = 0;
 	log_head(l);
 	for (;;) {
@@ -241,33 +281,80 @@ static int log_whole(struct logs *l, struct err *e)
 		pause_ms(FOLLOW_MS);
 		if (logs_load(l, e))
 			return -1;
+		for (l->row = 0; l->row < l->rows->n_rows; l->row++)
+			if (rows_int(l->rows, l->row, "phase_id", 0) == id)
+				break;
+		if (l->row == l->rows->n_rows)
+			return err_set(e, ERR_ABSENT, "the phase is not recorded any more");
 	}
 	if (l->line.n)
 		line_over(l);
 	return 0;
 }
 
+static bool row_begun(const struct logs *l, size_t row)
+{
+	int64_t id = rows_int(l->rows, row, "phase_id", 0);
+	for (size_t i = 0; i < l->n_begun; i++)
+		if (l->begun[i] == id)
+			return true;
+	return false;
+}
+
+/* The next one that is wanted: a step where all is over; followed, the first that was not begun. */
+static bool row_next(struct logs *l)
+{
+	size_t row = l->args->follow ? 0 : l->row + 1;
+	while (row < l->rows->n_rows &&
+	       (!row_wanted(l, row) || (l->args->follow && row_begun(l, row))))
+		row++;
+	if (row >= l->rows->n_rows)
+		return false;
+	if (l->args->follow) {
+		l->begun = own_grow(l->begun, l->n_begun + 1, sizeof(*l->begun));
+		l->begun[l->n_begun++] = rows_int(l->rows, row, "phase_id", 0);
+	}
+	l->row = row;
+	l->n_wanted++;
+	return true;
+}
+
+/* Nothing was to be shown: why. */
+static int logs_none(struct logs *l, struct err *e)
+{
+	const struct logs_args *a = l->args;
+	const char *args[] = {a->run, a->package};
+	struct db_table *jobs = NULL;
+	if (a->package && db_named(l->db, "jobs-of-package", args, 2, &jobs, e))
+		return -1;
+	bool known = !jobs || jobs->n_rows;
+	db_table_free(jobs);
+	if (!known)
+		return err_set(e, ERR_ABSENT, "there is no package '%s' in run %s", a->package,
+			       a->run);
+	return err_set(e, ERR_ABSENT, "run %s has no log%s%s%s%s%s%s%s", a->run,
+		       a->package ? " of " : "", a->package ? a->package : "",
+		       a->variant ? " under " : "", a->variant ? a->variant : "",
+		       a->phase ? " of phase " : "", a->phase ? a->phase : "",
+		       l->rows->n_rows ? "" : ": no phase of it was run");
+}
+
 static int logs_all(struct logs *l, struct err *e)
 {
-	size_t shown = 0;
+	l->row = SIZE_MAX;
 	for (bool more = true; more;) {
 		if (logs_load(l, e))
 			return -1;
-		for (l->row = shown; l->row < l->rows->n_rows; l->row++)
-			if (row_wanted(l, l->row) && log_whole(l, e))
+		while (row_next(l))
+			if (log_whole(l, e))
 				return -1;
-		if (!shown && !l->rows->n_rows && !l->args->follow)
-			return err_set(e, ERR_ABSENT, "run %s has no log%s%s", l->args->run,
-				       l->args->package ? " of " : "",
-				       l->args->package ? l->args->package : "");
-		shown = l->rows->n_rows;
 		more = false;
 		if (l->args->follow && logs_more(l, &more, e))
 			return -1;
 		if (more)
 			pause_ms(FOLLOW_MS);
 	}
-	return 0;
+	return l->n_wanted ? 0 : logs_none(l, e);
 }
 
 static int logs_pattern(struct logs *l, struct err *e)
@@ -286,8 +373,8 @@ static int logs_pattern(struct logs *l, struct err *e)
 static int logs_run(const struct logs_args *a, const char *state, struct db *d, struct err *e)
 {
 	struct logs l = {.args = a, .db = d, .terminal = isatty(STDOUT_FILENO)};
-	int64_t run = review_run(d, a->run, e);
-	if (run < 0 || logs_pattern(&l, e))
+	l.run = review_run(d, a->run, e);
+	if (l.run < 0 || logs_pattern(&l, e))
 		return -1;
 	auto_fd int fd = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	l.state_fd = fd;
@@ -295,6 +382,7 @@ static int logs_run(const struct logs_args *a, const char *state, struct db *d, 
 	if (a->grep)
 		regfree(&l.re);
 	db_table_free(l.rows);
+	free(l.begun);
 	text_fini(&l.line);
 	return rc ? -1 : a->grep && !l.found ? EXIT_REGRESSED : EXIT_OK;
 }

@@ -194,15 +194,18 @@ fact "that can be made a warning" ends 0 "$assay" run --fresh "$work/known.yaml"
 
 logs_of() { "$assay" logs "$@"; }
 fact "logs are printed phase after phase" is "$(logs_of "$run" legacy --variant new | grep '^==' | uniq -c | tr -s ' ' | tr '\n' ' ')" \
-	" 1 == legacy new build: exited  5 == legacy new test: exited "
-fact "shared ones too" has "$(logs_of "$run" legacy --phase fetch)" "== legacy fetch: exited"
+	" 1 == legacy new build: exited with 0  1 == legacy new test: exited with 2  4 == legacy new test, repeat: exited with 2 "
+fact "shared ones too" has "$(logs_of "$run" legacy --phase fetch)" "== legacy fetch: exited with 0"
 fact "with what was said" has "$(logs_of "$run" legacy --phase test --variant new)" "Error: option --legacy was removed"
-fact "lines are found in all logs of a run" is "$(logs_of --grep '^Error: .*(removed|modern)$' "$run" | uniq)" \
+fact "lines are found in all logs of a run" is "$(logs_of --grep '^Error: .*(removed|modern)$' "$run" | grep -v ', repeat: ')" \
 	"legacy new test: Error: option --legacy was removed
 modern old test: Error: unknown word modern"
 fact "none is exit status 1" ends 1 "$assay" logs --grep 'no such words' "$run"
 fact "a pattern that is none is told" ends 3 "$assay" logs --grep '(' "$run"
 fact "a package that is not there is told" ends 2 "$assay" logs "$run" nobody
+fact "as such" is "$said" "assay: there is no package 'nobody' in run $run"
+fact "and so is a variant" ends 2 "$assay" logs "$run" legacy --variant newest
+fact "with its name" is "$said" "assay: run $run has no log of legacy under newest"
 fact "a package's nights are told" has "$("$assay" history legacy)" "fail/test-failed in test"
 fact "what failed is a query" is "$("$assay" query failures "$run" --json | grep -o '"package":"[^"]*","variant":"[^"]*"' | cut -d'"' -f4,8 | tr '\n' ' ')" \
 	'crasher"new legacy"new modern"old unfetchable"old unfetchable"new '
@@ -234,8 +237,10 @@ assay: 1
 suite: slow
 root: host
 packages: [snail]
-variants: [{name: only}]
-phases: [{name: test, run: "echo first; i=0; while [ ! -e /go/on ] && [ $i -lt 36000 ]; do i=$((i+1)); sleep 0.1; done; echo last"}]
+variants: [{name: only}, {name: too}]
+phases:
+  - {name: build, run: "echo built"}
+  - {name: test, run: "echo first; i=0; while [ ! -e /go/on ] && [ $i -lt 36000 ]; do i=$((i+1)); sleep 0.1; done; echo last"}
 mounts: [{path: /go, mode: ro, source: go}]
 END
 mkdir "$work/go"
@@ -253,6 +258,8 @@ touch "$work/go/on"
 wait "$slow"
 fact "following ends with the package" wait "$follow"
 fact "and has all that was said" followed last
+fact "by each phase once" is "$(grep '^==' "$work/followed" | sed 's/: exited with 0$//' | sort | tr '\n' ' ')" \
+	"== snail only build == snail only test == snail too build == snail too test "
 generations=$(ask "SELECT count(*) FROM generation")
 fact "it runs again" ends 1 "$assay" run --fresh "$work/suite.yaml" --jobs 2
 second=$(ask "SELECT max(id) FROM run")

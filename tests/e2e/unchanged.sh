@@ -39,6 +39,10 @@ fact "and who judged them" is "$(ask "SELECT DISTINCT judged_in FROM v_job WHERE
 fact "as results they are skip/unchanged" is "$(ask "SELECT count(*) FROM v_result WHERE run = 2 AND status = 'skip' AND reason = 'unchanged'")" 6
 fact "the third runs nothing at all" night 0
 fact "for what fails is confirmed" is "$(boxes 3)" 0
+fact "logs of what it did not run are the judging runs'" ends 0 "$assay" logs 3 bad
+fact "which are named" is "$said" "== bad build, run 1: exited with 0
+== bad a test, run 2: exited with 1
+== bad b test, run 2: exited with 1"
 fact "asked why, it tells who judged it" ends 0 "$assay" why 3 bad
 fact "by its number" has "$said" "not run: run 2 judged the same inputs: fail"
 

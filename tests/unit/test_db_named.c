@@ -230,7 +230,7 @@ static void people_s_questions_have_answers(void **state)
 		     "1|1970-01-01|s|base|1.0|pass|ok|test|3000|-|-\n"
 		     "1|1970-01-01|s|next|1.0|fail|exit|test|5000|-|boom-id");
 	assert_named(d, "logs", (const char *[]){"1", "b"}, 2,
-		     "b|base|test|runs/1/b-base-test.zst|exited|4");
+		     "b|base|test|runs/1/b-base-test.zst|exited|4|1|-|-|-|0");
 	must(db_named(d, "logs", (const char *[]){"1"}, 1, &t, &e));
 	assert_int_equal(t->n_rows, 4);
 	db_table_free(t);
