@@ -11,7 +11,8 @@ enum verdict {
 	VERDICT_FIXED,        /* the other way round */
 	VERDICT_WORSE,        /* neither passes; fail < kill < crash went up */
 	VERDICT_BETTER,       /* … or down */
-	VERDICT_CHANGED,      /* same status, another reason or phase */
+	VERDICT_CHANGED,      /* same status, another reason or phase; a review also looks at causes
+			       */
 	VERDICT_UNSTABLE,     /* a mixture within one side explains the difference; never from one
 				 result per side */
 	VERDICT_INCOMPARABLE, /* a side without a result that is about the package: infra, skip,

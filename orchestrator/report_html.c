@@ -20,7 +20,7 @@ static const struct {
 	[VERDICT_INCOMPARABLE] = {"?", "warn", "Incomparable", "One side says nothing about the package: our own trouble, policy, or no result."},
 	[VERDICT_FIXED]        = {"▲", "good", "Fixed",        "Did not pass, and does now."},
 	[VERDICT_BETTER]       = {"△", "good", "Better",       "Still does not pass, but fails less hard."},
-	[VERDICT_CHANGED]      = {"◆", "info", "Changed",      "Fails in another way or in another phase."},
+	[VERDICT_CHANGED]      = {"◆", "info", "Changed",      "Fails in another way, in another phase, or for another cause."},
 	[VERDICT_NEW]          = {"+", "info", "New",          "Only on the new side."},
 	[VERDICT_GONE]         = {"−", "info", "Gone",         "Only on the old side."},
 	[VERDICT_SAME]         = {"=", "dim",  "Same",         "No difference."},

@@ -209,6 +209,15 @@ static bool earlier_counts(const struct review *r, const struct review_pair *p)
 	       (apart && seen_again(&p->base) && seen_again(&p->next));
 }
 
+/* The same words on both sides, and other lines that decided. */
+static bool other_cause(const struct review_pair *p)
+{
+	bool failed = p->next.is.presence == PRESENCE_DONE &&
+		      (p->next.is.status == STATUS_FAIL || p->next.is.status == STATUS_CRASH);
+	return failed && p->base.cause && p->next.cause &&
+	       strcmp(p->base.cause, p->next.cause) != 0;
+}
+
 static void review_compare(const struct review *r, struct review_pair *p)
 {
 	bool earlier = earlier_counts(r, p);
@@ -227,6 +236,8 @@ static void review_compare(const struct review *r, struct review_pair *p)
 	}
 	p->how = compare_seen(&base, &next, found[0] ? &known[0] : NULL,
 			      found[1] ? &known[1] : NULL);
+	if (p->how.verdict == VERDICT_SAME && other_cause(p))
+		p->how.verdict = VERDICT_CHANGED;
 	free(base_all);
 	free(next_all);
 	p->verdict = r->base ? p->how.verdict : VERDICT_SAME;

@@ -162,6 +162,25 @@ static void what_fails_silently_shares_no_cause(void **state)
 		strstr(markdown.p, "`fail/exit in test`  \n  repeat: `assay rerun 1 early"));
 }
 
+/* Neither side passes, by the same words, and what decided is another: that is news. */
+static void what_fails_for_another_cause_is_changed(void **state)
+{
+	struct made *m = *state;
+	static const struct wanted w[] = {{"hidden",
+					   {"fail", "exit", "test", NULL, 1, 0, -1, 0},
+					   {"fail", "exit", "test", "why", 1, 0, 0, 3}},
+					  {"slow",
+					   {"kill", "silence", "test", NULL, 1, 0, -1, 0},
+					   {"kill", "silence", "test", "why", 1, 0, 0, 3}}};
+	run_add(m, w, countof(w), false, "done");
+	struct report *r = loaded(m);
+	assert_int_equal(r->review->verdicts[VERDICT_CHANGED], 1);
+	assert_int_equal(r->review->verdicts[VERDICT_SAME], 1);
+	assert_string_equal(r->review->pairs[0].package, "hidden");
+	assert_int_equal(review_exit(r->review, CONFIDENCE_SINGLE), 0);
+	loaded_free(r);
+}
+
 static void what_was_known_and_is_not_so_is_a_list_with_links(void **state)
 {
 	struct made *m = *state;
@@ -220,6 +239,8 @@ int main(void)
 						made_setup, made_teardown),
 		cmocka_unit_test_setup_teardown(a_run_of_one_variant_has_results_and_no_verdicts,
 						made_setup, made_teardown),
+		cmocka_unit_test_setup_teardown(what_fails_for_another_cause_is_changed, made_setup,
+						made_teardown),
 		cmocka_unit_test_setup_teardown(what_fails_silently_shares_no_cause, made_setup,
 						made_teardown),
 		cmocka_unit_test_setup_teardown(what_was_known_and_is_not_so_is_a_list_with_links,
