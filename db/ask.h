@@ -122,7 +122,7 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *   segments      -                  number bytes frames
  *   layers        -                  named ones by name, then the others: name layer entries bytes made_ms source generations
  *   failures      [run]              by package, then variant: package variant status reason phase cause evidence
- *   regressions   [day]              of runs begun since then, newest first: run day suite package confidence p attribution cause line
+ *   regressions   [day]              of runs begun since then, newest first: run day suite package confidence p known attribution cause line
  *   slowest       [run]              at most 50: package variant wall_ms cpu_ms peak_memory_bytes status
  *   flaky         -                  the flakiest first: suite package variant phase rate passed failed nights last_run
  *   history       package            newest first: run day suite variant version status reason phase wall_ms verdict cause
@@ -145,7 +145,8 @@ int db_named_each(struct db *d, const char *name, const char *const *args, size_
 struct db_named_query {
 	size_t n_args,
 		n_may; /* values it takes; that many of them, from the last on, may be left out */
-	const char *says; /* one line for people; NULL: it is for other folders */
+	const char *first; /* what the first is: "run", "day", "package"; NULL: nobody says */
+	const char *says;  /* one line for people; NULL: it is for other folders */
 };
 /* db_named_at(i, q): the name of the query at place i, and what it is; NULL behind the last. */
 const char *db_named_at(size_t i, struct db_named_query *q);

@@ -299,7 +299,7 @@ static const struct query {
 	 " AND status NOT IN ('pass', 'skip') ORDER BY package, variant_number"},
 
 	{"regressions", 1,
-	 "SELECT t.run, date(r.started_ms / 1000, 'unixepoch') AS day, r.suite, p.name AS package, t.confidence, t.p, t.attribution,"
+	 "SELECT t.run, date(r.started_ms / 1000, 'unixepoch') AS day, r.suite, p.name AS package, t.confidence, t.p, t.known, t.attribution,"
 	 "  g.name AS cause, g.line"
 	 " FROM run r JOIN verdict t ON t.run = r.id JOIN package p ON p.id = t.package LEFT JOIN signature g ON g.id = t.signature"
 	 " WHERE t.verdict = 'regressed' AND t.verdict <> 'same' AND r.started_ms >= coalesce(unixepoch(?1) * 1000, 0) ORDER BY t.run DESC, p.name"},
@@ -350,15 +350,17 @@ static const struct query {
 static const struct asked {
 	const char *name;
 	size_t n_may;
-	const char *says; /* NULL: for other folders */
+	const char *first; /* what the first value is: "run", "day" or "package"; NULL: there is none */
+	const char *says;  /* NULL: for other folders */
 } asked[] = {
-	{"failures", 1, "of a run (default: the newest): what did not pass, and why"},
-	{"regressions", 1, "since a day (2026-11-20; default: ever), newest first"},
-	{"slowest", 1, "of a run (default: the newest): the 50 jobs that took longest"},
-	{"flaky", 0, "what is known to fail now and then, with its rate"},
-	{"history", 0, "of a package: every night, newest first"},
-	{"cost", 1, "of a run (default: the newest): what each package took, repeats and shared phases included"},
-	{"logs", 1, NULL},
+	{"failures", 1, "run", "of a run (default: the newest): what did not pass, and why"},
+	{"regressions", 1, "day", "since a day (2026-11-20; default: ever), newest first"},
+	{"slowest", 1, "run", "of a run (default: the newest): the 50 jobs that took longest"},
+	{"flaky", 0, NULL, "what is known to fail now and then, with its rate"},
+	{"history", 0, "package", "of a package: every night, newest first"},
+	{"causes", 0, "run", "of a run: what its failures have in common, and since when"},
+	{"cost", 1, "run", "of a run (default: the newest): what each package took, repeats and shared phases included"},
+	{"logs", 1, NULL, NULL},
 };
 /* clang-format on */
 
@@ -366,7 +368,7 @@ enum { QUERY_ARGS = 4 };
 
 static const struct asked *query_asked(const char *name)
 {
-	static const struct asked none = {NULL, 0, NULL};
+	static const struct asked none = {NULL, 0, NULL, NULL};
 	for (size_t i = 0; i < countof(asked); i++)
 		if (!strcmp(asked[i].name, name))
 			return &asked[i];
@@ -438,7 +440,7 @@ const char *db_named_at(size_t i, struct db_named_query *q)
 	if (i >= countof(queries))
 		return NULL;
 	const struct asked *a = query_asked(queries[i].name);
-	*q = (struct db_named_query){queries[i].n_args, a->n_may, a->says};
+	*q = (struct db_named_query){queries[i].n_args, a->n_may, a->first, a->says};
 	return queries[i].name;
 }
 

@@ -2,12 +2,14 @@
 
 #include "orchestrator/options.h"
 #include "orchestrator/plain.h"
+#include "orchestrator/review.h"
 #include "orchestrator/rows.h"
 #include "orchestrator/state.h"
 #include "orchestrator/table.h"
 
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
 enum query_format { QUERY_TABLE, QUERY_CSV, QUERY_JSON, QUERY_MARKDOWN };
 static const char *const formats[] = {"table", "csv", "json", "markdown"};
@@ -265,6 +267,31 @@ static void query_list(enum query_format format)
 	free(rows.cells);
 }
 
+static bool is_day(const char *word)
+{
+	struct tm day = {0};
+	const char *end = strptime(word, "%Y-%m-%d", &day);
+	return end && !*end;
+}
+
+/* A value that names nothing would be answered with no row, and one that is no day with all. */
+static int query_first(struct db *d, const char *question, const char *word, struct err *e)
+{
+	struct db_named_query q;
+	const char *name;
+	for (size_t i = 0; (name = db_named_at(i, &q)); i++)
+		if (!strcmp(name, question))
+			break;
+	if (!name || !q.first || !word)
+		return 0;
+	if (!strcmp(q.first, "run"))
+		return review_run(d, word, e) < 0 ? -1 : 0;
+	if (!strcmp(q.first, "day") && !is_day(word))
+		return err_set(e, ERR_USAGE, "'%s' is no day: they are written as 2026-11-20",
+			       word);
+	return 0;
+}
+
 static int query_ask(const struct query_args *a, struct db_table **rows, struct err *e)
 {
 	static const char letters[] =
@@ -276,7 +303,13 @@ static int query_ask(const struct query_args *a, struct db_table **rows, struct 
 	struct db *d = file ? db_open(file, DB_READ, e) : NULL;
 	if (!d)
 		return -1;
-	int rc = (name ? db_named : db_query)(d, question, a->words + 1, a->n_words - 1, rows, e);
+	const char *first = a->n_words > 1 ? a->words[1] : NULL;
+	int rc = name && query_first(d, question, first, e)
+			 ? -1
+			 : (name ? db_named : db_query)(d, question, a->words + 1, a->n_words - 1,
+							rows, e);
+	if (!rc && name && !strcmp(question, "history") && !(*rows)->n_rows)
+		rc = err_set(e, ERR_ABSENT, "there is no package '%s' in any run", first);
 	db_close(d);
 	return rc;
 }
@@ -294,9 +327,9 @@ int cmd_query(int argc, char **argv)
 		query_list(a.format);
 		return EXIT_OK;
 	}
-	if (query_ask(&a, &rows, &e))
-		return command_fail(&e);
-	query_print(rows, a.format);
+	int rc = query_ask(&a, &rows, &e);
+	if (!rc)
+		query_print(rows, a.format);
 	db_table_free(rows);
-	return EXIT_OK;
+	return rc ? command_fail(&e) : EXIT_OK;
 }

@@ -209,6 +209,12 @@ fact "with its name" is "$said" "assay: run $run has no log of legacy under newe
 fact "a package's nights are told" has "$("$assay" history legacy)" "fail/test-failed in test"
 fact "what failed is a query" is "$("$assay" query failures "$run" --json | grep -o '"package":"[^"]*","variant":"[^"]*"' | cut -d'"' -f4,8 | tr '\n' ' ')" \
 	'crasher"new legacy"new modern"old unfetchable"old unfetchable"new '
+fact "a day that is none is told" ends 3 "$assay" query regressions --since yesterday
+fact "by the word" is "$said" "assay: 'yesterday' is no day: they are written as 2026-11-20"
+fact "and so is a run" ends 3 "$assay" query failures 999
+fact "by its number" has "$said" "there is no run 999"
+fact "and a package" ends 2 "$assay" query history nobody
+fact "by its name" has "$said" "there is no package 'nobody' in any run"
 fact "what regressed since a day" is "$("$assay" query regressions --since "$today" --csv | cut -d, -f4 | sort -u | tr '\n' ' ')" "crasher legacy package "
 fact "--since is of nothing else" ends 3 "$assay" query failures --since 2026-01-01
 

@@ -247,9 +247,9 @@ static void people_s_questions_have_answers(void **state)
 	const struct db_flake f = {"a", "next", "test", 9, 3, 0, 0.25, 0, true, "1.0", "x"};
 	const struct db_judgement j = {"valid", "", &v, 1, &f, 1};
 	must(db_judge(d, 1, &j, &e));
-	assert_named(d, "regressions", NULL, 0, "1|1970-01-01|s|a|single|-|root|boom-id|boom 7");
+	assert_named(d, "regressions", NULL, 0, "1|1970-01-01|s|a|single|-|-|root|boom-id|boom 7");
 	assert_named(d, "regressions", (const char *[]){"1970-01-01"}, 1,
-		     "1|1970-01-01|s|a|single|-|root|boom-id|boom 7");
+		     "1|1970-01-01|s|a|single|-|-|root|boom-id|boom 7");
 	assert_named(d, "regressions", (const char *[]){"1970-01-02"}, 1, "");
 	assert_named(d, "flaky", NULL, 0, "s|a|next|test|0.25|9|3|1|1");
 	assert_named(d, "flakes", (const char *[]){"s"}, 1, "a|next|test|9|3|0|0|1.0|x|0.25|1");
