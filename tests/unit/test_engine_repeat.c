@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "orchestrator/reclassify.h"
 #include "orchestrator/suite.h"
 #include "orchestrator/verdicts.h"
 #include "tests/unit/engine_world.h"
@@ -151,6 +152,13 @@ static void of_a_phase_before_the_goal_that_phase_is_repeated(void **state)
 		count(w, "v_verdict WHERE verdict = 'regressed' AND confidence = 'confirmed'"), 1);
 	assert_int_equal(count(w, "v_result WHERE repeat AND status = 'pass' AND phase = 'build'"),
 			 4);
+	/* judged once more they are what they were */
+	struct reclassify r;
+	if (reclassify_run(w->state->db, w->state->fd, &w->suite, w->run, &r, &w->err))
+		fail_msg("%s", w->err.text);
+	assert_int_equal(r.n_judged, 10);
+	assert_int_equal(r.n_changes, 0);
+	reclassify_fini(&r);
 }
 
 /* ---- what is not repeated ---- */
