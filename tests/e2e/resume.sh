@@ -51,15 +51,22 @@ killed=0 run=1
 while [ $killed -lt "$kills" ]; do
 	run=$((run + 1))
 	"$assay" run --fresh "$work/suite.yaml" --jobs 2 >"$work/out" 2>&1 &
+	whole=true
 	while :; do
 		pid=$!
 		started+=("$pid")
 		at=$(((RANDOM * 32768 + RANDOM) % took))
 		sleep "$((at / 1000)).$(printf %03d $((at % 1000)))"
-		kill -KILL "$pid" 2>/dev/null || { wait "$pid"; break; }
+		if ! kill -KILL "$pid" 2>/dev/null; then
+			wait "$pid"
+			# the first one may have been slow for a moment, and no kill would come in time any more
+			! $whole || took=$((at + 1))
+			break
+		fi
 		killed=$((killed + 1))
 		wait "$pid" 2>/dev/null
 		[ "$(ask "SELECT max(run) FROM v_run" 2>/dev/null)" = $run ] || { "$assay" run --fresh "$work/suite.yaml" --jobs 2 >"$work/out" 2>&1 & continue; }
+		whole=false
 		[ $killed -lt "$kills" ] || { "$assay" resume >"$work/out" 2>&1; break; }
 		"$assay" resume >"$work/out" 2>&1 &
 	done

@@ -20,6 +20,9 @@
 #endif
 #define CROWDED 1.5
 #define CROWD_MS (SANITIZED || try_slow_kernel() ? 5000 : 100)
+/* Three times the page tables of the fifty that may be there; what sanitizers have of their own is
+ * more than that. */
+#define BIG_FORKS ((SANITIZED ? 256 : 80) * MIB)
 #define FILES "10000"         /* ASSAY_TEST_FILES: another number */
 #define GROWN_KIB (24u << 10) /* more than this is growth: a sanitizer keeps what was freed */
 
@@ -193,15 +196,17 @@ static void refused_forks_that_fill_memory_are_processes(void **state)
 	struct try t;
 	(void)state;
 	abuse_init(&t, "big-forks",
-		   (struct box_limits){.processes = 50, .memory = groups_count ? 64 * MIB : 0});
+		   (struct box_limits){.processes = 50, .memory = groups_count ? BIG_FORKS : 0});
 	try_start(&t);
 	while (!t.bytes && !t.ends)
 		uv_run(&try_loop, UV_RUN_ONCE);
 	usleep(500000); /* the loop has other things to do */
 	try_wait(&t);
-	print_message("%llu refused, %llu killed for memory\n",
+	print_message("%llu refused, %llu killed for memory, %llu of %llu KiB\n",
 		      (unsigned long long)t.facts.processes_refused,
-		      (unsigned long long)t.facts.oom_kills);
+		      (unsigned long long)t.facts.oom_kills,
+		      (unsigned long long)t.facts.peak_memory >> 10,
+		      (unsigned long long)t.spec.limits.memory >> 10);
 	expect_limit(&t, BOX_LIMIT_PROCESSES);
 }
 
