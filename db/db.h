@@ -61,6 +61,7 @@ struct db_run {
 	const char *engine;    /* what the boxes could use, for people: "native, root, cgroup v1" */
 	int64_t pid, started_ms;
 	uint64_t jobs_at_once;
+	bool partial;        /* only some of the suite's packages were asked for */
 	const char *inputs;  /* what all its jobs have in common of what they see; NULL */
 	const char *options; /* what else a run that is gone on with must be given again; NULL */
 	/* fill(ctx, i, job, e), where it is not NULL: completes a copy of jobs[i] just before its

@@ -9,7 +9,7 @@
 /* clang-format off */
 #define RUN_COLUMNS \
 	"SELECT run, suite, ecosystem, goal, state, compare_base, compare_next, started_ms, ended_ms, wall_ms, jobs, jobs_done, host," \
-	" assay_version, engine, jobs_at_once, suite_path, held_ms, validity FROM v_run"
+	" assay_version, engine, jobs_at_once, suite_path, held_ms, validity, partial FROM v_run"
 
 /* Who made a harvest, in words. */
 #define HARVEST_JOB \

@@ -13,12 +13,13 @@ static int64_t record_run(struct db *d, const struct db_run *r, struct err *e)
 	int rc = db_do(d, e,
 		       "INSERT INTO run (suite, suite_path, suite_sha256, ecosystem, goal, "
 		       "compare_base, compare_next, host, version,"
-		       " engine, pid, started_ms, jobs_at_once, options, inputs, state)"
+		       " engine, pid, started_ms, jobs_at_once, options, inputs, partial, state)"
 		       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
-		       "'running')",
-		       "ssssssssssiiiss", r->suite, r->suite_path, r->suite_sha256, r->ecosystem,
+		       "?16, 'running')",
+		       "ssssssssssiiissi", r->suite, r->suite_path, r->suite_sha256, r->ecosystem,
 		       r->goal, r->compare_base, r->compare_next, r->host, r->version, r->engine,
-		       r->pid, r->started_ms, (int64_t)r->jobs_at_once, r->options, r->inputs);
+		       r->pid, r->started_ms, (int64_t)r->jobs_at_once, r->options, r->inputs,
+		       (int64_t)r->partial);
 	return rc < 0 ? -1 : sqlite3_last_insert_rowid(d->h);
 }
 

@@ -520,6 +520,8 @@ static const char step_25[] =
 	"DROP INDEX entry_by_sha256;"
 	"CREATE INDEX entry_by_sha256 ON entry (harvest / 8, sha256) WHERE sha256 IS NOT NULL;";
 
+static const char step_26[] = "ALTER TABLE run ADD COLUMN partial INTEGER NOT NULL DEFAULT 0;"; /* only some packages of the suite were asked for */
+
 /* From version i to version i + 1. */
 static const char *const steps[] = {
 	step_1,
@@ -547,6 +549,7 @@ static const char *const steps[] = {
 	step_23,
 	step_24,
 	step_25,
+	step_26,
 };
 /* clang-format on */
 

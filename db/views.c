@@ -20,7 +20,7 @@ const char *const schema_views[] = {
 	"  r.id AS run, r.suite, r.suite_path, r.suite_sha256, r.ecosystem, r.goal, r.compare_base, r.compare_next,"
 	"  r.state, r.started_ms, r.ended_ms, r.ended_ms - r.started_ms AS wall_ms,"
 	"  datetime(r.started_ms / 1000, 'unixepoch') AS started, datetime(r.ended_ms / 1000, 'unixepoch') AS ended,"
-	"  r.host, r.version AS assay_version, r.engine, r.pid, r.jobs_at_once, r.held_ms, r.resumed,"
+	"  r.host, r.version AS assay_version, r.engine, r.pid, r.jobs_at_once, r.held_ms, r.resumed, r.partial,"
 	"  CASE WHEN r.state = 'running' OR r.n_jobs IS NULL THEN (SELECT count(*) FROM job j WHERE j.run = r.id) ELSE r.n_jobs END AS jobs,"
 	"  CASE WHEN r.state = 'running' OR r.n_jobs IS NULL THEN (SELECT count(*) FROM job j WHERE j.run = r.id AND j.state = 'done')"
 	"    ELSE r.n_done END AS jobs_done,"

@@ -204,7 +204,8 @@ static void compare_print(const struct review *r, const struct compare_args *a)
 	printf("%s%s\n", *r->why ? ": " : "", r->why);
 	printf("%s", headline);
 	if (wall >= 0)
-		printf(" (%zu jobs in %s)", r->n_jobs, unit_duration((uint64_t)wall, took));
+		printf(" (%zu job%s in %s)", r->n_jobs, r->n_jobs == 1 ? "" : "s",
+		       unit_duration((uint64_t)wall, took));
 	putchar('\n');
 	compare_causes(r);
 	struct table *t = compare_table(r, a->all);

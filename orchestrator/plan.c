@@ -133,6 +133,7 @@ struct plan *plan_make(const struct suite *s, const char *const *only, size_t n_
 	qsort(ranks, n, sizeof(*ranks), plan_by_weight);
 	struct plan *p = own_calloc(1, sizeof(*p));
 	p->suite = s;
+	p->partial = n < s->n_packages;
 	p->skips = own_calloc(n * s->n_variants + 1, sizeof(*p->skips));
 	p->units = own_calloc(n * (s->n_variants + 1) + 1, sizeof(*p->units));
 	for (size_t i = 0; i < n; i++)

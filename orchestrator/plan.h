@@ -36,6 +36,7 @@ struct plan {
 	size_t n_jobs; /* branches that are to have a result */
 	struct plan_skip *skips;
 	size_t n_skips;
+	bool partial; /* the suite has more packages */
 };
 
 /* plan_make(s, only, n_only, layer_known, ctx, e): only: package ids or names to keep (each must

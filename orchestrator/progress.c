@@ -19,7 +19,8 @@ void progress_init(struct progress *p, int64_t run, const struct suite *s, size_
 		if (n > p->width && n <= 40)
 			p->width = n;
 	}
-	fprintf(stderr, "run %lld: %s, %zu jobs\n", (long long)run, s->name, total);
+	fprintf(stderr, "run %lld: %s, %zu job%s\n", (long long)run, s->name, total,
+		total == 1 ? "" : "s");
 }
 
 static void progress_clear(struct progress *p)

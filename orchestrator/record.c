@@ -130,6 +130,7 @@ int64_t record_begin(const struct plan *p, struct state *st, const struct how *h
 		.pid = getpid(),
 		.started_ms = clock_real_ms(),
 		.jobs_at_once = h->jobs,
+		.partial = p->partial,
 		.inputs = in.of.suite,
 		.options = options,
 		.fill = record_fill,

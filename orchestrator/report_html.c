@@ -160,7 +160,7 @@ static void page_header(struct text *t, const struct report *r)
 	html_addf(t, "<b>%s</b></p>\n<p class=\"meta\">", v->next);
 	if (v->validity == VALIDITY_VALID && !v->running)
 		text_add(t, "<span class=\"good\">✓ valid run</span> · ");
-	html_addf(t, "%zu jobs", v->n_jobs);
+	html_addf(t, "%zu job%s", v->n_jobs, v->n_jobs == 1 ? "" : "s");
 	if (wall >= 0) {
 		text_add(t, " in ");
 		page_duration(t, wall);

@@ -114,10 +114,10 @@ static void md_header(struct text *t, const struct report *r)
 	markdown_add(t, headline);
 	text_add(t, "\n\nSuite ");
 	md_code(t, rows_str(v->row, 0, "suite"));
-	text_addf(t, ", run %lld (%s): %zu jobs%s%s, began %s.%s%s\n\n", (long long)v->run,
-		  validity_name(v->validity), v->n_jobs, wall >= 0 ? " in " : "",
-		  wall >= 0 ? unit_duration((uint64_t)wall, took) : "", when,
-		  v->validity == VALIDITY_VALID && *v->why ? " Valid; " : "",
+	text_addf(t, ", run %lld (%s): %zu job%s%s%s, began %s.%s%s\n\n", (long long)v->run,
+		  validity_name(v->validity), v->n_jobs, v->n_jobs == 1 ? "" : "s",
+		  wall >= 0 ? " in " : "", wall >= 0 ? unit_duration((uint64_t)wall, took) : "",
+		  when, v->validity == VALIDITY_VALID && *v->why ? " Valid; " : "",
 		  v->validity == VALIDITY_VALID ? v->why : "");
 }
 

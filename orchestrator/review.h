@@ -78,6 +78,8 @@ struct review {
 	char *kept[2];             /* what they may be borrowed from; owned */
 	struct review_pair *pairs; /* by verdict_rank, then package */
 	size_t n_pairs;
+	size_t n_not_asked; /* packages of one of two runs that the other was not to run (--only):
+			       no pairs */
 	struct review_cause *causes;
 	size_t n_causes;
 	struct review_known *known; /* of next's run */

@@ -90,7 +90,7 @@ json_t *review_json(const struct review *r)
 	for (size_t i = 0; i < r->n_pairs; i++)
 		json_array_append_new(pairs, pair_json(r, &r->pairs[i]));
 	return json_pack(
-		"{s:s, s:s, s:b, s:I, s:o, s:s, s:s, s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:o, "
+		"{s:s, s:s, s:b, s:I, s:o, s:s, s:s, s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, "
 		"s:o, s:o, s:o}",
 		"validity", validity_name(r->validity), "why", r->why, "final", !r->running, "run",
 		(json_int_t)r->run, "base_run",
@@ -98,6 +98,7 @@ json_t *review_json(const struct review *r)
 		rows_str(r->row, 0, "suite"), "state", rows_str(r->row, 0, "state"), "base",
 		r->base, "next", r->next, "jobs", (json_int_t)r->n_jobs, "jobs_done",
 		(json_int_t)r->n_done, "jobs_lost", (json_int_t)r->n_lost, "confirmed",
-		(json_int_t)r->n_confirmed, "not_confirmed", (json_int_t)r->n_seen_once, "verdicts",
-		counts, "causes", causes_json(r), "known", known_json(r), "packages", pairs);
+		(json_int_t)r->n_confirmed, "not_confirmed", (json_int_t)r->n_seen_once,
+		"not_asked", (json_int_t)r->n_not_asked, "verdicts", counts, "causes",
+		causes_json(r), "known", known_json(r), "packages", pairs);
 }

@@ -96,6 +96,26 @@ static void review_repeats(struct review *r, const struct review_source *from, c
 	}
 }
 
+/* What a run of some packages (--only) was not asked for is neither gone nor new. */
+static void review_asked(struct review *r, const struct review_source *base,
+			 const struct review_source *next)
+{
+	bool base_some = rows_int(base->row, 0, "partial", 0) == 1,
+	     next_some = rows_int(next->row, 0, "partial", 0) == 1;
+	size_t n = 0;
+	for (size_t i = 0; i < r->n_pairs; i++) {
+		struct review_pair *p = &r->pairs[i];
+		if ((p->base.state || !base_some) && (p->next.state || !next_some)) {
+			r->pairs[n++] = *p;
+			continue;
+		}
+		free(p->base.seen);
+		free(p->next.seen);
+		r->n_not_asked++;
+	}
+	r->n_pairs = n;
+}
+
 /* Halves of one package become one pair; of two versions the next side's is told. */
 void review_pair_up(struct review *r)
 {
@@ -120,6 +140,8 @@ void review_pair_up(struct review *r)
 		}
 	}
 	r->n_pairs = n;
+	if (r->base_run && r->base_run != r->run)
+		review_asked(r, base, next);
 	review_repeats(r, base, r->base_variant, false);
 	review_repeats(r, next, r->next_variant, true);
 }

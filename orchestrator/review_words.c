@@ -71,7 +71,11 @@ char *review_headline(const struct review *r)
 		words_verdicts(&t, r);
 	else
 		words_statuses(&t, r);
-	text_addf(&t, " of %zu package%s: ", r->n_pairs, r->n_pairs == 1 ? "" : "s");
+	text_addf(&t, " of %zu package%s", r->n_pairs, r->n_pairs == 1 ? "" : "s");
+	if (r->n_not_asked)
+		text_addf(&t, ", without %zu that only one of the runs was asked for",
+			  r->n_not_asked);
+	text_add(&t, ": ");
 	if (r->base)
 		text_addf(&t, "%s → ", r->base);
 	text_add(&t, r->next);

@@ -56,10 +56,10 @@ static void runs_come_newest_first(void **state)
 	struct db *d = ((struct scratch *)*state)->db;
 	story(d);
 	life_begin(d, 400);
-	static const char first[] =
-		"1|s|npm|test|interrupted|base|next|100|300|200|4|3|h|0.1|native|2|-|0|-",
-			  second[] =
-				  "2|s|npm|test|running|base|next|400|-|-|4|0|h|0.1|native|2|-|0|-";
+	static const char
+		first[] =
+			"1|s|npm|test|interrupted|base|next|100|300|200|4|3|h|0.1|native|2|-|0|-|0",
+		second[] = "2|s|npm|test|running|base|next|400|-|-|4|0|h|0.1|native|2|-|0|-|0";
 	auto_free char *both = own_fmt("%s\n%s", second, first);
 	assert_named(d, "runs", NULL, 0, both);
 	assert_named(d, "last-run", NULL, 0, second);

@@ -171,7 +171,11 @@ static void only_keeps_ids_and_names(void **state)
 {
 	struct table *t = *state;
 	struct err e = ERR_INIT;
-	struct plan *p = made(t->suite, "second");
+	struct plan *p = made(t->suite, NULL);
+	assert_false(p->partial);
+	plan_free(p);
+	p = made(t->suite, "second");
+	assert_true(p->partial);
 	assert_int_equal(p->n_jobs, 2);
 	plan_free(p);
 	p = made(t->suite, "twin");

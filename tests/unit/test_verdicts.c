@@ -6,34 +6,40 @@
 #include "orchestrator/review.h"
 #include "orchestrator/verdicts.h"
 
-/* A night of packages a and b: one letter per result, the job's own first, then repeats: p pass,
- * f fail, s segv, i infra. Jobs as in struct life: a/base a/next b/base b/next. */
+/* One letter per result, the job's own first, then repeats: p pass, f fail, s segv, i infra. */
+static void judged(struct db *d, int64_t job, const char *letters)
+{
+	struct err e = ERR_INIT;
+	for (const char *r = letters; *r; r++) {
+		int64_t attempt = r == letters ? db_attempt_begin(d, job, 100, &e)
+					       : db_repeat_begin(d, job, 200, &e);
+		const struct db_result row = {
+			.status = *r == 'p'   ? "pass"
+				  : *r == 'f' ? "fail"
+				  : *r == 's' ? "crash"
+					      : "infra",
+			.reason = *r == 'p'   ? "ok"
+				  : *r == 'f' ? "exit"
+				  : *r == 's' ? "segv"
+					      : "store",
+			.phase = "test",
+			.evidence_offset = -1,
+			.signature = {*r == 'f' ? "0123456789abcdef" : NULL, "x", "x"},
+			.ended_ms = 300,
+		};
+		must(attempt);
+		must(db_result(d, job, attempt, &row, &e));
+	}
+}
+
+/* A night of packages a and b: results as above. Jobs as in struct life: a/base a/next b/base
+ * b/next. */
 static struct life night(struct db *d, const char *const results[4])
 {
 	struct err e = ERR_INIT;
 	struct life l = life_begin(d, 100);
 	for (size_t i = 0; i < 4; i++)
-		for (const char *r = results[i]; *r; r++) {
-			int64_t attempt = r == results[i]
-						  ? db_attempt_begin(d, l.jobs[i].id, 100, &e)
-						  : db_repeat_begin(d, l.jobs[i].id, 200, &e);
-			const struct db_result row = {
-				.status = *r == 'p'   ? "pass"
-					  : *r == 'f' ? "fail"
-					  : *r == 's' ? "crash"
-						      : "infra",
-				.reason = *r == 'p'   ? "ok"
-					  : *r == 'f' ? "exit"
-					  : *r == 's' ? "segv"
-						      : "store",
-				.phase = "test",
-				.evidence_offset = -1,
-				.signature = {*r == 'f' ? "0123456789abcdef" : NULL, "x", "x"},
-				.ended_ms = 300,
-			};
-			must(attempt);
-			must(db_result(d, l.jobs[i].id, attempt, &row, &e));
-		}
+		judged(d, l.jobs[i].id, results[i]);
 	must(db_run_end(d, l.run, "done", 400, &e));
 	must(verdicts_record(d, l.run, &e));
 	return l;
@@ -209,6 +215,40 @@ static void any_two_sides_can_be_compared(void **state)
 	review_free(r);
 	assert_rows(d, "SELECT baseline, run, variant, validity FROM v_baseline",
 		    "good|1|next|valid");
+}
+
+static void what_a_run_was_not_asked_for_is_not_gone(void **state)
+{
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	night(d, (const char *const[]){"p", "p", "p", "p"});
+	struct db_job job = {.package = "a", .variant = "next"};
+	const struct db_variant v = {.name = "next"};
+	struct db_run run = {.suite = "s", .pid = 1, .started_ms = 1, .jobs_at_once = 1};
+	for (int i = 0; i < 2; i++) {
+		run.partial = i == 0;
+		must(db_run_begin(d, &run, &v, 1, &job, 1, &e));
+		judged(d, job.id, "f");
+		must(db_run_end(d, 2 + i, "done", 400, &e));
+	}
+	assert_rows(d, "SELECT run, partial FROM v_run ORDER BY run", "1|0\n2|1\n3|0");
+	struct review *r = between(d, "1", "2", &e);
+	assert_int_equal(r->n_pairs, 1);
+	assert_int_equal(r->n_not_asked, 1);
+	auto_free char *told = review_headline(r);
+	assert_string_equal(told,
+			    "1 regressed (1 of them not confirmed) of 1 package, without 1 that "
+			    "only one of the runs was asked for: next (run 1) → next (run 2)");
+	review_free(r);
+	r = between(d, "2", "1", &e);
+	assert_int_equal(r->n_pairs, 1);
+	assert_int_equal(r->verdicts[VERDICT_NEW], 0);
+	review_free(r);
+	/* a suite that has fewer packages */
+	r = between(d, "1", "3", &e);
+	assert_int_equal(r->verdicts[VERDICT_GONE], 1);
+	assert_int_equal(r->n_not_asked, 0);
+	review_free(r);
 }
 
 /* A baseline's repeats against what earlier runs said of tonight's side, which was spared. */
@@ -443,6 +483,7 @@ int main(void)
 		scratch_test(flake_rates_are_learned_once_from_each_night),
 		scratch_test(what_is_broken_from_one_night_on_has_no_flake_rate),
 		scratch_test(any_two_sides_can_be_compared),
+		scratch_test(what_a_run_was_not_asked_for_is_not_gone),
 		scratch_test(of_two_runs_repeats_stand_against_what_earlier_runs_said),
 		scratch_test(sides_that_are_none_are_told),
 		scratch_test(a_regression_that_was_known_is_told_and_no_alarm),
