@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <math.h>
 #include <string.h>
+#include <time.h>
 
 /* digits[.digits], at most 18 digits in all: exact in a long double. */
 static const char *unit_number(const char *s, long double *value)
@@ -95,6 +96,14 @@ int unit_parse_count(const char *s, uint64_t *n)
 	}
 	*n = v;
 	return 0;
+}
+
+bool unit_is_day(const char *s)
+{
+	struct tm tm = {0};
+	const char *end = strptime(s, "%Y-%m-%d", &tm);
+	int day = tm.tm_mday; /* timegm makes a day there is of one there is not */
+	return end && !*end && strlen(s) == 10 && timegm(&tm) >= 0 && tm.tm_mday == day;
 }
 
 const char *unit_size(uint64_t bytes, char *buf)

@@ -265,7 +265,8 @@ struct db_place {
 	char layer[65], *path;
 };
 /* db_places(d, harvest, sha256, v, n, e): at most 1,000 files of layers that had this content;
- * those of this harvest first. The caller calls db_places_free. */
+ * those of this harvest first. Each group of harvests is looked into once (db/shown.h): for what
+ * is asked seldom. The caller calls db_places_free. */
 int db_places(struct db *d, int64_t harvest, const char *sha256, struct db_place **v, size_t *n,
 	      struct err *e) must_check;
 void db_places_free(struct db_place *v, size_t n);

@@ -268,8 +268,8 @@ int cache_revoke(const struct cache_args *a, struct err *e)
 {
 	struct revoke r = {.a = a};
 	int rc = 0;
-	for (size_t k = 0; k < REVOKE_LISTS; k++)
-		rc |= spool_open(&r.said[k], e);
+	for (size_t k = 0; !rc && k < REVOKE_LISTS; k++)
+		rc = spool_open(&r.said[k], e);
 	if (!rc)
 		r.s = state_open(a->common.state, e);
 	rc = r.s && !revoke_all(&r, e) ? revoke_print(&r, e) : -1;

@@ -179,6 +179,7 @@ static int layer_check(struct verify *v, const char *layer, struct err *e)
 {
 	struct err why = ERR_INIT, how = ERR_INIT;
 	struct db_table *parts;
+	int rc = 0;
 	v->layers++;
 	if (!cache_layer_verify(v->cache, layer, &why))
 		return 0;
@@ -195,12 +196,15 @@ static int layer_check(struct verify *v, const char *layer, struct err *e)
 	} else if (!mend_layer(v->cache, v->v, v->n, layer, parts, &how)) {
 		v->repaired++;
 		tell(v, "layer", "repaired", store, NULL, layer, why.text);
+	} else if (how.kind != ERR_CORRUPT && how.kind != ERR_ABSENT) {
+		*e = how;
+		rc = err_add(e, "layer %s", layer);
 	} else {
 		auto_free char *both = own_fmt("%s; %s", why.text, how.text);
 		layer_lost(v, layer, parts, both);
 	}
 	db_table_free(parts);
-	return 0;
+	return rc;
 }
 
 /* Those that a name or a generation needs. */

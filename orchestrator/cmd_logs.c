@@ -343,14 +343,13 @@ static int logs_all(struct logs *l, struct err *e)
 {
 	l->row = SIZE_MAX;
 	for (bool more = true; more;) {
-		if (logs_load(l, e))
+		/* first whether more will come, then what there is: so nothing comes in between */
+		more = false;
+		if ((l->args->follow && logs_more(l, &more, e)) || logs_load(l, e))
 			return -1;
 		while (row_next(l))
 			if (log_whole(l, e))
 				return -1;
-		more = false;
-		if (l->args->follow && logs_more(l, &more, e))
-			return -1;
 		if (more)
 			pause_ms(FOLLOW_MS);
 	}

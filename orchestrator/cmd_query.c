@@ -1,5 +1,6 @@
 #include "orchestrator/commands.h"
 
+#include "base/unit.h"
 #include "orchestrator/options.h"
 #include "orchestrator/plain.h"
 #include "orchestrator/review.h"
@@ -9,7 +10,6 @@
 
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
 enum query_format { QUERY_TABLE, QUERY_CSV, QUERY_JSON, QUERY_MARKDOWN };
 static const char *const formats[] = {"table", "csv", "json", "markdown"};
@@ -267,13 +267,6 @@ static void query_list(enum query_format format)
 	free(rows.cells);
 }
 
-static bool is_day(const char *word)
-{
-	struct tm day = {0};
-	const char *end = strptime(word, "%Y-%m-%d", &day);
-	return end && !*end;
-}
-
 /* A value that names nothing would be answered with no row, and one that is no day with all. */
 static int query_first(struct db *d, const char *question, const char *word, struct err *e)
 {
@@ -286,7 +279,7 @@ static int query_first(struct db *d, const char *question, const char *word, str
 		return 0;
 	if (!strcmp(q.first, "run"))
 		return review_run(d, word, e) < 0 ? -1 : 0;
-	if (!strcmp(q.first, "day") && !is_day(word))
+	if (!strcmp(q.first, "day") && !unit_is_day(word))
 		return err_set(e, ERR_USAGE, "'%s' is no day: they are written as 2026-11-20",
 			       word);
 	return 0;

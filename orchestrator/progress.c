@@ -83,8 +83,7 @@ void progress_full(void *progress, const char *store)
 	progress_clear(progress);
 	fprintf(stderr,
 		"assay: store %s has as many layers as it may: what jobs bring waits until they "
-		"are "
-		"compacted\n",
+		"are compacted\n",
 		store);
 }
 

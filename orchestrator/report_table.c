@@ -70,15 +70,17 @@ static json_t *row_json(const struct review *v, size_t i)
 		       *sure = review_certainty(p),
 		       *base_fact = p->base.state ? review_fact(&p->base) : own_dup(""),
 		       *next_fact = p->next.state ? review_fact(&p->next) : own_dup("");
-	return json_pack("{s:o, s:o, s:s, s:i, s:o, s:o, s:I, s:I, s:o, s:s, s:o, s:o, s:o, s:i}",
-			 "p", text_json(p->package), "v", text_json(p->version), "d",
-			 v->base ? verdict_name(p->verdict) : "", "k", verdict_rank(p->verdict),
-			 "b", text_json(base), "n", text_json(next), "bt",
-			 (json_int_t)(p->base.state ? p->base.wall_ms : -1), "nt",
-			 (json_int_t)(p->next.state ? p->next.wall_ms : -1), "l", text_json(line),
-			 "s", is->presence == PRESENCE_DONE ? status_name(is->status) : "", "c",
-			 text_json(sure), "bf", text_json(base_fact), "nf", text_json(next_fact),
-			 "a", page_tells(v, i) ? (int)i : -1);
+	return json_pack(
+		"{s:o, s:o, s:s, s:i, s:o, s:o, s:I, s:I, s:o, s:s, s:o, s:o, s:o, s:i, s:I}", "p",
+		text_json(p->package), "v", text_json(p->version), "d",
+		v->base ? verdict_name(p->verdict) : "", "k", verdict_rank(p->verdict), "b",
+		text_json(base), "n", text_json(next), "bt",
+		(json_int_t)(p->base.state ? p->base.wall_ms : -1), "nt",
+		(json_int_t)(p->next.state ? p->next.wall_ms : -1), "l", text_json(line), "s",
+		is->presence == PRESENCE_DONE ? status_name(is->status) : "", "c", text_json(sure),
+		"bf", text_json(base_fact), "nf", text_json(next_fact), "a",
+		page_tells(v, i) ? (int)i : -1, "r",
+		(json_int_t)(p->next.state ? v->run : v->base_run));
 }
 
 /* JSON within a script element: nothing in it may look like the end of that, or like markup. */
@@ -106,17 +108,16 @@ static void all_data(struct text *t, const struct report *r)
 	const struct review *v = r->review;
 	json_t *rows = json_array(), *faces = json_object();
 	auto_free char *dir = r->say_state ? text_shell_word(r->say_state) : NULL;
-	auto_free char *id = own_fmt("%lld", (long long)v->run),
-		       *state = dir ? own_fmt("--state %s", dir) : own_dup("");
+	auto_free char *state = dir ? own_fmt("--state %s", dir) : own_dup("");
 	for (unsigned x = 0; v->base && x < VERDICT_COUNT; x++)
 		json_object_set_new(faces, verdict_name((enum verdict)x),
 				    page_face((enum verdict)x));
 	for (size_t i = 0; i < v->n_pairs; i++)
 		json_array_append_new(rows, row_json(v, i));
-	json_t *j = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "base",
-			      v->base ? text_json(v->base) : json_null(), "next",
-			      text_json(v->next), "id", text_json(id), "state", text_json(state),
-			      "faces", faces, "rows", rows);
+	json_t *j =
+		json_pack("{s:o, s:o, s:o, s:o, s:o}", "base",
+			  v->base ? text_json(v->base) : json_null(), "next", text_json(v->next),
+			  "state", text_json(state), "faces", faces, "rows", rows);
 	text_add(t, "<script type=\"application/json\" id=\"data\">");
 	data_put(t, j);
 	text_add(t, "</script>\n");

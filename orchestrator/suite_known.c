@@ -1,8 +1,9 @@
 /* What is known of packages beforehand: the suite's list `known`. */
 #include "orchestrator/suite_parts.h"
 
+#include "base/unit.h"
+
 #include <string.h>
-#include <time.h>
 
 const char *suite_expect_name(enum suite_expect x)
 {
@@ -12,15 +13,11 @@ const char *suite_expect_name(enum suite_expect x)
 	return names[x];
 }
 
-/* "2026-12-31": a day there is. */
 static int known_day(const struct doc_node *n, struct err *e)
 {
-	struct tm tm = {0};
-	const char *end = strptime(n->text, "%Y-%m-%d", &tm);
-	int day = tm.tm_mday; /* timegm makes a day there is of one there is not */
-	if (!end || *end || strlen(n->text) != 10 || timegm(&tm) < 0 || tm.tm_mday != day)
-		return doc_bad(e, n, "until '%.40s' is no day; write 2026-12-31", n->text);
-	return 0;
+	return unit_is_day(n->text)
+		       ? 0
+		       : doc_bad(e, n, "until '%.40s' is no day; write 2026-12-31", n->text);
 }
 
 static int known_words(const struct raw_known *raw, struct err *e)

@@ -48,7 +48,7 @@ phases:
       exit) exit \$(cat /opt/lang/version) ;;
       abort) kill -ABRT \$\$ ;;
       kill) kill -KILL \$\$ ;;
-      memory) tail /dev/zero ;;
+      memory) { head -c 300M /dev/zero; sleep 1000; } | tail ;;
       forks) for i in \$(seq 100); do sleep 1000 & done; wait ;;
       talk) yes ;;
       disk) head -c 40M /dev/zero >big; sleep 1000 ;;

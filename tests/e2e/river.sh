@@ -211,6 +211,7 @@ fact "what failed is a query" is "$("$assay" query failures "$run" --json | grep
 	'crasher"new legacy"new modern"old unfetchable"old unfetchable"new '
 fact "a day that is none is told" ends 3 "$assay" query regressions --since yesterday
 fact "by the word" is "$said" "assay: 'yesterday' is no day: they are written as 2026-11-20"
+fact "or is not written as days are" ends 3 "$assay" query regressions --since 2026-2-3
 fact "and so is a run" ends 3 "$assay" query failures 999
 fact "by its number" has "$said" "there is no run 999"
 fact "and a package" ends 2 "$assay" query history nobody

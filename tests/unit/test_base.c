@@ -88,6 +88,20 @@ static void sizes_and_durations_need_sense(void **state)
 		assert_int_equal(unit_parse_duration(bad_times[i], &v), -1);
 }
 
+static void days_are_there_and_written_in_one_way(void **state)
+{
+	static const char *const bad[] = {"",           "yesterday",   "2026-2-3",   " 2026-11-20",
+					  "2026-02-30", "2026-11-20 ", "20261120",   "2026-13-01",
+					  "1969-12-31", "2026-11-2x",  "-2026-1-01", "2026-1-001"};
+	(void)state;
+	assert_true(unit_is_day("2026-11-20"));
+	assert_true(unit_is_day("2028-02-29"));
+	assert_true(unit_is_day("1970-01-01"));
+	for (size_t i = 0; i < countof(bad); i++)
+		if (unit_is_day(bad[i]))
+			fail_msg("'%s' is a day", bad[i]);
+}
+
 static void people_read_sizes_and_durations(void **state)
 {
 	char b[UNIT_TEXT];
@@ -266,6 +280,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_error_is_one_line_whatever_the_name),
 		cmocka_unit_test(sizes_and_durations_need_sense),
+		cmocka_unit_test(days_are_there_and_written_in_one_way),
 		cmocka_unit_test(people_read_sizes_and_durations),
 		cmocka_unit_test(nothing_below_a_link_is_opened),
 		cmocka_unit_test(a_whole_file_replaces_the_older_one_and_is_read_within_bounds),
