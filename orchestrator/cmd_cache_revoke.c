@@ -266,13 +266,15 @@ static int revoke_all(struct revoke *r, struct err *e)
 
 int cache_revoke(const struct cache_args *a, struct err *e)
 {
-	struct revoke r = {.a = a};
-	int rc = 0;
+	struct revoke r = {.a = a, .s = state_open(a->common.state, e)};
+	int rc = r.s ? 0 : -1;
 	for (size_t k = 0; !rc && k < REVOKE_LISTS; k++)
-		rc = spool_open(&r.said[k], e);
+		rc = spool_open(&r.said[k], r.s->fd, e);
 	if (!rc)
-		r.s = state_open(a->common.state, e);
-	rc = r.s && !revoke_all(&r, e) ? revoke_print(&r, e) : -1;
+		rc = revoke_all(&r, e);
+	if (!rc && revoke_print(&r, e))
+		rc = err_add(e, a->dry_run ? "nothing was revoked"
+					   : "it is revoked, but can't be listed");
 	for (size_t k = 0; k < REVOKE_LISTS; k++)
 		spool_close(&r.said[k]);
 	db_taken_free(r.t, r.n_t);

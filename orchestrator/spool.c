@@ -2,12 +2,26 @@
 
 #include "orchestrator/cache_cmd.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 
-int spool_open(struct spool *s, struct err *e)
+int spool_open(struct spool *s, int dirfd, struct err *e)
 {
-	*s = (struct spool){.file = tmpfile()};
+	auto_fd int fd = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	*s = (struct spool){.file = NULL};
+	if (fd >= 0 && (s->file = fdopen(fd, "w+")))
+		fd = -1;
+	else if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR))
+		s->file = tmpfile();
 	return s->file ? 0 : err_sys(e, "make a temporary file for a list");
+}
+
+static void spool_count(struct spool *s)
+{
+	if (!s->failed && ferror(s->file))
+		s->failed = errno ? errno : EIO;
+	s->n++;
 }
 
 void spool_close(struct spool *s)
@@ -24,19 +38,23 @@ void spool_line(struct spool *s, const char *format, ...)
 	vfprintf(s->file, format, v);
 	va_end(v);
 	putc('\n', s->file);
-	s->n++;
+	spool_count(s);
 }
 
 void spool_json(struct spool *s, json_t *j)
 {
 	enum { INSIDE = 4 };
-	cache_cmd_element(s->file, INSIDE, !s->n++, j);
+	cache_cmd_element(s->file, INSIDE, !s->n, j);
+	spool_count(s);
 }
 
 int spool_print(struct spool *s, bool json, struct err *e)
 {
 	char some[8192];
-	if (fflush(s->file) || ferror(s->file) || fseek(s->file, 0, SEEK_SET))
+	bool kept = !s->failed && !fflush(s->file) && !fseek(s->file, 0, SEEK_SET);
+	if (s->failed)
+		errno = s->failed;
+	if (!kept)
 		return err_sys(e, "keep a list in a temporary file");
 	for (size_t n; (n = fread(some, 1, sizeof(some), s->file));)
 		fwrite(some, 1, n, stdout);

@@ -9,11 +9,13 @@
 
 struct spool {
 	FILE *file;
-	size_t n; /* elements */
+	size_t n;   /* elements */
+	int failed; /* errno of the first that could not be written; 0: none */
 };
-/* spool_open(s, e): an empty one, in the directory for temporary files. The caller calls
- * spool_close, also where this fails or was not called for a zeroed one. */
-int spool_open(struct spool *s, struct err *e) must_check;
+/* spool_open(s, dirfd, e): an empty one, on that directory's file system (O_TMPFILE, open(2); where
+ * it has none, in the directory for temporary files). The caller calls spool_close, also where this
+ * fails or was not called for a zeroed one. */
+int spool_open(struct spool *s, int dirfd, struct err *e) must_check;
 void spool_close(struct spool *s);
 /* An element: a line of text, or one of a JSON array that is itself an object's; frees j. What
  * can't be written is told by spool_print. */
