@@ -1,5 +1,8 @@
-/* Inside db/ only: the public views, made anew whenever the schema's version moves. */
+/* Inside db/ only: the schema's steps, from version i to version i + 1, and the public views, made
+ * anew whenever that version moves. */
 #pragma once
+
+extern const char *const schema_steps[];
 
 /* One CREATE VIEW after another. */
 extern const char *const schema_views[];
