@@ -27,6 +27,7 @@ const struct archived *archived_of(const struct archived *v, size_t n, int64_t h
 /* mend_layer(c, v, n, layer, parts, e): a layer that is not what its name says is made again: a
  * publish's from its frames, another by its list from what its parts (rows of layer-parts) have, or
  * without its list from all of them together. ERR_CORRUPT or ERR_ABSENT: it can't be, in words, and
- * then it is as it was; what n archived publishes can't bring back is not tried. */
+ * then it is as it was; what n archived publishes can't bring back is not tried. Anything else: our
+ * own trouble, and it may be gone, so that the next try finds it missing. */
 int mend_layer(struct cache *c, const struct archived *v, size_t n, const char *layer,
 	       const struct db_table *parts, struct err *e) must_check;
