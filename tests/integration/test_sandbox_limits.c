@@ -314,8 +314,15 @@ static void who_works_reads_writes_or_speaks_is_not_idle(void **state)
 	}
 }
 
+static bool ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+	return n >= m && !strcmp(s + n - m, end);
+}
+
 /* The host's view: a shell that waits for its last child, and beside that one with a name, one
- * stopped and one that runs; and nobody else: whoever ends wakes the shell. */
+ * stopped and one that runs; and nobody else: whoever ends wakes the shell. Who is not executed yet
+ * has the shell's own line, with all their arguments in it. */
 static bool crew_is_there(const char *last)
 {
 	enum { WAITS = 1, NAMED = 2, STOPPED = 4, RUNS = 8, ALL = 15 };
@@ -332,7 +339,7 @@ static bool crew_is_there(const char *last)
 		if (p.parent != shell)
 			continue;
 		children++;
-		has |= strstr(p.line, " 4321 ") ? NAMED : 0;
+		has |= ends_with(p.line, " 4321 ") ? NAMED : 0;
 		has |= p.state == 'T' ? STOPPED : p.state == 'R' ? RUNS : 0;
 	}
 	closedir(proc);
