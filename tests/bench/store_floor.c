@@ -14,6 +14,7 @@ struct floor {
 	EVP_MD_CTX *hash, *frame;
 	ZSTD_CCtx *z;
 	char *in, *out;
+	size_t room; /* of in */
 	bool guarded;
 	int to; /* the frame's file, or -1 */
 };
@@ -76,7 +77,7 @@ static int floor_read(struct floor *f, int fd, const char *name, const struct st
 	unsigned char sha[EVP_MAX_MD_SIZE];
 	uint64_t size = 0;
 	EVP_DigestInit_ex(f->hash, EVP_sha256(), NULL);
-	for (ssize_t n; (n = read(fd, f->in, FLOOR_READ)) > 0;) {
+	for (ssize_t n; (n = read(fd, f->in, f->room)) > 0;) {
 		EVP_DigestUpdate(f->hash, f->in, (size_t)n);
 		if (f->z && f->to < 0 && floor_compress(f, f->in, (size_t)n, ZSTD_e_continue))
 			return -1;
@@ -86,12 +87,21 @@ static int floor_read(struct floor *f, int fd, const char *name, const struct st
 		return -1;
 	if (f->to < 0)
 		return 0;
-	/* The files of this bench are smaller than one reading. */
-	return size > FLOOR_READ || floor_told(f, name, st, sha) ||
-			       floor_compress(f, f->in, size, ZSTD_e_continue) ||
+	/* The digest stands before the bytes: all of them are still there. */
+	return floor_told(f, name, st, sha) || floor_compress(f, f->in, size, ZSTD_e_continue) ||
 			       floor_padding(f, st)
 		       ? -1
 		       : 0;
+}
+
+/* A frame holds a file's digest before its bytes, so all of it is read at once then. */
+static void floor_room(struct floor *f, const struct stat *st)
+{
+	if (f->to < 0 || (uint64_t)st->st_size < f->room)
+		return;
+	f->room = (size_t)st->st_size + 1;
+	free(f->in);
+	f->in = own_alloc(f->room);
 }
 
 /* to: where a link to it goes, or -1. */
@@ -101,9 +111,10 @@ static int floor_file(struct floor *f, int dir, const char *name, int to)
 	char names[4096];
 	auto_fd int fd = f->guarded ? tree_open_unseen(dir, name, O_NOFOLLOW | O_NONBLOCK)
 				    : openat(dir, name, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 ||
-	    (f->guarded && (fstat(fd, &st) || flistxattr(fd, names, sizeof(names)) < 0)) ||
-	    floor_read(f, fd, name, &st) || (f->guarded && fstat(fd, &st)))
+	if (fd < 0 || (f->guarded && (fstat(fd, &st) || flistxattr(fd, names, sizeof(names)) < 0)))
+		return -1;
+	floor_room(f, &st);
+	if (floor_read(f, fd, name, &st) || (f->guarded && fstat(fd, &st)))
 		return -1;
 	return to >= 0 ? linkat(dir, name, to, name, 0) : 0;
 }
@@ -114,7 +125,7 @@ static int floor_walk(struct floor *f, int dir, int to)
 	DIR *d = fdopendir(scan);
 	int rc = 0;
 	for (struct dirent *it; !rc && (it = readdir(d));) {
-		if (it->d_name[0] == '.')
+		if (!strcmp(it->d_name, ".") || !strcmp(it->d_name, ".."))
 			continue;
 		if (it->d_type != DT_DIR) {
 			rc = floor_file(f, dir, it->d_name, to);
@@ -152,6 +163,7 @@ int floor_measure(const char *what, const char *dir, const char *to)
 			  pack ? ZSTD_createCCtx() : NULL,
 			  own_alloc(FLOOR_READ),
 			  own_alloc(ZSTD_CStreamOutSize()),
+			  FLOOR_READ,
 			  guard,
 			  frame ? open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644) : -1};
 	EVP_DigestInit_ex(f.frame, EVP_sha256(), NULL);
