@@ -18,8 +18,10 @@ struct extract {
 	const struct cache_import *how;
 	struct import_left *left;
 	struct archive *a;
-	const struct source *source; /* NULL: somebody else's */
-	const char *member;          /* as the archive calls it, for messages */
+	const struct source *source;       /* NULL: somebody else's */
+	const struct cache_record *record; /* of what is in it, or NULL */
+	size_t next;                       /* its entry that the next member may be */
+	const char *member;                /* as the archive calls it, for messages */
 };
 
 static int extract_refuse(struct extract *x, struct err *e, const char *why)
@@ -146,10 +148,28 @@ static int extract_blocks(struct extract *x, int fd, uint64_t *end, struct err *
 	}
 }
 
-static struct build_meta extract_meta(struct archive_entry *entry, unsigned mode)
+/* What the record says of path, or NULL: members and record are in the same order, and one that is
+ * not gives a tree that is not the one its name says. */
+static const struct cache_entry *extract_recorded(struct extract *x, const char *path)
+{
+	for (; x->record && x->next < x->record->n_entries; x->next++) {
+		const struct cache_entry *r = &x->record->entries[x->next];
+		int order = strcmp(r->path, path);
+		if (order >= 0)
+			return order || r->change > CACHE_MERGED ? NULL : r;
+	}
+	return NULL;
+}
+
+static struct build_meta extract_meta(struct extract *x, struct archive_entry *entry,
+				      const char *path, unsigned mode)
 {
 	struct build_meta m = {.mode = mode};
-	if (archive_entry_mtime_is_set(entry)) {
+	const struct cache_entry *r = extract_recorded(x, path);
+	if (r) {
+		m.mtime_s = r->mtime_s;
+		m.mtime_ns = r->mtime_ns;
+	} else if (archive_entry_mtime_is_set(entry)) {
 		m.mtime_s = archive_entry_mtime(entry);
 		m.mtime_ns = (uint32_t)archive_entry_mtime_nsec(entry);
 	}
@@ -159,7 +179,7 @@ static struct build_meta extract_meta(struct archive_entry *entry, unsigned mode
 static int extract_file(struct extract *x, struct archive_entry *entry, const char *path,
 			struct err *e)
 {
-	struct build_meta m = extract_meta(entry, import_mode(archive_entry_perm(entry)));
+	struct build_meta m = extract_meta(x, entry, path, import_mode(archive_entry_perm(entry)));
 	uint64_t end = 0;
 	if (extract_room(x, path, S_IFREG, e))
 		return -1;
@@ -206,7 +226,7 @@ static int extract_hardlink(struct extract *x, const char *path, const char *to,
 static int extract_symlink(struct extract *x, struct archive_entry *entry, const char *path,
 			   struct err *e)
 {
-	struct build_meta m = extract_meta(entry, 0777);
+	struct build_meta m = extract_meta(x, entry, path, 0777);
 	const char *target = archive_entry_symlink(entry);
 	if (!target)
 		target = archive_entry_symlink_utf8(entry);
@@ -293,10 +313,11 @@ static int extract_members(struct extract *x, struct err *e)
 	return 0;
 }
 
-int extract_rest(struct build *b, struct archive *a, struct import_left *left, struct err *e)
+int extract_rest(struct build *b, struct archive *a, const struct cache_record *record,
+		 struct import_left *left, struct err *e)
 {
 	static const struct cache_import plain = {0};
-	struct extract x = {.b = b, .how = &plain, .left = left, .a = a};
+	struct extract x = {.b = b, .how = &plain, .left = left, .a = a, .record = record};
 	return extract_members(&x, e);
 }
 

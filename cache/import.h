@@ -22,7 +22,8 @@ unsigned import_mode(unsigned mode);
  * ERR_SYS: its file could not be read. */
 int extract_archive(struct build *b, int fd, const struct cache_import *how,
 		    struct import_left *left, struct err *e) must_check;
-/* extract_rest(b, a, left, e): the same for what an archive that somebody opened still has to give.
- */
-int extract_rest(struct build *b, struct archive *a, struct import_left *left, struct err *e)
-	must_check;
+/* extract_rest(b, a, record, left, e): the same for what an archive that somebody opened still has
+ * to give, a publish of which the record was read. Times are the record's: headers have whole
+ * seconds. */
+int extract_rest(struct build *b, struct archive *a, const struct cache_record *record,
+		 struct import_left *left, struct err *e) must_check;

@@ -36,7 +36,7 @@ static int restore_into(struct build *b, const char *id, struct reader *r, struc
 	if (!rc && strcmp(record.layer, id))
 		rc = err_set(e, ERR_CORRUPT, "the frames are about layer %.12s", record.layer);
 	if (!rc && record.counts.added + record.counts.replaced + record.counts.merged &&
-	    extract_rest(b, r->a, &left, e))
+	    extract_rest(b, r->a, &record, &left, e))
 		rc = r->why.kind == ERR_NONE ? -1 : reader_failed(r, e);
 	if (!rc)
 		rc = restore_hidden(b, &record, e);

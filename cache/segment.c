@@ -6,8 +6,13 @@
  *
  * The first entry of a publish is ".assay/<id>.json" (record.c): what was published, by whom, under
  * which rules. The others are the layer itself, bytewise by path, parents first: owner 0, modes
- * 0644, 0755 (files, directories) and 0777 (links), times of files and links to the nanosecond, of
+ * 0644, 0755 (files, directories) and 0777 (links), times of files and links in whole seconds, of
  * directories 0. No other attributes. The same tree gives the same bytes.
+ *
+ * The nanoseconds of a time are in the record, which is where those who make layers of frames take
+ * it from (extract_rest): in a header they would cost a kilobyte, all of pax that most entries
+ * need. Before, headers had them, too, and nothing else was different; a program of then finds that
+ * a layer made of frames of now does not have its name, and says so.
  *
  * A publish is one frame, or several of CACHE_FRAME_FULL bytes each and a last one; where one ends
  * is no matter of entries, and the next may begin the next segment. Version 1 had no marks and one
@@ -253,7 +258,7 @@ int segment_add(struct segment *s, const struct cache_entry *x, struct err *e)
 	archive_entry_set_perm(entry, x->mode);
 	archive_entry_set_uid(entry, 0);
 	archive_entry_set_gid(entry, 0);
-	archive_entry_set_mtime(entry, x->mtime_s, (long)x->mtime_ns);
+	archive_entry_set_mtime(entry, x->mtime_s, 0); /* the rest is in the record */
 	archive_entry_set_size(entry, x->type == 'f' ? (la_int64_t)x->size : 0);
 	if (x->type == 'l')
 		archive_entry_set_symlink(entry, x->target);

@@ -43,7 +43,7 @@ static int floor_told(struct floor *f, const char *name, const struct stat *st,
 		      const unsigned char *sha)
 {
 	static const char digits[] = "0123456789abcdef";
-	char told[4 * FLOOR_BLOCK] = {0}, hex[65] = {0};
+	char told[2 * FLOOR_BLOCK] = {0}, hex[65] = {0};
 	for (size_t i = 0; i < 64; i++)
 		hex[i] = digits[i % 2 ? sha[i / 2] & 15 : sha[i / 2] >> 4];
 	int line =
@@ -53,16 +53,11 @@ static int floor_told(struct floor *f, const char *name, const struct stat *st,
 			 (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec, (long long)st->st_size,
 			 hex, name);
 	char *p = told + line;
-	snprintf(p, 100, "PaxHeader/%.80s", name);
-	memcpy(p + 257, "ustar", 6);
-	snprintf(p + FLOOR_BLOCK, 60, "30 mtime=%lld.%09ld\n", (long long)st->st_mtim.tv_sec,
-		 st->st_mtim.tv_nsec);
-	p += (size_t)2 * FLOOR_BLOCK;
 	snprintf(p, 100, "%.99s", name);
 	snprintf(p + 124, 12, "%011llo", (unsigned long long)st->st_size);
 	snprintf(p + 136, 12, "%011llo", (unsigned long long)st->st_mtim.tv_sec);
 	memcpy(p + 257, "ustar", 6);
-	return floor_compress(f, told, (size_t)line + (size_t)3 * FLOOR_BLOCK, ZSTD_e_continue);
+	return floor_compress(f, told, (size_t)line + FLOOR_BLOCK, ZSTD_e_continue);
 }
 
 static int floor_padding(struct floor *f, const struct stat *st)

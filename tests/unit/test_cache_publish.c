@@ -41,11 +41,11 @@ static bool have(const char *program)
 	return !shell(command);
 }
 
-/* What the whole store shows, as one list; the caller frees it. */
+/* What the whole store shows, as one list, times in whole seconds; the caller frees it. */
 static char *seen(struct fixture *f, const char *dir, bool files_only)
 {
 	auto_free char *command = own_fmt("cd %s/work/%s && find . -path ./.assay -prune -o %s "
-					  "-printf '%%y %%m %%T@ %%p %%l\\n' | "
+					  "-printf '%%y %%m %%.10T@ %%p %%l\\n' | "
 					  "sed 's/^l 777/l 777/' | sort > ../%s.seen && find . "
 					  "-path ./.assay -prune -o -type f -print0 | "
 					  "sort -z | xargs -0 sha256sum >> ../%s.seen",
@@ -149,6 +149,7 @@ static void a_frame_begins_with_the_record_of_what_was_published(void **state)
 	char *json = memmem(tar, n, "{\"assay\":2", 10);
 	assert_non_null(json);
 	assert_int_equal((json - tar) % 512, 0);
+	assert_null(memmem(tar, (size_t)(json - tar), "PaxHeader", 9));
 	auto_free char *name = own_fmt(".assay/%s.json", s.out.layer.id);
 	assert_non_null(memmem(tar, (size_t)(json - tar), name, strlen(name)));
 	json_t *o = json_loads(json, JSON_DISABLE_EOF_CHECK, NULL);
@@ -173,6 +174,36 @@ static void a_frame_begins_with_the_record_of_what_was_published(void **state)
 				    json_object_get(json_array_get(entries, 2), "change")),
 			    "refused");
 	json_decref(o);
+	store_end(&s);
+}
+
+/* A pax header is a kilobyte: only names that need one have it, times are whole seconds and the
+ * record has them to the nanosecond. */
+static void headers_have_whole_seconds_and_the_record_the_rest(void **state)
+{
+	STORE();
+	auto_fd int u = sub(s.f->work, "u");
+	put(u, "d/a", "hello");
+	assert_int_equal(symlinkat("a", u, "d/l"), 0);
+	const struct timespec t[2] = {{.tv_sec = -7, .tv_nsec = 5}, {.tv_sec = -7, .tv_nsec = 5}};
+	assert_int_equal(utimensat(u, "d/l", t, AT_SYMLINK_NOFOLLOW), 0);
+	put(u, "d/odd \xff", "bytes");
+	store_publish(&s, "u");
+	size_t n, pax = 0;
+	auto_free char *tar = frame(&s, &n);
+	assert_non_null(memmem(tar, n, "\"mtime\":\"1600000000.123456789\"", 30));
+	assert_non_null(memmem(tar, n, "\"mtime\":\"-7.000000005\"", 22));
+	assert_null(memmem(tar, n, "mtime=1600000000.", 17));
+	for (char *p = tar; (p = memmem(p, n - (size_t)(p - tar), "PaxHeader", 9)); p++)
+		pax++;
+	/* The time before 1970 and the name that is not UTF-8. */
+	assert_int_equal(pax, 2);
+	/* And so the layer is made again, to the nanosecond. */
+	struct err e = ERR_INIT;
+	auto_free char *layer = own_fmt("layers/%s", s.ids[0]);
+	OK(dir_remove(s.f->state, layer, &e));
+	OK(cache_layer_restore(s.f->c, s.ids[0], s.out.frames, s.out.n_frames, &e));
+	OK(cache_layer_verify(s.f->c, s.ids[0], &e));
 	store_end(&s);
 }
 
@@ -477,6 +508,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 		T(any_tar_restores_the_store_from_its_segments),
 		T(a_frame_begins_with_the_record_of_what_was_published),
+		T(headers_have_whole_seconds_and_the_record_the_rest),
 		T(the_same_changes_give_the_same_bytes),
 		T(a_publish_killed_at_any_step_leaves_the_old_generation),
 		T(a_committed_publish_survives_opening_again),

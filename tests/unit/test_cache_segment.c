@@ -243,6 +243,42 @@ static void layers_are_made_again_from_the_segments_alone(void **state)
 	store_end(&s);
 }
 
+/* tests/data/segments: as earlier programs wrote them, with times to the nanosecond in the headers.
+ * 2-nanoseconds are two publishes of the first version 2; 1 is the first of them with the record
+ * that version 1 had, and without a mark. */
+static void segments_of_earlier_programs_are_read(void **state)
+{
+#define FIRST "00b03eafa1d5bf6b266c25228ce89963c47f2ed03d60b8e6dc7a5aae5da824ff"
+#define SECOND "5f050989fd96932fdf91d92a70f0938577cf70335fa69edf86423c81ac5830e2"
+	static const struct {
+		const char *name, *layers[2];
+	} old[] = {{"1", {FIRST}}, {"2-nanoseconds", {FIRST, SECOND}}};
+	for (size_t i = 0; i < countof(old); i++) {
+		STORE();
+		struct err e = ERR_INIT;
+		struct told t = {0};
+		auto_text struct text bytes = TEXT_INIT;
+		auto_free char *name = own_fmt("%s.tar.zst", old[i].name);
+		auto_fd int data = open(ASSAY_SOURCE "/tests/data/segments",
+					O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		OK(dir_read_whole(data, name, 1 << 20, &bytes, &e));
+		put_bytes(s.f->state, "seg/000001.tar.zst", bytes.p, bytes.n, 0644);
+		scan(&s, &t);
+		assert_string_equal(text_str(&t.damage), "");
+		assert_int_equal(t.n, old[i].layers[1] ? 2 : 1);
+		for (size_t k = 0; k < t.n; k++) {
+			assert_string_equal(t.v[k].layer, old[i].layers[k]);
+			OK(cache_record_verify(s.f->c, t.v[k].frames, t.v[k].n_frames, t.v[k].layer,
+					       &e));
+			OK(cache_layer_restore(s.f->c, t.v[k].layer, t.v[k].frames, t.v[k].n_frames,
+					       &e));
+			OK(cache_layer_verify(s.f->c, t.v[k].layer, &e));
+		}
+		told_fini(&t);
+		store_end(&s);
+	}
+}
+
 /* Overwrite one byte of a segment's file. */
 static void flip(struct store *s, uint32_t segment, uint64_t at)
 {
@@ -495,6 +531,7 @@ int main(void)
 		T(all_but_the_last_segment_are_read_only),
 		T(a_publish_says_who_made_it_upon_what),
 		T(layers_are_made_again_from_the_segments_alone),
+		T(segments_of_earlier_programs_are_read),
 		T(each_flipped_byte_is_found),
 		T(what_an_older_database_does_not_know_is_offered_and_not_cut),
 		T(a_torn_end_is_cut_and_the_publishes_before_it_stay),
