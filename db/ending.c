@@ -138,7 +138,29 @@ static int ended_read(struct db *d, sqlite3_stmt *s, struct db_ended **out, size
 	return rc;
 }
 
+/* clang-format off */
 #define NOT_ENDING " AND nx.harvest NOT IN (SELECT harvest FROM ending)"
+
+static const char who_ends[] =
+	"WITH inside AS MATERIALIZED (SELECT DISTINCT lp.harvest AS id FROM store s"
+	"  JOIN generation_layer gl ON gl.generation = s.current JOIN layer_part lp ON lp.layer = gl.layer"
+	"  JOIN harvest h ON h.id = lp.harvest AND h.store = s.id WHERE s.name = ?1),"
+	" best AS MATERIALIZED (SELECT e.harvest, e.path, e.type, e.sha256,"
+	"  " SHOWN_AT("e.path", "s.current", "s.id", "") " AS top,"
+	"  " SHOWN_AT("e.path", "s.current", "s.id", NOT_ENDING) " AS instead"
+	"  FROM store s JOIN ending x JOIN entry e ON e.harvest = x.harvest"
+	"  WHERE s.name = ?1 AND e.type <> 'd' AND e.revoked_ms IS NULL AND x.harvest IN (SELECT id FROM inside)),"
+	" ours AS MATERIALIZED (SELECT f.package FROM ending x JOIN harvest h ON h.id = x.harvest JOIN phase f ON f.id = h.phase)"
+	" SELECT b.harvest, l.digest, b.path, b.type,"
+	"  (SELECT count(*) FROM (SELECT package FROM sighting g WHERE g.sha256 = b.sha256"
+	"   UNION SELECT f.package FROM entry n CROSS JOIN harvest nh ON nh.id = n.harvest JOIN phase f ON f.id = nh.phase"
+	"    WHERE n." IN_TIERS " AND CAST(n.path AS TEXT) = CAST(b.path AS TEXT) AND n.path = b.path AND n.sha256 = b.sha256"
+	"     AND n.harvest NOT IN (SELECT harvest FROM ending))"
+	"   WHERE package NOT IN (SELECT package FROM ours)),"
+	"  b.top IS b.harvest, coalesce(ih.id, 0), il.digest"
+	" FROM best b JOIN harvest h ON h.id = b.harvest LEFT JOIN layer l ON l.id = h.layer"
+	" LEFT JOIN harvest ih ON ih.id = b.instead LEFT JOIN layer il ON il.id = ih.layer ORDER BY b.harvest, b.path";
+/* clang-format on */
 
 int db_ended_list(struct db *d, const char *store, const int64_t *harvests, size_t n,
 		  struct db_ended **out, size_t *n_out, struct err *e)
@@ -147,56 +169,7 @@ int db_ended_list(struct db *d, const char *store, const int64_t *harvests, size
 	*n_out = 0;
 	if (ending_mark(d, harvests, n, e))
 		return -1;
-	int rc = ended_read(
-		d,
-		db_ask(d, e,
-		       "WITH inside AS MATERIALIZED (SELECT DISTINCT lp.harvest AS id FROM store s"
-		       "  JOIN generation_layer gl ON gl.generation = s.current"
-		       "  JOIN layer_part lp ON lp.layer = gl.layer"
-		       "  JOIN harvest h ON h.id = lp.harvest AND h.store = s.id WHERE s.name = "
-		       "?1),"
-		       " best AS MATERIALIZED (SELECT e.harvest, e.path, e.type, e.sha256,"
-		       "  " SHOWN_AT(
-			       "e.path", "s.current", "s.id",
-			       "") " AS top,"
-				   "  " SHOWN_AT(
-					   "e.path", "s.current", "s.id",
-					   NOT_ENDING) " AS instead"
-						       "  FROM store s JOIN ending x JOIN entry e "
-						       "ON e.harvest = x.harvest"
-						       "  WHERE s.name = ?1 AND e.type <> 'd' AND "
-						       "e.revoked_ms IS NULL"
-						       "  AND x.harvest IN (SELECT id FROM "
-						       "inside)),"
-						       " ours AS MATERIALIZED (SELECT f.package "
-						       "FROM ending x"
-						       "  JOIN harvest h ON h.id = x.harvest JOIN "
-						       "phase f ON f.id = h.phase)"
-						       " SELECT b.harvest, l.digest, b.path, "
-						       "b.type,"
-						       "  (SELECT count(*) FROM (SELECT package "
-						       "FROM sighting g"
-						       "    WHERE g.sha256 = b.sha256"
-						       "   UNION SELECT f.package FROM entry n "
-						       "JOIN harvest nh ON nh.id = n.harvest"
-						       "    JOIN phase f ON f.id = nh.phase WHERE "
-						       "CAST(n.path AS TEXT) = CAST(b.path AS TEXT)"
-						       "    AND n.path = b.path AND n.sha256 = "
-						       "b.sha256"
-						       "    AND n.harvest NOT "
-						       "IN (SELECT harvest FROM ending))"
-						       "   WHERE package NOT IN (SELECT package "
-						       "FROM ours)),"
-						       "  b.top IS b.harvest, coalesce(ih.id, 0), "
-						       "il.digest"
-						       " FROM best b JOIN harvest h ON h.id = "
-						       "b.harvest"
-						       " LEFT JOIN layer l ON l.id = h.layer"
-						       " LEFT JOIN harvest ih ON ih.id = b.instead"
-						       " LEFT JOIN layer il ON il.id = ih.layer "
-						       "ORDER BY b.harvest, b.path",
-		       "s", store),
-		out, n_out, e);
+	int rc = ended_read(d, db_ask(d, e, who_ends, "s", store), out, n_out, e);
 	if (rc) {
 		db_ended_free(*out, *n_out);
 		*out = NULL;

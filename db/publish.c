@@ -1,5 +1,7 @@
 /* Publishing as one transaction. */
+#include "db/shown.h"
 #include "db/store.h"
+#include "db/tier.h"
 
 #include <string.h>
 
@@ -52,35 +54,41 @@ int publish_frames(struct db *d, const struct db_publish *p, int64_t harvest, st
 	return 0;
 }
 
-static int publish_entry(struct db *d, int64_t harvest, size_t ordinal, const struct db_entry *x,
-			 struct err *e)
+/* Where what is published goes. */
+struct publish_to {
+	int64_t harvest;
+	int64_t tier; /* of its entries */
+};
+
+static int publish_entry(struct db *d, const struct publish_to *to, size_t ordinal,
+			 const struct db_entry *x, struct err *e)
 {
 	char type[2] = {x->type, '\0'};
 	(void)ordinal;
 	return db_do(d, e,
 		     "INSERT INTO entry (harvest, path, change, type, mode, mtime_ns, size, "
-		     "sha256, target)"
-		     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-		     "ibssiiixb", harvest, x->path, x->change, type, (int64_t)x->mode, x->mtime_ns,
-		     x->size, x->sha256, x->target);
+		     "sha256, target, tier)"
+		     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+		     "ibssiiixbi", to->harvest, x->path, x->change, type, (int64_t)x->mode,
+		     x->mtime_ns, x->size, x->sha256, x->target, to->tier);
 }
 
-static int publish_note(struct db *d, int64_t harvest, size_t ordinal, const struct db_entry *x,
-			struct err *e)
+static int publish_note(struct db *d, const struct publish_to *to, size_t ordinal,
+			const struct db_entry *x, struct err *e)
 {
 	char type[2] = {x->type, '\0'};
 	return db_do(d, e,
 		     "INSERT INTO harvest_note (harvest, ordinal, change, path, type, size, "
 		     "sha256, target, reason)"
 		     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-		     "iisbsixbs", harvest, (int64_t)ordinal, x->change, x->path, type, x->size,
+		     "iisbsixbs", to->harvest, (int64_t)ordinal, x->change, x->path, type, x->size,
 		     x->sha256, x->target, x->reason && *x->reason ? x->reason : NULL);
 }
 
 /* Counted, not listed: most of what a warm cache touches. But that another package brought the same
  * bytes vouches for them. */
-static int publish_seen(struct db *d, int64_t harvest, size_t ordinal, const struct db_entry *x,
-			struct err *e)
+static int publish_seen(struct db *d, const struct publish_to *to, size_t ordinal,
+			const struct db_entry *x, struct err *e)
 {
 	(void)ordinal;
 	if (x->type != 'f')
@@ -89,19 +97,19 @@ static int publish_seen(struct db *d, int64_t harvest, size_t ordinal, const str
 		     "INSERT INTO sighting (sha256, package) SELECT ?2, f.package FROM harvest h"
 		     " JOIN phase f ON f.id = h.phase WHERE h.id = ?1 AND ?2 IS NOT NULL"
 		     " ON CONFLICT DO NOTHING",
-		     "ix", harvest, x->sha256);
+		     "ix", to->harvest, x->sha256);
 }
 
 /* Whose word it is stands in a table of its own. */
-static int publish_pending(struct db *d, int64_t harvest, size_t ordinal, const struct db_entry *x,
-			   struct err *e)
+static int publish_pending(struct db *d, const struct publish_to *to, size_t ordinal,
+			   const struct db_entry *x, struct err *e)
 {
-	(void)d, (void)harvest, (void)ordinal, (void)x, (void)e;
+	(void)d, (void)to, (void)ordinal, (void)x, (void)e;
 	return 0;
 }
 
-typedef int (*publish_fn)(struct db *d, int64_t harvest, size_t ordinal, const struct db_entry *x,
-			  struct err *e);
+typedef int (*publish_fn)(struct db *d, const struct publish_to *to, size_t ordinal,
+			  const struct db_entry *x, struct err *e);
 
 /* How many a harvest may have of what goes there: what is in the store is told whole, of what a
  * hostile job piled up beside it a part is enough. */
@@ -149,7 +157,8 @@ static int publish_deleted(struct db *d, int64_t harvest, struct err *e)
 		     "  + row_number() OVER (ORDER BY path), 'deleted', path, 'w' FROM"
 		     " (SELECT DISTINCT e.path FROM harvest_note n"
 		     "  JOIN harvest h ON h.id = n.harvest"
-		     "  JOIN entry e ON CAST(e.path AS TEXT) > CAST(n.path AS TEXT) || '/'"
+		     "  CROSS JOIN entry e ON e." IN_TIERS
+		     "   AND CAST(e.path AS TEXT) > CAST(n.path AS TEXT) || '/'"
 		     "   AND CAST(e.path AS TEXT) < CAST(n.path AS TEXT) || '0'"
 		     "  JOIN harvest eh ON eh.id = e.harvest AND eh.store = h.store"
 		     "  WHERE n.harvest = ?1 AND n.change = 'deleted' AND n.type = 'w')",
@@ -171,10 +180,26 @@ static int publish_words(struct db *d, const struct db_publish *p, int64_t harve
 	return 0;
 }
 
+/* *tier is one for its entries, if it has any. */
+static int publish_tier(struct db *d, const struct db_publish *p, int64_t *tier, struct err *e)
+{
+	int64_t n = 0;
+	for (size_t i = 0; i < p->n_entries; i++) {
+		int c = publish_change(p, &p->entries[i], e);
+		if (c < 0)
+			return -1;
+		n += changes[c].put == publish_entry;
+	}
+	return n ? tier_begin(d, n, tier, e) : 0;
+}
+
 int publish_entries(struct db *d, const struct db_publish *p, int64_t harvest, struct err *e)
 {
 	size_t n[countof(changes)] = {0};
 	bool deletes = false;
+	struct publish_to to = {.harvest = harvest};
+	if (publish_tier(d, p, &to.tier, e))
+		return -1;
 	for (size_t i = 0; i < p->n_entries; i++) {
 		int c = publish_change(p, &p->entries[i], e);
 		if (c < 0)
@@ -183,7 +208,7 @@ int publish_entries(struct db *d, const struct db_publish *p, int64_t harvest, s
 		bool deleted = p->entries[i].type == 'w' && !p->nothing;
 		deletes |= deleted;
 		if ((deleted || n[c]++ < changes[c].most) &&
-		    changes[c].put(d, harvest, i, &p->entries[i], e) < 0)
+		    changes[c].put(d, &to, i, &p->entries[i], e) < 0)
 			return err_add(e, "%s", p->entries[i].path);
 	}
 	if (deletes && publish_deleted(d, harvest, e))

@@ -223,7 +223,7 @@ static const struct query {
 	 "    WHERE n.revoked_ms IS NULL)),"
 	 "   (SELECT count(*) FROM word w JOIN harvest eh ON eh.id = e.harvest AND eh.store = w.store WHERE w.path = e.path"
 	 "    AND w.type = e.type AND w.what = coalesce(e.sha256, e.target) AND w.revoked_ms IS NULL)) AS packages, v.revoked_ms"
-	 " FROM v_entry v JOIN entry e ON e.harvest = v.harvest AND CAST(e.path AS TEXT) = v.path WHERE v.path = ?1"
+	 " FROM v_entry v JOIN entry e ON e.harvest = v.harvest AND e.path = CAST(v.path AS BLOB) WHERE v.path = ?1"
 	 " UNION ALL SELECT s.name, NULL, 0, w.change, NULL, f.run, w.package, f.name, CASE WHEN w.type = 'f' THEN lower(hex(w.what)) END,"
 	 "  w.size, w.harvest, " HARVEST_JOB ", (SELECT count(*) FROM word o WHERE o.store = w.store AND o.path = w.path AND o.type = w.type"
 	 "   AND o.what = w.what AND o.revoked_ms IS NULL), w.revoked_ms"

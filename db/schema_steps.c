@@ -522,6 +522,18 @@ static const char step_25[] =
 
 static const char step_26[] = "ALTER TABLE run ADD COLUMN partial INTEGER NOT NULL DEFAULT 0;"; /* only some packages of the suite were asked for */
 
+/* New entries are in a tier of their publish's (db/tier.h). */
+static const char step_27[] =
+	"ALTER TABLE entry ADD COLUMN tier INTEGER NOT NULL DEFAULT 1;"
+	"CREATE TABLE entry_tier ("
+	"  number INTEGER PRIMARY KEY,"
+	"  entries INTEGER NOT NULL," /* about so many */
+	"  target INTEGER" /* the tier its entries go to; NULL: they stay */
+	") STRICT;"
+	"INSERT INTO entry_tier (number, entries) SELECT 1, count(*) FROM entry HAVING count(*) > 0;"
+	"DROP INDEX entry_by_path;"
+	"CREATE INDEX entry_by_path ON entry (tier, CAST(path AS TEXT));";
+
 /* From version i to version i + 1. */
 const char *const schema_steps[] = {
 	step_1,
@@ -550,6 +562,7 @@ const char *const schema_steps[] = {
 	step_24,
 	step_25,
 	step_26,
+	step_27,
 };
 /* clang-format on */
 

@@ -17,13 +17,19 @@
 	"CASE WHEN " wg ".position = " g ".position THEN " w ".place > " p ".place AND (" own " OR " w ".hides_from <= " p ".place)" \
 	" ELSE " wg ".position < " g ".position AND " own " END"
 
+/* Of an entry: in one of the tiers by which entry_by_path has it (db/tier.h). What looks for a path says this beside it. */
+#define IN_TIERS "tier IN (SELECT number FROM entry_tier)"
+/* The same in a view, where others say what is looked for: to SQLite (3.40) what is in some tiers is otherwise less than what a run
+ * brought. It is to think of a hundredth of all, and so uses that index for paths alone. */
+#define LIKELY_IN_TIERS(e) "likelihood(" e "." IN_TIERS ", 0.01)"
+
 /* The harvest whose entry shows at `path` (a blob) in generation `generation` of store `store`, NULL: none; of those for which also
  * `but` holds, a condition on nx, an entry. */
 #define SHOWN_AT(path, generation, store, but) \
-	"(SELECT nx.harvest FROM entry nx JOIN harvest nh ON nh.id = nx.harvest AND nh.store = " store \
-	" JOIN layer_part np ON np.harvest = nx.harvest" \
-	" JOIN generation_layer ng ON ng.layer = np.layer AND ng.generation = " generation " JOIN layer nl ON nl.id = np.layer" \
-	" WHERE CAST(nx.path AS TEXT) = CAST(" path " AS TEXT) AND nx.path = " path " AND " SHOWN_IN_LAYER(nx, nl) but \
+	"(SELECT nx.harvest FROM entry nx CROSS JOIN harvest nh ON nh.id = nx.harvest AND nh.store = " store \
+	" CROSS JOIN layer_part np ON np.harvest = nx.harvest" \
+	" CROSS JOIN generation_layer ng ON ng.layer = np.layer AND ng.generation = " generation " CROSS JOIN layer nl ON nl.id = np.layer" \
+	" WHERE nx." IN_TIERS " AND CAST(nx.path AS TEXT) = CAST(" path " AS TEXT) AND nx.path = " path " AND " SHOWN_IN_LAYER(nx, nl) but \
 	" AND NOT EXISTS (SELECT 1 FROM harvest_note nw JOIN harvest wh ON wh.id = nw.harvest AND wh.store = " store \
 	"  JOIN layer_part wp ON wp.harvest = nw.harvest" \
 	"  JOIN generation_layer wg ON wg.layer = wp.layer AND wg.generation = " generation \

@@ -1,6 +1,7 @@
 /* Stores and their generations. A generation, once made, never changes; the current one is a column
  * of the store's row, so that moving on (or back) is one update. */
 #include "db/store.h"
+#include "db/tier.h"
 
 #include <string.h>
 
@@ -180,7 +181,8 @@ static int64_t flatten_all(struct db *d, const char *store, int64_t parent, size
 	    db_do(d, e,
 		  "UPDATE generation SET chain = (SELECT chain FROM generation WHERE id = ?2)"
 		  " WHERE id = ?1",
-		  "ii", generation, parent) < 0)
+		  "ii", generation, parent) < 0 ||
+	    tier_settle(d, e))
 		return -1;
 	return generation;
 }

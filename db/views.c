@@ -140,7 +140,7 @@ const char *const schema_views[] = {
 	"  (SELECT fr.offset FROM frame fr WHERE fr.harvest = h.id ORDER BY fr.segment, fr.offset LIMIT 1) AS frame_offset,"
 	"  h.job, e.revoked_ms"
 	" FROM entry e JOIN harvest h ON h.id = e.harvest JOIN store s ON s.id = h.store LEFT JOIN layer l ON l.id = h.layer"
-	"  LEFT JOIN phase f ON f.id = h.phase LEFT JOIN package p ON p.id = f.package;",
+	"  LEFT JOIN phase f ON f.id = h.phase LEFT JOIN package p ON p.id = f.package WHERE " LIKELY_IN_TIERS("e") ";",
 
 	"CREATE VIEW v_harvest AS SELECT"
 	"  h.id AS harvest, s.name AS store, h.seen, h.generation, f.run, p.name AS package, f.name AS phase, f.id AS phase_id,"

@@ -1,4 +1,5 @@
 /* Words: that a package had these bytes at a path of a store. */
+#include "db/shown.h"
 #include "db/store.h"
 
 #include <string.h>
@@ -132,7 +133,8 @@ int db_upheld_list(struct db *d, const char *store, const int64_t *harvests, siz
 		"WITH about AS MATERIALIZED (SELECT e.harvest, e.path, h.store, e.type,"
 		"  coalesce(e.sha256, e.target) AS what, h.trust FROM ending x"
 		"  JOIN word w ON w.harvest = x.harvest AND w.revoked_ms IS NULL AND w.type <> 'd'"
-		"  JOIN entry e ON CAST(e.path AS TEXT) = CAST(w.path AS TEXT) AND e.path = w.path"
+		"  CROSS JOIN entry e ON e." IN_TIERS
+		"   AND CAST(e.path AS TEXT) = CAST(w.path AS TEXT) AND e.path = w.path"
 		"   AND e.type = w.type AND coalesce(e.sha256, e.target) = w.what"
 		"   AND e.revoked_ms IS NULL"
 		"  JOIN harvest h ON h.id = e.harvest AND h.store = w.store"

@@ -135,6 +135,7 @@ static void entries_of_older_versions_stay_and_what_is_none_is_refused(void **st
 		    "ORDER BY path",
 		    "7|a|added|d|493|0|0|0|-|-\n7|a/b|replaced|f|420|5|3|1|-|99\n"
 		    "7|a/c|merged|l|511|6|1|0|b|-");
+	assert_rows(d, "SELECT harvest, change FROM v_entry WHERE path = 'a/c'", "7|merged");
 	for (size_t i = 0; i <= countof(wrong); i++) {
 		auto_free char *sql = own_fmt("INSERT INTO entry (harvest, path, mode, mtime_ns, "
 					      "size, change, type, sha256, target)"
