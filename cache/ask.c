@@ -191,7 +191,7 @@ static void ask_take(struct ask *a, const struct ask_file *f, struct harvest_ite
 	a->held += out->n;
 	memcpy(x->x.sha256, id, CACHE_ID);
 	x->x.size = out->n;
-	x->may_link = false;
+	x->may_link = x->as_is = false;
 	x->bytes = text_take(out);
 }
 

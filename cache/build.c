@@ -15,17 +15,22 @@ bool build_modes(int root)
 	       (probe.st_mode & 07777) == 0755;
 }
 
-int build_begin(struct build *b, struct cache *c, struct err *e)
+static int build_init(struct build *b, struct cache *c, struct err *e)
 {
 	*b = (struct build){.c = c, .root = -1, .at = TREE_AT(-1), .list = {.fd = -1}};
 	if (cache_may_write(c, e))
 		return -1;
 	snprintf(b->name, sizeof(b->name), "%d.%lu", (int)getpid(),
 		 atomic_fetch_add(&c->serial, 1));
-	auto_free char *list = own_fmt("%s.list", b->name);
-	if (mkdirat(c->tmp_fd, b->name, 0755))
-		return err_sys(e, "make tmp/%s", b->name);
+	return 0;
+}
+
+/* The tree of that name is there. */
+static int build_open(struct build *b, struct err *e)
+{
+	struct cache *c = b->c;
 	struct stat st;
+	auto_free char *list = own_fmt("%s.list", b->name);
 	b->root = dir_open_beneath(c->tmp_fd, b->name, O_RDONLY | O_DIRECTORY, 0);
 	b->buffer = own_alloc(BUILD_BUFFER);
 	b->plain_modes = b->root >= 0 && !fstat(b->root, &st) && (st.st_mode & 07777) == 0755;
@@ -37,6 +42,38 @@ int build_begin(struct build *b, struct cache *c, struct err *e)
 		b->at.root = b->root;
 		return 0;
 	}
+	build_drop(b);
+	return -1;
+}
+
+int build_begin(struct build *b, struct cache *c, struct err *e)
+{
+	if (build_init(b, c, e))
+		return -1;
+	if (mkdirat(c->tmp_fd, b->name, 0755))
+		return err_sys(e, "make tmp/%s", b->name);
+	return build_open(b, e);
+}
+
+int build_begin_with(struct build *b, struct cache *c, int dirfd, const char *name, int fd,
+		     struct err *e)
+{
+	struct stat was, is;
+	if (build_init(b, c, e))
+		return -1;
+	if (renameat2(dirfd, name, c->tmp_fd, b->name, RENAME_NOREPLACE)) {
+		if (errno == EXDEV || errno == EPERM || errno == EACCES || errno == EBUSY)
+			return 0;
+		return err_sys(e, "move %s to tmp/%s", name, b->name);
+	}
+	if (build_open(b, e))
+		return -1;
+	if (fstat(fd, &was) || fstat(b->root, &is))
+		err_sys(e, "stat tmp/%s", b->name);
+	else if (was.st_dev != is.st_dev || was.st_ino != is.st_ino)
+		err_set(e, ERR_HOSTILE, "%s was exchanged while it was harvested", name);
+	else
+		return 1;
 	build_drop(b);
 	return -1;
 }
@@ -195,6 +232,24 @@ int build_link(struct build *b, const char *path, int dirfd, const char *name,
 	return 1;
 }
 
+int build_mode(struct build *b, const char *path, unsigned mode, struct err *e)
+{
+	const char *name;
+	int dir = build_at(b, path, &name, e);
+	if (dir < 0)
+		return -1;
+	return fchmodat(dir, name, mode, 0) ? err_sys(e, "set the mode of %s", path) : 0;
+}
+
+int build_remove(struct build *b, const char *path, bool dir, struct err *e)
+{
+	const char *name;
+	int at = build_at(b, path, &name, e);
+	if (at < 0)
+		return -1;
+	return unlinkat(at, name, dir ? AT_REMOVEDIR : 0) ? err_sys(e, "remove %s", path) : 0;
+}
+
 int build_symlink(struct build *b, const char *path, const char *target, const struct build_meta *m,
 		  struct err *e)
 {
@@ -222,76 +277,6 @@ int build_whiteout(struct build *b, const char *path, struct err *e)
 			"its stores can't have deletions: apply",
 			path);
 	return 0;
-}
-
-struct build_lister {
-	struct list_writer *w;
-	struct hash *h;
-	char *buffer;
-};
-
-static int build_hash(struct build_lister *l, struct tree_item *it, char id[CACHE_ID],
-		      struct err *e)
-{
-	auto_fd int fd = tree_item_open(it);
-	if (fd < 0)
-		return err_sys(e, "open %s", it->path);
-	if (hash_add_fd(l->h, fd, l->buffer, BUILD_BUFFER, NULL))
-		return err_sys(e, "read %s", it->path);
-	hash_id(l->h, id);
-	return 0;
-}
-
-static int build_list_item(void *arg, struct tree_item *it, struct err *e)
-{
-	struct build_lister *l = arg;
-	char id[CACHE_ID], target[4096];
-	struct list_entry x = {
-		.type = 'f',
-		.mode = it->st.st_mode & 07777,
-		.mtime_s = it->st.st_mtim.tv_sec,
-		.mtime_ns = (uint32_t)it->st.st_mtim.tv_nsec,
-		.size = (uint64_t)it->st.st_size,
-		.path = it->path,
-		.path_n = strlen(it->path),
-		.end = id,
-		.end_n = CACHE_ID - 1,
-	};
-	if (S_ISDIR(it->st.st_mode)) {
-		x.type = 'd';
-		x.mtime_s = x.mtime_ns = 0;
-		x.size = 0;
-		x.end = "-";
-		x.end_n = 1;
-	} else if (S_ISLNK(it->st.st_mode)) {
-		ssize_t n = readlinkat(it->dirfd, it->name, target, sizeof(target));
-		if (n < 0)
-			return err_sys(e, "read link %s", it->path);
-		x.type = 'l';
-		x.end = target;
-		x.size = x.end_n = (size_t)n;
-	} else if (S_ISCHR(it->st.st_mode) && !it->st.st_rdev) {
-		x = (struct list_entry){
-			.type = 'w', .path = x.path, .path_n = x.path_n, .end = "-", .end_n = 1};
-	} else if (!S_ISREG(it->st.st_mode)) {
-		return err_set(e, ERR_CORRUPT, "%s: neither file, directory nor link", it->path);
-	} else if (build_hash(l, it, id, e)) {
-		return -1;
-	}
-	return list_add(l->w, &x, e);
-}
-
-int build_list_tree(int root, struct list_writer *w, struct hash *h, struct err *e)
-{
-	static const struct tree_bounds bounds = TREE_LAYER_BOUNDS;
-	auto_free char *buffer = own_alloc(BUILD_BUFFER);
-	struct build_lister l = {w, h, buffer};
-	return tree_walk(root, &bounds, build_list_item, &l, e);
-}
-
-int build_list(struct build *b, struct err *e)
-{
-	return build_list_tree(b->root, &b->list, &b->hash, e);
 }
 
 int build_name(struct build *b, struct cache_layer *out, struct err *e)

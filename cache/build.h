@@ -28,6 +28,11 @@ struct build_meta {
  * frees. */
 int build_begin(struct build *b, struct cache *c, struct err *e) must_check;
 void build_drop(struct build *b);
+/* build_begin_with(b, c, dirfd, name, fd, e): with the tree that is called so in dirfd, and which
+ * fd is of: it is b's from then on. 1; 0: it can't be moved from there (another file system),
+ * nothing was begun; -1. */
+int build_begin_with(struct build *b, struct cache *c, int dirfd, const char *name, int fd,
+		     struct err *e) must_check;
 
 /* build_modes(root): does neither the umask nor the directory itself change modes up to 0755 of
  * what is made in it? false also where that can't be told. */
@@ -52,6 +57,9 @@ int build_copy(struct build *b, const char *path, int src_fd, uint64_t max,
  * linked, -1. */
 int build_link(struct build *b, const char *path, int dirfd, const char *name,
 	       const struct stat *st, unsigned mode, struct err *e) must_check;
+/* build_mode, build_remove: of what is there already; an empty directory is removed as well. */
+int build_mode(struct build *b, const char *path, unsigned mode, struct err *e) must_check;
+int build_remove(struct build *b, const char *path, bool dir, struct err *e) must_check;
 int build_symlink(struct build *b, const char *path, const char *target, const struct build_meta *m,
 		  struct err *e) must_check;
 /* build_whiteout(b, path, e): what layers below have there is hidden: a character device 0:0

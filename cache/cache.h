@@ -194,8 +194,14 @@ struct cache_runner {
 };
 
 struct cache_harvest {
-	const char *store;    /* its name */
-	int upper_fd;         /* the frozen upper; nobody writes it any more */
+	const char *store; /* its name */
+	int upper_fd;      /* the frozen upper; nobody writes it any more */
+	/* Nobody needs it afterwards: what upper_fd is lies at spare_name in spare_dirfd
+	 * (openat(2)), and may become the layer itself, which spares the making of all its
+	 * directories. It is gone from there then, whatever becomes of the publish. NULL: it stays.
+	 */
+	int spare_dirfd;
+	const char *spare_name;
 	const int *lower_fds; /* the store's *current* generation, uppermost layer first */
 	size_t n_lowers;
 	const int *base_fds; /* the generation the upper was made upon, in the same order, where it
@@ -282,7 +288,8 @@ struct cache_published {
 
 /* cache_publish(c, how, out, e): harvest how->upper_fd relative to the current generation and
  * publish what the rules admit. The upper's own files become the layer's by link(2) where they can
- * (read-only, public modes), else by copy; the upper may be deleted afterwards. ERR_HOSTILE: the
+ * (public modes), else by copy; the upper may be deleted afterwards. Or the upper's directory
+ * becomes the layer's: spare_name. ERR_HOSTILE: the
  * whole harvest is refused (content-hash mismatch, reject, bounds: those of how, and 256 MiB of
  * names and merged lines); nothing was published. ERR_USAGE: a rule is a program's and how has no
  * runner, or words go with none of its settings. The caller frees out with
@@ -527,7 +534,9 @@ int cache_restore(struct cache *c, const char *const *layers, size_t n, int dirf
  * bytes, compared before anything else is done; NULL: anything. Nothing of it is left after
  * cache_unpack_drop, nor after a kill and the next cache_open. */
 struct cache_unpacked {
-	int fd; /* of the tree; -1: none */
+	int fd;    /* of the tree; -1: none */
+	int dirfd; /* where it lies, by name: a spare upper for cache_publish(); borrowed */
+	const char *name;
 	void *inner;
 };
 int cache_unpack(struct cache *c, const char *source, const char *sha256,

@@ -14,6 +14,7 @@ struct harvest_item {
 	bool wanted;   /* goes into the new layer; of a directory: what is wanted lies in it */
 	bool taken;    /* x is in a cache_published */
 	bool may_link; /* the upper's own file can be the layer's */
+	bool as_is;    /* the upper's own entry is what the layer's has to be */
 	char *bytes;   /* content that is at hand: merged (may_link is false then), or small */
 	dev_t dev;
 	ino_t ino;
@@ -39,6 +40,7 @@ struct harvest {
 	unsigned short *all;
 	struct tree_at *lower_at; /* by layer */
 	struct ask *ask;          /* NULL: no program is to be asked */
+	bool mixed;               /* the upper has a directory that no layer may have */
 	size_t words;             /* so many are new */
 };
 

@@ -269,7 +269,10 @@ int cache_unpack(struct cache *c, const char *source, const char *sha256,
 		free(b);
 		return err_add(e, "import %s", source);
 	}
-	*out = (struct cache_unpacked){.fd = b->root, .inner = b};
+	*out = (struct cache_unpacked){.fd = b->root,
+				       .dirfd = c->tmp_fd,
+				       .name = b->name,
+				       .inner = b};
 	return 0;
 }
 

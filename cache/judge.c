@@ -1,6 +1,7 @@
 /* Every entry of the upper gets one of the words of enum cache_change. The order of the questions:
  * is the name ours, does it only hide something, does a rule drop or reject it, is it of a kind
  * that may be shared, what does the store have there, what does the rule say about that. */
+#include "cache/adopt.h"
 #include "cache/judge_parts.h"
 #include "cache/merge.h"
 #include "cache/rules.h"
@@ -146,6 +147,10 @@ static int judge_dir(struct judge *c, struct err *e)
 	if (opaque < 0)
 		return -1;
 	c->it->skip = false;
+	if (adopt_directory(c->h, fd, &c->it->st))
+		c->x->as_is = plain && (c->it->st.st_mode & 07777) == c->x->x.mode;
+	else
+		c->h->mixed = true;
 	c->it->opened = give_fd(&fd);
 	c->x->hidden = c->above && c->above->hidden;
 	if (!c->x->hidden && lower_dirs(c->h, lowers, n, c->it->path, c->x, e))
@@ -228,6 +233,7 @@ static int judge_link(struct judge *c, const struct lower *l, struct err *e)
 	if (harvest_hold(c->h, (uint64_t)n, e))
 		return -1;
 	c->x->x.target = own_dup(mine);
+	c->x->as_is = c->it->st.st_uid == c->h->euid;
 	c->x->x.size = (uint64_t)n;
 	if (merge_max(c->rule) || c->rule == CACHE_CONTENT_HASH)
 		return judge_refuse(c, "a link where a rule wants a file");
@@ -318,13 +324,18 @@ int judge_entry(struct harvest *h, struct tree_item *it, struct harvest_item *x,
 	struct judge of = {.h = h, .it = it, .x = x, .above = above}, *c = &of;
 	if (judge_is_ours(c->it->path)) {
 		c->it->skip = true;
+		c->h->mixed |= S_ISDIR(st->st_mode);
 		return judge_refuse(c, "a name that is kept for assay itself");
 	}
 	int whiteout = judge_whiteout(c, e);
 	c->rule = rules_find(c->h->how->rules, c->h->how->n_rules, c->it->path);
 	if (whiteout)
 		return whiteout < 0 ? -1 : judge_deleted(c, e);
-	if (S_ISDIR(st->st_mode))
-		return judge_dir(c, e);
+	if (S_ISDIR(st->st_mode) && judge_dir(c, e))
+		return -1;
+	if (S_ISDIR(st->st_mode)) {
+		c->h->mixed |= c->it->skip; /* who knows what it has */
+		return 0;
+	}
 	return judge_leaf(c, e);
 }

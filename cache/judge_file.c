@@ -59,7 +59,7 @@ static int judge_merged(struct judge *c, bool file, struct merge *m, struct cont
 		return judge_conflict(c, "together a list of lines larger than allowed");
 	if (m->out.n != new->n || memcmp(text_str(&m->out), text_str(new), new->n)) {
 		c->made = true;
-		c->x->may_link = false;
+		c->x->may_link = c->x->as_is = false;
 		c->x->x.size = m->out.n;
 		cache_digest(text_str(&m->out), m->out.n, c->x->x.sha256);
 		free(mine->bytes);
@@ -213,6 +213,7 @@ int judge_file(struct judge *c, const struct lower *l, struct err *e)
 			       (unsigned long long)max_bytes);
 	/* A second name of it may lie anywhere in the upper: its mode is not ours to change. */
 	c->x->may_link = st->st_nlink == 1 && st->st_uid == c->h->euid && !foreign;
+	c->x->as_is = c->x->may_link && (st->st_mode & 07777) == c->x->x.mode;
 	c->x->dev = st->st_dev;
 	c->x->ino = st->st_ino;
 	return judge_read_file(c, l, fd, e);

@@ -1,6 +1,8 @@
 /* Harvest, layer, frame, in the order that makes a kill at any point leave nothing but what
- * cache_open() removes: the tree below tmp/, the frame past the committed end, both durable, then
- * the layer's name; the caller's commit makes it count. */
+ * cache_open() removes: the tree below tmp/, which is a new one of links or the upper itself, the
+ * frame past the committed end, both durable, then the layer's name; the caller's commit makes it
+ * count. */
+#include "cache/adopt.h"
 #include "cache/ask.h"
 #include "cache/build.h"
 #include "cache/harvest.h"
@@ -19,22 +21,26 @@ struct publish {
 	struct harvest h;
 	struct build b;
 	struct tree_at upper;
+	bool adopted; /* b's tree is the upper: what is wanted lies in it, and may have to be made
+			 anew */
 };
 
 /* The upper's file read once more, to be written: its bytes must be those that were judged. */
-static int publish_copy(struct publish *p, const struct harvest_item *x, int dir, const char *name,
-			struct err *e)
+static int publish_copy(struct publish *p, const struct harvest_item *x, int fd, struct err *e)
 {
 	struct build_meta m = {x->x.mode, x->x.mtime_s, x->x.mtime_ns};
 	char id[CACHE_ID];
 	uint64_t size;
-	auto_fd int fd = tree_open(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-		return err_sys(e, "open %s", x->x.path);
 	int rc = build_copy(&p->b, x->x.path, fd, x->x.size, &m, &size, id, e);
 	if ((rc && e->kind == ERR_LIMIT) || (!rc && strcmp(id, x->x.sha256)))
 		return err_set(e, ERR_HOSTILE, "%s changed while it was harvested", x->x.path);
 	return rc;
+}
+
+/* Away with the upper's own entry, where the layer's lies at the same place. */
+static int publish_clear(struct publish *p, const struct harvest_item *x, struct err *e)
+{
+	return p->adopted ? build_remove(&p->b, x->x.path, false, e) : 0;
 }
 
 static int publish_file(struct publish *p, const struct harvest_item *x, struct err *e)
@@ -42,18 +48,38 @@ static int publish_file(struct publish *p, const struct harvest_item *x, struct 
 	struct build_meta m = {x->x.mode, x->x.mtime_s, x->x.mtime_ns};
 	const struct stat st = {.st_dev = x->dev, .st_ino = x->ino, .st_size = (off_t)x->x.size};
 	const char *name;
+	if (p->adopted && x->may_link)
+		return build_mode(&p->b, x->x.path, x->x.mode, e);
 	if (!x->may_link && x->bytes)
-		return build_bytes(&p->b, x->x.path, x->bytes, x->x.size, &m, e);
+		return publish_clear(p, x, e)
+			       ? -1
+			       : build_bytes(&p->b, x->x.path, x->bytes, x->x.size, &m, e);
 	int dir = tree_at(&p->upper, x->x.path, &name);
 	if (dir < 0)
 		return err_sys(e, "open the directory of %s", x->x.path);
 	int linked = x->may_link ? build_link(&p->b, x->x.path, dir, name, &st, x->x.mode, e) : 0;
-	return linked ? (linked < 0 ? -1 : 0) : publish_copy(p, x, dir, name, e);
+	if (linked)
+		return linked < 0 ? -1 : 0;
+	auto_fd int fd = tree_open(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return err_sys(e, "open %s", x->x.path);
+	return publish_clear(p, x, e) ? -1 : publish_copy(p, x, fd, e);
+}
+
+/* A directory, a whiteout or a link. */
+static int publish_other(struct publish *p, const struct harvest_item *x, struct err *e)
+{
+	struct build_meta m = {x->x.mode, x->x.mtime_s, x->x.mtime_ns};
+	if (x->x.type == 'd')
+		return p->adopted ? 0 : build_dir(&p->b, x->x.path, e);
+	if (publish_clear(p, x, e))
+		return -1;
+	return x->x.type == 'w' ? build_whiteout(&p->b, x->x.path, e)
+				: build_symlink(&p->b, x->x.path, x->x.target, &m, e);
 }
 
 static int publish_item(struct publish *p, const struct harvest_item *x, struct err *e)
 {
-	struct build_meta m = {x->x.mode, x->x.mtime_s, x->x.mtime_ns};
 	struct list_entry line = {
 		.type = x->x.type,
 		.mode = x->x.mode,
@@ -66,17 +92,11 @@ static int publish_item(struct publish *p, const struct harvest_item *x, struct 
 		       : x->x.type == 'l' ? x->x.target
 					  : "-",
 	};
-	int rc;
 	line.end_n = strlen(line.end);
-	if (x->x.type == 'd')
-		rc = build_dir(&p->b, x->x.path, e);
-	else if (x->x.type == 'w')
-		rc = build_whiteout(&p->b, x->x.path, e);
-	else if (x->x.type == 'l')
-		rc = build_symlink(&p->b, x->x.path, x->x.target, &m, e);
-	else
-		rc = publish_file(p, x, e);
-	return rc ? -1 : list_add(&p->b.list, &line, e);
+	if (!(p->adopted && x->as_is) &&
+	    (x->x.type == 'f' ? publish_file(p, x, e) : publish_other(p, x, e)))
+		return -1;
+	return list_add(&p->b.list, &line, e);
 }
 
 static int publish_tree(struct publish *p, struct err *e)
@@ -166,6 +186,17 @@ static int publish_words(struct publish *p, struct err *e)
 	return segment_over(&s, rc, out);
 }
 
+/* The tree of the layer: the upper itself, or one to be filled from it. */
+static int publish_begin(struct publish *p, struct err *e)
+{
+	int adopted = adopt_begin(&p->b, p->c, &p->h, e);
+	if (adopted < 0 || (!adopted && build_begin(&p->b, p->c, e)))
+		return -1;
+	p->adopted = adopted;
+	p->b.once = !adopted;
+	return 0;
+}
+
 static bool publish_anything(const struct harvest *h)
 {
 	for (size_t i = 0; i < h->n; i++)
@@ -187,9 +218,8 @@ int cache_publish(struct cache *c, const struct cache_harvest *how, struct cache
 	harvest_take(&p.h, out);
 	if (!rc && publish_anything(&p.h)) {
 		out->nothing = false;
-		rc = build_begin(&p.b, c, e);
+		rc = publish_begin(&p, e);
 		if (!rc) {
-			p.b.once = true;
 			rc = publish_all(&p, e);
 			build_drop(&p.b);
 		}

@@ -126,7 +126,7 @@ static int boxing_lower(struct boxing *b, struct state *st, const struct plan_mo
 	case PLAN_FROM_UPPER: {
 		if (!from->uppers[l->index])
 			return 0;
-		auto_free char *rel = own_fmt("%s/u%zu", from->uppers[l->index], m->slot);
+		auto_free char *rel = boxing_upper_name(from->uppers[l->index], m->slot);
 		bool kept = !strncmp(rel, BOXING_KEPT, strlen(BOXING_KEPT));
 		fd = boxing_dir(b, kept ? st->fd : from->dirfd, rel, e);
 		break;
@@ -208,9 +208,14 @@ void boxing_close(struct boxing *b)
 	*b = (struct boxing){0};
 }
 
+char *boxing_upper_name(const char *dir, size_t slot)
+{
+	return own_fmt("%s/u%zu", dir, slot);
+}
+
 int boxing_upper(int dirfd, const char *dir, size_t slot, struct err *e)
 {
-	auto_free char *rel = own_fmt("%s/u%zu", dir, slot);
+	auto_free char *rel = boxing_upper_name(dir, slot);
 	auto_fd int fd = dir_open_beneath(dirfd, rel, O_RDONLY | O_DIRECTORY, 0);
 	if (fd >= 0 && !faccessat(fd, ".", R_OK | X_OK, AT_EACCESS))
 		return give_fd(&fd);

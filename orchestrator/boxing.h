@@ -61,3 +61,5 @@ void boxing_close(struct boxing *b);
 /* boxing_upper(dirfd, dir, slot, e): the upper of a slot of a phase that is over, for the harvest.
  * A descriptor or -1; ERR_HOSTILE where the job took away the right to read it. */
 int boxing_upper(int dirfd, const char *dir, size_t slot, struct err *e) must_check;
+/* boxing_upper_name(dir, slot): where that is, below the same dirfd; the caller frees it. */
+char *boxing_upper_name(const char *dir, size_t slot) must_check;

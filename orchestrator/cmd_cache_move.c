@@ -262,14 +262,17 @@ static void inward_print(const struct cache_args *a, const struct shelf_publish 
 }
 
 static int inward_publish(const struct cache_args *a, struct state *s, struct shelf *sh,
-			  struct programs *programs, int fd, const char *job, struct err *e)
+			  struct programs *programs, const struct cache_unpacked *u,
+			  const char *job, struct err *e)
 {
 	/* All that comes in by hand is one word. */
 	struct shelf_publish p = {.from = shelf_copy(sh),
 				  .programs = programs,
 				  .package = "(by hand)",
-				  .words = s->db};
-	int rc = shelf_publish(&p, s->cache, fd, job, e);
+				  .words = s->db,
+				  .spare_dirfd = u->dirfd,
+				  .spare = u->name};
+	int rc = shelf_publish(&p, s->cache, u->fd, job, e);
 	if (!rc && p.out.nothing)
 		p.after.generation = sh->generation;
 	if (!rc && shelf_record(&p, s->db, 0, e)) {
@@ -306,7 +309,7 @@ static int inward(const struct cache_args *a, struct err *e)
 		rc = cache_unpack(s->cache, a->words[1], a->sha256, &a->how, &u, e);
 	if (!rc) {
 		auto_free char *job = own_fmt("assay cache %s %s", a->verb, a->words[1]);
-		rc = inward_publish(a, s, &sh, programs, u.fd, job, e);
+		rc = inward_publish(a, s, &sh, programs, &u, job, e);
 	}
 	cache_unpack_drop(&u);
 	programs_close(programs);

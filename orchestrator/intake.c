@@ -227,6 +227,8 @@ static int intake_store(struct under_way *w, const json_t *one, struct err *e)
 	p.from.store = &store;
 	rc = rc || cache_unpack(w->st->cache, source, NULL, NULL, &u, e) ? -1 : 0;
 	if (!rc) {
+		p.spare_dirfd = u.dirfd;
+		p.spare = u.name;
 		rc = shelf_publish(&p, w->st->cache, u.fd, job, e);
 		if (!rc && shelf_record(&p, w->st->db, 0, e)) {
 			shelf_undo(&p, w->st->cache);

@@ -210,7 +210,14 @@ static int publish_work(struct job *j, struct err *e)
 	auto_fd int upper = boxing_upper(g->jobs_fd, j->phase_dir, slot, e);
 	if (upper < 0)
 		return shelf_refuse(&j->publish, e) ? err_add(e, "%s", j->label) : 0;
-	return shelf_publish(&j->publish, g->state->cache, upper, j->label, e);
+	auto_free char *name = boxing_upper_name(j->phase_dir, slot);
+	if (job_phase(j)->goal) { /* no phase comes after it, whose lower this could be */
+		j->publish.spare_dirfd = g->jobs_fd;
+		j->publish.spare = name;
+	}
+	int rc = shelf_publish(&j->publish, g->state->cache, upper, j->label, e);
+	j->publish.spare = NULL;
+	return rc;
 }
 
 static void publish_start(struct job *j)

@@ -201,6 +201,8 @@ int shelf_publish(struct shelf_publish *p, struct cache *c, int upper_fd, const 
 	struct cache_harvest how = {
 		.store = p->from.key,
 		.upper_fd = upper_fd,
+		.spare_dirfd = p->spare_dirfd,
+		.spare_name = p->spare,
 		.lower_fds = lowers,
 		.n_lowers = p->from.n_layers,
 		.base_fds = bases,

@@ -53,6 +53,8 @@ struct shelf_publish {
 	const char *package;     /* borrowed: whose word it is, for stores that demand several */
 	struct db *words;        /* borrowed: where those are looked up, by the lane that publishes;
 				    NULL: nowhere, and no store may demand any */
+	int spare_dirfd;         /* borrowed: with spare, where the upper lies by name, if nobody */
+	const char *spare;       /* needs it afterwards: cache_publish() may take it. Else NULL */
 	char *job;               /* who made it, in words */
 	int64_t made_ms;
 	bool compacted; /* somebody else sees to it that the stack does not become too high: it is

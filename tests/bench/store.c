@@ -6,11 +6,11 @@
  *                         DIR is an upper. The CPU seconds of its stages follow: "harvest" is walk,
  * read, digest and compressed frame, "layer" the tree, "sync" what makes both durable, "record" the
  *                         database's transaction
- *   fill STATE ENTRIES    the store has so many afterwards; nothing is measured
- *   compact STATE         its stack becomes one layer
- *   restore STATE DIR     its current generation becomes DIR
- *   read STATE            from a state directory that is open to a byte of a file, read through an
- *                         overlay of the store's current generation (root only)
+ *   take STATE DIR...     the same with uppers that nobody needs afterwards, as the last phase's of
+ * a job, or what is imported: each DIR is gone then fill STATE ENTRIES    the store has so many
+ * afterwards; nothing is measured compact STATE         its stack becomes one layer restore STATE
+ * DIR     its current generation becomes DIR read STATE            from a state directory that is
+ * open to a byte of a file, read through an overlay of the store's current generation (root only)
  *   hash, pack, guard, frame, layer, tree, copy: store_floor.h */
 #include "store_floor.h"
 
@@ -99,12 +99,13 @@ static int make(const char *dir, uint64_t files, uint64_t with)
 
 static const struct suite_store plain = {.name = (char[]){"bench"}, .path = (char[]){"/bench"}};
 
-static int publish_into(struct state *st, int upper, bool measured)
+/* spare: the upper's name, where it may be taken; else NULL. */
+static int publish_into(struct state *st, int upper, const char *spare, bool measured)
 {
 	struct shelf sh;
 	if (shelf_load_named(&sh, &plain, "bench", st->db, &e))
 		return die();
-	struct shelf_publish p = {.from = shelf_copy(&sh)};
+	struct shelf_publish p = {.from = shelf_copy(&sh), .spare_dirfd = AT_FDCWD, .spare = spare};
 	memset(stages, 0, sizeof(stages));
 	struct span s = begin();
 	stage_began = s;
@@ -126,11 +127,11 @@ static int publish_into(struct state *st, int upper, bool measured)
 	return 0;
 }
 
-static int publish(struct state *st, char **dirs)
+static int publish(struct state *st, char **dirs, bool take)
 {
 	for (; *dirs; dirs++) {
 		auto_fd int upper = open(*dirs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (upper < 0 || publish_into(st, upper, true))
+		if (upper < 0 || publish_into(st, upper, take ? *dirs : NULL, true))
 			return 1;
 	}
 	return 0;
@@ -145,7 +146,7 @@ static int fill(struct state *st, const char *path, uint64_t entries)
 		if (make(dir, n, 1000 + done))
 			return 1;
 		auto_fd int upper = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (publish_into(st, upper, false) || dir_remove(st->fd, "fill", &e))
+		if (publish_into(st, upper, NULL, false) || dir_remove(st->fd, "fill", &e))
 			return die();
 	}
 	return 0;
@@ -244,7 +245,8 @@ int main(int argc, char **argv)
 	struct state *st = state_open(argv[2], &e);
 	if (!st)
 		return die();
-	int rc = !strcmp(what, "publish") && arg   ? publish(st, argv + 3)
+	int rc = !strcmp(what, "publish") && arg   ? publish(st, argv + 3, false)
+		 : !strcmp(what, "take") && arg    ? publish(st, argv + 3, true)
 		 : !strcmp(what, "fill") && arg    ? fill(st, argv[2], strtoull(arg, NULL, 10))
 		 : !strcmp(what, "restore") && arg ? restore(st, arg)
 		 : !strcmp(what, "read")           ? read_one(st)

@@ -1,5 +1,6 @@
-/* An upper made by the input, harvested over what the input before it left. Each step is a byte
- * that says what, one that says where, and one that says how. */
+/* An upper made by the input, harvested over what the input before it left, and then once more as
+ * one that may become the layer itself: it has to be the same layer. Each step is a byte that says
+ * what, one that says where, and one that says how. */
 #include "fuzz.h"
 
 #include <sys/socket.h>
@@ -75,6 +76,24 @@ static void asked(void *owner, struct cache_question *q)
 	own_close(&q->out_fd);
 }
 
+/* What was published is whole; it is taken back. id: its layer's, "" for none. */
+static void published(struct fuzz_place *p, const struct cache_harvest *how, char id[CACHE_ID])
+{
+	struct err e = ERR_INIT;
+	struct cache_published out;
+	id[0] = '\0';
+	if (cache_publish(p->c, how, &out, &e)) {
+		MUST(e.kind == ERR_HOSTILE);
+	} else if (!out.nothing) {
+		MUST(!cache_layer_verify(p->c, out.layer.id, &e));
+		MUST(!cache_record_verify(p->c, out.frames, out.n_frames, out.layer.id, &e));
+		cache_publish_undo(p->c, &out);
+		MUST(!cache_layer_remove(p->c, out.layer.id, &e));
+		memcpy(id, out.layer.id, CACHE_ID);
+	}
+	cache_published_fini(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct cache_rule rules[] = {{"drop/**", CACHE_DROP},
@@ -85,32 +104,30 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 						  {"c/**", CACHE_PROGRAM}};
 	static const struct cache_runner runner = {ask, asked, NULL};
 	struct err e = ERR_INIT;
-	struct cache_published out;
+	char stays[CACHE_ID] = "", taken[CACHE_ID];
 	struct fuzz_place *p = fuzz_place();
 	auto_fd int upper = dir_make(p->fd, "upper", 0755, &e),
 		    lower = dir_make(p->fd, "lower", 0755, &e);
 	MUST(upper >= 0 && lower >= 0);
 	for (size_t i = 0; i + 3 <= size && i < 300; i += 3)
 		step(data[i] & 0x80 ? lower : upper, data + i);
-	const struct cache_harvest how = {.store = "fuzz",
-					  .upper_fd = upper,
-					  .lower_fds = &lower,
-					  .n_lowers = 1,
-					  .rules = rules,
-					  .n_rules = countof(rules),
-					  .runner = &runner,
-					  .userxattr = true,
-					  .max_file = 500,
-					  .job = "fuzz"};
-	if (cache_publish(p->c, &how, &out, &e)) {
-		MUST(e.kind == ERR_HOSTILE);
-	} else if (!out.nothing) {
-		MUST(!cache_layer_verify(p->c, out.layer.id, &e));
-		MUST(!cache_record_verify(p->c, out.frames, out.n_frames, out.layer.id, &e));
-		cache_publish_undo(p->c, &out);
-		MUST(!cache_layer_remove(p->c, out.layer.id, &e));
-	}
-	cache_published_fini(&out);
+	struct cache_harvest how = {.store = "fuzz",
+				    .upper_fd = upper,
+				    .lower_fds = &lower,
+				    .n_lowers = 1,
+				    .rules = rules,
+				    .n_rules = countof(rules),
+				    .runner = &runner,
+				    .userxattr = true,
+				    .max_file = 500,
+				    .job = "fuzz"};
+	/* Linking gives the upper's own files their modes: one or the other comes first. */
+	if (size % 2)
+		published(p, &how, stays);
+	how.spare_dirfd = p->fd;
+	how.spare_name = "upper";
+	published(p, &how, taken);
+	MUST(size % 2 == 0 || !strcmp(stays, taken));
 	MUST(!dir_remove(p->fd, "upper", &e) && !dir_remove(p->fd, "lower", &e));
 	fuzz_place_check(p);
 	return 0;

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 
 /* Kills and failing calls know no disk, and a busy one takes its time. */
 static inline void story_in_memory(void)
@@ -36,12 +37,29 @@ static inline int story_cache(struct place *p, const char *const *words)
 	return cmd_cache(argc, argv);
 }
 
-/* As a run publishes: from an upper, whose files are linked. */
-static inline int story_publish(void *arg)
+/* What a job left: something new, something that is there, modes and marks that no layer has. */
+static inline void story_upper(int dirfd)
 {
-	struct place *p = arg;
 	struct err e = ERR_INIT;
-	struct shelf_publish pub = {0};
+	auto_fd int upper = dir_make(dirfd, "uppers/new", 0755, &e);
+	assert_true(upper >= 0);
+	place_put(upper, "new/a", "a new file");
+	place_put(upper, "new/deep/b", "another");
+	place_put(upper, "twice/x", "the same");
+	assert_int_equal(symlinkat("a", upper, "new/link"), 0);
+	const struct timespec t[2] = {{.tv_sec = 1600000000}, {.tv_sec = 1600000000}};
+	assert_int_equal(utimensat(upper, "new/link", t, AT_SYMLINK_NOFOLLOW), 0);
+	auto_fd int deep = openat(upper, "new/deep", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(!fsetxattr(deep, "user.overlay.origin", "y", 1, 0) || errno == ENOTSUP);
+	assert_int_equal(fchmodat(upper, "new/deep/b", 0600, 0), 0);
+	assert_int_equal(fchmodat(upper, "new", 0700, 0), 0);
+}
+
+/* As a run publishes: from an upper. */
+static inline int story_publish_from(struct place *p, const char *spare)
+{
+	struct err e = ERR_INIT;
+	struct shelf_publish pub = {.spare = spare};
 	p->state = state_open(p->path, &e);
 	if (!p->state || shelf_load_named(&p->shelf, &p->store, "cache", p->state->db, &e))
 		return command_fail(&e);
@@ -53,6 +71,7 @@ static inline int story_publish(void *arg)
 	pub.from = shelf_copy(&p->shelf);
 	pub.package = p->package;
 	pub.words = p->state->db;
+	pub.spare_dirfd = p->state->fd;
 	int rc = shelf_publish(&pub, p->state->cache, upper, "run 2 new@1 fetch", &e) ||
 		 shelf_record(&pub, p->state->db, 0, &e);
 	if (!rc && pub.refused) {
@@ -61,6 +80,24 @@ static inline int story_publish(void *arg)
 	}
 	state_close(p->state);
 	return rc ? command_fail(&e) : 0;
+}
+
+/* Its files are linked. */
+static inline int story_publish(void *p)
+{
+	return story_publish_from(p, NULL);
+}
+
+/* It becomes the layer; where the story is told once more, the job has made it once more. */
+static inline int story_take(void *arg)
+{
+	struct place *p = arg;
+	auto_free char *upper = own_fmt("%s/uppers/new", p->path);
+	bool gone = access(upper, F_OK) && errno == ENOENT;
+	auto_fd int at = gone ? open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (at >= 0)
+		story_upper(at);
+	return story_publish_from(p, "uppers/new");
 }
 
 static inline int story_compact(void *p)
@@ -106,9 +143,13 @@ static inline void story_damage(struct place *p)
 }
 
 static const struct story stories[] = {
-	{"publish", story_publish, NULL, 0},       {"compact", story_compact, NULL, 0},
-	{"collect", story_collect, NULL, 0},       {"import", story_import, NULL, 0},
-	{"repair", story_repair, story_damage, 0}, {"words", story_publish, NULL, 2},
+	{"publish", story_publish, NULL, 0},
+	{"compact", story_compact, NULL, 0},
+	{"collect", story_collect, NULL, 0},
+	{"import", story_import, NULL, 0},
+	{"repair", story_repair, story_damage, 0},
+	{"words", story_publish, NULL, 2},
+	{"take", story_take, NULL, 0},
 };
 
 /* A store of several generations, and an upper that has not been published. The place is closed
@@ -133,13 +174,7 @@ static inline void story_begin(struct place *p, const struct story *story)
 		snprintf(package, sizeof(package), "p%d", i);
 		place_publish(p, upper, path);
 	}
-	struct err e = ERR_INIT;
-	auto_fd int upper = dir_make(p->state->fd, "uppers/new", 0755, &e);
-	assert_true(upper >= 0);
-	place_put(upper, "new/a", "a new file");
-	place_put(upper, "new/deep/b", "another");
-	place_put(upper, "twice/x", "the same");
-	assert_int_equal(symlinkat("a", upper, "new/link"), 0);
+	story_upper(p->state->fd);
 	p->package = "new";
 	place_close(p);
 }

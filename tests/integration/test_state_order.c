@@ -265,6 +265,11 @@ static void words_are_durable_when_they_count(void **state)
 	tell_in_order(*state, &stories[5]);
 }
 
+static void an_upper_that_is_taken_is_durable_when_it_counts(void **state)
+{
+	tell_in_order(*state, &stories[6]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest checks[] = {
@@ -282,6 +287,7 @@ int main(void)
 		T(an_import_is_durable_when_it_counts),
 		T(a_repair_is_durable_when_it_counts),
 		T(words_are_durable_when_they_count),
+		T(an_upper_that_is_taken_is_durable_when_it_counts),
 	};
 	int failed = cmocka_run_group_tests_name("order", checks, NULL, NULL);
 	if (failed)

@@ -1,10 +1,10 @@
-/* A publish as a run makes it, also into a store that counts packages, and assay cache compact,
- * collect, import and verify --repair: killed at every system call, at random moments, and with
- * every call failing. Whatever happens, the store shows what it showed or what it should show, and
- * the latter where success was said; all is whole, nothing is left, and the same once more ends
- * well. ASSAY_TEST_STORE_CALLS: how many of the calls of each, in equal distances (3; 0: every
- * one). ASSAY_TEST_STORE_KILLS: how many moments (3). ASSAY_TEST_ONLY: a pattern of cmocka's for
- * the tests' names. */
+/* A publish as a run makes it, also into a store that counts packages, and of an upper that becomes
+ * the layer, and assay cache compact, collect, import and verify --repair: killed at every system
+ * call, at random moments, and with every call failing. Whatever happens, the store shows what it
+ * showed or what it should show, and the latter where success was said; all is whole, nothing is
+ * left, and the same once more ends well. ASSAY_TEST_STORE_CALLS: how many of the calls of each, in
+ * equal distances (3; 0: every one). ASSAY_TEST_STORE_KILLS: how many moments (3). ASSAY_TEST_ONLY:
+ * a pattern of cmocka's for the tests' names. */
 #include "store_story.h"
 #include "trace.h"
 
@@ -244,6 +244,7 @@ STORY(collect, 2)
 STORY(import, 3)
 STORY(repair, 4)
 STORY(words, 5)
+STORY(take, 6)
 
 int main(void)
 {
@@ -254,8 +255,8 @@ int main(void)
 		T(a_##story##_survives_ENOSPC), T(a_##story##_survives_EIO),                       \
 		T(a_##story##_survives_EMFILE), T(a_##story##_survives_ENOMEM),                    \
 		T(a_##story##_survives_EINTR)
-		TESTS(publish), TESTS(compact), TESTS(collect),
-		TESTS(import),  TESTS(repair),  TESTS(words),
+		TESTS(publish), TESTS(compact), TESTS(collect), TESTS(import),
+		TESTS(repair),  TESTS(words),   TESTS(take),
 	};
 #if TRACE_SANITIZED
 	if (!getenv("ASSAY_TEST_STORE_CALLS")) {

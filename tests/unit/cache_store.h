@@ -45,8 +45,8 @@ static inline struct cache_known store_known(struct store *s, const char **layer
 				    .n_layers = s->n};
 }
 
-/* Harvest the upper; nothing is remembered. */
-static inline int store_try_fd(struct store *s, int fd, struct err *e)
+/* Harvest the upper, which work/name may be taken for; nothing is remembered. */
+static inline int store_take_fd(struct store *s, int fd, const char *name, struct err *e)
 {
 	int lowers[64];
 	for (size_t i = 0; i < s->n; i++)
@@ -54,6 +54,8 @@ static inline int store_try_fd(struct store *s, int fd, struct err *e)
 	struct cache_harvest how = {
 		.store = "npm-cache",
 		.upper_fd = fd,
+		.spare_dirfd = s->f->work,
+		.spare_name = name,
 		.lower_fds = lowers,
 		.n_lowers = s->n,
 		.base_fds = &s->base,
@@ -74,6 +76,11 @@ static inline int store_try_fd(struct store *s, int fd, struct err *e)
 	};
 	cache_published_fini(&s->out);
 	return cache_publish(s->f->c, &how, &s->out, e);
+}
+
+static inline int store_try_fd(struct store *s, int fd, struct err *e)
+{
+	return store_take_fd(s, fd, NULL, e);
 }
 
 static inline int store_try(struct store *s, const char *upper, struct err *e)

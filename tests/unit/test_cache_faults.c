@@ -3,6 +3,8 @@
  * The calls that cache/ and base/ make are taken here before the C library sees them. */
 #include "cache_store.h"
 
+#include "cache/tree.h"
+
 #include <dlfcn.h>
 #include <sys/mman.h>
 
@@ -43,6 +45,7 @@ TAKE(int, fdatasync, (int d), d)
 TAKE(int, syncfs, (int d), d)
 TAKE(ssize_t, readlinkat, (int d, const char *p, char *b, size_t n), d, p, b, n)
 TAKE(ssize_t, flistxattr, (int d, char *b, size_t n), d, b, n)
+TAKE(int, fremovexattr, (int d, const char *k), d, k)
 TAKE(ssize_t, fgetxattr, (int d, const char *k, void *b, size_t n), d, k, b, n)
 TAKE(ssize_t, write, (int d, const void *b, size_t n), d, b, n)
 TAKE(int, memfd_create, (const char *name, unsigned f), name, f)
@@ -103,12 +106,40 @@ static void make_uppers(struct store *s)
 
 /* One story; 0 or -1. What it made must be whole if it says 0. */
 typedef int (*story_fn)(struct store *s, struct err *e);
+static void (*story_before)(struct store *s); /* what it uses up is made; NULL: nothing */
 
 static int story_upper = -1;
 
 static int story_publish(struct store *s, struct err *e)
 {
 	return store_try_fd(s, story_upper, e);
+}
+
+/* An upper that becomes the layer, of which something has to go, and something to be made anew. */
+static void make_spare(struct store *s)
+{
+	struct err e = ERR_INIT;
+	OK(dir_remove(s->f->work, "spare", &e));
+	auto_fd int v = sub(s->f->work, "spare"), a = sub(v, "a");
+	put(v, "a/one", "1");
+	put(v, "a/two", "new");
+	put_bytes(v, "c/d/private", "p", 1, 0600);
+	put(v, "b", "conflict");
+	put(v, "twice", "two names");
+	assert_int_equal(linkat(v, "twice", v, "again", 0), 0);
+	assert_int_equal(symlinkat("a/two", v, "link"), 0);
+	assert_true(!fsetxattr(a, "user.overlay.origin", "x", 1, 0) || errno == ENOTSUP);
+	assert_int_equal(fchmodat(v, "c", 0700, 0), 0);
+}
+
+static int story_take(struct store *s, struct err *e)
+{
+	auto_fd int fd = tree_open(s->f->work, "spare", O_RDONLY | O_DIRECTORY);
+	int rc = fd < 0 ? err_sys(e, "open it") : store_take_fd(s, fd, "spare", e);
+	/* It was made of it, or else the layer is of links. */
+	if (!rc && !fault_at)
+		assert_false(there(s->f->work, "spare"));
+	return rc;
 }
 
 static int story_import(struct store *s, struct err *e)
@@ -160,6 +191,8 @@ static void tell(struct store *s, story_fn story, int error)
 		struct err e = ERR_INIT;
 		/* What the state is repaired to before each telling is checked after it. */
 		check_whole(s);
+		if (story_before)
+			story_before(s);
 		size_t before = open_descriptors();
 		fault_at = NULL;
 		fault_errno = error;
@@ -203,6 +236,13 @@ static void tell_all(void **state, story_fn story)
 static void a_publish_survives_any_failing_call(void **state)
 {
 	tell_all(state, story_publish);
+}
+
+static void taking_an_upper_survives_any_failing_call(void **state)
+{
+	story_before = make_spare;
+	tell_all(state, story_take);
+	story_before = NULL;
 }
 
 static void an_import_survives_any_failing_call(void **state)
@@ -261,9 +301,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
-		T(a_publish_survives_any_failing_call),  T(an_import_survives_any_failing_call),
-		T(flattening_survives_any_failing_call), T(verifying_survives_any_failing_call),
-		T(removing_survives_any_failing_call),   T(opening_survives_any_failing_call),
+		T(a_publish_survives_any_failing_call),
+		T(taking_an_upper_survives_any_failing_call),
+		T(an_import_survives_any_failing_call),
+		T(flattening_survives_any_failing_call),
+		T(verifying_survives_any_failing_call),
+		T(removing_survives_any_failing_call),
+		T(opening_survives_any_failing_call),
 	};
 	return cmocka_run_group_tests_name("cache/faults", tests, NULL, NULL);
 }
