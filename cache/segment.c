@@ -1,8 +1,9 @@
 /* Format, version 2. A segment is a concatenation of zstd frames (RFC 8878; segment_compressor(),
  * with checksum, without content size), a mark behind each (frame.h). The frames of one publish
- * hold tar entries in pax format (POSIX.1-2001, as libarchive writes it) and no end-of-archive
- * blocks, so that all segments one after the other are one tar archive: cat seg/ * | tar --zstd -x.
- * Of the same path the last entry counts.
+ * hold tar entries in pax format (POSIX.1-2001, as libarchive writes it; ustar.c writes the same
+ * where an entry needs no pax header) and no end-of-archive blocks, so that all segments one after
+ * the other are one tar archive: cat seg/ * | tar --zstd -x. Of the same path the last entry
+ * counts.
  *
  * The first entry of a publish is ".assay/<id>.json" (record.c): what was published, by whom, under
  * which rules. The others are the layer itself, bytewise by path, parents first: owner 0, modes
@@ -19,6 +20,7 @@
  * frame for each publish. */
 #include "cache/segment.h"
 #include "cache/frame.h"
+#include "cache/ustar.h"
 #include "base/dir.h"
 
 #include <archive.h>
@@ -151,13 +153,20 @@ static int segment_advance(struct segment *s)
 	return 0;
 }
 
+/* Bytes of the tar archive. */
+static int segment_put(struct segment *s, const void *bytes, size_t n)
+{
+	if (segment_compress(s, bytes, n, ZSTD_e_continue))
+		return -1;
+	return s->bytes < s->c->frame_full || (!segment_end_frame(s, false) && !segment_advance(s))
+		       ? 0
+		       : -1;
+}
+
 static la_ssize_t segment_on_write(struct archive *a, void *arg, const void *bytes, size_t n)
 {
 	struct segment *s = arg;
-	if (s->ended)
-		return (la_ssize_t)n;
-	if (!segment_compress(s, bytes, n, ZSTD_e_continue) &&
-	    (s->bytes < s->c->frame_full || (!segment_end_frame(s, false) && !segment_advance(s))))
+	if (s->ended || !segment_put(s, bytes, n))
 		return (la_ssize_t)n;
 	archive_set_error(a, EIO, "%s", s->why.text);
 	return -1;
@@ -248,7 +257,21 @@ int segment_begin_in(struct segment *s, struct cache *c, const char *id, uint32_
 	return segment_start(s, id, e);
 }
 
-int segment_add(struct segment *s, const struct cache_entry *x, struct err *e)
+/* The entry is whole, with the zeros that fill its last block. */
+static int segment_end_entry(struct segment *s, struct err *e)
+{
+	static const char zeros[USTAR_BLOCK];
+	if (!s->plain)
+		return archive_write_finish_entry(s->a) < ARCHIVE_WARN ? segment_failed(s, e) : 0;
+	if (s->left)
+		return err_set(e, ERR_CORRUPT,
+			       "segment %06u: an entry has fewer bytes than it said", s->number);
+	s->plain = false;
+	return s->fill && segment_put(s, zeros, s->fill) ? segment_failed(s, e) : 0;
+}
+
+/* What needs a pax header. */
+static int segment_add_pax(struct segment *s, const struct cache_entry *x, struct err *e)
 {
 	struct archive_entry *entry = archive_entry_clear(s->entry);
 	archive_entry_set_pathname(entry, x->path);
@@ -267,8 +290,32 @@ int segment_add(struct segment *s, const struct cache_entry *x, struct err *e)
 	return r < ARCHIVE_WARN || s->why.kind != ERR_NONE ? segment_failed(s, e) : 0;
 }
 
+int segment_add(struct segment *s, const struct cache_entry *x, struct err *e)
+{
+	char header[USTAR_BLOCK];
+	if (segment_end_entry(s, e))
+		return -1;
+	if (!ustar_header(x, header))
+		return segment_add_pax(s, x, e);
+	s->plain = true;
+	s->left = x->type == 'f' ? x->size : 0;
+	s->fill = (size_t)(-s->left % USTAR_BLOCK);
+	return segment_put(s, header, sizeof(header)) ? segment_failed(s, e) : 0;
+}
+
+static int segment_data_plain(struct segment *s, const void *bytes, size_t n, struct err *e)
+{
+	if (n > s->left)
+		return err_set(e, ERR_CORRUPT, "segment %06u: an entry has more bytes than it said",
+			       s->number);
+	s->left -= n;
+	return n && segment_put(s, bytes, n) ? segment_failed(s, e) : 0;
+}
+
 int segment_data(struct segment *s, const void *bytes, size_t n, struct err *e)
 {
+	if (s->plain)
+		return segment_data_plain(s, bytes, n, e);
 	la_ssize_t w = n ? archive_write_data(s->a, bytes, n) : 0;
 	if (w < 0 || s->why.kind != ERR_NONE)
 		return segment_failed(s, e);
@@ -283,8 +330,8 @@ int segment_end(struct segment *s, struct err *e)
 	/* The padding of the last entry belongs to the frame. What archive_write_free() says after
 	 * that, the end-of-archive blocks tar would stop at, does not. (archive_write_fail() would
 	 * prevent them as well, and leak.) */
-	if (archive_write_finish_entry(s->a) < ARCHIVE_WARN)
-		return segment_failed(s, e);
+	if (segment_end_entry(s, e))
+		return -1;
 	s->ended = true;
 	if (segment_end_frame(s, true))
 		return segment_failed(s, e);

@@ -20,6 +20,9 @@ struct segment {
 	size_t n_frames;
 	struct archive *a;
 	struct archive_entry *entry; /* the same one again and again */
+	bool plain;                  /* the entry is written without libarchive */
+	uint64_t left;               /* bytes of it that are still to come */
+	size_t fill;                 /* and zeros behind them, up to a whole block */
 	struct ZSTD_CCtx_s *z;
 	struct hash hash; /* of the frame's bytes */
 	void *buffer;
