@@ -311,7 +311,7 @@ int cache_anew_rest(struct cache_anew *w, uint64_t at, uint64_t bytes, struct er
 		int marked = got > 0 ? frame_find_mark(w->from, at + n, end, &m, e) : 0;
 		if (got <= 0 || marked < 0)
 			return got < 0 || marked < 0 ? -1 : 0;
-		n += marked ? FRAME_MARK : 0;
+		n += marked ? m.size : 0;
 		if (cache_anew_keep(w, at, n, &to, e))
 			return -1;
 	}
@@ -321,10 +321,8 @@ int cache_anew_rest(struct cache_anew *w, uint64_t at, uint64_t bytes, struct er
 static int anew_record(struct segment *s, const struct cache_again *a, struct err *e)
 {
 	auto_text struct text t = TEXT_INIT;
-	auto_free char *path = own_fmt("%s/%s.json", HARVEST_OURS, a->record->layer);
 	record_write_again(&t, a->record, a->now_ms, a->salt);
-	const struct cache_entry x = {.path = path, .type = 'f', .mode = 0644, .size = t.n};
-	return segment_add(s, &x, e) ? -1 : segment_data(s, t.p, t.n, e);
+	return segment_record(s, &t, e);
 }
 
 /* What is read now is compared once more: it is another reading than the one that was. */

@@ -31,6 +31,9 @@
 #include <stdint.h>
 
 #define CACHE_ID 65 /* 64 hex digits of SHA-256 and a NUL */
+/* A frame's digest, with which one it is: "xxh3:" and 32 hex digits (XXH3 with 128 bits), or, of
+ * older frames, "sha256:" and 64; and a NUL. */
+#define CACHE_SUM 72
 
 struct cache;
 
@@ -265,7 +268,9 @@ struct cache_frame {
 	uint32_t segment;
 	uint64_t offset,
 		bytes; /* bytes with the mark: the committed length becomes offset + bytes */
-	char sha256[CACHE_ID]; /* of the compressed bytes without it */
+	char digest[CACHE_SUM]; /* of the compressed bytes without it: finds damage */
+	char record[CACHE_ID];  /* SHA-256 of the publish's record, which its first frame begins
+				   with; "": another one, or an older frame */
 };
 
 /* What was published: one generation's new layer and its frames in the segments. All of it is

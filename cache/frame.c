@@ -5,8 +5,10 @@
 #include <openssl/sha.h>
 #include <string.h>
 
-enum { ZSTD_MAGIC_BYTES = 4, BLOCK_HEADER = 3, CHECKSUM = 4, SHA = 32, CHECK = 8 };
-enum { FRAME_MAGIC = 0x184D2A5A, FRAME_VERSION = 1, FRAME_LAST = 1 };
+enum { ZSTD_MAGIC_BYTES = 4, BLOCK_HEADER = 3, CHECKSUM = 4, SHA = 32, XXH3 = 16, CHECK = 8 };
+enum { FRAME_MAGIC = 0x184D2A5A, FRAME_VERSION = 2, FRAME_LAST = 1 };
+#define FRAME_MARK_1 ((size_t)112)
+#define FRAME_BUFFER ((size_t)256 << 10)
 #define ZSTD_FRAME_MAGIC 0xFD2FB528u
 static const char frame_word[8] = {'a', 's', 's', 'a', 'y', 'f', 'r', 'm'};
 
@@ -31,28 +33,31 @@ static unsigned hex_value(char c)
 	return (unsigned)(c >= 'a' ? c - 'a' + 10 : c - '0');
 }
 
-static void put_id(unsigned char **p, const char id[CACHE_ID])
+/* n bytes of hex digits; zeros where there are none. */
+static void put_hex(unsigned char **p, const char *hex, int n)
 {
-	for (int i = 0; i < SHA; i++)
-		*(*p)++ = (unsigned char)(hex_value(id[2 * i]) << 4 | hex_value(id[2 * i + 1]));
+	for (int i = 0; i < n; i++)
+		*(*p)++ = *hex ? (unsigned char)(hex_value(hex[2 * i]) << 4 |
+						 hex_value(hex[2 * i + 1]))
+			       : 0;
 }
 
-static void get_id(const unsigned char **p, char id[CACHE_ID])
+static void get_hex(const unsigned char **p, char *hex, int n)
 {
 	static const char digits[] = "0123456789abcdef";
-	for (int i = 0; i < SHA; i++, ++*p) {
-		id[2 * i] = digits[**p >> 4];
-		id[2 * i + 1] = digits[**p & 15];
+	for (int i = 0; i < n; i++, ++*p) {
+		hex[2 * i] = digits[**p >> 4];
+		hex[2 * i + 1] = digits[**p & 15];
 	}
-	id[2 * SHA] = '\0';
+	hex[2 * n] = '\0';
 }
 
 /* ---- marks ---- */
 
-static void mark_check(const unsigned char mark[FRAME_MARK], unsigned char check[CHECK])
+static void mark_check(const unsigned char *mark, size_t size, unsigned char check[CHECK])
 {
 	unsigned char sha[SHA];
-	SHA256(mark, FRAME_MARK - CHECK, sha);
+	SHA256(mark, size - CHECK, sha);
 	memcpy(check, sha, CHECK);
 }
 
@@ -68,20 +73,40 @@ void frame_mark_write(const struct frame_mark *m, unsigned char out[FRAME_MARK])
 	put_le(&p, m->part, 4);
 	put_le(&p, 0, 4);
 	put_le(&p, m->bytes, 8);
-	put_id(&p, m->sha256);
-	put_id(&p, m->id);
-	mark_check(out, p);
+	put_hex(&p, sum_hex(m->digest), XXH3);
+	put_hex(&p, m->record, SHA);
+	put_hex(&p, m->id, SHA);
+	mark_check(out, FRAME_MARK, p);
+}
+
+/* The digests of a mark; of version 1 the record has none. */
+static void mark_read_digests(const unsigned char **p, uint64_t version, struct frame_mark *m)
+{
+	static const unsigned char none[SHA];
+	char hex[CACHE_ID];
+	memset(m->record, 0, sizeof(m->record));
+	get_hex(p, hex, version == 1 ? SHA : XXH3);
+	sum_of_hex(version == 1 ? SUM_SHA256 : SUM_XXH3, hex, m->digest);
+	if (version == 1)
+		return;
+	if (memcmp(*p, none, SHA))
+		get_hex(p, m->record, SHA);
+	else
+		*p += SHA;
 }
 
 int frame_mark_read(const void *bytes, size_t n, struct frame_mark *m)
 {
 	const unsigned char *p = bytes;
 	unsigned char check[CHECK];
-	if (n < FRAME_MARK || get_le(&p, 4) != FRAME_MAGIC || get_le(&p, 4) != FRAME_MARK - 8 ||
+	if (n < FRAME_MARK_1 || get_le(&p, 4) != FRAME_MAGIC)
+		return -1;
+	m->size = get_le(&p, 4) + 8;
+	if ((m->size != FRAME_MARK && m->size != FRAME_MARK_1) || n < m->size ||
 	    memcmp(p, frame_word, sizeof(frame_word)))
 		return -1;
-	mark_check(bytes, check);
-	if (memcmp(check, (const unsigned char *)bytes + FRAME_MARK - CHECK, CHECK))
+	mark_check(bytes, m->size, check);
+	if (memcmp(check, (const unsigned char *)bytes + m->size - CHECK, CHECK))
 		return -1;
 	p += sizeof(frame_word);
 	uint64_t version = get_le(&p, 4), flags = get_le(&p, 4);
@@ -89,9 +114,11 @@ int frame_mark_read(const void *bytes, size_t n, struct frame_mark *m)
 	m->part = (uint32_t)get_le(&p, 4);
 	uint64_t zero = get_le(&p, 4);
 	m->bytes = get_le(&p, 8);
-	get_id(&p, m->sha256);
-	get_id(&p, m->id);
-	return version == FRAME_VERSION && !zero && flags <= FRAME_LAST ? 0 : -1;
+	if (version != (m->size == FRAME_MARK ? FRAME_VERSION : 1) || zero || flags > FRAME_LAST)
+		return -1;
+	mark_read_digests(&p, version, m);
+	get_hex(&p, m->id, SHA);
+	return m->part && m->record[0] ? -1 : 0;
 }
 
 /* ---- in a file ---- */
@@ -115,12 +142,52 @@ ssize_t frame_read(int fd, void *p, size_t n, uint64_t at)
 int frame_find_mark(int fd, uint64_t at, uint64_t end, struct frame_mark *m, struct err *e)
 {
 	unsigned char bytes[FRAME_MARK];
-	if (at > end || end - at < FRAME_MARK)
+	if (at > end || end - at < FRAME_MARK_1)
 		return 0;
-	ssize_t n = frame_read(fd, bytes, sizeof(bytes), at);
+	size_t want = end - at < sizeof(bytes) ? (size_t)(end - at) : sizeof(bytes);
+	ssize_t n = frame_read(fd, bytes, want, at);
 	if (n < 0)
 		return err_sys(e, "read a segment");
 	return !frame_mark_read(bytes, (size_t)n, m);
+}
+
+/* The two can't be taken for each other: where the one has its version the other has its magic. */
+int frame_mark_behind(int fd, const struct cache_frame *f, struct frame_mark *m, struct err *e)
+{
+	static const size_t sizes[] = {FRAME_MARK, FRAME_MARK_1};
+	uint64_t end = f->offset + f->bytes;
+	for (size_t i = 0; i < countof(sizes); i++) {
+		if (f->bytes < sizes[i])
+			continue;
+		int got = frame_find_mark(fd, end - sizes[i], end, m, e);
+		if (got < 0 || (got && m->size == sizes[i]))
+			return got;
+	}
+	m->size = 0;
+	return 0;
+}
+
+int frame_digest(int fd, uint64_t at, uint64_t n, enum sum_kind kind, char digest[CACHE_SUM],
+		 struct err *e)
+{
+	struct sum s;
+	ssize_t got = 1;
+	auto_free char *buffer = own_alloc(FRAME_BUFFER);
+	if (sum_open(&s, kind, e))
+		return -1;
+	while (n && got > 0) {
+		got = frame_read(fd, buffer, n < FRAME_BUFFER ? (size_t)n : FRAME_BUFFER, at);
+		if (got < 0)
+			err_sys(e, "read a segment");
+		if (got <= 0)
+			break;
+		sum_add(&s, buffer, (size_t)got);
+		at += (uint64_t)got;
+		n -= (uint64_t)got;
+	}
+	sum_text(&s, digest);
+	sum_close(&s);
+	return got < 0 ? -1 : !n;
 }
 
 /* Length of the header at p, of which n bytes are there; 0: it is none. *checksum: four bytes

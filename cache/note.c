@@ -11,13 +11,10 @@ static int note_frame(struct cache *c, const struct cache_note *n, struct cache_
 {
 	struct segment s;
 	auto_text struct text t = TEXT_INIT;
-	auto_free char *path = own_fmt("%s/%s.json", HARVEST_OURS, out->layer.id);
 	record_write_note(&t, n, out);
-	const struct cache_entry x = {.path = path, .type = 'f', .mode = 0644, .size = t.n};
 	if (segment_begin(&s, c, out->layer.id, e))
 		return -1;
-	int rc = segment_add(&s, &x, e) || segment_data(&s, t.p, t.n, e) || segment_end(&s, e) ? -1
-											       : 0;
+	int rc = segment_record(&s, &t, e) || segment_end(&s, e) ? -1 : 0;
 	return segment_over(&s, rc, out);
 }
 

@@ -110,10 +110,8 @@ static int publish_tree(struct publish *p, struct err *e)
 static int publish_record(struct publish *p, struct segment *s, struct err *e)
 {
 	auto_text struct text t = TEXT_INIT;
-	auto_free char *path = own_fmt("%s/%s.json", HARVEST_OURS, record_id(p->out));
 	record_write(&t, p->how, p->out);
-	const struct cache_entry x = {.path = path, .type = 'f', .mode = 0644, .size = t.n};
-	return segment_add(s, &x, e) ? -1 : segment_data(s, t.p, t.n, e);
+	return segment_record(s, &t, e);
 }
 
 /* A file's bytes from the layer that was just built, or from memory. */

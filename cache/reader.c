@@ -42,13 +42,9 @@ static int reader_frame(struct reader *r)
 	}
 	r->at = f->offset;
 	r->left = f->bytes;
-	int marked = f->bytes < FRAME_MARK
-			     ? 0
-			     : frame_find_mark(r->fd, f->offset + f->bytes - FRAME_MARK,
-					       f->offset + f->bytes, &m, &r->why);
-	if (marked < 0)
+	if (frame_mark_behind(r->fd, f, &m, &r->why) < 0)
 		return -1;
-	r->left -= marked ? FRAME_MARK : 0;
+	r->left -= m.size;
 	r->open = true;
 	return 1;
 }
@@ -180,6 +176,7 @@ int reader_record(struct reader *r, struct cache_record *record, struct err *e)
 	struct archive_entry *entry;
 	auto_text struct text t = TEXT_INIT;
 	auto_free char *buffer = own_alloc(65536);
+	char id[CACHE_ID];
 	*record = (struct cache_record){0};
 	int got = reader_next(r, &entry, e);
 	if (got < 0)
@@ -196,6 +193,11 @@ int reader_record(struct reader *r, struct cache_record *record, struct err *e)
 			reader_corrupt(r, "its record is larger than any");
 			return reader_failed(r, e);
 		}
+	}
+	cache_digest(t.p, t.n, id);
+	if (r->frames->record[0] && strcmp(r->frames->record, id)) {
+		reader_corrupt(r, "its record has other bytes");
+		return reader_failed(r, e);
 	}
 	if (record_parse(text_str(&t), t.n, record, e))
 		return err_add(e, "segment %06u, frame at %llu", (unsigned)r->frames->segment,

@@ -32,8 +32,9 @@ void reader_close(struct reader *r);
 int reader_next(struct reader *r, struct archive_entry **entry, struct err *e) must_check;
 /* reader_data(r, p, n, e): up to n bytes of the entry's content; 0 at its end; -1. */
 ssize_t reader_data(struct reader *r, void *p, size_t n, struct err *e) must_check;
-/* reader_record(r, record, e): the first entry, which must be a publish's record; its frames are a
- * copy of r's. The caller calls reader_record_fini. 0 or -1. */
+/* reader_record(r, record, e): the first entry, which must be a publish's record, with the digest
+ * that the first of r's frames says it has; its frames are a copy of r's. The caller calls
+ * reader_record_fini. 0 or -1. */
 int reader_record(struct reader *r, struct cache_record *record, struct err *e) must_check;
 void reader_record_fini(struct cache_record *record);
 /* reader_failed(r, e): what went wrong in libarchive or below it, as ERR_CORRUPT but where the

@@ -90,40 +90,25 @@ void cache_record_fini(struct cache_record *r)
 
 int cache_frame_verify(struct cache *c, const struct cache_frame *f, struct err *e)
 {
-	char name[SEGMENT_NAME], is[CACHE_ID];
+	char name[SEGMENT_NAME], is[CACHE_SUM];
 	struct frame_mark m;
-	struct hash h = {0};
 	segment_name(f->segment, name);
 	auto_fd int fd = c->seg_fd < 0 ? -1 : tree_open(c->seg_fd, name, O_RDONLY | O_NONBLOCK);
 	if (fd < 0 && (c->seg_fd < 0 || errno == ENOENT))
 		return err_set(e, ERR_CORRUPT, "segment %s is gone", name);
 	if (fd < 0)
 		return err_sys(e, "open segment %s", name);
-	uint64_t end = f->offset + f->bytes, n = f->bytes;
-	int marked = n < FRAME_MARK ? 0 : frame_find_mark(fd, end - FRAME_MARK, end, &m, e);
-	if (marked < 0 || hash_open(&h, "SHA256"))
-		return marked < 0 ? -1 : err_set(e, ERR_SYS, "libcrypto has no SHA-256");
-	n -= marked ? FRAME_MARK : 0;
-	auto_free char *buffer = own_alloc(BUILD_BUFFER);
-	int rc = 0;
-	for (uint64_t at = 0; !rc && at < n;) {
-		size_t want = n - at < BUILD_BUFFER ? (size_t)(n - at) : BUILD_BUFFER;
-		ssize_t got = frame_read(fd, buffer, want, f->offset + at);
-		if (got < 0)
-			rc = err_sys(e, "read segment %s", name);
-		else if (!got)
-			rc = err_set(e, ERR_CORRUPT, "segment %s is cut short at %llu", name,
-				     (unsigned long long)(f->offset + at));
-		else
-			hash_add(&h, buffer, (size_t)got);
-		at += got > 0 ? (uint64_t)got : 0;
-	}
-	hash_id(&h, is);
-	hash_close(&h);
-	if (!rc && strcmp(is, f->sha256))
-		rc = err_set(e, ERR_CORRUPT, "segment %s: the frame at %llu has other bytes", name,
-			     (unsigned long long)f->offset);
-	return rc;
+	int got = frame_mark_behind(fd, f, &m, e);
+	if (got >= 0)
+		got = frame_digest(fd, f->offset, f->bytes - m.size, sum_kind_of(f->digest), is, e);
+	if (got < 0)
+		return err_add(e, "segment %s", name);
+	if (!got)
+		return err_set(e, ERR_CORRUPT, "segment %s is cut short", name);
+	return strcmp(is, f->digest)
+		       ? err_set(e, ERR_CORRUPT, "segment %s: the frame at %llu has other bytes",
+				 name, (unsigned long long)f->offset)
+		       : 0;
 }
 
 /* ---- a publish entry by entry ---- */

@@ -44,7 +44,7 @@ static int rewrite_list(struct rewrite *r, uint64_t end, struct err *e)
 		if (got <= 0 || marked < 0)
 			return got < 0 || marked < 0 ? -1 : 0;
 		f.marked = marked;
-		f.bytes += marked ? FRAME_MARK : 0;
+		f.bytes += marked ? f.mark.size : 0;
 		at += f.bytes;
 		if (r->n == cap) {
 			cap = cap ? 2 * cap : 64;

@@ -11,8 +11,6 @@
 #include <fcntl.h>
 #include <string.h>
 
-#define SCAN_BUFFER ((size_t)256 << 10)
-
 struct scan {
 	struct cache *c;
 	const struct cache_scan *how;
@@ -109,39 +107,18 @@ static int scan_publish(struct scan *s, bool marked, struct err *e)
 	return rc;
 }
 
-static void scan_add(struct scan *s, uint32_t segment, uint64_t at, uint64_t bytes, const char *id,
-		     const struct frame_mark *m)
+static void scan_add(struct scan *s, uint32_t segment, uint64_t at, uint64_t bytes,
+		     const char *digest, const struct frame_mark *m)
 {
 	s->frames = own_grow(s->frames, s->n_frames + 1, sizeof(*s->frames));
 	struct cache_frame *f = &s->frames[s->n_frames++];
 	*f = (struct cache_frame){.segment = segment, .offset = at, .bytes = bytes};
-	memcpy(f->sha256, id, CACHE_ID);
+	memcpy(f->digest, digest, CACHE_SUM);
 	if (m) {
-		f->bytes += FRAME_MARK;
+		f->bytes += m->size;
+		memcpy(f->record, m->record, CACHE_ID);
 		memcpy(s->id, m->id, CACHE_ID);
 	}
-}
-
-/* The digest of n bytes. */
-static int scan_hash(int fd, uint64_t at, uint64_t n, char id[CACHE_ID], struct err *e)
-{
-	struct hash h = {0};
-	auto_free char *buffer = own_alloc(SCAN_BUFFER);
-	if (hash_open(&h, "SHA256"))
-		return err_set(e, ERR_SYS, "libcrypto has no SHA-256");
-	while (n) {
-		ssize_t got = frame_read(fd, buffer, n < SCAN_BUFFER ? n : SCAN_BUFFER, at);
-		if (got <= 0) {
-			hash_close(&h);
-			return err_sys(e, "read a segment");
-		}
-		hash_add(&h, buffer, (size_t)got);
-		at += (uint64_t)got;
-		n -= (uint64_t)got;
-	}
-	hash_id(&h, id);
-	hash_close(&h);
-	return 0;
 }
 
 /* One frame at *at. 1, 0: there is none, and why says so; -1. */
@@ -149,7 +126,7 @@ static int scan_frame(struct scan *s, int fd, uint32_t segment, uint64_t *at, ui
 		      const char **why, struct err *e)
 {
 	uint64_t bytes = 0;
-	char id[CACHE_ID];
+	char digest[CACHE_SUM];
 	struct frame_mark m;
 	int got = frame_measure(fd, *at, end, &bytes, e);
 	int marked = got > 0 ? frame_find_mark(fd, *at + bytes, end, &m, e) : 0;
@@ -160,14 +137,16 @@ static int scan_frame(struct scan *s, int fd, uint32_t segment, uint64_t *at, ui
 		*why = "a frame that is not as long as its mark says";
 		return 0;
 	}
-	if (scan_hash(fd, *at, bytes, id, e))
-		return -1;
-	bool damaged = marked && strcmp(id, m.sha256);
+	enum sum_kind kind = marked ? sum_kind_of(m.digest) : SUM_SHA256;
+	int read = frame_digest(fd, *at, bytes, kind, digest, e);
+	if (read <= 0)
+		return read ? -1 : err_set(e, ERR_CORRUPT, "segment %06u shrinks", segment);
+	bool damaged = marked && strcmp(digest, m.digest);
 	bool goes_on = marked && m.part && m.part == s->n_frames && !strcmp(m.id, s->id);
 	if (!goes_on && s->n_frames && scan_give_up(s, "a publish that does not go on", e))
 		return -1;
 	uint64_t from = *at;
-	*at += bytes + (marked ? FRAME_MARK : 0);
+	*at += bytes + (marked ? m.size : 0);
 	if (damaged || (marked && m.part && !goes_on))
 		return scan_damage(s, segment, from, *at - from,
 				   damaged ? "a frame with other bytes than its mark says"
@@ -177,7 +156,7 @@ static int scan_frame(struct scan *s, int fd, uint32_t segment, uint64_t *at, ui
 					scan_give_up(s, "a publish that does not go on", e))
 			       ? -1
 			       : 1;
-	scan_add(s, segment, from, bytes, id, marked ? &m : NULL);
+	scan_add(s, segment, from, bytes, digest, marked ? &m : NULL);
 	return (!marked || m.last) && scan_publish(s, marked, e) ? -1 : 1;
 }
 

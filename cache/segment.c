@@ -17,9 +17,10 @@
  *
  * A publish is one frame, or several of CACHE_FRAME_FULL bytes each and a last one; where one ends
  * is no matter of entries, and the next may begin the next segment. Version 1 had no marks and one
- * frame for each publish. */
+ * frame for each publish; in one segment there may be frames of all versions. */
 #include "cache/segment.h"
 #include "cache/frame.h"
+#include "cache/harvest.h"
 #include "cache/ustar.h"
 #include "base/dir.h"
 
@@ -106,7 +107,7 @@ static int segment_compress(struct segment *s, const void *bytes, size_t n, ZSTD
 		size_t left = ZSTD_compressStream2(s->z, &out, &in, how);
 		if (ZSTD_isError(left))
 			return err_set(&s->why, ERR_SYS, "compress: %s", ZSTD_getErrorName(left));
-		hash_add(&s->hash, s->buffer, out.pos);
+		sum_add(&s->sum, s->buffer, out.pos);
 		if (out.pos && segment_write(s, s->buffer, out.pos))
 			return -1;
 		if (how == ZSTD_e_end ? !left : in.pos == in.size)
@@ -122,7 +123,9 @@ static int segment_end_frame(struct segment *s, bool last)
 	if (segment_compress(s, NULL, 0, ZSTD_e_end))
 		return -1;
 	m.bytes = s->bytes;
-	hash_id(&s->hash, m.sha256);
+	sum_text(&s->sum, m.digest);
+	if (!s->n_frames)
+		memcpy(m.record, s->record, CACHE_ID);
 	memcpy(m.id, s->id, CACHE_ID);
 	frame_mark_write(&m, mark);
 	if (segment_write(s, mark, sizeof(mark)))
@@ -130,7 +133,8 @@ static int segment_end_frame(struct segment *s, bool last)
 	s->frames = own_grow(s->frames, s->n_frames + 1, sizeof(*s->frames));
 	struct cache_frame *f = &s->frames[s->n_frames++];
 	*f = (struct cache_frame){.segment = s->number, .offset = s->start, .bytes = s->bytes};
-	memcpy(f->sha256, m.sha256, CACHE_ID);
+	memcpy(f->digest, m.digest, CACHE_SUM);
+	memcpy(f->record, m.record, CACHE_ID);
 	return 0;
 }
 
@@ -236,9 +240,8 @@ static int segment_start(struct segment *s, const char *id, struct err *e)
 {
 	memcpy(s->id, id, CACHE_ID);
 	s->charset = charset_enter();
-	if (hash_open(&s->hash, "SHA256"))
-		err_set(e, ERR_SYS, "libcrypto has no SHA-256");
-	else if ((s->lent || !segment_open(s, e)) && !segment_open_tar(s, e))
+	if (!sum_open(&s->sum, SUM_XXH3, e) && (s->lent || !segment_open(s, e)) &&
+	    !segment_open_tar(s, e))
 		return 0;
 	segment_drop(s);
 	return -1;
@@ -325,6 +328,14 @@ int segment_data(struct segment *s, const void *bytes, size_t n, struct err *e)
 	return 0;
 }
 
+int segment_record(struct segment *s, const struct text *t, struct err *e)
+{
+	auto_free char *path = own_fmt("%s/%s.json", HARVEST_OURS, s->id);
+	const struct cache_entry x = {.path = path, .type = 'f', .mode = 0644, .size = t->n};
+	cache_digest(t->p, t->n, s->record);
+	return segment_add(s, &x, e) ? -1 : segment_data(s, t->p, t->n, e);
+}
+
 int segment_end(struct segment *s, struct err *e)
 {
 	/* The padding of the last entry belongs to the frame. What archive_write_free() says after
@@ -368,7 +379,7 @@ void segment_drop(struct segment *s)
 	if (s->first && !s->kept)
 		segment_cut(s);
 	ZSTD_freeCCtx(s->z);
-	hash_close(&s->hash);
+	sum_close(&s->sum);
 	free(s->buffer);
 	free(s->frames);
 	if (!s->lent)

@@ -2,7 +2,8 @@
 #pragma once
 #include "cache/inner.h"
 #include "cache/charset.h"
-#include "cache/hash.h"
+#include "cache/sum.h"
+#include "base/text.h"
 
 struct archive;
 struct archive_entry;
@@ -24,7 +25,8 @@ struct segment {
 	uint64_t left;               /* bytes of it that are still to come */
 	size_t fill;                 /* and zeros behind them, up to a whole block */
 	struct ZSTD_CCtx_s *z;
-	struct hash hash; /* of the frame's bytes */
+	struct sum sum;        /* of the frame's bytes */
+	char record[CACHE_ID]; /* SHA-256 of the record */
 	void *buffer;
 	struct charset charset;
 	struct err why; /* what went wrong inside libarchive's callback */
@@ -49,6 +51,8 @@ int segment_begin(struct segment *s, struct cache *c, const char *id, struct err
  * segment, from where it stands, `at`; it is borrowed, and whoever lends it syncs and cuts it. */
 int segment_begin_in(struct segment *s, struct cache *c, const char *id, uint32_t number, int fd,
 		     uint64_t at, struct err *e) must_check;
+/* segment_record(s, t, e): the first entry of all, the text that says what is published. */
+int segment_record(struct segment *s, const struct text *t, struct err *e) must_check;
 /* segment_add: the header of an entry; the x->size bytes of a file follow by segment_data. A frame
  * that has become long ends, between entries or within one, and another goes on. */
 int segment_add(struct segment *s, const struct cache_entry *x, struct err *e) must_check;

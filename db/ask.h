@@ -114,8 +114,8 @@ int db_query(struct db *d, const char *sql, const char *const *args, size_t n_ar
  *   generation-diff generation generation  what the second shows otherwise than the first, by path: path change old_size new_size old_sha256
  *                                    new_sha256 job harvest; change is added, changed or gone
  *   archived      -                  what was published, oldest first, a row for each frame: harvest store job layer segment offset bytes
- *                                    sha256; segment NULL: the archive has lost it
- *   frames-of     harvest            segment offset bytes sha256
+ *                                    digest record; segment NULL: the archive has lost it
+ *   frames-of     harvest            segment offset bytes digest record, as in struct db_frame
  *   harvest-of-layer store layer     newest first: harvest
  *   who-saw       harvest            the phases that saw a generation with it: run package variant phase generation
  *   layer-parts   layer              the publishes that are in it, newest first: harvest store job layer entries

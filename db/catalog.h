@@ -59,7 +59,9 @@ struct db_entry {
 
 struct db_frame {
 	int64_t segment, offset, bytes;
-	const char *sha256;
+	const char *digest; /* "xxh3:" and 32 hex digits, "sha256:" and 64 */
+	const char *record; /* SHA-256 of the publish's record, of its first frame; NULL or "": not
+			       known */
 };
 
 struct db_publish {
@@ -225,7 +227,7 @@ int db_segment_moved(struct db *d, int64_t segment, uint64_t bytes, const uint64
 
 struct db_piece { /* a frame */
 	int64_t offset, bytes, harvest;
-	char sha256[65];
+	char digest[72], record[65]; /* as struct db_frame's */
 };
 /* db_segment_pieces(d, segment, bytes, v, n, e): its committed length, 0 where it is not known, and
  * its frames in their order; the caller frees v. */

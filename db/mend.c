@@ -18,10 +18,11 @@ int db_segment_pieces(struct db *d, int64_t segment, uint64_t *bytes, struct db_
 	    0)
 		return -1;
 	*bytes = (uint64_t)length;
-	sqlite3_stmt *s = db_ask(d, e,
-				 "SELECT offset, bytes, lower(hex(sha256)), harvest FROM frame"
-				 " WHERE segment = ?1 ORDER BY offset",
-				 "i", segment);
+	sqlite3_stmt *s =
+		db_ask(d, e,
+		       "SELECT offset, bytes, harvest, digest, lower(hex(record)) FROM frame"
+		       " WHERE segment = ?1 ORDER BY offset",
+		       "i", segment);
 	while (s && (rc = db_step(d, s, e)) > 0) {
 		if (*n == cap) {
 			cap = cap ? 2 * cap : 64;
@@ -30,9 +31,11 @@ int db_segment_pieces(struct db *d, int64_t segment, uint64_t *bytes, struct db_
 		struct db_piece *p = &(*v)[(*n)++];
 		*p = (struct db_piece){.offset = sqlite3_column_int64(s, 0),
 				       .bytes = sqlite3_column_int64(s, 1),
-				       .harvest = sqlite3_column_int64(s, 3)};
-		snprintf(p->sha256, sizeof(p->sha256), "%s",
-			 (const char *)sqlite3_column_text(s, 2));
+				       .harvest = sqlite3_column_int64(s, 2)};
+		snprintf(p->digest, sizeof(p->digest), "%s",
+			 (const char *)sqlite3_column_text(s, 3));
+		snprintf(p->record, sizeof(p->record), "%s",
+			 (const char *)sqlite3_column_text(s, 4));
 	}
 	db_done(s);
 	if (!rc)
@@ -76,12 +79,15 @@ static int anew_all(struct db *d, int64_t segment, uint64_t bytes, const struct 
 	for (size_t i = 0; i < n_again; i++)
 		if (db_do(d, e, "DELETE FROM frame WHERE harvest = ?1", "i", again[i]) < 0)
 			return -1;
-	for (size_t i = 0; i < n; i++)
-		if (db_do(d, e,
-			  "INSERT INTO frame (segment, offset, bytes, sha256, harvest) VALUES "
-			  "(?1, ?2, ?3, ?4, ?5)",
-			  "iiixi", segment, v[i].offset, v[i].bytes, v[i].sha256, v[i].harvest) < 0)
+	for (size_t i = 0; i < n; i++) {
+		const struct db_frame f = {.segment = segment,
+					   .offset = v[i].offset,
+					   .bytes = v[i].bytes,
+					   .digest = v[i].digest,
+					   .record = v[i].record};
+		if (publish_frame_row(d, &f, v[i].harvest, e))
 			return -1;
+	}
 	return 0;
 }
 

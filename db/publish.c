@@ -23,6 +23,16 @@ int64_t publish_harvest(struct db *d, const struct db_publish *p, int64_t store,
 	return rc < 0 ? -1 : sqlite3_last_insert_rowid(d->h);
 }
 
+int publish_frame_row(struct db *d, const struct db_frame *f, int64_t harvest, struct err *e)
+{
+	return db_do(d, e,
+		     "INSERT INTO frame (segment, offset, bytes, digest, record, harvest) VALUES "
+		     "(?1, ?2, ?3, ?4, ?5, ?6)",
+		     "iiisxi", f->segment, f->offset, f->bytes, f->digest, f->record, harvest) < 0
+		       ? -1
+		       : 0;
+}
+
 /* The segment grows to the frame's end. A frame that begins before the committed length would
  * overwrite another. */
 static int publish_frame(struct db *d, const struct db_frame *f, int64_t harvest, struct err *e)
@@ -36,10 +46,7 @@ static int publish_frame(struct db *d, const struct db_frame *f, int64_t harvest
 		return err_set(e, ERR_CORRUPT,
 			       "segment %lld: a frame at %lld lies below its committed length",
 			       (long long)f->segment, (long long)f->offset);
-	if (n < 0 || db_do(d, e,
-			   "INSERT INTO frame (segment, offset, bytes, sha256, harvest) VALUES "
-			   "(?1, ?2, ?3, ?4, ?5)",
-			   "iiixi", f->segment, f->offset, f->bytes, f->sha256, harvest) < 0)
+	if (n < 0 || publish_frame_row(d, f, harvest, e))
 		return err_add(e, "segment %lld", (long long)f->segment);
 	return 0;
 }

@@ -264,12 +264,12 @@ static const struct query {
 
 	{"archived", 0,
 	 "SELECT h.id AS harvest, s.name AS store, " HARVEST_JOB " AS job, coalesce(l.digest, h.record) AS layer, fr.segment, fr.offset,"
-	 "  fr.bytes, lower(hex(fr.sha256)) AS sha256"
+	 "  fr.bytes, fr.digest, lower(nullif(hex(fr.record), '')) AS record"
 	 " FROM harvest h JOIN store s ON s.id = h.store LEFT JOIN layer l ON l.id = h.layer LEFT JOIN frame fr ON fr.harvest = h.id"
 	 " WHERE h.layer IS NOT NULL OR h.record IS NOT NULL ORDER BY h.id, fr.segment, fr.offset"},
 
 	{"frames-of", 1,
-	 "SELECT segment, offset, bytes, lower(hex(sha256)) AS sha256 FROM frame WHERE harvest = ?1 ORDER BY segment, offset"},
+	 "SELECT segment, offset, bytes, digest, lower(nullif(hex(record), '')) AS record FROM frame WHERE harvest = ?1 ORDER BY segment, offset"},
 
 	{"harvest-of-layer", 2,
 	 "SELECT h.id AS harvest FROM layer l JOIN harvest h ON h.layer = l.id JOIN store s ON s.id = h.store"

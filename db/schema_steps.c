@@ -534,6 +534,25 @@ static const char step_27[] =
 	"DROP INDEX entry_by_path;"
 	"CREATE INDEX entry_by_path ON entry (tier, CAST(path AS TEXT));";
 
+/* The digest of a frame says which one it is (cache/sum.h), and a publish's first frame has that of its record. */
+static const char step_28[] =
+	"ALTER TABLE frame RENAME TO frame_before;"
+	"DROP INDEX frame_by_harvest;"
+	"CREATE TABLE frame ("
+	"  segment INTEGER NOT NULL REFERENCES segment,"
+	"  offset INTEGER NOT NULL CHECK (offset >= 0),"
+	"  bytes INTEGER NOT NULL CHECK (bytes > 0),"
+	"  digest TEXT NOT NULL CHECK ((substr(digest, 1, 5) = 'xxh3:' AND length(digest) = 37)"
+	"   OR (substr(digest, 1, 7) = 'sha256:' AND length(digest) = 71)),"
+	"  record BLOB CHECK (length(record) = 32)," /* SHA-256; NULL: a later part's, or an older assay's */
+	"  harvest INTEGER NOT NULL REFERENCES harvest,"
+	"  PRIMARY KEY (segment, offset)"
+	") STRICT, WITHOUT ROWID;"
+	"INSERT INTO frame (segment, offset, bytes, digest, harvest)"
+	"  SELECT segment, offset, bytes, 'sha256:' || lower(hex(sha256)), harvest FROM frame_before ORDER BY segment, offset;"
+	"DROP TABLE frame_before;"
+	"CREATE INDEX frame_by_harvest ON frame (harvest);";
+
 /* From version i to version i + 1. */
 const char *const schema_steps[] = {
 	step_1,
@@ -563,6 +582,7 @@ const char *const schema_steps[] = {
 	step_25,
 	step_26,
 	step_27,
+	step_28,
 };
 /* clang-format on */
 

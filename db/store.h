@@ -21,6 +21,9 @@ int64_t publish_harvest(struct db *d, const struct db_publish *p, int64_t store,
 			int64_t layer, struct err *e) must_check;
 int publish_frames(struct db *d, const struct db_publish *p, int64_t harvest, struct err *e)
 	must_check;
+/* publish_frame_row(d, f, harvest, e): its row alone, whatever the segment's length. */
+int publish_frame_row(struct db *d, const struct db_frame *f, int64_t harvest, struct err *e)
+	must_check;
 int publish_entries(struct db *d, const struct db_publish *p, int64_t harvest, struct err *e)
 	must_check;
 

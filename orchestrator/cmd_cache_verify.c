@@ -73,7 +73,8 @@ static void archived_read(struct verify *v)
 			.offset = (uint64_t)rows_int(t, i, "offset", 0),
 			.bytes = (uint64_t)rows_int(t, i, "bytes", 0),
 		};
-		snprintf(f->sha256, sizeof(f->sha256), "%s", rows_str(t, i, "sha256"));
+		snprintf(f->digest, sizeof(f->digest), "%s", rows_str(t, i, "digest"));
+		snprintf(f->record, sizeof(f->record), "%s", rows_str(t, i, "record"));
 	}
 }
 

@@ -228,7 +228,8 @@ static int segment_publish(struct mend_segment *s, const struct archived *x, str
 		struct db_piece piece = {.offset = (int64_t)frames[i].offset,
 					 .bytes = (int64_t)frames[i].bytes,
 					 .harvest = x->harvest};
-		memcpy(piece.sha256, frames[i].sha256, sizeof(piece.sha256));
+		memcpy(piece.digest, frames[i].digest, sizeof(piece.digest));
+		memcpy(piece.record, frames[i].record, sizeof(piece.record));
 		piece_add(s, piece);
 	}
 	publish_fini(&p);

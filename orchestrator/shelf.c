@@ -284,7 +284,8 @@ struct db_frame *shelf_frames(const struct cache_frame *frames, size_t n)
 		v[i] = (struct db_frame){.segment = frames[i].segment,
 					 .offset = (int64_t)frames[i].offset,
 					 .bytes = (int64_t)frames[i].bytes,
-					 .sha256 = frames[i].sha256};
+					 .digest = frames[i].digest,
+					 .record = frames[i].record};
 	return v;
 }
 

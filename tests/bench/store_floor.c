@@ -6,12 +6,14 @@
 #include <openssl/evp.h>
 #include <string.h>
 #include <sys/xattr.h>
+#include <xxhash.h>
 #include <zstd.h>
 
 enum { FLOOR_READ = 131072, FLOOR_BLOCK = 512 };
 
 struct floor {
-	EVP_MD_CTX *hash, *frame;
+	EVP_MD_CTX *hash;
+	XXH3_state_t *frame;
 	ZSTD_CCtx *z;
 	char *in, *out;
 	size_t room; /* of in */
@@ -27,7 +29,7 @@ static int floor_compress(struct floor *f, const void *bytes, size_t n, ZSTD_End
 		ZSTD_outBuffer out = {f->out, ZSTD_CStreamOutSize(), 0};
 		left = ZSTD_compressStream2(f->z, &out, &in, how);
 		if (f->to >= 0) {
-			EVP_DigestUpdate(f->frame, f->out, out.pos);
+			XXH3_128bits_update(f->frame, f->out, out.pos);
 			if (dir_write_all(f->to, f->out, out.pos))
 				return -1;
 		}
@@ -154,19 +156,19 @@ int floor_measure(const char *what, const char *dir, const char *to)
 	if (!pack && !layer && strcmp(what, "hash"))
 		return -1;
 	struct floor f = {EVP_MD_CTX_new(),
-			  EVP_MD_CTX_new(),
+			  XXH3_createState(),
 			  pack ? ZSTD_createCCtx() : NULL,
 			  own_alloc(FLOOR_READ),
 			  own_alloc(ZSTD_CStreamOutSize()),
 			  FLOOR_READ,
 			  guard,
 			  frame ? open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644) : -1};
-	EVP_DigestInit_ex(f.frame, EVP_sha256(), NULL);
+	XXH3_128bits_reset(f.frame);
 	if (f.z)
 		ZSTD_CCtx_setParameter(f.z, ZSTD_c_compressionLevel, 3);
 	int rc = frame && f.to < 0 ? 1 : floor_all(&f, dir, layer ? to : NULL);
 	EVP_MD_CTX_free(f.hash);
-	EVP_MD_CTX_free(f.frame);
+	XXH3_freeState(f.frame);
 	ZSTD_freeCCtx(f.z);
 	free(f.in);
 	free(f.out);

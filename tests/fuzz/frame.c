@@ -16,6 +16,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (frame_measure(fd, at, size, &bytes, &e) > 0)
 			MUST(bytes && at + bytes <= size);
 	if (!frame_mark_read(data, size, &m)) {
+		MUST(m.size <= size && m.digest[0] && strlen(m.id) == CACHE_ID - 1);
+		MUST(!m.record[0] || (!m.part && strlen(m.record) == CACHE_ID - 1));
+	}
+	if (!frame_mark_read(data, size, &m) && sum_kind_of(m.digest) == SUM_XXH3) {
 		unsigned char again[FRAME_MARK];
 		frame_mark_write(&m, again);
 		MUST(!memcmp(again, data, FRAME_MARK));

@@ -233,9 +233,10 @@ static inline struct db_publish life_publish(int64_t phase, int64_t parent, unsi
 					     int64_t offset, struct db_entry *entries,
 					     char (*names)[64], size_t n, const char *prefix)
 {
-	static char layer[65], sha[65], digest_of_frame[65];
+	static char layer[65], sha[65], digest_of_frame[65], sum[72];
 	static struct db_frame frame;
-	frame = (struct db_frame){1, offset, 100, hex(digest_of_frame, digest)};
+	snprintf(sum, sizeof(sum), "xxh3:%.32s", hex(digest_of_frame, digest));
+	frame = (struct db_frame){1, offset, 100, sum, digest_of_frame};
 	for (size_t i = 0; i < n; i++) {
 		snprintf(names[i], 64, "%s/%05zu", prefix, i);
 		entries[i] = (struct db_entry){

@@ -120,9 +120,13 @@ static char *frame(struct store *s, size_t *n)
 	auto_free char *name = own_fmt("seg/%06u.tar.zst", (unsigned)s->out.frames->segment);
 	OK(dir_read_whole(s->f->state, name, 1 << 24, &t, &e));
 	assert_true(t.n >= s->out.frames->offset + s->out.frames->bytes);
-	char sha[CACHE_ID];
-	cache_digest(t.p + s->out.frames->offset, s->out.frames->bytes - FRAME_MARK, sha);
-	assert_string_equal(sha, s->out.frames->sha256);
+	char digest[CACHE_SUM];
+	struct sum sum;
+	OK(sum_open(&sum, SUM_XXH3, &e));
+	sum_add(&sum, t.p + s->out.frames->offset, s->out.frames->bytes - FRAME_MARK);
+	sum_text(&sum, digest);
+	sum_close(&sum);
+	assert_string_equal(digest, s->out.frames->digest);
 	char *tar = own_alloc(1 << 22);
 	*n = ZSTD_decompress(tar, 1 << 22, t.p + s->out.frames->offset, s->out.frames->bytes);
 	assert_false(ZSTD_isError(*n));

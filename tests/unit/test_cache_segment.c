@@ -1,6 +1,6 @@
 /* cache/: segments as what is left when everything else is gone: cut, sealed, read without a
  * database, made into layers again. */
-#include "cache_store.h"
+#include "cache_told.h"
 
 #include "cache/frame.h"
 #include "cache/record.h"
@@ -14,81 +14,6 @@ static void put_noise(int at, const char *rel, size_t n, uint32_t seed)
 	for (size_t i = 0; i < n; i++)
 		noise[i] = (char)((seed = seed * 1664525 + 1013904223) >> 24);
 	put_bytes(at, rel, noise, n, 0644);
-}
-
-struct told {
-	size_t n;
-	struct {
-		char layer[CACHE_ID], chain[CACHE_ID], parent[CACHE_ID];
-		char *job, *store;
-		size_t n_frames, n_entries;
-		struct cache_counts counts;
-		struct cache_frame frames[16];
-	} v[32];
-	struct text damage;
-	int take; /* as on_found */
-	struct text lost;
-};
-
-static int on_record(void *owner, const struct cache_record *r, struct err *e)
-{
-	struct told *t = owner;
-	(void)e;
-	assert_true(t->n < countof(t->v) && r->n_frames <= 16);
-	memcpy(t->v[t->n].layer, r->layer, CACHE_ID);
-	memcpy(t->v[t->n].chain, r->chain, CACHE_ID);
-	memcpy(t->v[t->n].parent, r->parent, CACHE_ID);
-	t->v[t->n].job = own_dup(r->job);
-	t->v[t->n].store = own_dup(r->store);
-	t->v[t->n].n_entries = r->n_entries;
-	t->v[t->n].counts = r->counts;
-	t->v[t->n].n_frames = r->n_frames;
-	memcpy(t->v[t->n].frames, r->frames, r->n_frames * sizeof(*r->frames));
-	t->n++;
-	return 0;
-}
-
-static int on_found(void *owner, const struct cache_record *r, struct err *e)
-{
-	struct told *t = owner;
-	return on_record(owner, r, e) ? -1 : t->take;
-}
-
-static int on_damage(void *owner, uint32_t segment, uint64_t offset, uint64_t bytes,
-		     const char *why, struct err *e)
-{
-	struct told *t = owner;
-	(void)e;
-	text_addf(&t->damage, "%u+%llu:%llu %s\n", (unsigned)segment, (unsigned long long)offset,
-		  (unsigned long long)bytes, why);
-	return 0;
-}
-
-static int on_lost(void *owner, uint32_t segment, uint64_t left, struct err *e)
-{
-	struct told *t = owner;
-	(void)e;
-	text_addf(&t->lost, "%u:%llu ", (unsigned)segment, (unsigned long long)left);
-	return 0;
-}
-
-static void told_fini(struct told *t)
-{
-	for (size_t i = 0; i < t->n; i++) {
-		free(t->v[i].job);
-		free(t->v[i].store);
-	}
-	text_fini(&t->damage);
-	text_fini(&t->lost);
-	*t = (struct told){0};
-}
-
-static void scan(struct store *s, struct told *t)
-{
-	struct err e = ERR_INIT;
-	const struct cache_scan how = {on_record, on_damage, t};
-	told_fini(t);
-	OK(cache_scan(s->f->c, &how, &e));
 }
 
 static mode_t mode_of(struct store *s, const char *rel)
@@ -445,12 +370,21 @@ static void marks_are_read_back_and_nothing_else_is_one(void **state)
 	unsigned char bytes[FRAME_MARK];
 	struct frame_mark m = {.last = true, .part = 3, .bytes = 12345678901}, is;
 	(void)state;
-	cache_digest("a", 1, m.sha256);
+	snprintf(m.digest, sizeof(m.digest), "xxh3:0123456789abcdef0123456789abcdef");
 	cache_digest("b", 1, m.id);
 	frame_mark_write(&m, bytes);
 	assert_int_equal(frame_mark_read(bytes, sizeof(bytes), &is), 0);
-	assert_true(is.last && is.part == 3 && is.bytes == 12345678901);
-	assert_string_equal(is.sha256, m.sha256);
+	assert_string_equal(is.record, "");
+	/* Only what begins a publish has a record. */
+	cache_digest("a", 1, m.record);
+	frame_mark_write(&m, bytes);
+	assert_int_equal(frame_mark_read(bytes, sizeof(bytes), &is), -1);
+	m.part = 0;
+	frame_mark_write(&m, bytes);
+	assert_int_equal(frame_mark_read(bytes, sizeof(bytes), &is), 0);
+	assert_true(is.last && !is.part && is.bytes == 12345678901 && is.size == FRAME_MARK);
+	assert_string_equal(is.digest, m.digest);
+	assert_string_equal(is.record, m.record);
 	assert_string_equal(is.id, m.id);
 	for (size_t n = 0; n < sizeof(bytes); n++)
 		assert_int_equal(frame_mark_read(bytes, n, &is), -1);

@@ -242,18 +242,18 @@ static void the_segments_say_whose_word_was_what(void **state)
 
 static void a_store_that_demands_none_writes_what_it_always_did(void **state)
 {
-	char plain[CACHE_ID];
+	char plain[CACHE_SUM];
 	struct said said = {.lost = true};
 	struct store s = {.f = *state};
 	auto_fd int u = sub(s.f->work, "u");
 	struct err e = ERR_INIT;
 	put(u, "x", "bytes");
 	OK(store_try(&s, "u", &e));
-	memcpy(plain, s.out.frames[0].sha256, CACHE_ID);
+	memcpy(plain, s.out.frames[0].digest, CACHE_SUM);
 	cache_publish_undo(s.f->c, &s.out);
 	s.trust = (struct cache_trust){1, "a", said_words, &said};
 	OK(store_try(&s, "u", &e));
-	assert_string_equal(s.out.frames[0].sha256, plain);
+	assert_string_equal(s.out.frames[0].digest, plain);
 	store_end(&s);
 }
 

@@ -148,6 +148,42 @@ static void entries_of_older_versions_stay_and_what_is_none_is_refused(void **st
 	db_close(d);
 }
 
+static void frames_of_older_versions_say_which_digest_they_have(void **state)
+{
+	static const char *const wrong[] = {"'xxh3:0123456789abcdef0123456789abcde', NULL",
+					    "'0123456789abcdef', NULL",
+					    "'sha256:0123456789abcdef0123456789abcdef', NULL",
+					    "'xxh3:0123456789abcdef0123456789abcdef', x'00'"};
+	struct scratch *s = *state;
+	struct err e = ERR_INIT;
+	auto_free char *path = own_fmt("%s/old", s->dir);
+	make_version(path, 26);
+	make_foreign(path,
+		     "INSERT INTO store (id, name) VALUES (1, 'npm');"
+		     "INSERT INTO harvest (id, store, added, replaced, merged, identical, dropped, "
+		     "conflicts, deleted, refused, bytes, made_ms)"
+		     " VALUES (7, 1, 1, 1, 1, 0, 0, 0, 0, 0, 3, 1);"
+		     "INSERT INTO segment VALUES (1, 300);"
+		     "INSERT INTO frame (segment, offset, bytes, sha256, harvest) VALUES"
+		     " (1, 0, 100, zeroblob(32), 7), (1, 100, 200, randomblob(32), 7)");
+	struct db *d = db_open(path, DB_WRITE, &e);
+	if (!d)
+		fail_msg("%s", e.text);
+	assert_rows(d,
+		    "SELECT segment, offset, bytes, digest = 'sha256:' || lower(hex(zeroblob(32))),"
+		    " record, harvest FROM frame ORDER BY offset",
+		    "1|0|100|1|-|7\n1|100|200|0|-|7");
+	for (size_t i = 0; i < countof(wrong); i++) {
+		auto_free char *sql = own_fmt("INSERT INTO frame (segment, offset, bytes, harvest, "
+					      "digest, record) VALUES (1, 300, 1, 7, %s)",
+					      wrong[i]);
+		assert_int_equal(sqlite3_exec(d->h, sql, NULL, NULL, NULL) & 0xff,
+				 SQLITE_CONSTRAINT);
+	}
+	assert_sound(d);
+	db_close(d);
+}
+
 static void opening_again_changes_nothing(void **state)
 {
 	struct scratch *s = *state;
@@ -302,6 +338,7 @@ int main(void)
 		scratch_test(every_older_version_becomes_the_current_one),
 		scratch_test(phases_of_older_versions_keep_their_network),
 		scratch_test(entries_of_older_versions_stay_and_what_is_none_is_refused),
+		scratch_test(frames_of_older_versions_say_which_digest_they_have),
 		scratch_test(opening_again_changes_nothing),
 		scratch_test(what_is_not_ours_is_refused_and_left_alone),
 		scratch_test(a_damaged_file_is_named),

@@ -140,7 +140,7 @@ static void publishing_is_all_or_nothing(void **state)
 	}
 	struct db_publish p = life_publish(phase, first, 2, 99, entries, names, 3, "y");
 	assert_int_equal(db_publish(d, &p, &e), -1); /* a frame over another */
-	p.frames = &(struct db_frame){1, 100, 100, ""};
+	p.frames = &(struct db_frame){.segment = 1, .offset = 100, .bytes = 100, .digest = ""};
 	assert_int_equal(db_publish(d, &p, &e), -1);
 	assert_current(d, "npm/cache", first, (unsigned[]){1}, 1);
 	assert_rows(d,

@@ -95,7 +95,8 @@ static void a_log_of_a_few_bytes_more_than_is_shown_of_one_is_whole_or_says_so(v
 
 static int64_t layer_add(struct made *m, const char *digest, int64_t parent)
 {
-	const struct db_frame frame = {1, 100 * parent, 100, digest};
+	auto_free char *sum = own_fmt("sha256:%s", digest);
+	const struct db_frame frame = {1, 100 * parent, 100, sum, NULL};
 	const struct db_publish p = {.store = "cache",
 				     .parent = parent,
 				     .layer = digest,
