@@ -1,6 +1,7 @@
 #include "cache/harvest.h"
 #include "cache/ask.h"
 #include "cache/judge.h"
+#include "cache/lower.h"
 #include "cache/rules.h"
 #include "cache/trust.h"
 #include "base/clock.h"
@@ -114,7 +115,7 @@ int harvest_run(struct harvest *h, struct cache *c, const struct cache_harvest *
 		return -1;
 	h->all = own_calloc(how->n_lowers + 1, sizeof(*h->all));
 	for (size_t i = 0; i < how->n_lowers; i++)
-		h->all[i] = (unsigned short)i;
+		h->all[i].layer = (unsigned short)i;
 	h->lower_at = own_calloc(how->n_lowers + 1, sizeof(*h->lower_at));
 	for (size_t i = 0; i < how->n_lowers; i++)
 		h->lower_at[i] = (struct tree_at)TREE_AT(how->lower_fds[i]);
@@ -153,6 +154,7 @@ void harvest_take(struct harvest *h, struct cache_published *out)
 
 void harvest_fini(struct harvest *h)
 {
+	lower_forget(h);
 	for (size_t i = 0; i < h->n; i++) {
 		struct harvest_item *x = &h->v[i];
 		free(x->bytes);

@@ -8,6 +8,17 @@
 /* The segment's own records are kept here: nobody else may use the name. */
 #define HARVEST_OURS ".assay"
 
+/* Of so many directories of layers the names are in memory at once. */
+#define HARVEST_LISTED 128
+
+/* A directory in one layer of the store, while the upper's is walked (lower.c). */
+struct lower_dir {
+	unsigned short layer;      /* of how->lower_fds */
+	unsigned asked;            /* so many names were looked up in it */
+	uint64_t size;             /* bytes, as the file system says; 0: not asked yet */
+	struct lower_names *names; /* NULL: not read, or not any more */
+};
+
 struct harvest_item {
 	struct cache_entry x;
 	size_t above;  /* the directory it is in; TREE_ROOT: the store's root */
@@ -19,7 +30,7 @@ struct harvest_item {
 	dev_t dev;
 	ino_t ino;
 	/* directories: */
-	unsigned short *lowers; /* of how->lower_fds, those that have it, uppermost first */
+	struct lower_dir *lowers; /* in the layers that have it, uppermost first */
 	size_t n_lowers;
 	bool hidden; /* the store has something else at this path: nothing below can be shared */
 	bool filled; /* something that is no directory lies in it */
@@ -37,11 +48,14 @@ struct harvest {
 	int64_t deadline_ns;  /* monotonic */
 	struct content_reader reader;
 	uid_t euid;
-	unsigned short *all;
+	struct lower_dir *all;    /* the root, in all layers */
 	struct tree_at *lower_at; /* by layer */
-	struct ask *ask;          /* NULL: no program is to be asked */
-	bool mixed;               /* the upper has a directory that no layer may have */
-	size_t words;             /* so many are new */
+	/* Whose names are in memory; the next to be forgotten. */
+	struct lower_dir *listed[HARVEST_LISTED];
+	size_t next_listed;
+	struct ask *ask; /* NULL: no program is to be asked */
+	bool mixed;      /* the upper has a directory that no layer may have */
+	size_t words;    /* so many are new */
 };
 
 /* harvest_hold(h, n, e): n bytes more of memory for the harvest, or ERR_HOSTILE. */

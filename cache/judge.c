@@ -60,7 +60,7 @@ static int judge_overlay_xattr(const struct judge *c, int fd, const char *name, 
 	return 1;
 }
 
-static const unsigned short *judge_lowers(const struct judge *c, size_t *n)
+static struct lower_dir *judge_lowers(const struct judge *c, size_t *n)
 {
 	*n = c->above ? c->above->n_lowers : c->h->how->n_lowers;
 	return c->above ? c->above->lowers : c->h->all;
@@ -78,7 +78,7 @@ static int judge_deleted(struct judge *c, struct err *e)
 {
 	struct lower l;
 	size_t n;
-	const unsigned short *lowers = judge_lowers(c, &n);
+	struct lower_dir *lowers = judge_lowers(c, &n);
 	if (!judge_deletes(c) || (c->above && c->above->hidden))
 		return judge_is(c, CACHE_DELETED);
 	if (lower_find(c->h, lowers, n, c->it->path, &l, e))
@@ -123,7 +123,7 @@ static int judge_dir(struct judge *c, struct err *e)
 {
 	size_t n;
 	char value = '\0';
-	const unsigned short *lowers = judge_lowers(c, &n);
+	struct lower_dir *lowers = judge_lowers(c, &n);
 	c->it->skip = true;
 	if (c->it->elsewhere)
 		return judge_refuse(c, "another file system is mounted there");
@@ -283,7 +283,7 @@ static int judge_leaf(struct judge *c, struct err *e)
 {
 	struct lower l;
 	size_t n;
-	const unsigned short *lowers = judge_lowers(c, &n);
+	struct lower_dir *lowers = judge_lowers(c, &n);
 	const char *reason = judge_kind_reason(c->it->st.st_mode);
 	if (c->rule == CACHE_DROP)
 		return judge_is(c, CACHE_DROPPED);
