@@ -10,9 +10,11 @@
 #include <string.h>
 #include <sys/xattr.h>
 
-/* Small files are read once: so many bytes of them wait in memory for the segment. */
-#define JUDGE_SMALL ((uint64_t)64 << 10)
+/* Small files are read once: so many bytes of them wait in memory for the segment. Each may take a
+ * 256th of what is left, so that there is room for the smallest to the end, whose second opening
+ * would cost the most beside what is read. */
 #define JUDGE_KEPT ((uint64_t)16 << 20)
+#define JUDGE_SHARE 256
 
 /* *why: a file is refused for what attributes it has, else NULL. *foreign: some would travel with a
  * link to it. 0 or -1. */
@@ -131,7 +133,7 @@ static int judge_judge_file(struct judge *c, const struct lower *l, struct conte
 
 static bool judge_is_small(const struct judge *c, uint64_t size)
 {
-	return size <= JUDGE_SMALL && c->h->kept + size <= JUDGE_KEPT;
+	return size <= (JUDGE_KEPT - c->h->kept) / JUDGE_SHARE;
 }
 
 /* Which of a file's bytes are read into memory: buckets for merging, and small ones for the

@@ -114,6 +114,9 @@ static int publish_record(struct publish *p, struct segment *s, struct err *e)
 	return segment_record(s, &t, e);
 }
 
+/* So many bytes at once: they and zstd's tables fit into a processor's cache. */
+#define PUBLISH_READ ((size_t)64 << 10)
+
 /* A file's bytes from the layer that was just built, or from memory. */
 static int publish_content(struct publish *p, struct segment *s, const struct harvest_item *x,
 			   struct err *e)
@@ -125,7 +128,7 @@ static int publish_content(struct publish *p, struct segment *s, const struct ha
 	if (fd < 0)
 		return err_sys(e, "open %s", x->x.path);
 	while (left) {
-		ssize_t n = read(fd, p->b.buffer, left < BUILD_BUFFER ? left : BUILD_BUFFER);
+		ssize_t n = read(fd, p->b.buffer, left < PUBLISH_READ ? left : PUBLISH_READ);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)

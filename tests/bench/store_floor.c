@@ -1,5 +1,6 @@
 #include "store_floor.h"
 
+#include "cache/segment.h"
 #include "cache/tree.h"
 
 #include <dirent.h>
@@ -157,14 +158,16 @@ int floor_measure(const char *what, const char *dir, const char *to)
 		return -1;
 	struct floor f = {EVP_MD_CTX_new(),
 			  XXH3_createState(),
-			  pack ? ZSTD_createCCtx() : NULL,
+			  frame  ? segment_compressor()
+			  : pack ? ZSTD_createCCtx()
+				 : NULL,
 			  own_alloc(FLOOR_READ),
 			  own_alloc(ZSTD_CStreamOutSize()),
 			  FLOOR_READ,
 			  guard,
 			  frame ? open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644) : -1};
 	XXH3_128bits_reset(f.frame);
-	if (f.z)
+	if (f.z && !frame)
 		ZSTD_CCtx_setParameter(f.z, ZSTD_c_compressionLevel, 3);
 	int rc = frame && f.to < 0 ? 1 : floor_all(&f, dir, layer ? to : NULL);
 	EVP_MD_CTX_free(f.hash);

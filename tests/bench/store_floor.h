@@ -64,7 +64,7 @@ static inline int directory(const char *path)
  *   guard DIR      pack, and of each file what keeps a hostile one out: openat2 beneath its
  *                  directory, flistxattr, and fstat before and after
  *   frame DIR TO   guard, of what a segment has to hold: for each file its line of the record, the
- *                  headers of tar that keep its time, and padding; digested, into the new file TO
+ *                  header of tar and padding; by segments' zstd, digested, into the new file TO
  *   layer DIR TO   hash, and the same directories below TO, the files linked */
 int floor_measure(const char *what, const char *dir, const char *to);
 /* copy_measure(what, dir, to): the same of what a restore can't do without.
