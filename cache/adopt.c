@@ -3,9 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
+
+#define ADOPT_LABEL "security.selinux"
 
 /* What a file system sets by itself, or by a mount option (ioctl_iflags(2)). Of the others a job
  * could have set some: to fold cases, which overlays refuse in a lower; to be written to disk at
@@ -15,16 +19,75 @@ enum {
 		      FS_NOCOW_FL
 };
 
-bool adopt_directory(const struct harvest *h, int fd, const struct stat *st)
+/* A directory keeps the room of all the names it ever had, and who lists it pays for that. */
+#define ADOPT_SIZE ((off_t)1 << 20)
+
+/* The names of attributes that are looked at, all together. */
+#define ADOPT_NAMES 4096
+
+static bool adopt_owned(const struct harvest *h, const struct stat *st)
+{
+	return st->st_uid == h->euid && st->st_gid == h->egid;
+}
+
+void adopt_ask(struct harvest *h)
+{
+	struct statfs fs;
+	h->xfs = !fstatfs(h->how->upper_fd, &fs) && fs.f_type == XFS_SUPER_MAGIC;
+}
+
+/* XFS has marks that the other call does not tell (ioctl_xfs_fsgetxattr(2)): no links in it, sizes
+ * of extents. */
+static bool adopt_unmarked(const struct harvest *h, int fd)
 {
 	unsigned flags = 0;
-	if (!h->how->spare_name) /* nobody will ask */
-		return false;
-	if (st->st_uid != h->euid)
-		return false;
+	struct fsxattr x;
 	if (ioctl(fd, FS_IOC_GETFLAGS, &flags))
 		return errno == ENOTTY || errno == EOPNOTSUPP; /* it has none */
-	return !(flags & ~(unsigned)ADOPT_FLAGS);
+	if (flags & ~(unsigned)ADOPT_FLAGS)
+		return false;
+	return !h->xfs || (!ioctl(fd, FS_IOC_FSGETXATTR, &x) &&
+			   !(x.fsx_xflags & ~(unsigned)FS_XFLAG_HASATTR) && !x.fsx_extsize &&
+			   !x.fsx_cowextsize && !x.fsx_projid);
+}
+
+/* Its owner can take it off again: a capability, or what a security module or a network file system
+ * keeps there, can't be. The label is the host's policy's, and stays. */
+static bool adopt_may_strip(const char *name)
+{
+	static const char *const whole[] = {"system.posix_acl_access", "system.posix_acl_default",
+					    "btrfs.compression", ADOPT_LABEL};
+	for (size_t i = 0; i < countof(whole); i++)
+		if (!strcmp(name, whole[i]))
+			return true;
+	return !strncmp(name, "user.", 5) || !strncmp(name, "trusted.", 8);
+}
+
+bool adopt_directory(const struct harvest *h, int fd, const struct stat *st, bool *as_is)
+{
+	char names[ADOPT_NAMES];
+	*as_is = false;
+	if (!h->how->spare_name) /* nobody will ask */
+		return false;
+	if (!adopt_owned(h, st) || st->st_size > ADOPT_SIZE || !adopt_unmarked(h, fd))
+		return false;
+	ssize_t n = flistxattr(fd, names, sizeof(names));
+	if (n < 0 && errno != ENOTSUP)
+		return false;
+	for (const char *p = names; p < names + n; p += strlen(p) + 1)
+		if (!adopt_may_strip(p))
+			return false;
+	*as_is = n <= 0 && (st->st_mode & 07777) == 0755;
+	return true;
+}
+
+bool adopt_link(const struct harvest *h, int dirfd, const char *name, const struct stat *st)
+{
+	if (!h->how->spare_name || !adopt_owned(h, st) || (st->st_mode & 0777) != 0777)
+		return false;
+	auto_free char *path = own_fmt("/proc/self/fd/%d/%s", dirfd, name);
+	ssize_t n = llistxattr(path, NULL, 0);
+	return !n || (n < 0 && errno == ENOTSUP);
 }
 
 /* Does it pay: is less to be removed or made anew than there would be to make? */
@@ -39,24 +102,15 @@ static bool adopt_pays(const struct harvest *h)
 	return stays >= other;
 }
 
-/* All attributes go but the label, which the host's policy gives. */
+/* All attributes go but the label. */
 static int adopt_strip(int fd, const char *path, struct err *e)
 {
-	size_t room = 0;
-	auto_free char *names = NULL;
-	ssize_t n;
-	while ((n = flistxattr(fd, names, room)) > (ssize_t)room || (n < 0 && errno == ERANGE)) {
-		n = flistxattr(fd, NULL, 0);
-		if (n < 0)
-			break;
-		room = (size_t)n + 1;
-		free(names);
-		names = own_alloc(room);
-	}
+	char names[ADOPT_NAMES];
+	ssize_t n = flistxattr(fd, names, sizeof(names));
 	if (n < 0)
 		return errno == ENOTSUP ? 0 : err_sys(e, "attributes of %s", path);
-	for (const char *p = names; p && p < names + n; p += strlen(p) + 1)
-		if (strcmp(p, "security.selinux") && fremovexattr(fd, p) && errno != ENODATA)
+	for (const char *p = names; p < names + n; p += strlen(p) + 1)
+		if (strcmp(p, ADOPT_LABEL) && fremovexattr(fd, p) && errno != ENODATA)
 			return err_sys(e, "remove attribute %s of %s", p, path);
 	return 0;
 }
@@ -100,8 +154,9 @@ int adopt_begin(struct build *b, struct cache *c, const struct harvest *h, struc
 {
 	const struct cache_harvest *how = h->how;
 	struct stat root;
+	bool as_is;
 	if (!how->spare_name || h->mixed || fstat(how->upper_fd, &root) ||
-	    !adopt_directory(h, how->upper_fd, &root) || !adopt_pays(h))
+	    !adopt_directory(h, how->upper_fd, &root, &as_is) || !adopt_pays(h))
 		return 0;
 	int rc = build_begin_with(b, c, how->spare_dirfd, how->spare_name, how->upper_fd, e);
 	if (rc <= 0)

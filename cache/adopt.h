@@ -4,9 +4,13 @@
 #include "cache/build.h"
 #include "cache/harvest.h"
 
-/* adopt_directory(h, fd, st): of a directory of h's upper: can it be a layer's, once its mode and
- * attributes are? */
-bool adopt_directory(const struct harvest *h, int fd, const struct stat *st);
+/* adopt_ask(h): what there is to be asked of each directory; once, before them. */
+void adopt_ask(struct harvest *h);
+/* adopt_directory(h, fd, st, as_is): of a directory of h's upper: can it be a layer's, once its
+ * mode and attributes are? *as_is: they are. */
+bool adopt_directory(const struct harvest *h, int fd, const struct stat *st, bool *as_is);
+/* adopt_link(h, dirfd, name, st): the same of a symbolic link; it can't become so. */
+bool adopt_link(const struct harvest *h, int dirfd, const char *name, const struct stat *st);
 
 /* adopt_begin(b, c, h, e): the upper of h is b's tree, without what is not wanted, every directory
  * with a layer's mode and no attributes. What else is wanted and not `as_is` is still the upper's.

@@ -68,6 +68,8 @@ int build_begin_with(struct build *b, struct cache *c, int dirfd, const char *na
 	}
 	if (build_open(b, e))
 		return -1;
+	/* Its root's mode says nothing about the umask. */
+	b->plain_modes = false;
 	if (fstat(fd, &was) || fstat(b->root, &is))
 		err_sys(e, "stat tmp/%s", b->name);
 	else if (was.st_dev != is.st_dev || was.st_ino != is.st_ino)

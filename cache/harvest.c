@@ -1,4 +1,5 @@
 #include "cache/harvest.h"
+#include "cache/adopt.h"
 #include "cache/ask.h"
 #include "cache/judge.h"
 #include "cache/lower.h"
@@ -108,11 +109,13 @@ int harvest_run(struct harvest *h, struct cache *c, const struct cache_harvest *
 		.how = how,
 		.c = c,
 		.euid = geteuid(),
+		.egid = getegid(),
 		.deadline_ns = clock_mono_ns() +
 			       (int64_t)(how->max_ms ? how->max_ms : HARVEST_MS) * 1000000,
 	};
 	if (content_open(&h->reader, e))
 		return -1;
+	adopt_ask(h);
 	h->all = own_calloc(how->n_lowers + 1, sizeof(*h->all));
 	for (size_t i = 0; i < how->n_lowers; i++)
 		h->all[i].layer = (unsigned short)i;

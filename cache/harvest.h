@@ -48,6 +48,8 @@ struct harvest {
 	int64_t deadline_ns;  /* monotonic */
 	struct content_reader reader;
 	uid_t euid;
+	gid_t egid;
+	bool xfs;                 /* adopt_ask() */
 	struct lower_dir *all;    /* the root, in all layers */
 	struct tree_at *lower_at; /* by layer */
 	/* Whose names are in memory; the next to be forgotten. */

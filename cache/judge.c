@@ -147,10 +147,7 @@ static int judge_dir(struct judge *c, struct err *e)
 	if (opaque < 0)
 		return -1;
 	c->it->skip = false;
-	if (adopt_directory(c->h, fd, &c->it->st))
-		c->x->as_is = plain && (c->it->st.st_mode & 07777) == c->x->x.mode;
-	else
-		c->h->mixed = true;
+	c->h->mixed |= !adopt_directory(c->h, fd, &c->it->st, &c->x->as_is);
 	c->it->opened = give_fd(&fd);
 	c->x->hidden = c->above && c->above->hidden;
 	if (!c->x->hidden && lower_dirs(c->h, lowers, n, c->it->path, c->x, e))
@@ -233,7 +230,7 @@ static int judge_link(struct judge *c, const struct lower *l, struct err *e)
 	if (harvest_hold(c->h, (uint64_t)n, e))
 		return -1;
 	c->x->x.target = own_dup(mine);
-	c->x->as_is = c->it->st.st_uid == c->h->euid;
+	c->x->as_is = adopt_link(c->h, c->it->dirfd, c->it->name, &c->it->st);
 	c->x->x.size = (uint64_t)n;
 	if (merge_max(c->rule) || c->rule == CACHE_CONTENT_HASH)
 		return judge_refuse(c, "a link where a rule wants a file");

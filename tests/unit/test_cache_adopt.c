@@ -245,6 +245,92 @@ static void somebody_elses_directories_are_no_layers(void **state)
 	store_end(&s);
 }
 
+/* A mask that takes more than the usual, and a root that does not show it. */
+static void make_open_root(int u)
+{
+	make_dressed(u);
+	assert_int_equal(fchmod(u, 0755), 0);
+}
+
+static void no_umask_gets_into_a_layer(void **state)
+{
+	STORE();
+	mode_t old = umask(077);
+	bool taken = both(&s, "u", make_open_root);
+	umask(old);
+	assert_true(taken);
+	(void)e;
+	store_end(&s);
+}
+
+/* A job may give its directories capabilities, which an ordinary user can't take off again. */
+static bool capable;
+
+static void make_capable(int u)
+{
+	/* struct vfs_cap_data, version 2, none (linux/capability.h) */
+	static const unsigned char none[20] = {0, 0, 0, 2};
+	make_plain(u);
+	auto_fd int fd = openat(u, "d2", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	capable = !fsetxattr(fd, "security.capability", none, sizeof(none), 0);
+}
+
+static void a_directory_with_capabilities_is_no_layers(void **state)
+{
+	STORE();
+	bool taken = both(&s, "u", make_capable);
+	assert_int_equal(taken, !capable);
+	(void)e;
+	store_end(&s);
+}
+
+/* As many attributes as the file system takes: more than are looked at, on some. */
+static void make_many_attributes(int u)
+{
+	make_plain(u);
+	auto_fd int fd = openat(u, "d2", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (int i = 0, rc = 0; !rc && i < 500; i++) {
+		auto_free char *name = own_fmt("user.%0200d", i);
+		rc = fsetxattr(fd, name, "y", 1, 0);
+	}
+}
+
+static void many_attributes_are_no_trouble(void **state)
+{
+	STORE();
+	(void)!both(&s, "u", make_many_attributes);
+	(void)e;
+	store_end(&s);
+}
+
+/* A directory that had many names keeps their room, on some file systems. */
+static bool wide;
+
+static void make_wide(int u)
+{
+	struct stat st;
+	make_plain(u);
+	auto_fd int fd = openat(u, "d2", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (int i = 0; i < 12000; i++) {
+		auto_free char *name = own_fmt("%0240d", i % 6000);
+		if (i < 6000)
+			assert_int_equal(symlinkat("x", fd, name), 0);
+		else
+			assert_int_equal(unlinkat(fd, name, 0), 0);
+	}
+	assert_int_equal(fstat(fd, &st), 0);
+	wide = st.st_size > 1 << 20;
+}
+
+static void room_for_names_that_are_gone_does_not_get_into_a_layer(void **state)
+{
+	STORE();
+	bool taken = both(&s, "u", make_wide);
+	assert_int_equal(taken, !wide);
+	(void)e;
+	store_end(&s);
+}
+
 static void another_file_systems_upper_is_copied(void **state)
 {
 	STORE();
@@ -365,6 +451,10 @@ int main(void)
 		T(what_was_not_looked_into_is_no_layers),
 		T(marks_of_the_file_system_do_not_get_into_a_layer),
 		T(somebody_elses_directories_are_no_layers),
+		T(no_umask_gets_into_a_layer),
+		T(a_directory_with_capabilities_is_no_layers),
+		T(many_attributes_are_no_trouble),
+		T(room_for_names_that_are_gone_does_not_get_into_a_layer),
 		T(another_file_systems_upper_is_copied),
 		T(what_is_refused_or_nothing_new_stays),
 		T(an_upper_that_was_exchanged_is_refused),
