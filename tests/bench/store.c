@@ -3,14 +3,16 @@
  *
  *   make DIR FILES SEED   files as npm's cache has them, median 530 bytes
  *   publish STATE DIR...  into the store "bench" of STATE, one after the other as a run does; each
- *                         DIR is an upper. The CPU seconds of its stages follow: "harvest" is walk,
- * read, digest and compressed frame, "layer" the tree, "sync" what makes both durable, "record" the
- *                         database's transaction
- *   take STATE DIR...     the same with uppers that nobody needs afterwards, as the last phase's of
- * a job, or what is imported: each DIR is gone then fill STATE ENTRIES    the store has so many
- * afterwards; nothing is measured compact STATE         its stack becomes one layer restore STATE
- * DIR     its current generation becomes DIR read STATE            from a state directory that is
- * open to a byte of a file, read through an overlay of the store's current generation (root only)
+ *                         DIR is an upper. The CPU seconds of its stages follow: "harvest" (walk,
+ *                         read, digest, compressed frame), "layer" (the tree), "sync" (what makes
+ *                         both durable), "record" (the database's transaction)
+ *   take STATE DIR...     the same of uppers that nobody needs afterwards, as of a job's last phase
+ *                         or an import: each DIR is gone then
+ *   fill STATE ENTRIES N  the store has so many afterwards, by publishes of N; nothing is measured
+ *   compact STATE         its stack becomes one layer
+ *   restore STATE DIR     its current generation becomes DIR
+ *   read STATE            from an open state directory to a byte of a file, read through an overlay
+ *                         of the store's current generation (root only)
  *   hash, pack, guard, frame, layer, tree, copy: store_floor.h */
 #include "store_floor.h"
 
@@ -137,16 +139,15 @@ static int publish(struct state *st, char **dirs, bool take)
 	return 0;
 }
 
-static int fill(struct state *st, const char *path, uint64_t entries)
+static int fill(struct state *st, const char *path, uint64_t entries, uint64_t most)
 {
-	enum { AT_ONCE = 4000 };
-	for (uint64_t done = 0; done < entries; done += AT_ONCE) {
-		uint64_t n = entries - done < AT_ONCE ? entries - done : AT_ONCE;
+	for (uint64_t done = 0; most && done < entries; done += most) {
+		uint64_t n = entries - done < most ? entries - done : most;
 		auto_free char *dir = own_fmt("%s/fill", path);
 		if (make(dir, n, 1000 + done))
 			return 1;
 		auto_fd int upper = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (publish_into(st, upper, NULL, false) || dir_remove(st->fd, "fill", &e))
+		if (publish_into(st, upper, dir, false) || dir_remove(st->fd, "fill", &e))
 			return die();
 	}
 	return 0;
@@ -245,9 +246,10 @@ int main(int argc, char **argv)
 	struct state *st = state_open(argv[2], &e);
 	if (!st)
 		return die();
-	int rc = !strcmp(what, "publish") && arg   ? publish(st, argv + 3, false)
-		 : !strcmp(what, "take") && arg    ? publish(st, argv + 3, true)
-		 : !strcmp(what, "fill") && arg    ? fill(st, argv[2], strtoull(arg, NULL, 10))
+	int rc = !strcmp(what, "publish") && arg ? publish(st, argv + 3, false)
+		 : !strcmp(what, "take") && arg  ? publish(st, argv + 3, true)
+		 : !strcmp(what, "fill") && argc == 5
+			 ? fill(st, argv[2], strtoull(arg, NULL, 10), strtoull(argv[4], NULL, 10))
 		 : !strcmp(what, "restore") && arg ? restore(st, arg)
 		 : !strcmp(what, "read")           ? read_one(st)
 		 : !strcmp(what, "compact")        ? compact(st)
