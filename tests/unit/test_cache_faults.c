@@ -89,12 +89,9 @@ static size_t open_descriptors(void)
 	return count_names(AT_FDCWD, "/proc/self/fd");
 }
 
-static void make_uppers(struct store *s)
+/* What the second job leaves: something new, something that is there, and what can't be linked. */
+static void put_second(int v)
 {
-	auto_fd int u = sub(s->f->work, "u"), v = sub(s->f->work, "v");
-	put(u, "a/one", "1");
-	put(u, "b", "2");
-	store_publish(s, "u");
 	put(v, "a/one", "1");
 	put(v, "a/two", "new");
 	put_bytes(v, "c/d/private", "p", 1, 0600);
@@ -102,6 +99,15 @@ static void make_uppers(struct store *s)
 	put(v, "twice", "two names");
 	assert_int_equal(linkat(v, "twice", v, "again", 0), 0);
 	assert_int_equal(symlinkat("a/two", v, "link"), 0);
+}
+
+static void make_uppers(struct store *s)
+{
+	auto_fd int u = sub(s->f->work, "u"), v = sub(s->f->work, "v");
+	put(u, "a/one", "1");
+	put(u, "b", "2");
+	store_publish(s, "u");
+	put_second(v);
 }
 
 /* One story; 0 or -1. What it made must be whole if it says 0. */
@@ -121,13 +127,7 @@ static void make_spare(struct store *s)
 	struct err e = ERR_INIT;
 	OK(dir_remove(s->f->work, "spare", &e));
 	auto_fd int v = sub(s->f->work, "spare"), a = sub(v, "a");
-	put(v, "a/one", "1");
-	put(v, "a/two", "new");
-	put_bytes(v, "c/d/private", "p", 1, 0600);
-	put(v, "b", "conflict");
-	put(v, "twice", "two names");
-	assert_int_equal(linkat(v, "twice", v, "again", 0), 0);
-	assert_int_equal(symlinkat("a/two", v, "link"), 0);
+	put_second(v);
 	assert_true(!fsetxattr(a, "user.overlay.origin", "x", 1, 0) || errno == ENOTSUP);
 	assert_int_equal(fchmodat(v, "c", 0700, 0), 0);
 }
