@@ -63,22 +63,27 @@ static bool adopt_may_strip(const char *name)
 	return !strncmp(name, "user.", 5) || !strncmp(name, "trusted.", 8);
 }
 
-bool adopt_directory(const struct harvest *h, int fd, const struct stat *st, bool *as_is)
+/* Its owner can take all of its attributes off again. */
+static bool adopt_strips(int fd)
 {
 	char names[ADOPT_NAMES];
-	*as_is = false;
-	if (!h->how->spare_name) /* nobody will ask */
-		return false;
-	if (!adopt_owned(h, st) || st->st_size > ADOPT_SIZE || !adopt_unmarked(h, fd))
-		return false;
 	ssize_t n = flistxattr(fd, names, sizeof(names));
-	if (n < 0 && errno != ENOTSUP)
-		return false;
+	if (n < 0)
+		return errno == ENOTSUP;
 	for (const char *p = names; p < names + n; p += strlen(p) + 1)
 		if (!adopt_may_strip(p))
 			return false;
-	*as_is = n <= 0 && (st->st_mode & 07777) == 0755;
 	return true;
+}
+
+bool adopt_directory(const struct harvest *h, int fd, const struct stat *st, bool plain,
+		     bool *as_is)
+{
+	*as_is = plain && (st->st_mode & 07777) == 0755;
+	if (!h->how->spare_name) /* nobody will ask */
+		return false;
+	return adopt_owned(h, st) && st->st_size <= ADOPT_SIZE && adopt_unmarked(h, fd) &&
+	       (plain || adopt_strips(fd));
 }
 
 bool adopt_link(const struct harvest *h, int dirfd, const char *name, const struct stat *st)
@@ -156,7 +161,7 @@ int adopt_begin(struct build *b, struct cache *c, const struct harvest *h, struc
 	struct stat root;
 	bool as_is;
 	if (!how->spare_name || h->mixed || fstat(how->upper_fd, &root) ||
-	    !adopt_directory(h, how->upper_fd, &root, &as_is) || !adopt_pays(h))
+	    !adopt_directory(h, how->upper_fd, &root, false, &as_is) || !adopt_pays(h))
 		return 0;
 	int rc = build_begin_with(b, c, how->spare_dirfd, how->spare_name, how->upper_fd, e);
 	if (rc <= 0)

@@ -6,9 +6,10 @@
 
 /* adopt_ask(h): what there is to be asked of each directory; once, before them. */
 void adopt_ask(struct harvest *h);
-/* adopt_directory(h, fd, st, as_is): of a directory of h's upper: can it be a layer's, once its
- * mode and attributes are? *as_is: they are. */
-bool adopt_directory(const struct harvest *h, int fd, const struct stat *st, bool *as_is);
+/* adopt_directory(h, fd, st, plain, as_is): of a directory of h's upper, plain: without attributes:
+ * can it be a layer's, once its mode and attributes are? *as_is: they are. */
+bool adopt_directory(const struct harvest *h, int fd, const struct stat *st, bool plain,
+		     bool *as_is);
 /* adopt_link(h, dirfd, name, st): the same of a symbolic link; it can't become so. */
 bool adopt_link(const struct harvest *h, int dirfd, const char *name, const struct stat *st);
 

@@ -293,12 +293,11 @@ struct cache_published {
 
 /* cache_publish(c, how, out, e): harvest how->upper_fd relative to the current generation and
  * publish what the rules admit. The upper's own files become the layer's by link(2) where they can
- * (public modes), else by copy; the upper may be deleted afterwards. Or the upper's directory
- * becomes the layer's: spare_name. ERR_HOSTILE: the
- * whole harvest is refused (content-hash mismatch, reject, bounds: those of how, and 256 MiB of
- * names and merged lines); nothing was published. ERR_USAGE: a rule is a program's and how has no
- * runner, or words go with none of its settings. The caller frees out with
- * cache_published_fini in both cases. */
+ * (public modes), else by copy, and the upper may be deleted afterwards; or its directory becomes
+ * the layer's (spare_name). ERR_HOSTILE: the whole harvest is refused (content-hash mismatch,
+ * reject, bounds: those of how, and 256 MiB of names and merged lines); nothing was published.
+ * ERR_USAGE: a rule is a program's and how has no runner, or words go with none of its settings.
+ * The caller frees out with cache_published_fini in both cases. */
 int cache_publish(struct cache *c, const struct cache_harvest *how, struct cache_published *out,
 		  struct err *e) must_check;
 void cache_published_fini(struct cache_published *p);

@@ -147,7 +147,7 @@ static int judge_dir(struct judge *c, struct err *e)
 	if (opaque < 0)
 		return -1;
 	c->it->skip = false;
-	c->h->mixed |= !adopt_directory(c->h, fd, &c->it->st, &c->x->as_is);
+	c->h->mixed |= !adopt_directory(c->h, fd, &c->it->st, plain, &c->x->as_is);
 	c->it->opened = give_fd(&fd);
 	c->x->hidden = c->above && c->above->hidden;
 	if (!c->x->hidden && lower_dirs(c->h, lowers, n, c->it->path, c->x, e))

@@ -37,6 +37,15 @@ fact "and which" has "$said" "gone was not fetched: fail/exit"
 fact "what came is in a table" has "$said" "good"
 fact "nothing but fetches ran" is "$(ask "SELECT group_concat(DISTINCT phase) FROM v_phase")" fetch
 fact "once for each package" is "$(ask "SELECT count(*) FROM v_phase")" 4
+# a directory that was made for the layer would be younger than the file that was linked into it
+made() { stat -c %.9W "$@" 2>/dev/null | sort -n | head -1; }
+taken() {
+	local file
+	for file in "$ASSAY_STATE"/layers/*/pkg/good; do
+		[ "$(made "$file" "${file%/*}")" = "$(made "${file%/*}")" ] || return 1
+	done
+}
+fact "the upper of a phase that none follows is the layer itself" taken
 fact "a harvest that was refused is on record" has "$(ask "SELECT job, refused_all FROM v_harvest WHERE refused_all IS NOT NULL")" "never/x"
 
 fact "the store is listed" has "$(cache list)" "fetchers/depot"
