@@ -20,8 +20,8 @@
 /* Of an entry: in one of the tiers by which entry_by_path has it (db/tier.h). What looks for a path says this beside it. */
 #define IN_TIERS "tier IN (SELECT number FROM entry_tier)"
 /* The same in a view, where others say what is looked for: to SQLite (3.40) what is in some tiers is otherwise less than what a run
- * brought. It is to think of a hundredth of all, and so uses that index for paths alone. */
-#define LIKELY_IN_TIERS(e) "likelihood(" e "." IN_TIERS ", 0.01)"
+ * or a job brought. It is to think of nearly all, and so uses that index for paths alone. */
+#define LIKELY_IN_TIERS(e) "likelihood(" e "." IN_TIERS ", 0.9)"
 
 /* The harvest whose entry shows at `path` (a blob) in generation `generation` of store `store`, NULL: none; of those for which also
  * `but` holds, a condition on nx, an entry. */

@@ -10,7 +10,7 @@ enum {
 
 /* The largest tier that those smaller than it may move into, together: all of them are to. Its
  * number, 0: there is none. Of an index that is not much larger than what comes into it each page
- * gets several; so an entry moves O(log n) times. */
+ * gets several; so an entry moves O(log n) times. Those that are to move already are not asked. */
 static int tier_target(struct db *d, int64_t *target, struct err *e)
 {
 	*target = 0;
@@ -18,7 +18,7 @@ static int tier_target(struct db *d, int64_t *target, struct err *e)
 			 "SELECT number FROM (SELECT number, entries, sum(entries) OVER (ORDER BY "
 			 "entries, number"
 			 "  ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS below FROM "
-			 "entry_tier)"
+			 "entry_tier WHERE target IS NULL)"
 			 " WHERE entries <= ?1 * below ORDER BY entries DESC, number DESC LIMIT 1",
 			 "i", (int64_t)TIER_TIMES) < 0
 		       ? -1
@@ -30,10 +30,19 @@ static int tier_plan(struct db *d, struct err *e)
 	int64_t target;
 	if (tier_target(d, &target, e))
 		return -1;
-	return target && db_do(d, e,
-			       "UPDATE entry_tier SET target = ?1 WHERE (entries, number) <"
-			       " (SELECT entries, number FROM entry_tier WHERE number = ?1)",
-			       "i", target) < 0
+	if (!target)
+		return 0;
+	/* What was to go to one that goes there itself goes there, too: no target is ever emptied.
+	 */
+	return db_do(d, e,
+		     "UPDATE entry_tier SET target = ?1 WHERE target IS NULL AND (entries, number) "
+		     "<"
+		     " (SELECT entries, number FROM entry_tier WHERE number = ?1)",
+		     "i", target) < 0 ||
+			       db_do(d, e,
+				     "UPDATE entry_tier SET target = ?1 WHERE target IN"
+				     " (SELECT number FROM entry_tier WHERE target = ?1)",
+				     "i", target) < 0
 		       ? -1
 		       : 0;
 }
@@ -60,12 +69,13 @@ static int64_t tier_slice(struct db *d, int64_t from, int64_t to, int64_t n, str
 		       : moved;
 }
 
-/* The next that is to be emptied, and where to. 1, 0: there is none. -1. */
+/* The next that is to be emptied, and where to: the smallest, so that a large one that takes many
+ * transactions does not keep those that come meanwhile. 1, 0: there is none. -1. */
 static int tier_next(struct db *d, int64_t *from, int64_t *to, struct err *e)
 {
 	sqlite3_stmt *s = db_ask(d, e,
 				 "SELECT number, target FROM entry_tier WHERE target IS NOT NULL"
-				 " ORDER BY number LIMIT 1",
+				 " ORDER BY entries, number LIMIT 1",
 				 "");
 	int rc = s ? db_step(d, s, e) : -1;
 	if (rc > 0) {
@@ -76,14 +86,13 @@ static int tier_next(struct db *d, int64_t *from, int64_t *to, struct err *e)
 	return rc;
 }
 
-/* Where there are more than `few`, up to about `most` entries move. */
+/* Where there are more than `few` that stay, up to about `most` entries move. */
 static int tier_move(struct db *d, int64_t few, int64_t most, struct err *e)
 {
-	int64_t tiers = 0, from = 0, to = 0;
-	int waits = tier_next(d, &from, &to, e);
-	if (waits < 0 || db_number(d, e, &tiers, "SELECT count(*) FROM entry_tier", "") < 0)
-		return -1;
-	if (!waits && tiers > few && tier_plan(d, e))
+	int64_t stay = 0, from = 0, to = 0;
+	if (db_number(d, e, &stay, "SELECT count(*) FROM entry_tier WHERE target IS NULL", "") <
+		    0 ||
+	    (stay > few && tier_plan(d, e)))
 		return -1;
 	while (most > 0) {
 		int rc = tier_next(d, &from, &to, e);

@@ -48,10 +48,12 @@ int word_put(struct db *d, const struct db_publish *p, int64_t store, int64_t ha
 int word_pending(struct db *d, int64_t harvest, const char *path, struct err *e)
 {
 	return db_do(d, e,
-		     "UPDATE word SET pending = 1 WHERE (store, path, type, what) IN"
-		     " (SELECT h.store, e.path, e.type, coalesce(e.sha256, e.target)"
+		     "UPDATE word SET pending = 1 FROM"
+		     " (SELECT h.store AS s, e.path AS p, e.type AS t,"
+		     "   coalesce(e.sha256, e.target) AS c"
 		     "  FROM entry e JOIN harvest h ON h.id = e.harvest AND h.trust IS NOT NULL"
-		     "  WHERE e.harvest = ?1 AND e.path = ?2)",
+		     "  WHERE e.harvest = ?1 AND e.path = ?2) AS about"
+		     " WHERE store = s AND path = p AND type = t AND what = c",
 		     "ib", harvest, path) < 0
 		       ? -1
 		       : 0;
@@ -132,16 +134,18 @@ int db_upheld_list(struct db *d, const char *store, const int64_t *harvests, siz
 		d, e,
 		"WITH about AS MATERIALIZED (SELECT e.harvest, e.path, h.store, e.type,"
 		"  coalesce(e.sha256, e.target) AS what, h.trust FROM ending x"
-		"  JOIN word w ON w.harvest = x.harvest AND w.revoked_ms IS NULL AND w.type <> 'd'"
+		"  CROSS JOIN word w ON w.harvest = x.harvest AND w.revoked_ms IS NULL"
+		"   AND w.type <> 'd'"
 		"  CROSS JOIN entry e ON e." IN_TIERS
 		"   AND CAST(e.path AS TEXT) = CAST(w.path AS TEXT) AND e.path = w.path"
 		"   AND e.type = w.type AND coalesce(e.sha256, e.target) = w.what"
 		"   AND e.revoked_ms IS NULL"
-		"  JOIN harvest h ON h.id = e.harvest AND h.store = w.store"
+		"  CROSS JOIN harvest h ON h.id = e.harvest AND h.store = w.store"
 		"   AND h.trust IS NOT NULL"
 		" UNION SELECT e.harvest, e.path, h.store, e.type, coalesce(e.sha256, e.target),"
-		"  h.trust FROM ending x JOIN harvest h ON h.id = x.harvest AND h.trust IS NOT NULL"
-		"  JOIN entry e ON e.harvest = x.harvest AND e.revoked_ms IS NULL"
+		"  h.trust FROM ending x"
+		"  CROSS JOIN harvest h ON h.id = x.harvest AND h.trust IS NOT NULL"
+		"  CROSS JOIN entry e ON e.harvest = x.harvest AND e.revoked_ms IS NULL"
 		"   AND e.type <> 'd'"
 		"  WHERE EXISTS (SELECT 1 FROM word w WHERE w.store = h.store AND w.path = e.path"
 		"   AND w.type = e.type AND w.what = coalesce(e.sha256, e.target)))"

@@ -123,6 +123,42 @@ static void a_tier_is_emptied_bit_by_bit(void **state)
 	assert_rows(d, "SELECT entries, target FROM entry_tier", "60000|-");
 }
 
+/* Large ones take many transactions: what comes meanwhile becomes few all the same. */
+static void large_tiers_do_not_keep_the_small_ones(void **state)
+{
+	enum { LARGE = 4, EACH = 30000, PUBLISHES = 120 };
+	struct db *d = ((struct scratch *)*state)->db;
+	struct err e = ERR_INIT;
+	int64_t phase = a_phase(d), last = publish_many(d, phase, 0, 0, 1, 1);
+	must(db_begin(d, &e));
+	for (int64_t i = 0, tier; i < LARGE; i++) {
+		must(tier_begin(d, EACH, &tier, &e));
+		must(db_do(d, &e,
+			   "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE "
+			   "i + 1 < ?1)"
+			   " INSERT INTO entry (harvest, path, change, type, mode, mtime_ns, size,"
+			   "  tier)"
+			   " SELECT 1, CAST(printf('large/%05d.%d', i, ?2) AS BLOB), 'added', 'd',"
+			   "  493, 0, 0, ?2 FROM n",
+			   "ii", (int64_t)EACH, tier));
+	}
+	must(db_commit(d, &e));
+	for (int i = 1; i < PUBLISHES; i++) {
+		last = publish_many(d, phase, last, i, i + 1, 1);
+		assert_in_range(number(d, "SELECT count(*) FROM entry_tier"), 2, 64);
+		assert_int_equal(number(d, "SELECT count(*) FROM entry_tier WHERE target NOT IN"
+					   " (SELECT number FROM entry_tier WHERE target IS NULL)"),
+				 0);
+	}
+	for (int i = 0; i < 5; i++)
+		must(tier_settle(d, &e));
+	assert_int_equal(number(d, "SELECT count(*) FROM entry e JOIN entry_tier t"
+				   " ON t.number = e.tier"),
+			 LARGE * EACH + PUBLISHES);
+	assert_rows(d, "SELECT sum(entries), count(*) < 5, count(target) FROM entry_tier",
+		    "120120|1|0");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -130,6 +166,7 @@ int main(void)
 		scratch_test(tiers_become_few_when_layers_are_compacted),
 		scratch_test(a_small_tier_is_not_spread_over_a_large_one),
 		scratch_test(a_tier_is_emptied_bit_by_bit),
+		scratch_test(large_tiers_do_not_keep_the_small_ones),
 	};
 	return cmocka_run_group_tests_name("db_tier", tests, NULL, NULL);
 }
