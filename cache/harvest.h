@@ -16,6 +16,7 @@ struct lower_dir {
 	unsigned short layer;      /* of how->lower_fds */
 	unsigned asked;            /* so many names were looked up in it */
 	uint64_t size;             /* bytes, as the file system says; 0: not asked yet */
+	bool many;                 /* it has more names than are kept in memory */
 	struct lower_names *names; /* NULL: not read, or not any more */
 };
 
@@ -54,7 +55,7 @@ struct harvest {
 	struct tree_at *lower_at; /* by layer */
 	/* Whose names are in memory; the next to be forgotten. */
 	struct lower_dir *listed[HARVEST_LISTED];
-	size_t next_listed;
+	size_t next_listed, listed_bytes;
 	struct ask *ask; /* NULL: no program is to be asked */
 	bool mixed;      /* the upper has a directory that no layer may have */
 	size_t words;    /* so many are new */

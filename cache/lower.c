@@ -25,13 +25,20 @@ static bool lower_is_absence(int error)
  * eight, one of ten thousand after four hundred. */
 static bool lower_pays(const struct lower_dir *d)
 {
-	return d->asked >= 4 + d->size / 1024;
+	return !d->many && d->asked >= 4 + d->size / 1024;
 }
 
-static void lower_unlist(struct lower_dir *d)
+/* So much memory for the names of one directory, and of all. */
+#define LOWER_NAMES ((size_t)8 << 20)
+#define LOWER_ALL_NAMES ((size_t)32 << 20)
+
+static void lower_unlist(struct harvest *h, struct lower_dir **place)
 {
+	struct lower_dir *d = *place;
+	*place = NULL;
 	if (!d)
 		return;
+	h->listed_bytes -= lower_names_bytes(d->names);
 	lower_names_free(d->names);
 	free(d->names);
 	d->names = NULL;
@@ -41,7 +48,18 @@ static void lower_unlist(struct lower_dir *d)
 void lower_forget(struct harvest *h)
 {
 	for (size_t i = 0; i < HARVEST_LISTED; i++)
-		lower_unlist(h->listed[i]);
+		lower_unlist(h, &h->listed[i]);
+}
+
+/* d->names are kept, in the place of those that were read first. */
+static void lower_keep(struct harvest *h, struct lower_dir *d)
+{
+	struct lower_dir **place = &h->listed[h->next_listed++ % HARVEST_LISTED];
+	lower_unlist(h, place);
+	h->listed_bytes += lower_names_bytes(d->names);
+	for (size_t i = 0; i < HARVEST_LISTED && h->listed_bytes > LOWER_ALL_NAMES; i++)
+		lower_unlist(h, &h->listed[(h->next_listed + i) % HARVEST_LISTED]);
+	*place = d;
 }
 
 /* Those of the directory path lies in, if that pays. 0 or -1. */
@@ -58,13 +76,15 @@ static int lower_list(struct harvest *h, struct lower_dir *d, const char *path, 
 	if (!lower_pays(d))
 		return 0;
 	struct lower_names names;
-	if (lower_names_read(&names, fd, e))
+	int rc = lower_names_read(&names, fd, LOWER_NAMES, e);
+	if (rc < 0)
 		return err_add(e, "%s", dir);
+	d->many = !rc;
+	if (!rc)
+		return 0;
 	d->names = own_alloc(sizeof(names));
 	*d->names = names;
-	struct lower_dir **place = &h->listed[h->next_listed++ % HARVEST_LISTED];
-	lower_unlist(*place);
-	*place = d;
+	lower_keep(h, d);
 	return 0;
 }
 

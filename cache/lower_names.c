@@ -2,20 +2,13 @@
 
 #include <dirent.h>
 #include <string.h>
-
-/* FNV-1a (RFC 9923). */
-static uint64_t names_hash(const char *name)
-{
-	uint64_t hash = 0xcbf29ce484222325;
-	for (; *name; name++)
-		hash = (hash ^ (unsigned char)*name) * 0x100000001b3;
-	return hash ^ hash >> 32;
-}
+#include <sys/random.h>
+#include <xxhash.h>
 
 /* The slot it is in, or would be. */
 static uint32_t *names_slot(const struct lower_names *x, const char *name)
 {
-	size_t i = names_hash(name) & (x->n_slots - 1);
+	size_t i = XXH3_64bits_withSeed(name, strlen(name), x->seed) & (x->n_slots - 1);
 	while (x->slots[i] && strcmp(text_str(&x->text) + x->slots[i], name) != 0)
 		i = (i + 1) & (x->n_slots - 1);
 	return &x->slots[i];
@@ -31,27 +24,42 @@ static void names_place(struct lower_names *x, size_t n)
 		*names_slot(x, text_str(&x->text) + at + 1) = (uint32_t)at + 1;
 }
 
-int lower_names_read(struct lower_names *x, int fd, struct err *e)
+/* 1, 0 or -1 as lower_names_read(); *names: so many. */
+static int names_list(struct lower_names *x, int fd, size_t most, size_t *names, struct err *e)
 {
 	_Alignas(struct dirent64) char buffer[16384];
-	size_t names = 0;
 	ssize_t n;
-	*x = (struct lower_names){0};
-	text_add(&x->text, "");
-	while ((n = getdents64(fd, buffer, sizeof(buffer))) > 0)
-		for (ssize_t at = 0; at < n; names++) {
+	while ((n = getdents64(fd, buffer, sizeof(buffer))) > 0) {
+		for (ssize_t at = 0; at < n; ++*names) {
 			const struct dirent64 *it = (const struct dirent64 *)(buffer + at);
 			text_addc(&x->text, it->d_type == DT_DIR ? 'd' : '?');
 			text_put(&x->text, it->d_name, strlen(it->d_name) + 1);
 			at += it->d_reclen;
 		}
-	if (n < 0) {
-		err_sys(e, "list a directory of the store");
-		text_fini(&x->text);
-		return -1;
+		if (x->text.n > most)
+			return 0;
 	}
-	names_place(x, names);
-	return 0;
+	return n < 0 ? err_sys(e, "list a directory of the store") : 1;
+}
+
+int lower_names_read(struct lower_names *x, int fd, size_t most, struct err *e)
+{
+	size_t names = 0;
+	*x = (struct lower_names){0};
+	text_add(&x->text, "");
+	if (getrandom(&x->seed, sizeof(x->seed), 0) != (ssize_t)sizeof(x->seed))
+		return err_sys(e, "take a random number");
+	int rc = names_list(x, fd, most, &names, e);
+	if (rc > 0)
+		names_place(x, names);
+	else
+		lower_names_free(x);
+	return rc;
+}
+
+size_t lower_names_bytes(const struct lower_names *x)
+{
+	return x->text.cap + x->n_slots * sizeof(*x->slots);
 }
 
 char lower_names_find(const struct lower_names *x, const char *name)

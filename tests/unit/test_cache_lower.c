@@ -2,7 +2,7 @@
  * nothing comes out otherwise. */
 #include "cache_store.h"
 
-#include "cache/harvest.h"
+#include "cache/lower.h"
 #include "cache/lower_names.h"
 
 #include <errno.h>
@@ -143,7 +143,7 @@ static void names_are_those_of_the_directory(void **state)
 		put(u, name, "");
 	}
 	auto_fd int fd = openat(u, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	OK(lower_names_read(&x, fd, &e));
+	assert_int_equal(lower_names_read(&x, fd, 1 << 20, &e), 1);
 	assert_int_equal(lower_names_find(&x, "nothing"), 'd');
 	for (int i = 0; i < 1000; i++) {
 		auto_free char *name = own_fmt("%d", i), *none = own_fmt("%d.", i);
@@ -154,10 +154,41 @@ static void names_are_those_of_the_directory(void **state)
 	assert_int_equal(lower_names_find(&x, longest + 1), 0);
 	assert_int_equal(lower_names_find(&x, "\xff\n"), '?');
 	assert_int_equal(lower_names_find(&x, ""), 0);
+	assert_in_range(lower_names_bytes(&x), 1002 * (2 + 4), 1 << 20);
+	uint64_t seed = x.seed;
 	lower_names_free(&x);
-	OK(lower_names_read(&x, nothing, &e));
+	assert_int_equal(lower_names_read(&x, nothing, 1 << 20, &e), 1);
 	assert_int_equal(lower_names_find(&x, "a"), 0);
+	assert_true(x.seed != seed); /* who chooses names can't choose what collides */
 	lower_names_free(&x);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	assert_int_equal(lower_names_read(&x, fd, 1000, &e), 0);
+	assert_int_equal(lower_names_bytes(&x), 0);
+	store_end(&s);
+}
+
+/* Names are read where it pays, and kept until there are too many of them. */
+static void what_is_read_is_bounded(void **state)
+{
+	STORE();
+	struct err e = ERR_INIT;
+	struct harvest h;
+	auto_fd int u = sub(s.f->work, "u"), v = sub(s.f->work, "v");
+	put_many(u, "file", "", "x");
+	put(u, "few/one", "x");
+	store_publish(&s, "u");
+	put_many(v, "new", "", "x");
+	put(v, "few/two", "x");
+	const struct cache_harvest how = {.store = "npm-cache",
+					  .upper_fd = v,
+					  .lower_fds = s.fds,
+					  .n_lowers = 1};
+	OK(harvest_run(&h, s.f->c, &how, &e));
+	assert_int_equal(h.next_listed, 1);
+	assert_int_equal(h.listed_bytes, lower_names_bytes(h.listed[0]->names));
+	lower_forget(&h);
+	assert_int_equal(h.listed_bytes, 0);
+	harvest_fini(&h);
 	store_end(&s);
 }
 
@@ -169,6 +200,7 @@ int main(void)
 		T(what_a_layer_hides_is_not_there),
 		T(directories_without_end_are_looked_into),
 		T(names_are_those_of_the_directory),
+		T(what_is_read_is_bounded),
 	};
 	return cmocka_run_group_tests_name("cache/lower", tests, NULL, NULL);
 }
