@@ -9,6 +9,7 @@ enum { ZSTD_MAGIC_BYTES = 4, BLOCK_HEADER = 3, CHECKSUM = 4, SHA = 32, XXH3 = 16
 enum { FRAME_MAGIC = 0x184D2A5A, FRAME_VERSION = 2, FRAME_LAST = 1 };
 #define FRAME_MARK_1 ((size_t)112)
 #define FRAME_BUFFER ((size_t)256 << 10)
+#define FRAME_MOST 512 /* the longest mark of a newer assay that is known for one */
 #define ZSTD_FRAME_MAGIC 0xFD2FB528u
 static const char frame_word[8] = {'a', 's', 's', 'a', 'y', 'f', 'r', 'm'};
 
@@ -121,6 +122,22 @@ int frame_mark_read(const void *bytes, size_t n, struct frame_mark *m)
 	return m->part && m->record[0] ? -1 : 0;
 }
 
+bool frame_mark_newer(const void *bytes, size_t n)
+{
+	const unsigned char *p = bytes, *end;
+	unsigned char check[CHECK];
+	struct frame_mark ours;
+	if (n < 8 || get_le(&p, 4) != FRAME_MAGIC)
+		return false;
+	uint64_t size = get_le(&p, 4) + 8;
+	if (size > n || size < 8 + sizeof(frame_word) + CHECK ||
+	    memcmp(p, frame_word, sizeof(frame_word)))
+		return false;
+	mark_check(bytes, (size_t)size, check);
+	end = (const unsigned char *)bytes + size - CHECK;
+	return !memcmp(check, end, CHECK) && frame_mark_read(bytes, n, &ours);
+}
+
 /* ---- in a file ---- */
 
 ssize_t frame_read(int fd, void *p, size_t n, uint64_t at)
@@ -139,19 +156,34 @@ ssize_t frame_read(int fd, void *p, size_t n, uint64_t at)
 	return (ssize_t)got;
 }
 
-int frame_find_mark(int fd, uint64_t at, uint64_t end, struct frame_mark *m, struct err *e)
+/* 1 a mark, 0 none, -1; -2 one of a newer assay. */
+static int frame_look(int fd, uint64_t at, uint64_t end, struct frame_mark *m, struct err *e)
 {
-	unsigned char bytes[FRAME_MARK];
+	unsigned char bytes[FRAME_MOST];
 	if (at > end || end - at < FRAME_MARK_1)
 		return 0;
 	size_t want = end - at < sizeof(bytes) ? (size_t)(end - at) : sizeof(bytes);
 	ssize_t n = frame_read(fd, bytes, want, at);
 	if (n < 0)
 		return err_sys(e, "read a segment");
-	return !frame_mark_read(bytes, (size_t)n, m);
+	if (!frame_mark_read(bytes, (size_t)n, m))
+		return 1;
+	return frame_mark_newer(bytes, (size_t)n) ? -2 : 0;
 }
 
-/* The two can't be taken for each other: where the one has its version the other has its magic. */
+int frame_find_mark(int fd, uint64_t at, uint64_t end, struct frame_mark *m, struct err *e)
+{
+	int got = frame_look(fd, at, end, m, e);
+	if (got == -2)
+		return err_set(e, ERR_USAGE,
+			       "the archive was written by a newer assay, which has to be used: "
+			       "the mark at %llu of a segment is of a form this one does not know",
+			       (unsigned long long)at);
+	return got;
+}
+
+/* The two can't be taken for each other: where the one has its version the other has its magic.
+ * What lies there may be a job's bytes, where a frame has no mark: nothing else is made of them. */
 int frame_mark_behind(int fd, const struct cache_frame *f, struct frame_mark *m, struct err *e)
 {
 	static const size_t sizes[] = {FRAME_MARK, FRAME_MARK_1};
@@ -159,8 +191,8 @@ int frame_mark_behind(int fd, const struct cache_frame *f, struct frame_mark *m,
 	for (size_t i = 0; i < countof(sizes); i++) {
 		if (f->bytes < sizes[i])
 			continue;
-		int got = frame_find_mark(fd, end - sizes[i], end, m, e);
-		if (got < 0 || (got && m->size == sizes[i]))
+		int got = frame_look(fd, end - sizes[i], end, m, e);
+		if (got == -1 || (got > 0 && m->size == sizes[i]))
 			return got;
 	}
 	m->size = 0;

@@ -39,6 +39,9 @@ void frame_mark_write(const struct frame_mark *m, unsigned char out[FRAME_MARK])
 /* frame_mark_read(p, n, m): 0, or -1 where the n bytes do not begin with a whole mark of a version
  * we know. */
 int frame_mark_read(const void *p, size_t n, struct frame_mark *m) must_check;
+/* frame_mark_newer(p, n): a whole mark, as its first and last bytes say, of no version we know. A
+ * program that took it for the end of what is good would cut off what follows. */
+bool frame_mark_newer(const void *p, size_t n) must_check;
 
 /* frame_measure(fd, at, end, bytes, e): the zstd frame that begins at `at` and ends at or before
  * `end`, by its block headers (RFC 8878, 3.1.1). 1 and its length; 0 there is no whole one; -1. */

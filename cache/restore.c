@@ -120,15 +120,44 @@ static int restore_differs(const struct cache_record *r, const char *path, const
 		       path, what);
 }
 
+/* Plain tar takes all of that from the header. */
+static bool restore_plain(struct archive_entry *entry, mode_t type, unsigned mode)
+{
+	return archive_entry_filetype(entry) == type && archive_entry_perm(entry) == mode &&
+	       !archive_entry_uid(entry) && !archive_entry_gid(entry) &&
+	       !archive_entry_hardlink(entry);
+}
+
+/* Something the record tells of lies in the directory. */
+static bool restore_leads(const struct cache_record *r, const char *dir, size_t n)
+{
+	auto_free char *below = own_fmt("%.*s/", (int)n, dir);
+	size_t from = 0, to = r->n_entries;
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+		if (strcmp(r->entries[mid].path, below) < 0)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return from < r->n_entries && !strncmp(r->entries[from].path, below, n + 1);
+}
+
 static int restore_check(struct reader *r, const struct cache_record *record,
 			 const struct cache_entry *x, struct archive_entry *entry, struct hash *h,
 			 char *buffer, struct err *e)
 {
 	char id[CACHE_ID];
 	const char *path = archive_entry_pathname(entry), *target = archive_entry_symlink(entry);
+	const mode_t type = x->type == 'd' ? AE_IFDIR : x->type == 'l' ? AE_IFLNK : AE_IFREG;
 	if (!path || strncmp(path, x->path, strlen(x->path)) ||
 	    (path[strlen(x->path)] && strcmp(path + strlen(x->path), "/")))
 		return restore_differs(record, x->path, "is not where its record says", e);
+	if (!restore_plain(entry, type, x->mode))
+		return restore_differs(record, x->path, "has another type, mode or owner", e);
+	/* Other times are written in ways of their own (ustar.c). */
+	if (x->mtime_s >= 0 && x->mtime_s < INT32_MAX && archive_entry_mtime(entry) != x->mtime_s)
+		return restore_differs(record, x->path, "has another time", e);
 	if (x->type == 'l' && (!target || !x->target || strcmp(target, x->target)))
 		return restore_differs(record, x->path, "has another target", e);
 	if (x->type != 'f')
@@ -157,10 +186,12 @@ static int restore_compare(struct reader *r, const struct cache_record *record, 
 		const struct cache_entry *x = i < record->n_entries ? &record->entries[i] : NULL;
 		const char *path = archive_entry_pathname(entry);
 		size_t n = path ? strlen(path) : 0;
-		bool above =
-			archive_entry_filetype(entry) == AE_IFDIR &&
-			(!x || !path || strncmp(path, x->path, n - (n && path[n - 1] == '/')) ||
-			 strlen(x->path) != n - (n && path[n - 1] == '/'));
+		n -= n && path[n - 1] == '/';
+		bool above = archive_entry_filetype(entry) == AE_IFDIR &&
+			     (!x || !path || strncmp(path, x->path, n) || strlen(x->path) != n);
+		if (above && (!path || !restore_plain(entry, AE_IFDIR, 0755) ||
+			      !restore_leads(record, path, n)))
+			return restore_differs(record, path ? path : "?", "is in no record", e);
 		if (above)
 			continue;
 		if (!x)

@@ -12,12 +12,13 @@
  *
  * The nanoseconds of a time are in the record, which is where those who make layers of frames take
  * it from (extract_rest): in a header they would cost a kilobyte, all of pax that most entries
- * need. Before, headers had them, too, and nothing else was different; a program of then finds that
- * a layer made of frames of now does not have its name, and says so.
+ * need. Before, headers had them, too, and nothing else was different.
  *
  * A publish is one frame, or several of CACHE_FRAME_FULL bytes each and a last one; where one ends
  * is no matter of entries, and the next may begin the next segment. Version 1 had no marks and one
- * frame for each publish; in one segment there may be frames of all versions. */
+ * frame for each publish; in one segment there may be frames of all versions. A mark of a version
+ * that is not known is an error (frame_find_mark): an assay from before that was so takes what
+ * stands before it for torn, and cuts it off where no database says otherwise. */
 #include "cache/segment.h"
 #include "cache/frame.h"
 #include "cache/harvest.h"

@@ -4,6 +4,7 @@
 
 #include "cache/frame.h"
 
+#include <openssl/sha.h>
 #include <zstd.h>
 
 /* What such an assay made: a publish, one of three parts, one more, a note that the store went back
@@ -11,6 +12,7 @@
 #define OLD "2-sha256.tar.zst"
 #define OLD_RECORDS 5
 #define OLD_NOTE 3
+#define TODAY 5 /* publishes and notes of fuzz/corpus/segment/parts-and-a-note */
 #define SEGMENT "seg/000001.tar.zst"
 
 static struct text bytes_of(int at, const char *path)
@@ -268,6 +270,138 @@ static void a_record_that_was_exchanged_is_found_by_its_own_digest(void **state)
 	store_end(&s);
 }
 
+/* The header of `path` in a tar, or NULL. */
+static char *header_of(struct text *tar, const char *path)
+{
+	for (size_t at = 0; at + 512 <= tar->n;) {
+		char *h = tar->p + at;
+		if (!strcmp(h, path))
+			return h;
+		at += 512 + (strtoull(h + 124, NULL, 8) + 511) / 512 * 512;
+	}
+	return NULL;
+}
+
+/* n bytes at `field` of its header become these, and its checksum fits (pax(1)). */
+static void forge(struct text *tar, const char *path, size_t field, const char *bytes, size_t n)
+{
+	char *h = header_of(tar, path);
+	unsigned sum = 0;
+	assert_non_null(h);
+	memcpy(h + field, bytes, n);
+	memset(h + 148, ' ', 8);
+	for (size_t i = 0; i < 512; i++)
+		sum += (unsigned char)h[i];
+	snprintf(h + 148, 7, "%06o", sum);
+}
+
+/* What a plain tar takes from headers is what the record says. */
+static void a_header_that_was_exchanged_is_found(void **state)
+{
+	enum { NAME = 0, MODE = 100, UID = 108, MTIME = 136, TYPE = 156, LINK = 157 };
+	static const struct {
+		const char *path;
+		size_t field;
+		const char *bytes;
+		size_t n;
+	} forged[] = {
+		{"d/a", MODE, "004755", 6}, {"d/a", MTIME, "00000000001", 11},
+		{"d/a", UID, "001750", 6},  {"d/a", TYPE, "3", 1},
+		{"d/empty", TYPE, "2", 1},  {"d/empty", TYPE, "1", 1},
+		{"d/", MODE, "000777", 6},  {"d/", NAME, "e/", 3},
+		{"d/link", LINK, "b", 1},   {"d/a", NAME, "d/b", 3},
+		{"old/", NAME, "odd/", 4},  {"old/", MODE, "001777", 6},
+	};
+	struct store s = {.f = *state};
+	struct err e = ERR_INIT;
+	auto_fd int first = sub(s.f->work, "first"), u = sub(s.f->work, "u");
+	put(first, "old/x", "there");
+	store_publish(&s, "first");
+	put(u, "d/a", "1");
+	put(u, "d/empty", "");
+	put(u, "old/y", "a directory that the record passes over");
+	assert_int_equal(symlinkat("a", u, "d/link"), 0);
+	store_publish(&s, "u");
+	struct cache_frame f = s.out.frames[0];
+	OK(cache_record_verify(s.f->c, &f, 1, s.ids[1], &e));
+	auto_text struct text is = bytes_of(s.f->state, SEGMENT);
+	f.record[0] = '\0';
+	for (size_t i = 0; i <= countof(forged); i++) {
+		auto_text struct text tar = tar_of(is.p + f.offset, f.bytes);
+		if (i < countof(forged))
+			forge(&tar, forged[i].path, forged[i].field, forged[i].bytes, forged[i].n);
+		auto_text struct text frame = frame_of(&tar);
+		struct cache_frame now = {.segment = 1, .bytes = frame.n};
+		put_bytes(s.f->state, SEGMENT, frame.p, frame.n, 0644);
+		e = (struct err)ERR_INIT;
+		int rc = cache_record_verify(s.f->c, &now, 1, s.ids[1], &e);
+		if (i < countof(forged) && (!rc || e.kind != ERR_CORRUPT))
+			fail_msg("%s, %s at %zu: %d %s", forged[i].path, forged[i].bytes,
+				 forged[i].field, rc, e.text);
+		if (i == countof(forged))
+			OK(rc);
+	}
+	store_end(&s);
+}
+
+/* What today's assay writes stays readable: an archive of it, and a digest that others know. */
+static void what_is_written_today_stays_readable(void **state)
+{
+	struct store s = {.f = *state};
+	struct told t = {0};
+	struct err e = ERR_INIT;
+	struct sum sum;
+	char digest[CACHE_SUM];
+	OK(sum_open(&sum, SUM_XXH3, &e));
+	sum_text(&sum, digest);
+	sum_close(&sum);
+	/* as xxh128sum prints it of nothing */
+	assert_string_equal(digest, "xxh3:99aa06d3014798d86001c324468d497f");
+	auto_fd int at =
+		open(ASSAY_SOURCE "/tests/fuzz/corpus/segment", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_text struct text now = bytes_of(at, "parts-and-a-note");
+	put_bytes(s.f->state, SEGMENT, now.p, now.n, 0644);
+	scan(&s, &t);
+	if (t.damage.n)
+		fail_msg("%s", text_str(&t.damage));
+	assert_int_equal(t.n, TODAY);
+	assert_int_equal(strncmp(t.v[0].frames[0].digest, "xxh3:", 5), 0);
+	told_fini(&t);
+	store_end(&s);
+}
+
+/* One that is older than what made an archive keeps its hands off it. */
+static void an_archive_of_a_newer_assay_is_left_alone(void **state)
+{
+	struct store s = {.f = *state};
+	struct err e = ERR_INIT;
+	unsigned char mark[FRAME_MARK], sha[32];
+	struct frame_mark m;
+	auto_fd int u = sub(s.f->work, "u");
+	put(u, "a", "1");
+	store_publish(&s, "u");
+	auto_text struct text is = bytes_of(s.f->state, SEGMENT);
+	memcpy(mark, is.p + is.n - FRAME_MARK, FRAME_MARK);
+	mark[16]++; /* its version */
+	/* Half of one is a torn end. */
+	memcpy(is.p + is.n - FRAME_MARK, mark, FRAME_MARK);
+	assert_false(frame_mark_newer(mark, sizeof(mark)));
+	SHA256(mark, FRAME_MARK - 8, sha);
+	memcpy(mark + FRAME_MARK - 8, sha, 8);
+	assert_true(frame_mark_newer(mark, sizeof(mark)));
+	assert_false(frame_mark_newer(mark, sizeof(mark) - 1));
+	assert_int_equal(frame_mark_read(mark, sizeof(mark), &m), -1);
+	memcpy(is.p + is.n - FRAME_MARK, mark, FRAME_MARK);
+	put_bytes(s.f->state, SEGMENT, is.p, is.n, 0644);
+	struct cache_known nothing = {0};
+	assert_null(fixture_reopen(s.f, &nothing, &e));
+	assert_non_null(strstr(e.text, "newer assay"));
+	auto_text struct text stays = bytes_of(s.f->state, SEGMENT);
+	assert_int_equal(stays.n, is.n);
+	assert_memory_equal(stays.p, is.p, is.n);
+	store_end(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -277,6 +411,9 @@ int main(void)
 		T(collecting_copies_frames_of_both_kinds),
 		T(a_frame_without_a_mark_is_read),
 		T(a_record_that_was_exchanged_is_found_by_its_own_digest),
+		T(a_header_that_was_exchanged_is_found),
+		T(what_is_written_today_stays_readable),
+		T(an_archive_of_a_newer_assay_is_left_alone),
 	};
 	return cmocka_run_group_tests_name("cache/versions", tests, NULL, NULL);
 }
